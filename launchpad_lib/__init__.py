@@ -1,0 +1,1 @@
+"""Feature Launchpad: metric semantics, honest lift, and the run that publishes them."""

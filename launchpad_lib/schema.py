@@ -1,0 +1,128 @@
+"""The lake's tables: names, columns, types, grain, keys and the event contract. The only place they are declared.
+
+Every other sub-package imports this one and third parties only.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+ColumnType = Literal["string", "timestamp", "float64", "int64", "boolean", "json"]
+
+
+class Column(NamedTuple):
+    """One column of a table. `required` means a row without it is rejected."""
+
+    name: str
+    type: ColumnType
+    required: bool
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+class Table(NamedTuple):
+    """One table of the lake: its grain, its columns, the natural key and the instant it is partitioned by."""
+
+    name: str
+    grain: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    time_column: str | None
+
+    def column(self, name: str) -> Column:
+        """The column of that name; KeyError when there is none."""
+        return {c.name: c for c in self.columns}[name]
+
+
+EVENTS = Table(
+    "events",
+    "one row per event_id",
+    (
+        Column("event_id", "string", True, "unique id, made where the event happened; stable over retries"),
+        Column("event_name", "string", True, "what happened, for example quiz_started"),
+        Column("user_id", "string", True, "who did it"),
+        Column("session_id", "string", False, "the client's session; derived from 30-minute gaps where absent"),
+        Column("event_at", "timestamp", True, "when it happened (client clock, UTC)"),
+        Column("received_at", "timestamp", False, "when it reached us (UTC); event_at where absent"),
+        Column("feature_id", "string", False, "the feature it belongs to"),
+        Column("properties", "json", False, "every other field, as a JSON object"),
+        Column("platform", "string", False, "web, ios, android, ..."),
+        Column("app_version", "string", False, "version of the client"),
+        Column("country", "string", False, "ISO 3166 alpha-2"),
+    ),
+    ("event_id",),
+    "event_at",
+)
+
+TELEMETRY = Table(
+    "telemetry",
+    "one row per observation of a feature",
+    (
+        Column("observation_id", "string", False, "unique id; made from the row's content where absent"),
+        Column("feature_id", "string", True, "the feature observed"),
+        Column("user_id", "string", False, "who met it; NULL when unknown"),
+        Column("observed_at", "timestamp", True, "when (UTC)"),
+        Column("latency_ms", "float64", False, "latency in milliseconds", 0.0),
+        Column("crashed", "boolean", False, "true or false; NULL is unknown, never healthy"),
+        Column("error_count", "int64", False, "errors in this observation", 0.0),
+        Column("feedback_score", "float64", False, "1 (bad) to 5 (good)", 1.0, 5.0),
+        Column("session_seconds", "float64", False, "seconds spent", 0.0),
+        Column("app_version", "string", False, "version of the client"),
+        Column("platform", "string", False, "web, ios, android, ..."),
+    ),
+    ("observation_id",),
+    "observed_at",
+)
+
+ANNOTATIONS = Table(
+    "annotations",
+    "one row per deployment, incident or experiment mark",
+    (
+        Column("at", "timestamp", True, "when (UTC)"),
+        Column("kind", "string", True, "deployment, incident or experiment"),
+        Column("feature_id", "string", False, "the feature concerned; NULL for all"),
+        Column("label", "string", False, "text shown on charts"),
+    ),
+    ("at", "kind", "feature_id", "label"),
+    "at",
+)
+
+FEATURES = Table(
+    "features",
+    "one row per feature",
+    (
+        Column("feature_id", "string", True, "key"),
+        Column("feature_name", "string", False, "readable name"),
+        Column("owner_team", "string", False, "who answers for it"),
+        Column("lifecycle_stage", "string", False, "alpha, beta, ga, sunset"),
+        Column("released_on", "timestamp", False, "release date"),
+        Column("slo_p95_latency_ms", "float64", False, "declared ceiling of daily p95 latency", 0.0),
+        Column("slo_crash_free_users", "float64", False, "declared floor of crash-free users", 0.0, 1.0),
+        Column("slo_error_rate", "float64", False, "declared ceiling of the share of observations with an error", 0.0, 1.0),
+        Column("slo_feedback_score", "float64", False, "declared floor of the mean feedback", 1.0, 5.0),
+    ),
+    ("feature_id",),
+    None,
+)
+
+REJECTED = Table(
+    "rejected",
+    "one row per refused input row",
+    (
+        Column("table_name", "string", True, "the table it was meant for"),
+        Column("source", "string", True, "file name (or topic/partition)"),
+        Column("line", "int64", False, "line or row number in the source, from 1"),
+        Column("reason", "string", True, "which rule it broke"),
+        Column("raw", "string", False, "the row as text"),
+        Column("rejected_at", "timestamp", True, "when (UTC)"),
+    ),
+    ("table_name", "source", "line"),
+    None,
+)
+
+TABLES: dict[str, Table] = {t.name: t for t in (EVENTS, TELEMETRY, ANNOTATIONS, FEATURES, REJECTED)}
+
+CONFIGURATOR_EVENTS = ("quiz_started", "slider_adjusted", "option_selected", "quiz_completed", "result_viewed", "result_shared")
+INTERACTION_EVENTS = ("slider_adjusted", "option_selected")
+EXPOSURE_EVENT = "experiment_exposed"
