@@ -28,7 +28,7 @@ test: $(STAMP)
 
 # The notebooks' committed outputs are held against a fresh run.
 nbval: $(STAMP)
-	@$(BIN)/python scripts/sample_lake.py
+	@$(BIN)/launchpad ingest params/weekly.yaml
 	@$(BIN)/python -m pytest --nbval notebooks -p no:cacheprovider
 
 refresh-notebooks: $(STAMP)
