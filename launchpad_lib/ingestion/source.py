@@ -1,0 +1,68 @@
+"""What a source is: which files, which of their columns are ours, in which units and time zone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from launchpad_lib.schema import TABLES
+
+
+class IngestError(ValueError):
+    """A source that cannot be read at all; the message names the file, the line, the reason and the remedy."""
+
+
+class SourceSpec(BaseModel):
+    """One source of one table: a file, a folder or a glob, and how its columns become ours."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    table: Literal["events", "telemetry", "annotations", "features"] = Field(description="the table it fills")
+    path: str = Field(description="a file, a folder or a glob; CSV, JSONL (plain or .gz), Parquet")
+    columns: dict[str, str] = Field(default_factory=dict, description="ours: theirs")
+    constants: dict[str, str | int | float | bool] = Field(default_factory=dict, description="ours: one value for every row")
+    timezone: str = Field(default="UTC", description="IANA name for timestamps that state none")
+    units: dict[str, Literal["s", "ms", "us"]] = Field(default_factory=dict, description="unit of a numeric time or duration column")
+    event_names: dict[str, str] = Field(default_factory=dict, description="theirs: ours")
+    natural_key: list[str] = Field(default_factory=list, description="our columns that identify a row where it has no id")
+    valid_from: datetime | None = Field(default=None, description="rows before are refused")
+    valid_until: datetime | None = Field(default=None, description="rows at or after are refused")
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone_is_known(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{value!r} is not an IANA time zone; write for example Europe/Berlin") from error
+        return value
+
+    @model_validator(mode="after")
+    def _columns_are_ours(self) -> SourceSpec:
+        known = {c.name for c in TABLES[self.table].columns}
+        for place in ("columns", "constants", "units"):
+            for name in getattr(self, place):
+                if name not in known and not (place == "constants" and self.table == "events"):
+                    raise ValueError(f"{place}: {name!r} is no column of {self.table}; its columns are {', '.join(sorted(known))}")
+        return self
+
+    def files(self, root: Path) -> list[Path]:
+        """The files of this source in name order.
+
+        Raises:
+            IngestError: no file is there.
+        """
+        place = root / self.path
+        if place.is_dir():
+            found = [p for p in place.rglob("*") if p.is_file() and not p.name.startswith((".", "_"))]
+        elif place.is_file():
+            found = [place]
+        else:
+            found = [p for p in root.glob(self.path) if p.is_file()] if not Path(self.path).is_absolute() else []
+        if not found:
+            raise IngestError(f"{self.path}: no such file or folder; correct `path` of the {self.table} source or put the file there")
+        return sorted(found)

@@ -1,0 +1,130 @@
+"""Opens a lake as Ibis tables on an in-memory DuckDB that reads the Delta tables' files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import ibis
+import ibis.expr.types as ir
+from deltalake import DeltaTable
+
+from launchpad_lib.schema import TABLES, Table
+
+SQL_TYPES = {"string": "VARCHAR", "timestamp": "TIMESTAMP", "float64": "DOUBLE", "int64": "BIGINT", "boolean": "BOOLEAN", "json": "VARCHAR"}
+
+SESSION_GAP_MINUTES = 30
+
+STAR = {
+    # Grain: one row per event_id; session_key is the client's session or one made from 30-minute gaps.
+    "fact_events": f"""
+        SELECT * EXCLUDE (is_new), coalesce(session_id, user_id || '#' || sum(is_new) OVER (
+            PARTITION BY user_id, session_id IS NULL ORDER BY event_at, received_at, event_id)) AS session_key
+        FROM (SELECT *, CASE WHEN event_at - lag(event_at) OVER (PARTITION BY user_id, session_id IS NULL
+                ORDER BY event_at, received_at, event_id) <= INTERVAL {SESSION_GAP_MINUTES} MINUTE THEN 0 ELSE 1 END AS is_new FROM events)""",
+    # Grain: one row per user and session.
+    "sessions": """
+        SELECT user_id, session_key, min(event_at) AS started_at, max(event_at) AS ended_at,
+            epoch_us(max(event_at) - min(event_at)) / 1e6 AS duration_seconds, count(*) AS events, arg_min(platform, event_at) AS platform
+        FROM fact_events GROUP BY user_id, session_key""",
+    # Grain: one row per user.
+    "dim_users": """
+        SELECT user_id, min(event_at) AS first_seen_at, max(event_at) AS last_seen_at, count(*) AS events,
+            count(DISTINCT event_at::DATE) AS active_days, arg_min(platform, event_at) AS platform, arg_min(country, event_at) AS country
+        FROM fact_events GROUP BY user_id""",
+    # Grain: one row per feature.
+    "dim_feature_metadata": "SELECT * FROM features",
+    # Grain: one row per feature and UTC date. A NULL crash flag is unknown: it is in neither crash count.
+    "fact_feature_metrics": """
+        SELECT feature_id, observed_at::DATE AS observed_on, count(*) AS observations, count(DISTINCT user_id) AS users,
+            count(latency_ms) AS latency_observations, quantile_cont(latency_ms, 0.5) AS p50_latency_ms,
+            quantile_cont(latency_ms, 0.95) AS p95_latency_ms, quantile_cont(latency_ms, 0.99) AS p99_latency_ms,
+            count(DISTINCT user_id) FILTER (crashed IS NOT NULL) AS crash_known_users,
+            count(DISTINCT user_id) FILTER (crashed) AS crashed_users,
+            1 - count(DISTINCT user_id) FILTER (crashed) / nullif(count(DISTINCT user_id) FILTER (crashed IS NOT NULL), 0) AS crash_free_users_rate,
+            count(*) FILTER (error_count > 0) AS error_observations,
+            count(*) FILTER (error_count > 0) / nullif(count(error_count), 0) AS error_rate,
+            count(feedback_score) AS feedback_count, avg(feedback_score) AS mean_feedback_score
+        FROM telemetry GROUP BY 1, 2""",
+}
+
+
+class TableVersion(NamedTuple):
+    """What was read of one table. `observed_through` is the last instant of its time column (UTC), NULL without rows."""
+
+    version: int | None
+    rows: int
+    observed_through: datetime | None
+    rejected: int
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The star schema as Ibis tables on one DuckDB connection; instants are UTC without a zone."""
+
+    events: ir.Table
+    sessions: ir.Table
+    users: ir.Table
+    features: ir.Table
+    feature_metrics: ir.Table
+    telemetry: ir.Table
+    annotations: ir.Table
+    rejected: ir.Table
+    observed_through: datetime | None
+    telemetry_observed_through: datetime | None
+    versions: dict[str, TableVersion]
+
+
+def open_lake(path: str | Path, *, versions: dict[str, int] | None = None) -> Lake:
+    """Opens the newest (or the named) version of every table; a table that is not there is empty.
+
+    Raises:
+        ValueError: the lake's folder does not exist.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise ValueError(f"lake={str(path)!r}: there is no such folder; run `launchpad ingest` with a params file first, or correct the path")
+    # One thread: sums of floats, and so published digits, do not depend on the order in which threads finish.
+    con = ibis.duckdb.connect(threads=1)
+    con.raw_sql("SET TimeZone = 'UTC'")
+    seen: dict[str, TableVersion] = {}
+    for table in TABLES.values():
+        version = _create(con, table, root / table.name, (versions or {}).get(table.name))
+        seen[table.name] = TableVersion(version, 0, None, 0)
+    for name, query in STAR.items():
+        con.raw_sql(f"CREATE TABLE {name} AS {query}")
+    for table in TABLES.values():
+        through = f"max(\"{table.time_column}\")" if table.time_column else "NULL::TIMESTAMP"
+        rows, last = con.raw_sql(f"SELECT count(*), {through} FROM {table.name}").fetchall()[0]
+        refused = con.raw_sql(f"SELECT count(*) FROM rejected WHERE table_name = '{table.name}'").fetchall()[0][0]
+        seen[table.name] = TableVersion(seen[table.name].version, rows, last, refused)
+    return Lake(
+        events=con.table("fact_events"),
+        sessions=con.table("sessions"),
+        users=con.table("dim_users"),
+        features=con.table("dim_feature_metadata"),
+        feature_metrics=con.table("fact_feature_metrics"),
+        telemetry=con.table("telemetry"),
+        annotations=con.table("annotations"),
+        rejected=con.table("rejected"),
+        observed_through=seen["events"].observed_through,
+        telemetry_observed_through=seen["telemetry"].observed_through,
+        versions=seen,
+    )
+
+
+def _create(con: ibis.BaseBackend, table: Table, place: Path, version: int | None) -> int | None:
+    """Loads one Delta table under its declared columns; returns its version, None when it is not there."""
+    declared = ", ".join(f"\"{c.name}\" {SQL_TYPES[c.type]}" for c in table.columns)
+    con.raw_sql(f"CREATE TABLE {table.name} ({declared})")
+    if not DeltaTable.is_deltatable(str(place)):
+        return None
+    delta = DeltaTable(str(place), version=version)
+    uris = sorted(delta.file_uris())
+    if uris:
+        names = ", ".join(f"\"{c.name}\"" for c in table.columns)
+        files = ", ".join("'" + u.replace("'", "''") + "'" for u in uris)
+        con.raw_sql(f"INSERT INTO {table.name} SELECT {names} FROM read_parquet([{files}], union_by_name = true) ORDER BY ALL")
+    return delta.version()
