@@ -171,7 +171,7 @@ def _telemetry(rng: np.random.Generator, *, users: int, days: int, start_on: dat
                     {
                         "feature_id": feature,
                         "user_id": [f"u{u:05d}" for u in rng.integers(0, users, n)],
-                        "observed_at": pd.Timestamp(start_on) + pd.to_timedelta(seconds.round(3), unit="s"),
+                        "observed_at": pd.Timestamp(start_on + timedelta(days=day)) + pd.to_timedelta(seconds.round(3), unit="s"),
                         "latency_ms": np.round(base_ms * slow * np.exp(spell + rng.normal(0, 0.35, n)), 2),
                         "crashed": rng.random(n) < crash_rate,
                         "error_count": rng.poisson(0.02 * np.exp(3 * max(spell, 0.0)), n),

@@ -1,0 +1,50 @@
+"""Latency, crashes and Apdex per feature."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import ibis
+import ibis.expr.types as ir
+
+from launchpad_lib.metrics.windows import wilson_limits
+
+
+def crash_free_users(telemetry: ir.Table) -> ir.Table:
+    """Grain: one row per feature. rate = 1 - users with a crash / users with a known crash flag; NULL is unknown, never healthy."""
+    known = telemetry.filter(telemetry.crashed.notnull() & telemetry.user_id.notnull())
+    counts = known.group_by("feature_id").agg(users=known.user_id.nunique(), crashed_users=known.user_id.nunique(where=known.crashed))
+    counts = counts.mutate(free=counts.users - counts.crashed_users)
+    return counts.mutate(crash_free_users_rate=counts.free / counts.users.nullif(0), **wilson_limits(counts.free, counts.users)).drop("free")
+
+
+def apdex(telemetry: ir.Table, *, threshold_ms: float) -> ir.Table:
+    """Grain: one row per feature. (n(<=T) + n(T<x<=4T) / 2) / n; an observation with an error is frustrated."""
+    known = telemetry.filter(telemetry.latency_ms.notnull())
+    clean = known.error_count.fill_null(0) == 0
+    counts = known.group_by("feature_id").agg(
+        observations=known.count(),
+        satisfied=(clean & (known.latency_ms <= threshold_ms)).sum(),
+        tolerating=(clean & (known.latency_ms > threshold_ms) & (known.latency_ms <= 4 * threshold_ms)).sum(),
+    )
+    return counts.mutate(apdex=(counts.satisfied + counts.tolerating / 2) / counts.observations.nullif(0))
+
+
+def latency_change(telemetry: ir.Table, *, split_at: datetime, window_days: int) -> ir.Table:
+    """Grain: one row per feature with latency. p95 of [split, split + window) against [split - window, split), with both n.
+
+    The last window includes its end, so that the last observed instant is counted.
+    """
+    split, length = ibis.literal(split_at, "timestamp"), timedelta(days=window_days)
+    recent = telemetry.filter(
+        telemetry.latency_ms.notnull(),
+        telemetry.observed_at >= ibis.literal(split_at - length, "timestamp"),
+        telemetry.observed_at <= ibis.literal(split_at + length, "timestamp"),
+    )
+    is_after = recent.observed_at >= split
+    return recent.group_by("feature_id").agg(
+        n_before=(~is_after).sum(),
+        n_after=is_after.sum(),
+        p95_before_ms=recent.latency_ms.quantile(0.95, where=~is_after),
+        p95_after_ms=recent.latency_ms.quantile(0.95, where=is_after),
+    )
