@@ -1,0 +1,1 @@
+"""Parameters, execution, publication: how notebooks become a report."""

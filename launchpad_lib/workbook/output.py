@@ -1,0 +1,104 @@
+"""What a notebook shows: metrics as typed outputs, answers, tables, charts; all deterministic."""
+
+from __future__ import annotations
+
+import html
+
+import pandas as pd
+from IPython.display import display
+
+from launchpad_lib.workbook.wording import is_missing
+
+METRIC_MIME = "application/vnd.launchpad.metric+json"
+SPEC_MIME = "application/vnd.vegalite.v5+json"
+
+
+def _plain(value: object) -> float | int | str | None:
+    if is_missing(value):
+        return None
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    return int(number) if number == int(number) and abs(number) < 1e15 else float(f"{number:.6g}")
+
+
+def metric(
+    name: str,
+    *,
+    label: str,
+    value: float | None,
+    definition: str,
+    ci_low: float | None = None,
+    ci_high: float | None = None,
+    n: int | None = None,
+    unit: str = "fraction",
+    segment: str | None = None,
+    higher_is_better: bool | None = None,
+    refused_because: str | None = None,
+) -> None:
+    """Shows one headline metric as a typed output that the run harvests into its manifest; 6 significant digits."""
+    record = {
+        "name": name,
+        "label": label,
+        "value": None if refused_because else _plain(value),
+        "ci_low": None if refused_because else _plain(ci_low),
+        "ci_high": None if refused_because else _plain(ci_high),
+        "n": _plain(n),
+        "unit": unit,
+        "segment": segment,
+        "higher_is_better": higher_is_better,
+        "definition": definition,
+        "refused_because": refused_because,
+    }
+    display({METRIC_MIME: record, "text/plain": metric_line(record)}, raw=True)
+
+
+def formatted(value: float | None, unit: str) -> str:
+    """A metric's value as its reader meets it."""
+    if value is None:
+        return "no number"
+    if unit == "fraction":
+        return f"{100 * value:.1f} %"
+    return f"{value:,.3g} {'' if unit in ('count', 'score') else unit}".strip() if abs(value) < 1000 else f"{value:,.0f} {unit}"
+
+
+def metric_line(record: dict) -> str:
+    """A metric in one line of text."""
+    if record["refused_because"]:
+        return f"{record['label']}: refused, {record['refused_because']}"
+    text = f"{record['label']}: {formatted(record['value'], record['unit'])}"
+    if record["ci_low"] is not None and record["ci_high"] is not None:
+        text += f" (95 % interval {formatted(record['ci_low'], record['unit'])} to {formatted(record['ci_high'], record['unit'])})"
+    return text + (f", n = {record['n']:,}" if record["n"] is not None else "")
+
+
+def answer(*sentences: str) -> None:
+    """Shows the verdict; the page puts it at its top."""
+    text = "\n".join(f"- {s}" for s in sentences)
+    display({"text/markdown": text, "text/plain": text}, raw=True)
+
+
+def show(table, *, most: int = 40) -> None:
+    """Shows a result table, numbers to 4 significant digits, at most `most` rows; names are escaped."""
+    frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
+    shown = frame.head(most)
+    head = "".join(f"<th>{html.escape(str(c).replace('_', ' '))}</th>" for c in shown.columns)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(_cell(v))}</td>" for v in row) + "</tr>" for row in shown.itertuples(index=False))
+    more = f"<caption>the first {most} of {len(frame):,} rows</caption>" if len(frame) > most else ""
+    display({"text/html": f"<table>{more}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>", "text/plain": f"{len(frame)} rows"}, raw=True)
+
+
+def _cell(value: object) -> str:
+    if is_missing(value):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def chart(drawing) -> None:
+    """Shows a chart by its specification; the page draws it."""
+    spec = drawing.to_dict()
+    display({SPEC_MIME: spec, "text/plain": f"chart: {spec.get('title', '')}"}, raw=True)

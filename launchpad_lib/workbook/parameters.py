@@ -1,0 +1,174 @@
+"""Typed parameters of the run and of each notebook; everything is checked before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from launchpad_lib.ingestion import SourceSpec
+from launchpad_lib.metrics import parse_window
+
+
+class ParameterError(ValueError):
+    """A parameter that cannot be used; one sentence with argument, value, rule and remedy."""
+
+
+class NotebookParams(BaseModel):
+    """What every notebook takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    lake: str = Field(default="../data/lake/simulated", description="folder of the Delta tables")
+    report_timezone: str = Field(default="UTC", description="IANA name; decides calendar days")
+    min_cell: int = Field(default=30, ge=1, le=100_000, description="cells with fewer units are marked")
+
+    @field_validator("window", check_fields=False)
+    @classmethod
+    def _window_has_a_unit(cls, value: str) -> str:
+        parse_window(value)
+        return value
+
+
+class EngagementParams(NotebookParams):
+    feature_id: str = Field(default="configurator", min_length=1, description="the feature")
+    start_event: str = Field(default="quiz_started", description="an attempt begins")
+    complete_event: str = Field(default="quiz_completed", description="an attempt is complete")
+    view_event: str = Field(default="result_viewed", description="the result is seen")
+    share_event: str = Field(default="result_shared", description="the result is passed on")
+    interaction_events: list[str] = Field(default=["slider_adjusted", "option_selected"], min_length=1, description="interactions counted as depth")
+    window: str = Field(default="1d", description="time from start to completion, with a unit")
+
+
+class FunnelsParams(NotebookParams):
+    steps: list[str] = Field(
+        default=["quiz_started", "option_selected", "quiz_completed", "result_viewed", "result_shared"], min_length=2, description="events in order"
+    )
+    window: str = Field(default="7d", description="time from entry to the last step, with a unit")
+    entry: Literal["any", "first"] = Field(default="any", description="which entries count")
+    by: Literal["user_id", "session_key"] = Field(default="user_id", description="the unit counted")
+
+
+class RetentionLiftParams(NotebookParams):
+    complete_event: str = Field(default="quiz_completed", description="the exposure")
+    landmark_days: int = Field(default=3, ge=1, le=90, description="treated = exposed within this time of the first event")
+    outcome_days: int = Field(default=7, ge=1, le=365, description="the outcome: active within this time after the landmark")
+    return_days: list[int] = Field(default=[1, 3, 7], min_length=1, description="days of the retention curve")
+
+
+class ExperimentsParams(NotebookParams):
+    experiment_id: str = Field(default="result_layout", description="the experiment")
+    control: str = Field(default="control", description="the control variant")
+    metric_event: str = Field(default="result_shared", description="the outcome, counted after first exposure")
+    window: str = Field(default="7d", description="time from first exposure to the outcome, with a unit")
+
+
+class LatencyTrendsParams(NotebookParams):
+    window_days: int = Field(default=7, ge=1, le=90, description="length of each compared window")
+    apdex_threshold_ms: float = Field(default=300.0, gt=0, le=600_000, description="satisfied at or under this latency")
+
+
+class RiskScoringParams(NotebookParams):
+    horizon_days: int = Field(default=7, ge=1, le=30, description="how far ahead degradation is predicted")
+    min_breach_days: int = Field(default=2, ge=1, le=30, description="days of breach within the horizon that count as degraded")
+
+
+class DataQualityParams(NotebookParams):
+    pass
+
+
+NOTEBOOKS: dict[str, type[NotebookParams]] = {
+    "engagement": EngagementParams,
+    "funnels": FunnelsParams,
+    "retention_lift": RetentionLiftParams,
+    "experiments": ExperimentsParams,
+    "latency_trends": LatencyTrendsParams,
+    "risk_scoring": RiskScoringParams,
+    "data_quality": DataQualityParams,
+}
+
+
+class Simulation(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    seed: int = Field(default=20260101, ge=0, description="the same seed gives the same data")
+    users: int = Field(default=500, ge=10, le=100_000, description="users")
+    days: int = Field(default=14, ge=2, le=365, description="days of events")
+
+
+class RunParams(BaseModel):
+    """A run: where rows come from, which notebooks in which order, with which parameters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$", description="name of the run; lower case letters, digits, _ and -")
+    lake: str = Field(default="data/lake", description="folder of the Delta tables")
+    reports: str = Field(default="reports", description="folder of the reports")
+    timeout_seconds: int = Field(default=300, ge=5, le=86_400, description="longest time of one cell")
+    simulate: Simulation | None = Field(default=None, description="simulate into data/raw/simulated first")
+    sources: list[SourceSpec] = Field(default_factory=list, description="files to ingest")
+    sequence: list[list[str]] = Field(min_length=1, description="stages; the notebooks of a stage run side by side")
+    notebooks: dict[str, dict] = Field(default_factory=dict, description="parameters per notebook")
+
+    def for_notebook(self, name: str) -> dict:
+        """The parameters of one notebook, checked."""
+        return NOTEBOOKS[name](**self.notebooks.get(name, {})).model_dump()
+
+
+def _sentence(error: ValidationError, model: type[BaseModel], place: str) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(p) for p in first["loc"])
+    if first["type"] == "extra_forbidden":
+        names = list(model.model_fields) if len(first["loc"]) == 1 else list(SourceSpec.model_fields)
+        near = difflib.get_close_matches(str(first["loc"][-1]), names, n=1, cutoff=0.4)
+        return f"{place}: unknown parameter {where!r}; {f'did you mean {near[0]!r}?' if near else 'it takes ' + ', '.join(names)}"
+    if first["type"] == "missing":
+        return f"{place}: {where!r} is missing; add it"
+    return f"{place}: {where}={str(first['input'])[:80]!r}: {first['msg'].removeprefix('Value error, ')}; correct it (`launchpad params` lists what is taken)"
+
+
+def load_run(path: Path) -> RunParams:
+    """Reads and checks a params file with every notebook's parameters.
+
+    Raises:
+        ParameterError: one sentence.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(f"{path}: cannot be read ({error.strerror}); give the path of a params file such as params/weekly.yaml") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{path}: not readable as YAML ({' '.join(str(error).split())[:160]}); correct that place") from error
+    if not isinstance(content, dict):
+        raise ParameterError(f"{path}: must be a mapping of parameters; start from params/weekly.yaml")
+    try:
+        run = RunParams(**content)
+    except ValidationError as error:
+        raise ParameterError(_sentence(error, RunParams, str(path))) from error
+    asked = [n for stage in run.sequence for n in stage]
+    for name in [*asked, *run.notebooks]:
+        if name not in NOTEBOOKS:
+            near = difflib.get_close_matches(name, NOTEBOOKS, n=1)
+            raise ParameterError(f"{path}: unknown notebook {name!r}; {f'did you mean {near[0]!r}?' if near else 'there are ' + ', '.join(NOTEBOOKS)}")
+    if len(set(asked)) < len(asked):
+        raise ParameterError(f"{path}: sequence names a notebook twice; name each once")
+    for name, model in NOTEBOOKS.items():
+        try:
+            model(**run.notebooks.get(name, {}))
+        except ValidationError as error:
+            raise ParameterError(_sentence(error, model, f"{path}, notebooks.{name}")) from error
+    return run
+
+
+def describe(model: type[BaseModel]) -> str:
+    """The parameters of a model, a line each: name, type, default, what it means."""
+    lines = []
+    for name, field in model.model_fields.items():
+        default = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
+        bounds = ", ".join(str(m) for m in field.metadata if type(m).__name__ in ("Ge", "Le", "Gt", "Lt", "MinLen"))
+        kind = getattr(field.annotation, "__name__", None) if not str(field.annotation).startswith(("list", "typing")) else None
+        lines.append(f"  {name:20} {kind or str(field.annotation).replace('typing.', '')}  {default}{'  ' + bounds if bounds else ''}\n{'':23}{field.description}")
+    return "\n".join(lines)
