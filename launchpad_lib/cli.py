@@ -1,0 +1,66 @@
+"""`launchpad`: the command. Heavy imports are inside the commands, so that help is instant."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="launchpad", description="Did the feature work, and is it healthy?")
+    commands = parser.add_subparsers(dest="command", required=True)
+    report = commands.add_parser("report", help="ingest, run the notebooks, publish", epilog="`launchpad params` lists what a params file takes.")
+    report.add_argument("params", help="params file, for example params/weekly.yaml")
+    report.add_argument("--run-id", help="name of the run's folder (default: name and time)")
+    commands.add_parser("ingest", help="bring the lake up to date").add_argument("params")
+    parameters = commands.add_parser("params", help="list parameters of the run or of a notebook")
+    parameters.add_argument("notebook", nargs="?")
+    simulation = commands.add_parser("simulate", help="write simulated events and telemetry")
+    simulation.add_argument("--out", default="data/raw/simulated")
+    simulation.add_argument("--seed", type=int, default=20260101)
+    simulation.add_argument("--users", type=int, default=500)
+    simulation.add_argument("--days", type=int, default=14)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 all well, 1 a notebook failed, 2 bad parameters or input."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return _dispatch(arguments)
+    except (ValueError, OSError) as error:
+        print(f"launchpad: {error}", file=sys.stderr)
+        return 2
+
+
+def _dispatch(arguments: argparse.Namespace) -> int:
+    import re
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    if arguments.command == "simulate":
+        from launchpad_lib.simulation import simulate
+
+        print(simulate(Path(arguments.out), seed=arguments.seed, users=arguments.users, days=arguments.days).rows)
+        return 0
+    from launchpad_lib.workbook.parameters import NOTEBOOKS, ParameterError, RunParams, describe, load_run
+
+    if arguments.command == "params":
+        if arguments.notebook and arguments.notebook not in NOTEBOOKS:
+            raise ParameterError(f"notebook={arguments.notebook!r}: there are {', '.join(NOTEBOOKS)}; choose one")
+        print(describe(NOTEBOOKS[arguments.notebook] if arguments.notebook else RunParams))
+        return 0
+    from launchpad_lib.workbook.run import bring_up_to_date, run_report
+
+    run, now = load_run(Path(arguments.params)), datetime.now(UTC)
+    if arguments.command == "ingest":
+        bring_up_to_date(run, now=now, say=print)
+        return 0
+    run_id = arguments.run_id or f"{run.name}-{now:%Y%m%dT%H%M%SZ}"
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}", run_id):
+        raise ParameterError(f"run-id={run_id!r}: letters, digits, _ . - only, not starting with a dot; choose another")
+    return run_report(run, now=now, run_id=run_id, say=print)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
