@@ -1,0 +1,21 @@
+"""Counts and frames in, estimates with intervals out."""
+
+from launchpad_lib.inference.experiment import Experiment, experiment_result
+from launchpad_lib.inference.lift import LiftEstimate, adjusted_lift, difference_lift, landmark_table
+from launchpad_lib.inference.proportions import Difference, Interval, newcombe, wilson
+from launchpad_lib.inference.sample_ratio import SampleRatio, sample_ratio_mismatch
+
+__all__ = [
+    "Difference",
+    "Experiment",
+    "Interval",
+    "LiftEstimate",
+    "SampleRatio",
+    "adjusted_lift",
+    "difference_lift",
+    "experiment_result",
+    "landmark_table",
+    "newcombe",
+    "sample_ratio_mismatch",
+    "wilson",
+]

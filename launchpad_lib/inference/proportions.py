@@ -1,0 +1,54 @@
+"""Intervals for one proportion and for a difference of two."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import NamedTuple
+
+from scipy.stats import norm
+
+
+class Interval(NamedTuple):
+    """A rate and its limits; None where n is 0."""
+
+    estimate: float | None
+    ci_low: float | None
+    ci_high: float | None
+
+
+class Difference(NamedTuple):
+    """First rate minus second and its limits; None where an n is 0."""
+
+    absolute_lift: float | None
+    ci_low: float | None
+    ci_high: float | None
+
+
+def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
+    """Wilson's score interval (1927).
+
+    >>> [round(v, 4) for v in wilson(15, 148)]
+    [0.1014, 0.0624, 0.1605]
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes={successes}: must be between 0 and n={n}; check the counts")
+    if n == 0:
+        return Interval(None, None, None)
+    z, p = norm.ppf((1 + level) / 2), successes / n
+    centre, half = (p + z * z / (2 * n)) / (1 + z * z / n), z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return Interval(p, max(centre - half, 0.0), min(centre + half, 1.0))
+
+
+def newcombe(successes_1: int, n_1: int, successes_2: int, n_2: int, *, level: float = 0.95) -> Difference:
+    """Newcombe's hybrid score interval (1998, method 10) of rate 1 minus rate 2.
+
+    >>> [round(v, 4) for v in newcombe(56, 70, 48, 80)]
+    [0.2, 0.0524, 0.3339]
+    """
+    one, two = wilson(successes_1, n_1, level=level), wilson(successes_2, n_2, level=level)
+    if one.estimate is None or two.estimate is None:
+        return Difference(None, None, None)
+    d = one.estimate - two.estimate
+    low = d - sqrt((one.estimate - one.ci_low) ** 2 + (two.ci_high - two.estimate) ** 2)
+    high = d + sqrt((one.ci_high - one.estimate) ** 2 + (two.estimate - two.ci_low) ** 2)
+    return Difference(d, low, high)
