@@ -6,12 +6,12 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 export JUPYTER_PLATFORM_DIRS = 1
 
-.PHONY: help report test check lab nbval refresh-notebooks lint environment lock bench clean
+.PHONY: help report test check lab nbval refresh-notebooks lint environment lock clean
 
 help:
 	@echo "make report   the weekly report on simulated data (or yours: make report PARAMS=params/mine.yaml)"
 	@echo "make test     the tests          make check   the whole gate (lint, architecture, tests, notebooks)"
-	@echo "make lab      JupyterLab         make bench   benchmarks"
+	@echo "make lab      JupyterLab      "
 	@echo "make refresh-notebooks   run the committed notebooks and keep their outputs"
 
 $(STAMP): requirements.lock pyproject.toml scripts/bootstrap.sh
@@ -50,8 +50,6 @@ environment: $(STAMP)
 lock: $(STAMP)
 	@$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --extra test -q pyproject.toml -o requirements.lock
 
-bench: $(STAMP)
-	@$(BIN)/python tests/bench/whole_run.py
 
 clean:
 	rm -rf $(VENV) data/lake data/raw reports
