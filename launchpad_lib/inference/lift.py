@@ -99,4 +99,4 @@ def adjusted_lift(table: pd.DataFrame, *, covariates: tuple[str, ...] = COVARIAT
         effect = TreatmentEffect(OLS(table["returned"].astype(float), design), table["treated"].to_numpy(), results_select=propensity)
         result = effect.aipw(return_results=True)
         low, high = result.results_gmm.conf_int()[0]
-    return LiftEstimate("adjusted", float(result.effect), float(low), float(high), n_treated, n_control, None)
+    return LiftEstimate("adjusted", float(np.ravel(result.effect)[0]), float(low), float(high), n_treated, n_control, None)

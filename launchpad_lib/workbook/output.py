@@ -37,6 +37,7 @@ def metric(
     refused_because: str | None = None,
 ) -> None:
     """Shows one headline metric as a typed output that the run harvests into its manifest; 6 significant digits."""
+    refused_because = None if is_missing(refused_because) else refused_because
     record = {
         "name": name,
         "label": label,

@@ -55,7 +55,7 @@ class FunnelsParams(NotebookParams):
 class RetentionLiftParams(NotebookParams):
     complete_event: str = Field(default="quiz_completed", description="the exposure")
     landmark_days: int = Field(default=3, ge=1, le=90, description="treated = exposed within this time of the first event")
-    outcome_days: int = Field(default=7, ge=1, le=365, description="the outcome: active within this time after the landmark")
+    outcome_days: int = Field(default=1, ge=1, le=365, description="the outcome: active within this time after the landmark")
     return_days: list[int] = Field(default=[1, 3, 7], min_length=1, description="days of the retention curve")
 
 
