@@ -87,11 +87,15 @@ def _text(column: Column, theirs: str | None, source: SourceSpec, all_theirs: li
 
 
 def _made_id(source: SourceSpec, all_theirs: list[str]) -> str:
-    """An id from the natural key, or from the whole row; the same row always gets the same id."""
+    """An id from the natural key, or from the whole row and its how-manieth occurrence in the file.
+
+    Without a stated key, equal rows are several events, not duplicates; the same file still gives the same ids.
+    """
     names = [source.columns.get(n, n) for n in source.natural_key] or all_theirs
     parts = ", ".join(f"coalesce({quoted(n)}, '\x1f')" for n in names if n in all_theirs)
     constants = "|".join(f"{k}={v}" for k, v in sorted(source.constants.items()))
-    return f"md5(concat_ws('\x1e', {literal(constants)}, {parts}))"
+    nth = "" if source.natural_key else f", row_number() OVER (PARTITION BY {', '.join(quoted(n) for n in all_theirs)} ORDER BY __line)::VARCHAR"
+    return f"md5(concat_ws('\x1e', {literal(constants)}, {parts}{nth}))"
 
 
 def _properties(theirs: str | None, source: SourceSpec, all_theirs: list[str]) -> str:

@@ -9,6 +9,7 @@ import ibis
 import pandas as pd
 import pytest
 
+from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.metrics import funnel
 
 ECOM = Path(__file__).resolve().parents[2] / "data/sample/ecom/ecom.csv.gz"
@@ -33,3 +34,10 @@ def events() -> ibis.Table:
 def test_the_ordered_funnel_gives_the_published_counts(events, steps, window, expected):
     found = funnel(events, steps=steps, window=window, observed_through=FAR).order_by("step").to_pandas()
     assert found["users"].tolist() == expected
+
+
+def test_all_published_rows_are_kept_since_no_key_says_that_equal_rows_are_one(tmp_path):
+    source = SourceSpec(table="events", path="ecom.csv.gz", columns={"event_name": "event", "event_at": "timestamp"})
+    first = ingest(source, lake=tmp_path / "lake", ingested_at=FAR, root=ECOM.parent)
+    again = ingest(source, lake=tmp_path / "lake", ingested_at=FAR, root=ECOM.parent)
+    assert (first.accepted, first.duplicates, first.rejected, again.accepted) == (31_106, 0, 0, 0)
