@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
+import json
 
 import pandas as pd
 from IPython.display import display
@@ -99,7 +101,29 @@ def _cell(value: object) -> str:
     return str(value)
 
 
+def _rounded(part: object) -> object:
+    if isinstance(part, dict):
+        return {k: _rounded(v) for k, v in part.items()}
+    if isinstance(part, list):
+        return [_rounded(v) for v in part]
+    return float(f"{part:.6g}") if isinstance(part, float) else part
+
+
+def _renamed(part: object, names: dict[str, str]) -> object:
+    """The specification with its data sets named by the content that is shown."""
+    if isinstance(part, dict):
+        return {names.get(k, k): _renamed(v, names) for k, v in part.items()}
+    if isinstance(part, list):
+        return [_renamed(v, names) for v in part]
+    return names.get(part, part) if isinstance(part, str) else part
+
+
 def chart(drawing) -> None:
-    """Shows a chart by its specification; the page draws it."""
-    spec = drawing.to_dict()
+    """Shows a chart by its specification; the page draws it. Numbers are kept to 6 significant digits.
+
+    The last digits of a float differ between processors, so they would change committed outputs without a reason.
+    """
+    spec = _rounded(drawing.to_dict())
+    names = {old: f"data-{hashlib.md5(json.dumps(rows, sort_keys=True).encode()).hexdigest()}" for old, rows in spec.get("datasets", {}).items()}
+    spec = _renamed(spec, names)
     display({SPEC_MIME: spec, "text/plain": f"chart: {spec.get('title', '')}"}, raw=True)
