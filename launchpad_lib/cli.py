@@ -59,7 +59,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     run_id = arguments.run_id or f"{run.name}-{now:%Y%m%dT%H%M%SZ}"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}", run_id):
         raise ParameterError(f"run-id={run_id!r}: letters, digits, _ . - only, not starting with a dot; choose another")
-    return run_report(run, now=now, run_id=run_id, say=print)
+    from launchpad_lib.workbook.progress import progress_for
+
+    with progress_for(sys.stdout) as progress:
+        return run_report(run, now=now, run_id=run_id, progress=progress)
 
 
 if __name__ == "__main__":

@@ -108,6 +108,7 @@ class RunParams(BaseModel):
     lake: str = Field(default="data/lake", description="folder of the Delta tables")
     reports: str = Field(default="reports", description="folder of the reports")
     timeout_seconds: int = Field(default=300, ge=5, le=86_400, description="longest time of one cell")
+    workers: int = Field(default=2, ge=1, le=64, description="notebooks run at the same time")
     simulate: Simulation | None = Field(default=None, description="simulate into data/raw/simulated first")
     sources: list[SourceSpec] = Field(default_factory=list, description="files to ingest")
     sequence: list[list[str]] = Field(min_length=1, description="stages; the notebooks of a stage run side by side")

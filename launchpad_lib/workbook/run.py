@@ -15,8 +15,10 @@ from pathlib import Path
 from launchpad_lib.ingestion import ingest
 from launchpad_lib.simulation import simulate
 from launchpad_lib.staging import open_lake
-from launchpad_lib.workbook.execution import execute
+from launchpad_lib.workbook.execution import Executed, cell_count, execute
+from launchpad_lib.workbook.forked_kernels import kernel_server
 from launchpad_lib.workbook.parameters import RunParams
+from launchpad_lib.workbook.progress import Progress
 from launchpad_lib.workbook.publication import publish_index, publish_notebook, publish_run_index
 
 PACKAGES = ("pandas", "duckdb", "ibis-framework", "deltalake", "statsmodels", "scikit-learn", "altair", "papermill")
@@ -41,33 +43,27 @@ def bring_up_to_date(run: RunParams, *, now: datetime, say: Callable[[str], None
         say(f"{done.table}: {done.files} files ({done.skipped_files} known), {done.accepted:,} new, {done.duplicates:,} duplicates, {done.rejected:,} rejected")
 
 
-def run_report(run: RunParams, *, now: datetime, run_id: str, say: Callable[[str], None], notebooks: Path = Path("notebooks")) -> int:
+def run_report(run: RunParams, *, now: datetime, run_id: str, progress: Progress, notebooks: Path = Path("notebooks")) -> int:
     """Executes and publishes; 0 all well, 1 a notebook failed."""
-    bring_up_to_date(run, now=now, say=say)
+    with kernel_server():  # its imports go on while the lake is brought up to date
+        bring_up_to_date(run, now=now, say=progress.say)
+        return _execute_and_publish(run, now=now, run_id=run_id, progress=progress, notebooks=notebooks)
+
+
+def _execute_and_publish(run: RunParams, *, now: datetime, run_id: str, progress: Progress, notebooks: Path) -> int:
     reports = Path(run.reports)
     final, partial = reports / run_id, reports / f".{run_id}.partial"
     if final.exists():
         raise ValueError(f"run-id={run_id!r}: {final} exists; choose another run id")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    inputs = {
-        n: {"version": v.version, "rows": v.rows, "observed_through": str(v.observed_through) if v.observed_through else None, "rejected": v.rejected}
-        for n, v in open_lake(run.lake).versions.items()
-    }
-    context = {"run_id": run_id, "started_at": now.isoformat(timespec="seconds"), "inputs": inputs}
+    context = {"run_id": run_id, "started_at": now.isoformat(timespec="seconds"), "inputs": {}}
     rows, metrics = [], []
-    for stage in run.sequence:
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            jobs = [
-                pool.submit(
-                    execute,
-                    notebooks / f"{name}.ipynb",
-                    out=partial / f"{name}.ipynb",
-                    parameters=run.for_notebook(name) | {"lake": run.lake},
-                    timeout_seconds=run.timeout_seconds,
-                )
-                for name in stage
-            ]
+    with ThreadPoolExecutor(max_workers=run.workers) as pool:
+        for number, stage in enumerate(run.sequence):
+            jobs = [pool.submit(_execute_one, run, name, notebooks=notebooks, folder=partial, progress=progress) for name in stage]
+            if number == 0:
+                context["inputs"] = _inputs(run.lake)  # while the first notebooks run
             for job in jobs:
                 done = job.result()
                 html = f"{done.name}.html"
@@ -77,7 +73,6 @@ def run_report(run: RunParams, *, now: datetime, run_id: str, say: Callable[[str
                 )  # fmt: skip
                 metrics += found if done.status == "ok" else []
                 rows.append({"name": done.name, "title": done.title, "status": done.status, "seconds": done.seconds, "html": html, "error": done.error})
-                say(f"{done.name}: {done.status} in {done.seconds} s" + (f" ({done.error})" if done.error else ""))
     is_failed = any(r["status"] == "failed" for r in rows)
     manifest = {
         "run_id": run_id,
@@ -85,7 +80,7 @@ def run_report(run: RunParams, *, now: datetime, run_id: str, say: Callable[[str
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "status": "failed" if is_failed else "ok",
         "params": run.model_dump(mode="json"),
-        "inputs": inputs,
+        "inputs": context["inputs"],
         "notebooks": rows,
         "metrics": metrics,
         "versions": _versions(),
@@ -94,8 +89,27 @@ def run_report(run: RunParams, *, now: datetime, run_id: str, say: Callable[[str
     publish_index(partial, manifest)
     partial.rename(final)
     publish_run_index(reports)
-    say(f"{'failed' if is_failed else 'done'}: {final / 'index.html'}")
+    progress.say(f"{'failed' if is_failed else 'done'}: {final / 'index.html'}")
     return 1 if is_failed else 0
+
+
+def _execute_one(run: RunParams, name: str, *, notebooks: Path, folder: Path, progress: Progress) -> Executed:
+    source = notebooks / f"{name}.ipynb"
+    progress.start(name, cells=cell_count(source))
+    parameters = run.for_notebook(name) | {"lake": run.lake}
+    done = execute(
+        source, out=folder / source.name, parameters=parameters, timeout_seconds=run.timeout_seconds, on_cell=lambda: progress.advance(name)
+    )
+    progress.finish(name, seconds=done.seconds, error=done.error)
+    return done
+
+
+def _inputs(lake: str) -> dict:
+    """What was read, per table."""
+    return {
+        n: {"version": v.version, "rows": v.rows, "observed_through": str(v.observed_through) if v.observed_through else None, "rejected": v.rejected}
+        for n, v in open_lake(lake).versions.items()
+    }
 
 
 def _last_good(reports: Path, run_name: str, notebook: str) -> str | None:

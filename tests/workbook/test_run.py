@@ -1,0 +1,137 @@
+"""A run with real kernels on small notebooks: what fails is published as failed, the rest goes on, the last good page stays."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from launchpad_lib.workbook.parameters import NOTEBOOKS, RunParams
+from launchpad_lib.workbook.progress import PlainProgress
+from launchpad_lib.workbook.run import run_report
+
+NOW = datetime(2026, 2, 2, 6, tzinfo=UTC)
+METRIC = "from launchpad_lib.workbook.output import metric\nmetric('m', label='<b>M</b>', value=0.25, definition='d', ci_low=0.1, ci_high=0.5, n=12)"
+
+
+def notebook(folder: Path, name: str, *code: str, without: str | None = None) -> None:
+    model = NOTEBOOKS[name]()
+    lines = [f"{k} = {v!r}" for k, v in model.model_dump().items() if k != without]
+    cells = [nbformat.v4.new_markdown_cell(f"# Title of {name}"), nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": ["parameters"]})]
+    folder.mkdir(exist_ok=True)
+    cells += [nbformat.v4.new_code_cell(c) for c in code]
+    nb = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
+    nbformat.write(nb, folder / f"{name}.ipynb")
+
+
+def run(tmp_path: Path, names: list[str], *, now: datetime = NOW, timeout_seconds: int = 60) -> tuple[int, dict, Path, str]:
+    params = RunParams(name="small", lake=str(tmp_path / "lake"), reports=str(tmp_path / "reports"), timeout_seconds=timeout_seconds, sequence=[names])
+    said = io.StringIO()
+    run_id = f"small-{now:%Y%m%dT%H%M%SZ}"
+    status = run_report(params, now=now, run_id=run_id, progress=PlainProgress(said), notebooks=tmp_path / "notebooks")
+    folder = tmp_path / "reports" / run_id
+    return status, json.loads((folder / "manifest.json").read_text()), folder, said.getvalue()
+
+
+def test_a_good_run_has_pages_a_manifest_and_an_index(tmp_path):
+    notebook(tmp_path / "notebooks", "funnels", METRIC)
+    status, manifest, folder, said = run(tmp_path, ["funnels"])
+    assert status == 0 and manifest["status"] == "ok"
+    assert {"run_id", "started_at", "finished_at", "status", "params", "inputs", "notebooks", "metrics", "versions"} <= set(manifest)
+    assert manifest["metrics"][0] | {"definition": "d"} == manifest["metrics"][0]
+    assert (manifest["metrics"][0]["value"], manifest["metrics"][0]["n"], manifest["metrics"][0]["notebook"]) == (0.25, 12, "funnels")
+    page = (folder / "funnels.html").read_text()
+    assert "&lt;b&gt;M&lt;/b&gt;" in page and "<b>M</b>" not in page
+    assert (folder / "index.html").exists() and "small-" in (tmp_path / "reports" / "index.html").read_text()
+    assert "funnels: ok" in said
+    assert not list((tmp_path / "reports").glob(".*")), "nothing half-written is left"
+
+
+def test_what_fails_is_published_as_failed_and_the_others_still_run(tmp_path):
+    folder = tmp_path / "notebooks"
+    notebook(folder, "engagement", METRIC)
+    notebook(folder, "funnels", METRIC, "raise RuntimeError('no such <step>')")
+    notebook(folder, "experiments", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    notebook(folder, "latency_trends", "import time; time.sleep(60)")
+    notebook(folder, "data_quality", METRIC, without="min_cell")
+    names = ["engagement", "funnels", "experiments", "latency_trends", "data_quality"]
+    status, manifest, out, _ = run(tmp_path, names, timeout_seconds=5)
+    assert status == 1 and manifest["status"] == "failed"
+    rows = {n["name"]: n for n in manifest["notebooks"]}
+    assert {n: r["status"] for n, r in rows.items()} == {"engagement": "ok"} | dict.fromkeys(names[1:], "failed")
+    assert rows["funnels"]["error"] == "RuntimeError: no such <step>"
+    assert "kernel died" in rows["experiments"]["error"]
+    assert "longer than 5 s" in rows["latency_trends"]["error"]
+    assert "min_cell" in rows["data_quality"]["error"]
+    assert [m["notebook"] for m in manifest["metrics"]] == ["engagement"], "a failed notebook's numbers are not taken"
+    for name in names[1:]:
+        page = (out / f"{name}.html").read_text()
+        assert "This page failed" in page[: page.index("<h2") if "<h2" in page else None]
+    assert "no such &lt;step&gt;" in (out / "funnels.html").read_text()
+
+
+def test_the_last_good_page_stays_linked(tmp_path):
+    notebook(tmp_path / "notebooks", "funnels", METRIC)
+    run(tmp_path, ["funnels"])
+    notebook(tmp_path / "notebooks", "funnels", "1 / 0")
+    _, _, folder, _ = run(tmp_path, ["funnels"], now=NOW + timedelta(days=7))
+    good = f"../small-{NOW:%Y%m%dT%H%M%SZ}/funnels.html"
+    assert f'href="{good}"' in (folder / "funnels.html").read_text()
+    assert (folder / good).exists()
+
+
+def test_a_run_id_is_used_once(tmp_path):
+    notebook(tmp_path / "notebooks", "funnels", METRIC)
+    run(tmp_path, ["funnels"])
+    with pytest.raises(ValueError, match="exists; choose another run id"):
+        run(tmp_path, ["funnels"])
+
+
+FORKS = """
+import os, sys, time
+from jupyter_client.manager import start_new_kernel
+from launchpad_lib.workbook.forked_kernels import kernel_server
+with kernel_server():
+    manager, client = start_new_kernel(kernel_name="python3")
+    reply = client.execute_interactive("import os, sys; print(os.getppid(), 'pandas' in sys.modules)", timeout=60,
+        output_hook=lambda m: print(os.getpid(), manager.provisioner.pid, m["content"]["text"].strip(), flush=True) if m["msg_type"] == "stream" else None)
+    {then}
+"""
+
+
+def start(then: str) -> tuple[subprocess.Popen, list[str]]:
+    env = os.environ | {"JUPYTER_PLATFORM_DIRS": "1"}
+    process = subprocess.Popen([sys.executable, "-c", FORKS.format(then=then)], stdout=subprocess.PIPE, text=True, env=env)
+    return process, process.stdout.readline().split()
+
+
+def gone(pid: int) -> bool:
+    for _ in range(100):
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_forked_kernel_is_a_child_of_the_server_with_the_imports_done_and_ends_on_shutdown():
+    process, (runner, kernel, server, is_imported) = start("client.stop_channels(); manager.shutdown_kernel()")
+    assert is_imported == "True" and server not in (runner, str(os.getpid()))
+    assert process.wait(30) == 0
+    assert gone(int(kernel)) and gone(int(server))
+
+
+def test_kernels_and_their_server_end_with_a_killed_run():
+    process, (_, kernel, server, _) = start("time.sleep(60)")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(10)
+    assert gone(int(server)) and gone(int(kernel))
