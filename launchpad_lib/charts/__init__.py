@@ -6,15 +6,20 @@ import altair as alt
 import pandas as pd
 
 BLUE, ORANGE, GREY = "#4c8fd6", "#d9822b", "#8a8f98"
+INK = "#5c636d"  # text of charts; pages give this very colour a lighter one in dark mode
 
 
 def _themed(chart: alt.Chart | alt.LayerChart, title: str) -> alt.Chart | alt.LayerChart:
-    """Transparent ground and mid-luminance ink, so that one picture reads on light and dark pages."""
+    """Transparent ground; the page recolours the text in dark mode, so that one picture reads on light and dark pages."""
     return (
         chart.properties(title=title, width=640, height=260, background="transparent")
-        .configure_title(color=GREY, fontSize=15, anchor="start")
-        .configure_axis(labelColor=GREY, titleColor=GREY, gridColor=GREY, gridOpacity=0.25, domainColor=GREY, tickColor=GREY, labelLimit=200)
-        .configure_legend(labelColor=GREY, titleColor=GREY, orient="bottom", columns=4)
+        .configure_title(color=INK, fontSize=15, anchor="start", fontWeight=600)
+        .configure_axis(
+            labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, titleFontWeight="normal",
+            gridColor=GREY, gridOpacity=0.25, domainColor=GREY, tickColor=GREY, labelLimit=200,
+        )  # fmt: skip
+        .configure_legend(labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, orient="bottom", columns=4)
+        .configure_mark(tooltip=True)
         .configure_view(strokeOpacity=0)
     )
 

@@ -85,8 +85,10 @@ def show(table, *, most: int = 40) -> None:
     """Shows a result table, numbers to 4 significant digits, at most `most` rows; names are escaped."""
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
     shown = frame.head(most)
-    head = "".join(f"<th>{html.escape(str(c).replace('_', ' '))}</th>" for c in shown.columns)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(_cell(v))}</td>" for v in row) + "</tr>" for row in shown.itertuples(index=False))
+    marks = [' class="num"' if pd.api.types.is_numeric_dtype(frame[c]) and not pd.api.types.is_bool_dtype(frame[c]) else "" for c in frame.columns]
+    head = "".join(f"<th{m}>{html.escape(str(c).replace('_', ' '))}</th>" for c, m in zip(shown.columns, marks, strict=True))
+    rows = ["".join(f"<td{m}>{html.escape(_cell(v))}</td>" for v, m in zip(row, marks, strict=True)) for row in shown.itertuples(index=False)]
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
     more = f"<caption>the first {most} of {len(frame):,} rows</caption>" if len(frame) > most else ""
     display({"text/html": f"<table>{more}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>", "text/plain": f"{len(frame)} rows"}, raw=True)
 

@@ -2,27 +2,60 @@
 
 from __future__ import annotations
 
+import base64
+import functools
+import gzip
+import hashlib
+import itertools
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import jinja2
 import nbformat
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from launchpad_lib.workbook.history import Changes
 from launchpad_lib.workbook.output import METRIC_MIME, SPEC_MIME, formatted
 
 # Raw HTML in markdown stays text: names from the data may stand in it.
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+DRAW_JS = (Path(__file__).parent / "templates" / "draw.js").read_text(encoding="utf-8")
+# Only the one script whose hash is named may run, and the drawing library it unpacks (Vega compiles expressions, hence
+# unsafe-eval). Nothing may be fetched from anywhere.
+SCRIPT_HASH = base64.b64encode(hashlib.sha256(DRAW_JS.encode()).digest()).decode()
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+CHART_POLICY = f"{POLICY}; script-src 'sha256-{SCRIPT_HASH}' 'unsafe-eval' blob:"
+
+
+@functools.cache
+def _drawing_library() -> str:
+    """Vega, Vega-Lite and Vega-Embed in one script, gzipped, as base64 text."""
+    import vl_convert
+
+    return _packed(vl_convert.javascript_bundle())
+
+
+def _packed(text: str) -> str:
+    """Gzipped, as base64 text: small, and nothing in it can be taken for markup."""
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(loader=jinja2.PackageLoader("launchpad_lib.workbook"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["markdown"] = lambda text: Markup(MARKDOWN.render(text))
+    environment.filters["bullets"] = lambda lines: Markup(MARKDOWN.render("\n".join(f"- {line}" for line in lines)))
+    environment.filters["groupby_adjacent"] = lambda blocks: [(k, list(g)) for k, g in itertools.groupby(blocks, key=lambda b: b["kind"])]
     environment.filters["formatted"] = formatted
-    environment.globals["policy"] = POLICY
     return environment
+
+
+class Published(NamedTuple):
+    """What a page says in short: its answer's sentences (markdown) and its metrics."""
+
+    answers: list[str]
+    metrics: list[dict]
 
 
 def harvest_metrics(notebook: nbformat.NotebookNode, *, name: str) -> list[dict]:
@@ -49,7 +82,7 @@ def _blocks(cell: nbformat.NotebookNode) -> list[dict]:
             blocks.append({"kind": "metric", "content": data[METRIC_MIME]})
         elif SPEC_MIME in data:
             svg = vl_convert.vegalite_to_svg(json.dumps(data[SPEC_MIME]))
-            blocks.append({"kind": "chart", "content": Markup(svg), "title": data.get("text/plain", "chart")})
+            blocks.append({"kind": "chart", "content": Markup(svg), "title": data.get("text/plain", "chart"), "spec": data[SPEC_MIME]})
         elif "text/markdown" in data:
             blocks.append({"kind": "markdown", "content": data["text/markdown"]})
         elif "text/html" in data:
@@ -62,10 +95,21 @@ def _blocks(cell: nbformat.NotebookNode) -> list[dict]:
     return blocks
 
 
+def _is_heading_only(section: dict) -> bool:
+    texts = [b["content"].strip() for b in section["blocks"]]
+    return not section["code"] and len(texts) == 1 and texts[0].startswith("#") and "\n" not in texts[0]
+
+
+def _without_title(text: str) -> str:
+    """The page has its title already."""
+    first, _, rest = text.partition("\n")
+    return rest if first.startswith("# ") else text
+
+
 def publish_notebook(
     executed: Path, *, html_path: Path, title: str, status: str, error: str | None, context: dict, last_good: str | None
-) -> list[dict]:
-    """Writes one page, the answer at its top, and returns the metrics found."""
+) -> Published:
+    """Writes one page, the answer at its top, and returns the answer's sentences and the metrics found."""
     notebook = nbformat.read(executed, as_version=4)
     sections, answers = [], []
     for cell in notebook.cells:
@@ -74,16 +118,26 @@ def publish_notebook(
         if "answer" in tags:
             answers += section["blocks"]
             section["blocks"] = []
+            if sections and _is_heading_only(sections[-1]):
+                sections.pop()  # its text is at the top now
         sections.append(section)
+    if sections and sections[0]["blocks"] and sections[0]["blocks"][0]["kind"] == "markdown":
+        sections[0]["blocks"][0]["content"] = _without_title(sections[0]["blocks"][0]["content"])
+    # In the order in which the page shows them: the answer first.
+    specs = [b["spec"] for b in [*answers, *(b for s in sections for b in s["blocks"])] if b["kind"] == "chart"]
     page = _environment().get_template("notebook.html.j2")
-    text = page.render(title=title, status=status, error=error, context=context, last_good=last_good, sections=sections, answers=answers)
+    text = page.render(
+        title=title, status=status, error=error, context=context, last_good=last_good, sections=sections, answers=answers,
+        policy=CHART_POLICY if specs else POLICY, library=_drawing_library() if specs else None, specs=_packed(json.dumps(specs)), draw=Markup(DRAW_JS),
+    )  # fmt: skip
     html_path.write_text(text, encoding="utf-8")
-    return harvest_metrics(notebook, name=executed.stem)
+    sentences = [line[2:] for b in answers if b["kind"] == "markdown" for line in b["content"].splitlines() if line.startswith("- ")]
+    return Published(sentences, harvest_metrics(notebook, name=executed.stem))
 
 
-def publish_index(run_dir: Path, manifest: dict) -> None:
-    """Writes a run's own index.html."""
-    (run_dir / "index.html").write_text(_environment().get_template("run.html.j2").render(m=manifest), encoding="utf-8")
+def publish_index(run_dir: Path, manifest: dict, *, since: Changes | None = None) -> None:
+    """Writes a run's own index.html, with what changed since the run before where there is one."""
+    (run_dir / "index.html").write_text(_environment().get_template("run.html.j2").render(m=manifest, policy=POLICY, since=since), encoding="utf-8")
 
 
 def publish_run_index(reports: Path) -> None:
@@ -98,4 +152,4 @@ def publish_run_index(reports: Path) -> None:
         except (ValueError, KeyError, TypeError, OSError):
             runs.append({"id": path.parent.name, "started_at": "", "status": "unreadable manifest", "notebooks": []})
     runs.sort(key=lambda r: (r["started_at"], r["id"]), reverse=True)
-    (reports / "index.html").write_text(_environment().get_template("runs.html.j2").render(runs=runs), encoding="utf-8")
+    (reports / "index.html").write_text(_environment().get_template("runs.html.j2").render(runs=runs, policy=POLICY), encoding="utf-8")

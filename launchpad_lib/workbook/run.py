@@ -17,7 +17,8 @@ from launchpad_lib.simulation import simulate
 from launchpad_lib.staging import open_lake
 from launchpad_lib.workbook.execution import Executed, cell_count, execute
 from launchpad_lib.workbook.forked_kernels import kernel_server
-from launchpad_lib.workbook.parameters import RunParams
+from launchpad_lib.workbook.history import changes, previous_manifest, rows_by_date
+from launchpad_lib.workbook.parameters import NOTEBOOKS, RunParams
 from launchpad_lib.workbook.progress import Progress
 from launchpad_lib.workbook.publication import publish_index, publish_notebook, publish_run_index
 
@@ -71,8 +72,13 @@ def _execute_and_publish(run: RunParams, *, now: datetime, run_id: str, progress
                     done.path, html_path=partial / html, title=done.title, status=done.status, error=done.error, context=context,
                     last_good=_last_good(reports, run.name, done.name),
                 )  # fmt: skip
-                metrics += found if done.status == "ok" else []
-                rows.append({"name": done.name, "title": done.title, "status": done.status, "seconds": done.seconds, "html": html, "error": done.error})
+                metrics += found.metrics if done.status == "ok" else []
+                answers = found.answers if done.status == "ok" else []
+                row = done._asdict() | {"html": html, "answers": answers}
+                rows.append({k: row[k] for k in ("name", "title", "status", "seconds", "html", "error", "answers")})
+    order = list(NOTEBOOKS)
+    rows.sort(key=lambda r: order.index(r["name"]))  # as one reads them, whichever ran first
+    metrics.sort(key=lambda m: order.index(m["notebook"]))
     is_failed = any(r["status"] == "failed" for r in rows)
     manifest = {
         "run_id": run_id,
@@ -86,7 +92,7 @@ def _execute_and_publish(run: RunParams, *, now: datetime, run_id: str, progress
         "versions": _versions(),
     }
     (partial / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
-    publish_index(partial, manifest)
+    publish_index(partial, manifest, since=changes(manifest, previous_manifest(reports, run.name, before=manifest["started_at"])))
     partial.rename(final)
     publish_run_index(reports)
     progress.say(f"{'failed' if is_failed else 'done'}: {final / 'index.html'}")
@@ -106,9 +112,17 @@ def _execute_one(run: RunParams, name: str, *, notebooks: Path, folder: Path, pr
 
 def _inputs(lake: str) -> dict:
     """What was read, per table."""
+    opened = open_lake(lake)
+    by_date = {"events": rows_by_date(opened.events, "event_at"), "telemetry": rows_by_date(opened.telemetry, "observed_at")}
     return {
-        n: {"version": v.version, "rows": v.rows, "observed_through": str(v.observed_through) if v.observed_through else None, "rejected": v.rejected}
-        for n, v in open_lake(lake).versions.items()
+        n: {
+            "version": v.version,
+            "rows": v.rows,
+            "observed_through": str(v.observed_through) if v.observed_through else None,
+            "rejected": v.rejected,
+            "rows_by_date": by_date.get(n, {}),
+        }
+        for n, v in opened.versions.items()
     }
 
 

@@ -135,3 +135,15 @@ def test_kernels_and_their_server_end_with_a_killed_run():
     os.kill(process.pid, signal.SIGKILL)
     process.wait(10)
     assert gone(int(server)) and gone(int(kernel))
+
+
+def test_a_day_that_changed_after_it_was_reported_is_named_and_the_open_last_day_is_not():
+    from launchpad_lib.workbook.history import changes
+
+    def manifest(**days: int) -> dict:
+        by_date = {d.removeprefix("d").replace("_", "-"): n for d, n in days.items()}
+        return {"run_id": "r", "inputs": {"events": {"rows_by_date": by_date}}, "metrics": []}
+
+    found = changes(manifest(d2026_01_01=5, d2026_01_02=8, d2026_01_03=9), manifest(d2026_01_01=5, d2026_01_02=7, d2026_01_03=1))
+    assert [tuple(r) for r in found.restated] == [("events", "2026-01-02", 7, 8)]
+    assert changes(manifest(), None) is None

@@ -1,0 +1,79 @@
+"""Earlier runs: the one before this, what it said of the same metrics, and which of its days have changed since."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import ibis.expr.types as ir
+
+
+class Restated(NamedTuple):
+    """A day that an earlier run had reported and that now has another number of rows."""
+
+    table: str
+    day: str
+    rows_then: int
+    rows_now: int
+
+
+class Changes(NamedTuple):
+    """What an earlier run said: `values` by (notebook, metric, segment), and the days restated since."""
+
+    run_id: str
+    values: dict[tuple[str, str, str | None], float | None]
+    restated: list[Restated]
+
+    def value_then(self, metric: dict) -> float | None:
+        """The earlier run's value of the same metric and segment; None when it had none."""
+        return self.values.get((metric["notebook"], metric["name"], metric["segment"]))
+
+
+def rows_by_date(table: ir.Table, time_column: str) -> dict[str, int]:
+    """Rows per UTC date, in order."""
+    day = table[time_column].date().cast("string").name("day")
+    counted = table.group_by(day).agg(rows=table.count()).order_by("day").to_pandas()
+    return {str(d): int(n) for d, n in zip(counted["day"], counted["rows"], strict=True)}
+
+
+def runs(reports: Path) -> list[dict]:
+    """The manifests under a reports folder, newest first; unreadable ones are left out."""
+    found = []
+    for path in reports.glob("*/manifest.json"):
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            found.append((str(manifest["started_at"]), path.parent.name, manifest))
+        except (ValueError, KeyError, TypeError, OSError):
+            continue
+    return [m for _, name, m in sorted(found, key=lambda f: f[:2], reverse=True) if not name.startswith(".")]
+
+
+def previous_manifest(reports: Path, name: str, *, before: str) -> dict | None:
+    """The newest earlier run of the same name that went well; None when there is none."""
+    for manifest in runs(reports):
+        is_same = isinstance(manifest.get("params"), dict) and manifest["params"].get("name") == name
+        if is_same and manifest.get("status") == "ok" and str(manifest["started_at"]) < before:
+            return manifest
+    return None
+
+
+def changes(manifest: dict, before: dict | None) -> Changes | None:
+    """What `before` said of this run's metrics, and which days it had closed have other rows now.
+
+    A day is closed when rows of a later day had already come: the last day of a run is expected to grow.
+    """
+    if before is None:
+        return None
+    values = {(m["notebook"], m["name"], m.get("segment")): m.get("value") for m in before.get("metrics", [])}
+    restated = []
+    for table, now in manifest["inputs"].items():
+        then = before.get("inputs", {}).get(table, {}).get("rows_by_date") or {}
+        rows_now = now.get("rows_by_date") or {}
+        if not then:
+            continue
+        last = max(then)
+        for day in sorted(set(then) | {d for d in rows_now if d < last}):
+            if day < last and then.get(day, 0) != rows_now.get(day, 0):
+                restated.append(Restated(table, day, then.get(day, 0), rows_now.get(day, 0)))
+    return Changes(str(before["run_id"]), values, restated)

@@ -1,0 +1,96 @@
+"""The weekly report's pages as a reader opens them: from a file, in Chromium, with the network off."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1200, "height": 900}
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory) -> Path:
+    """One real weekly run; LAUNCHPAD_REPORT names an existing run's folder instead."""
+    if os.environ.get("LAUNCHPAD_REPORT"):
+        return Path(os.environ["LAUNCHPAD_REPORT"]).resolve()
+    folder = tmp_path_factory.mktemp("weekly")
+    params = yaml.safe_load((ROOT / "params" / "weekly.yaml").read_text()) | {"reports": str(folder)}
+    (folder / "weekly.yaml").write_text(yaml.safe_dump(params))
+    command = [sys.executable, "-m", "launchpad_lib.cli", "report", str(folder / "weekly.yaml"), "--run-id", "weekly-seen"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "weekly-seen"
+
+
+def pages(report: Path) -> list[Path]:
+    return sorted(report.glob("*.html"))
+
+
+def opened(browser, path: Path, *, scripts: bool = True, viewport: dict = DESKTOP, **options):
+    """The page and every request that left it for another place than the file itself."""
+    context = browser.new_context(viewport=viewport, java_script_enabled=scripts, **options)
+    context.set_offline(True)
+    page = context.new_page()
+    asked, complaints = [], []
+    page.on("request", lambda r: asked.append(r.url) if not r.url.startswith(("file:", "blob:", "data:")) else None)
+    page.on("console", lambda m: complaints.append(m.text))
+    page.on("pageerror", lambda e: complaints.append(str(e)))
+    page.goto(path.as_uri())
+    if scripts and page.locator("figure.chart").count():
+        page.wait_for_function("document.documentElement.dataset.drawn === 'yes'", timeout=20_000)
+    return page, asked, complaints
+
+
+def test_every_page_draws_without_a_single_request_or_complaint_and_is_under_500_kb(browser, report):
+    assert len(pages(report)) >= 8
+    for path in pages(report):
+        page, asked, complaints = opened(browser, path)
+        assert (asked, complaints) == ([], []), path.name
+        assert path.stat().st_size < 500_000, path.name
+        page.context.close()
+
+
+def test_charts_are_interactive_and_pictures_without_scripts(browser, report):
+    page, _, _ = opened(browser, report / "funnels.html")
+    assert page.locator("figure.chart .live svg").first.is_visible()
+    assert not page.locator("figure.chart .picture svg").first.is_visible()
+    page.context.close()
+    page, _, _ = opened(browser, report / "funnels.html", scripts=False)
+    assert page.locator("figure.chart .picture svg").first.is_visible()
+    page.context.close()
+
+
+def test_no_page_is_wider_than_a_phone(browser, report):
+    for path in pages(report):
+        page, _, _ = opened(browser, path, viewport=PHONE)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path.name
+        page.context.close()
+
+
+def test_the_answer_is_the_first_thing_after_the_title(browser, report):
+    page, _, _ = opened(browser, report / "engagement.html")
+    assert page.locator("main > *").nth(1).get_attribute("class") == "answer"
+    page.context.close()
+
+
+def test_code_is_hidden_behind_one_toggle_that_works_by_keyboard_and_without_scripts(browser, report):
+    page, _, _ = opened(browser, report / "funnels.html", scripts=False)
+    assert not page.locator("pre.code").first.is_visible()
+    page.locator("#show-code").focus()
+    page.keyboard.press("Space")
+    assert page.locator("pre.code").first.is_visible()
+    page.context.close()
+
+
+def test_text_of_charts_is_light_on_a_dark_page(browser, report):
+    page, _, _ = opened(browser, report / "funnels.html", color_scheme="dark")
+    colour = page.evaluate("getComputedStyle(document.querySelector('.live svg .role-title-text text, .live svg text')).fill")
+    red = int(colour.removeprefix("rgb(").split(",")[0])
+    assert red > 130, colour
+    page.context.close()
