@@ -6,12 +6,12 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 export JUPYTER_PLATFORM_DIRS = 1
 
-.PHONY: help report test check lab nbval refresh-notebooks lint environment lock clean
+.PHONY: bench chromium help report test check lab nbval refresh-notebooks lint environment lock clean
 
 help:
 	@echo "make report   the weekly report on simulated data (or yours: make report PARAMS=params/mine.yaml)"
 	@echo "make test     the tests          make check   the whole gate (lint, architecture, tests, notebooks)"
-	@echo "make lab      JupyterLab      "
+	@echo "make lab      JupyterLab         make bench   measurements (docs/benchmarks.md)"
 	@echo "make refresh-notebooks   run the committed notebooks and keep their outputs"
 
 $(STAMP): requirements.lock pyproject.toml scripts/bootstrap.sh
@@ -50,6 +50,15 @@ environment: $(STAMP)
 lock: $(STAMP)
 	@$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --extra test -q pyproject.toml -o requirements.lock
 
+
+# Browser tests use the distribution's Chromium: `make chromium` installs it.
+chromium:
+	@sh scripts/chromium.sh
+
+# Measurements, not tests; the figures are in docs/benchmarks.md.
+bench: $(STAMP)
+	@$(BIN)/python tests/bench/report_run.py
+	@$(BIN)/launchpad report params/weekly.yaml --run-id bench-$$(date +%s) >/dev/null && $(BIN)/python tests/bench/pages.py $$(ls -dt reports/bench-* | head -1)
 
 clean:
 	rm -rf $(VENV) data/lake data/raw reports
