@@ -60,9 +60,12 @@ def check(text_rows: pa.Table, *, source: SourceSpec, file: str, names: list[str
     theirs = [n for n in text_rows.column_names if n not in OWN]
     mapping = _mapping(theirs, names or theirs, source=source, file=file, is_empty=text_rows.num_rows == 0)
     positions = {n: f"c{i}" for i, n in enumerate(theirs)}
-    is_text = {n: text_rows.schema.field(n).type == pa.string() for n in theirs}
+    types = {n: text_rows.schema.field(n).type for n in theirs}
+    is_text = {n: t == pa.string() for n, t in types.items()}
+    # JSON has no NaN: a number that is none is left out of the properties.
+    whole = {n: f"CASE WHEN isfinite({p}) THEN {p} END" if pa.types.is_floating(types[n]) else p for n, p in positions.items()}
     fields = Fields(
-        {n: f"nullif({p}, '')" if is_text[n] else p for n, p in positions.items()},
+        {n: f"nullif({p}, '')" if is_text[n] else whole[n] for n, p in positions.items()},
         {n: f"nullif(trim({p}), '')" if is_text[n] else f"nullif(trim({p}::VARCHAR), '')" for n, p in positions.items()},
         "__object" in text_rows.column_names,
     )

@@ -84,7 +84,7 @@ def _csv(path: Path, content: bytes) -> TextRows:
         raise IngestError(f"{path}, line 1: no header; the first line must name the columns")
     if len(set(header)) < len(header):
         raise IngestError(f"{path}, line 1: a column name stands twice; name each column once")
-    start = reader.line_num
+    start, header = reader.line_num, _not_ours(header)
     table = _plain_csv(text, header, rows=len(physical) - start)
     if table is not None:
         return TextRows(table, [], header, lambda lines: [physical[n - 1].rstrip("\r\n") for n in lines])
@@ -93,6 +93,11 @@ def _csv(path: Path, content: bytes) -> TextRows:
     arrays = {name: pa.array(values, pa.string()) for name, values in zip(header, columns, strict=True)}
     table = pa.table({**arrays, "__line": pa.array(lines, pa.int64())})
     return TextRows(table, broken, header, lambda wanted: ["".join(physical[n - 1 : last[n]]).rstrip("\r\n") for n in wanted])
+
+
+def _not_ours(names: list[str]) -> list[str]:
+    """A field that is called like one of the reader's own columns gets a _ behind its name."""
+    return [f"{n}_" if n in ("__line", "__raw", "__object") else n for n in names]
 
 
 def _plain_csv(text: str, header: list[str], *, rows: int) -> pa.Table | None:
@@ -156,6 +161,7 @@ def _parquet(path: Path) -> TextRows:
                 table = table.set_column(index, field.name, table.column(index).cast(pa.string()))
             except pa.ArrowInvalid:
                 continue  # not text: it is shown escaped
+    table = table.rename_columns(_not_ours(table.column_names))
     numbered = table.append_column("__line", pa.array(range(1, table.num_rows + 1), pa.int64()))
 
     def raw(lines: list[int]) -> list[str]:

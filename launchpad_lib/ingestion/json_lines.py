@@ -25,6 +25,9 @@ def read_json_lines(path: Path, content: bytes, *, wanted: Collection[str] | Non
         IngestError: there are lines and none is a JSON object.
     """
     packed = content.split(b"\n")
+    first = next((number for number, line in enumerate(packed, start=1) if line.strip()), None)
+    if first and packed[first - 1].strip() in (b"[", b"{"):
+        raise IngestError(f"{path}, line {first}: no line of the file is a JSON object (it is one text over several lines); give one JSON object a line")
     texts = _decoded(content, packed)
     con = duckdb.connect(config={"threads": 2})
     con.register("given", pa.table({"line": pa.array(range(1, len(texts) + 1), pa.int64()), "text": pa.array(texts, pa.string())}))

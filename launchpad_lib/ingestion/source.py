@@ -57,6 +57,9 @@ class SourceSpec(BaseModel):
         both = sorted(set(self.columns) & set(self.constants))
         if both:
             raise ValueError(f"{both[0]!r} stands under both `columns` and `constants`; keep one")
+        for name in (*self.columns.values(), *self.properties.values()):
+            if name in ("__line", "__raw", "__object"):
+                raise ValueError(f"{name!r} is a name of the reader's own and cannot be mapped; rename that field")
         for name in self.natural_key:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
