@@ -46,7 +46,8 @@ def read_json_lines(path: Path, content: bytes, *, wanted: Collection[str] | Non
         line, reason, _ = broken[0]
         raise IngestError(f"{path}, line {line}: no line of the file is a JSON object ({reason}); give one JSON object a line")
     fields = names if wanted is None else [n for n in names if n in set(wanted)]
-    table = con.execute(_select(len(fields)), {"pointers": [_pointer(n) for n in fields]} if fields else {}).to_arrow_table().rename_columns([*fields, "__line", "__object"])
+    found = con.sql(_select(len(fields)), params={"pointers": [_pointer(n) for n in fields]} if fields else {})
+    table = found.to_arrow_table().rename_columns([*fields, "__line", "__object"])
     con.close()
     if records:
         strict = {name: pa.array([_as_text(r.get(name)) for r in records.values()], pa.string()) for name in fields}

@@ -187,7 +187,8 @@ def _new_refused(rows: pa.Table, snapshot: DeltaTable | None) -> pa.Table | None
     con = duckdb.connect(config={"threads": 1})
     con.register("incoming", rows)
     same = " AND ".join(f"k.{c} IS NOT DISTINCT FROM i.{c}" for c in ("table_name", "source", "line", "reason", "raw"))
-    found = con.execute(f"SELECT * FROM incoming i WHERE NOT EXISTS (FROM read_parquet($files) k WHERE {same}) ORDER BY source, line", {"files": uris}).to_arrow_table()
+    query = f"SELECT * FROM incoming i WHERE NOT EXISTS (FROM read_parquet($files) k WHERE {same}) ORDER BY source, line"
+    found = con.sql(query, params={"files": uris}).to_arrow_table()
     con.close()
     return found.cast(REFUSED_SCHEMA) if found.num_rows else None
 
