@@ -113,7 +113,7 @@ def test_the_latency_series_of_nab_is_whole_and_its_labelled_windows_lie_within_
     """Numenta Anomaly Benchmark: 4,032 rows at 5 minutes, three labelled windows; the highest value lies in one of them."""
     series = nab.telemetry.order_by("observed_at").select("observed_at", "latency_ms").to_pandas()
     assert len(series) == 4_032
-    # As published, 11 instants after 02:00 of 9 March 2014 (US clocks go forward) stand twice with two values: two observations, not a duplicate.
+    # As published, the 12 observations of the hour that did not exist on 9 March 2014 (US clocks go forward) all stand at 03:00:00: equal instants, not duplicates.
     steps = series["observed_at"].diff().value_counts()
     assert (steps[pd.Timedelta(minutes=5)], steps[pd.Timedelta(0)]) == (4_017, 11)
     windows = json.loads((ROOT / "data/sample/nab/combined_windows.json").read_text())["realKnownCause/ec2_request_latency_system_failure.csv"]
