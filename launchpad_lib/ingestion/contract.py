@@ -133,7 +133,7 @@ def _made_id(source: SourceSpec, fields: Fields) -> str:
     keys = [source.columns.get(n, n) for n in source.natural_key]
     if keys:
         return f"md5(concat_ws('\x1e', {constants}, {', '.join(_shown(fields.sql[n]) for n in keys if n in fields.sql)}))"
-    whole = ["__object"] if fields.has_object else list(fields.sql.values())
+    whole = ["trim(__object, ' \t\r\n')"] if fields.has_object else list(fields.sql.values())
     nth = f"row_number() OVER (PARTITION BY {', '.join(whole)} ORDER BY __line)::VARCHAR"
     return f"md5(concat_ws('\x1e', {constants}, {', '.join(_shown(w) for w in whole)}, {nth}))"
 

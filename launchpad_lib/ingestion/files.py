@@ -14,14 +14,16 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
+import duckdb
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from launchpad_lib.ingestion.json_lines import read_json_lines
+from launchpad_lib.ingestion.lines import Lines, lines_of
 from launchpad_lib.ingestion.source import IngestError
 
-csv.field_size_limit(16_000_000)
+csv.field_size_limit(2**31 - 1)  # a long field is no fault; the default refuses 128 KB
 RESTARTS_MAX = 1_000
 KINDS = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
 
@@ -67,15 +69,19 @@ def read_text_rows(path: Path, *, wanted: Collection[str] | None = None) -> Text
 
 
 def _csv(path: Path, content: bytes) -> TextRows:
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    if not content:
+        raise IngestError(f"{path}, line 1: no header; the first line must name the columns")
+    lines = lines_of(content)
     try:
-        text = content.decode("utf-8-sig")
+        content.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise IngestError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from error
-    if "\0" in text:
-        raise IngestError(f"{path}, line {text[: text.index(chr(0))].count(chr(10)) + 1}: a NUL byte, so this is no CSV text; export it again")
-    physical = list(io.StringIO(text, newline=""))
-    reader = csv.reader(physical, strict=True)
+        raise IngestError(f"{path}, line {content[: error.start].count(10) + 1}: not UTF-8; save the file as UTF-8") from error
+    if b"\0" in content:
+        raise IngestError(f"{path}, line {content[: content.index(0)].count(10) + 1}: a NUL byte, so this is no CSV text; export it again")
+    has_lone_return = content.count(b"\r") != content.count(b"\r\n")
+    physical = None if not has_lone_return and lines.line(1).count(b'"') % 2 == 0 else list(io.StringIO(content.decode("utf-8"), newline=""))
+    reader = csv.reader(physical if physical is not None else [lines.line(1).decode("utf-8")], strict=True)
     try:
         header = next(reader, None)
     except csv.Error as error:
@@ -85,13 +91,15 @@ def _csv(path: Path, content: bytes) -> TextRows:
     if len(set(header)) < len(header):
         raise IngestError(f"{path}, line 1: a column name stands twice; name each column once")
     start, header = reader.line_num, _not_ours(header)
-    table = _plain_csv(text, header, rows=len(physical) - start)
-    if table is not None:
-        return TextRows(table, [], header, lambda lines: [physical[n - 1].rstrip("\r\n") for n in lines])
-    columns, lines, ends, broken = _quoted_csv(path, physical, start, header)
-    last = dict(zip(lines, ends, strict=True))
+    if physical is None:
+        table = _plain_csv(lines, header)
+        if table is not None:
+            return TextRows(table, [], header, lambda numbers: [lines.text(n) for n in numbers])
+        physical = list(io.StringIO(content.decode("utf-8"), newline=""))
+    columns, numbers, ends, broken = _quoted_csv(path, physical, start, header)
+    last = dict(zip(numbers, ends, strict=True))
     arrays = {name: pa.array(values, pa.string()) for name, values in zip(header, columns, strict=True)}
-    table = pa.table({**arrays, "__line": pa.array(lines, pa.int64())})
+    table = pa.table({**arrays, "__line": pa.array(numbers, pa.int64())})
     return TextRows(table, broken, header, lambda wanted: ["".join(physical[n - 1 : last[n]]).rstrip("\r\n") for n in wanted])
 
 
@@ -100,14 +108,15 @@ def _not_ours(names: list[str]) -> list[str]:
     return [f"{n}_" if n in ("__line", "__raw", "__object") else n for n in names]
 
 
-def _plain_csv(text: str, header: list[str], *, rows: int) -> pa.Table | None:
-    """The rows of a CSV without quotes and without a broken or empty line, read at once; None where it has either."""
-    if '"' in text or rows == 0 or ("\r" in text and text.count("\r") != text.count("\r\n")):
+def _plain_csv(lines: Lines, header: list[str]) -> pa.Table | None:
+    """The rows of a CSV each of whose lines is one whole record by RFC 4180, read at once; None for any other."""
+    rows = len(lines.starts) - 2
+    if rows < 1 or (b'"' in lines.content and not _is_record_a_line(lines)):
         return None
     names = [f"c{i}" for i in range(len(header))]
     try:
         table = pa_csv.read_csv(
-            io.BytesIO(text.encode("utf-8")),
+            pa.BufferReader(lines.content),
             read_options=pa_csv.ReadOptions(column_names=names, skip_rows=1, block_size=16_000_000),
             parse_options=pa_csv.ParseOptions(ignore_empty_lines=False),
             convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
@@ -116,8 +125,16 @@ def _plain_csv(text: str, header: list[str], *, rows: int) -> pa.Table | None:
         return None
     if table.num_rows != rows or (len(header) == 1 and "" in table.column(0).to_pylist()):
         return None
-    lines = pa.array(range(2, rows + 2), pa.int64())
-    return pa.Table.from_arrays([*table.columns, pa.chunked_array([lines])], names=[*header, "__line"])
+    return pa.Table.from_arrays([*table.columns, pa.chunked_array([pa.array(range(2, rows + 2), pa.int64())])], names=[*header, "__line"])
+
+
+def _is_record_a_line(lines: Lines) -> bool:
+    """Whether every line is a whole record with proper quoting, so that all readers agree on it."""
+    field = r'(?:"(?:[^"]|"")*"|[^",\r\n]*)'
+    with duckdb.connect(config={"threads": 2}) as con:
+        con.register("given", lines.table(2))
+        found = con.execute("SELECT count(*) FROM given WHERE NOT regexp_full_match(text, $record)", {"record": rf"{field}(?:,{field})*\r?\n?"}).fetchall()
+    return found[0][0] == 0
 
 
 def _quoted_csv(path: Path, physical: list[str], start: int, header: list[str]) -> tuple[list[tuple], list[int], list[int], list[tuple[int, str, str]]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from launchpad_lib.ingestion.lines import Lines, is_utf8, lines_of
 from launchpad_lib.ingestion.source import IngestError
 
 # DuckDB also takes NaN, Infinity and a comma before a bracket, keeps lone surrogates and overflowing numbers: such lines are read strictly.
@@ -24,57 +25,51 @@ def read_json_lines(path: Path, content: bytes, *, wanted: Collection[str] | Non
     Raises:
         IngestError: there are lines and none is a JSON object.
     """
-    packed = content.split(b"\n")
-    first = next((number for number, line in enumerate(packed, start=1) if line.strip()), None)
-    if first and packed[first - 1].strip() in (b"[", b"{"):
+    lines = lines_of(content)
+    count = len(lines.starts) - 1
+    first = next((n for n in range(1, count + 1) if lines.line(n).strip()), None)
+    if first and lines.line(first).strip() in (b"[", b"{"):
         raise IngestError(f"{path}, line {first}: no line of the file is a JSON object (it is one text over several lines); give one JSON object a line")
-    texts = _decoded(content, packed)
     con = duckdb.connect(config={"threads": 2})
-    con.register("given", pa.table({"line": pa.array(range(1, len(texts) + 1), pa.int64()), "text": pa.array(texts, pa.string())}))
+    con.register("given", lines.table() if is_utf8(content) else _readable(lines))
+    # json_type raises where json_valid is false: CASE asks in order.
     con.execute(
-        "CREATE TABLE judged AS SELECT *, CASE WHEN text IS NULL OR NOT json_valid(text) OR regexp_matches(text, $doubtful) THEN NULL "
-        "WHEN json_type(text) = 'OBJECT' THEN json_keys(text) END AS keys FROM (SELECT line, trim(text, ' \t\r') AS text FROM given) WHERE text IS NULL OR text <> ''",
+        "CREATE TABLE doubtful AS SELECT line FROM given WHERE CASE WHEN text IS NULL OR NOT json_valid(text) OR regexp_matches(text, $doubtful) THEN true "
+        "ELSE json_type(text) <> 'OBJECT' END",
         {"doubtful": DOUBTFUL},
     )
-    con.execute("ALTER TABLE judged ADD COLUMN is_plain BOOLEAN")
-    con.execute("UPDATE judged SET is_plain = coalesce(len(keys) = list_unique(keys), false)")
-    doubtful = [line for (line,) in con.execute("SELECT line FROM judged WHERE NOT is_plain ORDER BY line").fetchall()]
-    records, broken = _one_by_one(packed, doubtful)
-    plain = [name for (name,) in con.execute("SELECT DISTINCT unnest(keys) FROM judged WHERE is_plain").fetchall()]
-    names = sorted({*plain, *(name for record in records.values() for name in record)})
-    if broken and not records and not plain and not con.execute("SELECT count(*) FROM judged WHERE is_plain").fetchall()[0][0]:
+    plain = "given WHERE line NOT IN (FROM doubtful)" if con.execute("SELECT count(*) FROM doubtful").fetchall()[0][0] else "given"
+    con.execute(f"CREATE TABLE shapes AS SELECT json_keys(text) AS keys, count(*) AS rows FROM {plain} GROUP BY 1")
+    if con.execute("SELECT count(*) FROM shapes WHERE len(keys) <> list_unique(keys)").fetchall()[0][0]:
+        twice = "SELECT keys FROM shapes WHERE len(keys) <> list_unique(keys)"
+        con.execute(f"INSERT INTO doubtful SELECT line FROM (SELECT line, json_keys(text) AS keys FROM {plain}) WHERE keys IN ({twice})")
+        con.execute("DELETE FROM shapes WHERE len(keys) <> list_unique(keys)")
+        plain = "given WHERE line NOT IN (FROM doubtful)"
+    records, broken = _one_by_one(lines, [n for (n,) in con.execute("SELECT line FROM doubtful ORDER BY line").fetchall()])
+    names = sorted({name for (name,) in con.execute("SELECT DISTINCT unnest(keys) FROM shapes").fetchall()} | {name for r in records.values() for name in r})
+    if broken and not records and not con.execute("SELECT count(*) FROM shapes").fetchall()[0][0]:
         line, reason, _ = broken[0]
         raise IngestError(f"{path}, line {line}: no line of the file is a JSON object ({reason}); give one JSON object a line")
     fields = names if wanted is None else [n for n in names if n in set(wanted)]
-    found = con.sql(_select(len(fields)), params={"pointers": [_pointer(n) for n in fields]} if fields else {})
-    table = found.to_arrow_table().rename_columns([*fields, "__line", "__object"])
+    values = ", ".join([*(f"v[{i + 1}]" for i in range(len(fields))), "line, text::VARCHAR"])
+    pointers = "json_extract_string(text, $pointers::VARCHAR[])" if fields else "NULL"
+    found = con.sql(
+        f"SELECT {values} FROM (SELECT {pointers} AS v, line, text FROM {plain})", params={"pointers": [_pointer(n) for n in fields]} if fields else {}
+    ).to_arrow_table()
+    table = found.rename_columns([*fields, "__line", "__object"])
     con.close()
     if records:
         strict = {name: pa.array([_as_text(r.get(name)) for r in records.values()], pa.string()) for name in fields}
         objects = pa.array([_as_json(r) for r in records.values()], pa.string())
         table = pa.concat_tables([table, pa.table({**strict, "__line": pa.array(list(records), pa.int64()), "__object": objects})]).sort_by("__line")
-    return table, broken, names, lambda lines: [packed[n - 1].decode("utf-8", errors="backslashreplace").strip() for n in lines]
+    return table, broken, names, lambda numbers: [lines.text(n).strip() for n in numbers]
 
 
-def _decoded(content: bytes, packed: list[bytes]) -> list[str | None]:
-    """The lines as text; None for a line that is not UTF-8."""
-    try:
-        return content.decode("utf-8").split("\n")
-    except UnicodeDecodeError:
-        texts: list[str | None] = []
-        for line in packed:
-            try:
-                texts.append(line.decode("utf-8"))
-            except UnicodeDecodeError:
-                texts.append(None)
-        return texts
-
-
-def _select(width: int) -> str:
-    if not width:
-        return "SELECT line, text FROM judged WHERE is_plain ORDER BY line"
-    values = ", ".join(f"v[{i + 1}]" for i in range(width))
-    return f"SELECT {values}, line, text FROM (SELECT json_extract_string(text, $pointers::VARCHAR[]) AS v, line, text FROM judged WHERE is_plain) ORDER BY line"
+def _readable(lines: Lines) -> pa.Table:
+    """Columns line, text, where a line that is not UTF-8 is NULL."""
+    numbers = range(1, len(lines.starts))
+    texts = [lines.line(n).decode("utf-8") if is_utf8(lines.line(n)) else None for n in numbers]
+    return pa.table({"line": pa.array(numbers, pa.int64()), "text": pa.array(texts, pa.large_string())})
 
 
 def _pointer(name: str) -> str:
@@ -82,12 +77,15 @@ def _pointer(name: str) -> str:
     return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
-def _one_by_one(packed: list[bytes], lines: list[int]) -> tuple[dict[int, dict], list[tuple[int, str, str]]]:
+def _one_by_one(lines: Lines, numbers: list[int]) -> tuple[dict[int, dict], list[tuple[int, str, str]]]:
+    """Strict reading of the doubtful lines; an empty line is none."""
     decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
     records: dict[int, dict] = {}
     broken = []
-    for number in lines:
-        line = packed[number - 1]
+    for number in numbers:
+        line = lines.line(number)
+        if not line.strip():
+            continue
         try:
             value = decoder.decode(line.decode("utf-8").strip())
             if not isinstance(value, dict):
@@ -95,7 +93,7 @@ def _one_by_one(packed: list[bytes], lines: list[int]) -> tuple[dict[int, dict],
             json.dumps(value, ensure_ascii=False).encode("utf-8")
             records[number] = value
         except (ValueError, RecursionError) as error:
-            broken.append((number, f"not valid: {_reason(error)}", line.decode("utf-8", errors="backslashreplace").strip()))
+            broken.append((number, f"not valid: {_reason(error)}", lines.text(number).strip()))
     return records, broken
 
 

@@ -113,7 +113,7 @@ def commit(prepared: Prepared, *, lake: Path) -> IngestResult:
         fresh = [f for f in prepared.checked if f.refused.num_rows and not _has_mark(snapshot, f.mark)]
         rows = _new_refused(pa.concat_tables(f.refused for f in fresh), snapshot) if fresh else None
         if rows is not None:
-            write_deltalake(snapshot or str(rejects), rows, mode="append", commit_properties=properties(f.mark for f in fresh))
+            write_deltalake(snapshot or _created(rejects, rows.schema, None), rows, mode="append", commit_properties=properties(f.mark for f in fresh))
 
     def write_rows(snapshot: DeltaTable | None, properties: Callable) -> None:
         fresh = [f for f in prepared.checked if not _has_mark(snapshot, f.mark)]
@@ -126,7 +126,7 @@ def commit(prepared: Prepared, *, lake: Path) -> IngestResult:
         if earlier.num_rows and snapshot is not None:
             _merge(snapshot, new, earlier, marks)
         else:
-            write_deltalake(snapshot or str(target), new, mode="append", partition_by=partition, commit_properties=marks)
+            write_deltalake(snapshot or _created(target, new.schema, partition), new, mode="append", commit_properties=marks)
         outcome.update(read=sum(f.read for f in fresh), accepted=new.num_rows, rejected=sum(f.refused.num_rows for f in fresh))
 
     _on_newest(rejects, write_refused)
@@ -155,6 +155,11 @@ def _on_newest(place: Path, write: Callable[[DeltaTable | None, Callable], None]
 
 def _snapshot(place: Path) -> DeltaTable | None:
     return DeltaTable(str(place)) if DeltaTable.is_deltatable(str(place)) else None
+
+
+def _created(place: Path, schema: pa.Schema, partition: list[str] | None) -> DeltaTable:
+    """The table's empty first version. A path alone would be written whatever it holds by then; this raises when another process was faster."""
+    return DeltaTable.create(str(place), schema=schema, mode="error", partition_by=partition)
 
 
 def _has_mark(snapshot: DeltaTable | None, mark: str) -> bool:
@@ -203,23 +208,26 @@ def _new_rows(rows: pa.Table, *, table_name: str, snapshot: DeltaTable | None) -
     con = duckdb.connect(config={"threads": 2})
     con.register("incoming", rows)
     key = "concat_ws(chr(30), " + ", ".join(f"coalesce({quoted(k)}::VARCHAR, '')" for k in table.key) + ")"
+    key = quoted(table.key[0]) if len(table.key) == 1 else key
     received = "coalesce(received_at, event_at)" if table_name == "events" else "NULL::TIMESTAMP"
     columns = [f"{received} AS received_at" if c.name == "received_at" else quoted(c.name) for c in table.columns]
     if table_name in ("events", "telemetry"):
         columns.append(f"{quoted(str(table.time_column))}::DATE AS {_partition(table.time_column)}")
-    con.execute(
-        f"CREATE TABLE ranked AS SELECT * FROM (SELECT *, {key} AS __key, {received} AS __received FROM incoming) "
-        "QUALIFY row_number() OVER (PARTITION BY __key ORDER BY __received, __line) = 1"
-    )
+    con.execute(f"CREATE VIEW keyed AS SELECT *, {key} AS __key, {received} AS __received FROM incoming")
+    ranked = "keyed"
+    if con.execute("SELECT count(*) <> count(DISTINCT __key) FROM keyed").fetchall()[0][0]:
+        ranked = "ranked"
+        con.execute("CREATE TABLE ranked AS SELECT * FROM keyed QUALIFY row_number() OVER (PARTITION BY __key ORDER BY __received, __line) = 1")
     uris = snapshot.file_uris() if snapshot else []
     if uris:
         kept = "min(received_at)" if table_name == "events" else "NULL::TIMESTAMP"
-        con.execute(f"CREATE TABLE known AS SELECT {key} AS __key, {kept} AS kept FROM read_parquet($files) WHERE {key} IN (SELECT __key FROM ranked) GROUP BY 1", {"files": uris})
+        query = f"SELECT {key} AS __key, {kept} AS kept FROM read_parquet($files) WHERE {key} IN (SELECT __key FROM {ranked}) GROUP BY 1"
+        con.execute(f"CREATE TABLE known AS {query}", {"files": uris})
     else:
         con.execute("CREATE TABLE known (__key VARCHAR, kept TIMESTAMP)")
     order = f"ORDER BY {quoted(str(table.time_column))}, {quoted(table.key[0])}" if table.time_column else f"ORDER BY {quoted(table.key[0])}"
-    new = con.sql(f"SELECT {', '.join(columns)} FROM ranked WHERE __key NOT IN (SELECT __key FROM known) {order}").to_arrow_table()
-    earlier = con.sql(f"SELECT {', '.join(columns)} FROM ranked JOIN known USING (__key) WHERE __received < kept {order}").to_arrow_table()
+    new = con.sql(f"SELECT {', '.join(columns)} FROM {ranked} ANTI JOIN known USING (__key) {order}").to_arrow_table()
+    earlier = con.sql(f"SELECT {', '.join(columns)} FROM {ranked} JOIN known USING (__key) WHERE __received < kept {order}").to_arrow_table()
     con.close()
     return new, earlier
 

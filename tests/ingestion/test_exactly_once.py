@@ -8,14 +8,17 @@ import subprocess
 import sys
 import time
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from deltalake import DeltaTable
 
 from launchpad_lib.ingestion import SourceSpec
 from launchpad_lib.ingestion.sink import commit, prepare
 
-PROGRAM = """
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = f"""
 import sys
+sys.path.insert(0, {str(ROOT)!r})
 from datetime import datetime
 from pathlib import Path
 from launchpad_lib.ingestion import SourceSpec, ingest
@@ -111,16 +114,16 @@ def test_rows_that_were_committed_between_reading_and_writing_are_not_written_ag
     assert place.snapshot() == before
 
 
-def test_two_processes_on_one_lake_double_and_lose_nothing(place, line):
+def test_three_processes_on_one_lake_double_and_lose_nothing(place, line):
     fill(place, line)
-    pair = [started(place) for _ in range(3)]
-    for process in pair:
+    three = [started(place) for _ in range(3)]
+    for process in three:
         process.stdout.readline()
-    for process in pair:
+    for process in three:
         process.stdin.write("go\n")
         process.stdin.flush()
     accepted = 0
-    for process in pair:
+    for process in three:
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
         accepted += sum(int(row.split()[0]) for row in out.splitlines())
