@@ -143,23 +143,24 @@ def _shown(sql: str) -> str:
 
 
 def _properties(theirs: str | None, source: SourceSpec, fields: Fields) -> str:
-    """Every field that fills no column of ours, with its JSON type; a NULL one is left out."""
+    """Every field that fills no column of ours, with its JSON type; a NULL one is left out. NULL where their own properties are no JSON object."""
     known = {c.name for c in TABLES[source.table].columns}
     used = {source.columns.get(n, n) for n in known if n not in source.constants} & (set(fields.sql) | set(source.columns.values()))
     renamed = set(source.properties.values())
     pairs = [f"{literal(k)}, {literal(v)}" for k, v in source.constants.items() if k not in known]
     pairs += [f"{literal(k)}, {fields.sql[v]}::VARCHAR" for k, v in source.properties.items() if v in fields.sql]
-    rest = "'{}'::JSON"
+    patches = []
     if fields.has_object:
-        rest = f"json_merge_patch(__object::JSON, {literal(json.dumps(dict.fromkeys(sorted(used | renamed)), ensure_ascii=False))}::JSON)"
+        taken = json.dumps(dict.fromkeys(sorted(used | renamed)), ensure_ascii=False)
+        patches.append(f"json_merge_patch(__object::JSON, {literal(taken)}::JSON)")
     else:
         pairs += [f"{literal(n)}, {sql}" for n, sql in fields.sql.items() if n not in used | renamed]
-    extra = f"json_object({', '.join(pairs)})" if pairs else "'{}'::JSON"
-    if theirs is None:
-        return f"json_merge_patch(json_merge_patch('{{}}'::JSON, {rest}), {extra})::VARCHAR"
-    own = fields.text[theirs]
-    merged = f"json_merge_patch(json_merge_patch(coalesce({own}, '{{}}')::JSON, {rest}), {extra})::VARCHAR"
-    return f"CASE WHEN {own} IS NULL OR {_is_object(own)} THEN {merged} ELSE {own} END"
+    patches += [f"json_object({', '.join(pairs)})"] if pairs else []
+    own = fields.text[theirs] if theirs else None
+    merged = f"coalesce({own}, '{{}}')::JSON" if own else "'{}'::JSON"
+    for patch in patches:
+        merged = f"json_merge_patch({merged}, {patch})"
+    return f"CASE WHEN {own} IS NULL OR {_is_object(own)} THEN {merged}::VARCHAR END" if own else f"{merged}::VARCHAR"
 
 
 def _is_object(text: str) -> str:
@@ -206,7 +207,7 @@ def _rules(column: Column, source: SourceSpec) -> list[str]:
     if column.type == "float64":
         arms.append(f"WHEN isnan({value}) OR isinf({value}) THEN {literal(column.name + ' is not a finite number')}")
     if column.type == "json":
-        arms.append(f"WHEN NOT {_is_object(name)} THEN 'properties is not a JSON object'")
+        arms.append(f"WHEN {name} IS NULL THEN 'properties is not a JSON object'")
     for sign, bound, word in (("<", column.minimum, "under"), (">", column.maximum, "over")):
         if bound is not None:
             arms.append(f"WHEN {value} {sign} {bound} THEN {literal(column.name + ': ')} || {shown} || {literal(f' is {word} {bound:g}')}")
