@@ -6,10 +6,23 @@ import argparse
 import sys
 
 
+class _HelpWithParameters(argparse.Action):
+    """Help, then the parameters of the run; these are looked up only when somebody asks."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from launchpad_lib.workbook.parameter_table import describe
+        from launchpad_lib.workbook.parameters import NOTEBOOKS, RunParams
+
+        parser.print_help()
+        print(f"\na params file takes (those of a notebook: launchpad params NAME, of {', '.join(NOTEBOOKS)}):\n\n{describe(RunParams)}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="launchpad", description="Did the feature work, and is it healthy?")
     commands = parser.add_subparsers(dest="command", required=True)
-    report = commands.add_parser("report", help="ingest, run the notebooks, publish", epilog="`launchpad params` lists what a params file takes.")
+    report = commands.add_parser("report", help="ingest, run the notebooks, publish", add_help=False)
+    report.add_argument("-h", "--help", action=_HelpWithParameters, nargs=0, help="show this, and what a params file takes")
     report.add_argument("params", help="params file, for example params/weekly.yaml")
     report.add_argument("--run-id", help="name of the run's folder (default: name and time)")
     commands.add_parser("ingest", help="bring the lake up to date").add_argument("params")
@@ -34,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _dispatch(arguments: argparse.Namespace) -> int:
+    import difflib
     import re
     from datetime import UTC, datetime
     from pathlib import Path
@@ -43,11 +57,14 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
         print(simulate(Path(arguments.out), seed=arguments.seed, users=arguments.users, days=arguments.days).rows)
         return 0
-    from launchpad_lib.workbook.parameters import NOTEBOOKS, ParameterError, RunParams, describe, load_run
+    from launchpad_lib.workbook.parameters import NOTEBOOKS, ParameterError, RunParams, load_run
 
     if arguments.command == "params":
         if arguments.notebook and arguments.notebook not in NOTEBOOKS:
-            raise ParameterError(f"notebook={arguments.notebook!r}: there are {', '.join(NOTEBOOKS)}; choose one")
+            near = difflib.get_close_matches(arguments.notebook, NOTEBOOKS, n=1)
+            raise ParameterError(f"notebook={arguments.notebook!r}: {f'did you mean {near[0]!r}?' if near else 'choose one'} There are {', '.join(NOTEBOOKS)}")
+        from launchpad_lib.workbook.parameter_table import describe
+
         print(describe(NOTEBOOKS[arguments.notebook] if arguments.notebook else RunParams))
         return 0
     from launchpad_lib.workbook.run import bring_up_to_date, run_report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -28,6 +29,7 @@ class SourceSpec(BaseModel):
     timezone: str = Field(default="UTC", description="IANA name for timestamps that state none")
     units: dict[str, Literal["s", "ms", "us"]] = Field(default_factory=dict, description="unit of a numeric time or duration column")
     event_names: dict[str, str] = Field(default_factory=dict, description="theirs: ours")
+    properties: dict[str, str] = Field(default_factory=dict, description="name in `properties`: theirs; kept as text (events only)")
     natural_key: list[str] = Field(default_factory=list, description="our columns that identify a row where it has no id")
     valid_from: datetime | None = Field(default=None, description="rows before are refused")
     valid_until: datetime | None = Field(default=None, description="rows at or after are refused")
@@ -47,8 +49,26 @@ class SourceSpec(BaseModel):
         for place in ("columns", "constants", "units"):
             for name in getattr(self, place):
                 if name not in known and not (place == "constants" and self.table == "events"):
-                    raise ValueError(f"{place}: {name!r} is no column of {self.table}; its columns are {', '.join(sorted(known))}")
+                    near = difflib.get_close_matches(name, known, n=1)
+                    hint = f"did you mean {near[0]!r}?" if near else f"its columns are {', '.join(sorted(known))}"
+                    raise ValueError(f"{place}: {name!r} is no column of {self.table}; {hint}")
+        if self.properties and self.table != "events":
+            raise ValueError(f"properties: only events have properties, not {self.table}; map the field under `columns`")
+        both = sorted(set(self.columns) & set(self.constants))
+        if both:
+            raise ValueError(f"{both[0]!r} stands under both `columns` and `constants`; keep one")
+        for name in (*self.columns.values(), *self.properties.values()):
+            if name in ("__line", "__raw", "__object"):
+                raise ValueError(f"{name!r} is a name of the reader's own and cannot be mapped; rename that field")
+        for name in self.natural_key:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                raise ValueError(f"natural_key: {name!r} is no column of {self.table}; {f'did you mean {near[0]!r}?' if near else 'name our columns'}")
         return self
+
+    def wanted(self) -> set[str]:
+        """Their fields that the table needs as columns of their own."""
+        return {c.name for c in TABLES[self.table].columns} | set(self.columns.values()) | set(self.properties.values())
 
     def files(self, root: Path) -> list[Path]:
         """The files of this source in name order.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from datetime import date
 from pathlib import Path
 from typing import Literal
+from zoneinfo import available_timezones
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -25,6 +27,15 @@ class NotebookParams(BaseModel):
     lake: str = Field(default="../data/lake/simulated", description="folder of the Delta tables")
     report_timezone: str = Field(default="UTC", description="IANA name; decides calendar days")
     min_cell: int = Field(default=30, ge=1, le=100_000, description="cells with fewer units are marked")
+
+    @field_validator("report_timezone")
+    @classmethod
+    def _timezone_is_known(cls, value: str) -> str:
+        # Names, not ZoneInfo(value): that would also take a file below the zone folder that is no zone, such as posixrules.
+        if value not in available_timezones():
+            near = difflib.get_close_matches(value, available_timezones(), n=1)
+            raise ValueError(f"{value!r} is no IANA time zone; {f'did you mean {near[0]!r}?' if near else 'write for example Europe/Berlin'}")
+        return value
 
     @field_validator("window", check_fields=False)
     @classmethod
@@ -120,15 +131,32 @@ class RunParams(BaseModel):
 
 
 def _sentence(error: ValidationError, model: type[BaseModel], place: str) -> str:
+    """The first fault in one sentence: place, parameter, value, rule, remedy."""
     first = error.errors()[0]
     where = ".".join(str(p) for p in first["loc"])
     if first["type"] == "extra_forbidden":
-        names = list(model.model_fields) if len(first["loc"]) == 1 else list(SourceSpec.model_fields)
+        inner = {"sources": SourceSpec, "simulate": Simulation}
+        names = list((model if len(first["loc"]) == 1 else inner.get(str(first["loc"][0]), model)).model_fields)
         near = difflib.get_close_matches(str(first["loc"][-1]), names, n=1, cutoff=0.4)
         return f"{place}: unknown parameter {where!r}; {f'did you mean {near[0]!r}?' if near else 'it takes ' + ', '.join(names)}"
     if first["type"] == "missing":
         return f"{place}: {where!r} is missing; add it"
-    return f"{place}: {where}={str(first['input'])[:80]!r}: {first['msg'].removeprefix('Value error, ')}; correct it (`launchpad params` lists what is taken)"
+    if first["type"] == "string_type" and isinstance(first["input"], date | int | float):
+        kind = "a date" if isinstance(first["input"], date) else "true or false" if isinstance(first["input"], bool) else "a number"
+        return f"{place}: {where}={str(first['input'])[:80]} is read by YAML as {kind} and must be text; put it in quotes: '{str(first['input'])[:80]}'"
+    remedy = "correct it (`launchpad params` lists what is taken)"
+    return f"{place}: {where}={str(first['input'])[:80]!r}: {first['msg'].removeprefix('Value error, ')}; {remedy}"
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping that names a key twice; YAML itself would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode) and k.value != "<<"]
+        twice = [k for k in keys if keys.count(k) > 1]
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def load_run(path: Path) -> RunParams:
@@ -138,15 +166,15 @@ def load_run(path: Path) -> RunParams:
         ParameterError: one sentence.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
     except OSError as error:
         raise ParameterError(f"{path}: cannot be read ({error.strerror}); give the path of a params file such as params/weekly.yaml") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ParameterError(f"{path}: not readable as YAML ({' '.join(str(error).split())[:160]}); correct that place") from error
     if not isinstance(content, dict):
         raise ParameterError(f"{path}: must be a mapping of parameters; start from params/weekly.yaml")
     try:
-        run = RunParams(**content)
+        run = RunParams.model_validate(content)
     except ValidationError as error:
         raise ParameterError(_sentence(error, RunParams, str(path))) from error
     asked = [n for stage in run.sequence for n in stage]
@@ -158,18 +186,7 @@ def load_run(path: Path) -> RunParams:
         raise ParameterError(f"{path}: sequence names a notebook twice; name each once")
     for name, model in NOTEBOOKS.items():
         try:
-            model(**run.notebooks.get(name, {}))
+            model.model_validate(run.notebooks.get(name, {}))
         except ValidationError as error:
             raise ParameterError(_sentence(error, model, f"{path}, notebooks.{name}")) from error
     return run
-
-
-def describe(model: type[BaseModel]) -> str:
-    """The parameters of a model, a line each: name, type, default, what it means."""
-    lines = []
-    for name, field in model.model_fields.items():
-        default = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
-        bounds = ", ".join(str(m) for m in field.metadata if type(m).__name__ in ("Ge", "Le", "Gt", "Lt", "MinLen"))
-        kind = getattr(field.annotation, "__name__", None) if not str(field.annotation).startswith(("list", "typing")) else None
-        lines.append(f"  {name:20} {kind or str(field.annotation).replace('typing.', '')}  {default}{'  ' + bounds if bounds else ''}\n{'':23}{field.description}")
-    return "\n".join(lines)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from launchpad_lib.ingestion import ingest
+from launchpad_lib.ingestion import commit, prepare
 from launchpad_lib.simulation import simulate
 from launchpad_lib.staging import open_lake
 from launchpad_lib.workbook.execution import Executed, cell_count, execute
@@ -38,9 +38,11 @@ def bring_up_to_date(run: RunParams, *, now: datetime, say: Callable[[str], None
             result = simulate(folder, seed=run.simulate.seed, users=run.simulate.users, days=run.simulate.days)
             mark.write_text(stamp)
             say(f"simulated {result.rows['events']:,} events and {result.rows['telemetry']:,} telemetry rows")
+    # Every source is read and checked before any is written: a file that cannot be read leaves the whole lake as before.
+    prepared = [prepare(source, lake=Path(run.lake), ingested_at=now) for source in run.sources]
     Path(run.lake).mkdir(parents=True, exist_ok=True)
-    for source in run.sources:
-        done = ingest(source, lake=Path(run.lake), ingested_at=now)
+    for source in prepared:
+        done = commit(source, lake=Path(run.lake))
         say(f"{done.table}: {done.files} files ({done.skipped_files} known), {done.accepted:,} new, {done.duplicates:,} duplicates, {done.rejected:,} rejected")
 
 

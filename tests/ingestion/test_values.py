@@ -1,0 +1,159 @@
+"""Values against the contract: instants, numbers, identifiers. Expected instants are counted by hand from the offset of each zone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from launchpad_lib.ingestion import IngestError, SourceSpec
+
+
+def instants(place) -> dict[str, str]:
+    return {r.event_id: str(r.event_at) for r in place.events().itertuples()}
+
+
+@pytest.mark.parametrize(("unit", "given"), [("s", "1767225600.25"), ("ms", "1767225600250"), ("us", 1767225600250000)])
+def test_an_epoch_is_read_in_its_stated_unit(place, line, unit, given):
+    """1,767,225,600 s after 1970 is 2026-01-01 00:00 UTC."""
+    place.put("x.jsonl", line("1", event_at=given))
+    place.ingest("x.jsonl", units={"event_at": unit})
+    assert instants(place) == {"1": "2026-01-01 00:00:00.250000"}
+
+
+@pytest.mark.parametrize("given", ["inf", "nan", "1e300", "-1e18", "9" * 401, "2026-01-01"])
+def test_an_epoch_that_is_no_instant_is_refused(place, line, given):
+    place.put("x.jsonl", line("1", event_at=given))
+    assert place.ingest("x.jsonl", units={"event_at": "s"}).rejected == 1
+    assert "is not a timestamp" in place.rejected()["reason"][0]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("2026-01-01T12:00:00Z", "2026-01-01 12:00:00"),
+        ("2026-01-01 12:00:00.123456789", "2026-01-01 12:00:00.123456"),
+        ("2026-01-01T12:00:00+05:30", "2026-01-01 06:30:00"),
+        ("2026-01-01 12:00:00 America/New_York", "2026-01-01 17:00:00"),
+        ("2026-01-01", "2026-01-01 00:00:00"),
+    ],
+)
+def test_an_iso_instant_is_read_with_the_zone_that_it_states(place, line, given, expected):
+    place.put("x.jsonl", line("1", event_at=given))
+    place.ingest("x.jsonl")
+    assert instants(place) == {"1": expected}
+
+
+@pytest.mark.parametrize("given", ["infinity", "-infinity", "yesterday", "2026-13-01", "2026-02-30", "99999-01-01", "2026-01-01 (BC)", "-0001-01-01", "01/02/2026", "1767225600"])
+def test_what_is_no_instant_of_the_years_1_to_9999_is_refused(place, line, given):
+    place.put("x.jsonl", line("1", event_at=given))
+    assert place.ingest("x.jsonl").rejected == 1
+    assert place.rejected()["reason"][0] == f"event_at: {given} is not a timestamp"
+
+
+def test_a_stated_zone_holds_over_the_change_of_the_clocks(place, line):
+    """Berlin 2026: +1 in winter, +2 from 29 March 02:00 (02:30 does not exist) to 25 October 03:00 (02:30 exists twice: the later is taken)."""
+    place.put(
+        "x.jsonl",
+        line("winter", event_at="2026-03-29 01:59:59")
+        + line("summer", event_at="2026-03-29 03:00:00")
+        + line("gap", event_at="2026-03-29 02:30:00")
+        + line("twice", event_at="2026-10-25 02:30:00")
+        + line("stated", event_at="2026-10-25T02:30:00+02:00")
+        + line("zulu", event_at="2026-03-29T02:30:00Z"),
+    )
+    found = place.ingest("x.jsonl", timezone="Europe/Berlin")
+    assert instants(place) == {
+        "winter": "2026-03-29 00:59:59",
+        "summer": "2026-03-29 01:00:00",
+        "twice": "2026-10-25 01:30:00",
+        "stated": "2026-10-25 00:30:00",
+        "zulu": "2026-03-29 02:30:00",
+    }
+    assert found.rejected == 1
+    assert place.rejected()["reason"][0] == "event_at: 2026-03-29 02:30:00 does not exist in Europe/Berlin (clocks go forward)"
+
+
+TELEMETRY = '{"observation_id": "%s", "feature_id": "f", "observed_at": "2026-01-01", "%s": %s}\n'
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "reason"),
+    [
+        ("latency_ms", "NaN", "NaN is not JSON"),
+        ("latency_ms", "-Infinity", "-Infinity is not JSON"),
+        ("latency_ms", '"NaN"', "latency_ms is not a finite number"),
+        ("latency_ms", '"Infinity"', "latency_ms is not a finite number"),
+        ("latency_ms", "1" + "0" * 400, "latency_ms is not a finite number"),
+        ("latency_ms", "1e400", "the number 1e400 is too large"),
+        ("latency_ms", "-1", "latency_ms: -1 is under 0"),
+        ("latency_ms", '"fast"', "latency_ms: fast is not a number"),
+        ("error_count", "3.7", "error_count: 3.7 is not a whole number"),
+        ("error_count", "1" + "0" * 30, "is not a whole number"),
+        ("feedback_score", "6", "feedback_score: 6 is over 5"),
+        ("crashed", '"maybe"', "crashed: maybe is not true or false"),
+        ("latency_ms", "1" * 5000, "a number of more than 4,300 digits|latency_ms is not a finite number"),
+        ("user_id", '"\\ud800"', "half of a surrogate pair"),
+        ("\\udfff", "1", "half of a surrogate pair"),
+        ("user_id", "[" * 100_000, "nested too deeply|Expecting value"),
+    ],
+)
+def test_a_value_that_breaks_the_contract_is_refused_with_its_reason(place, field, given, reason):
+    place.put("x.jsonl", TELEMETRY % ("good", "error_count", "3.0") + TELEMETRY % ("bad", field, given))
+    found = place.ingest("x.jsonl", table="telemetry")
+    assert (found.accepted, found.rejected) == (1, 1)
+    kept = place.rejected()
+    assert kept["line"].tolist() == [2]
+    assert kept["reason"].str.contains(reason).all(), kept["reason"][0]
+    assert place.telemetry()["error_count"].tolist() == [3]
+
+
+def test_of_a_key_that_stands_twice_the_last_value_wins(place):
+    place.put("x.jsonl", '{"event_id":"1","event_name":"a","user_id":"old","event_at":"2026-01-01","user_id":"new","k":1,"k":2}\n')
+    place.ingest("x.jsonl")
+    assert place.events()["user_id"].tolist() == ["new"]
+    assert json.loads(place.events()["properties"][0]) == {"k": 2}
+
+
+@pytest.mark.parametrize("given", ['{"a": NaN}', '{"a": 1,}', "[1]", "{", "text"])
+def test_properties_that_are_no_json_object_are_refused(place, given):
+    quoted = given.replace('"', '""')
+    place.put("x.csv", f'event_id,event_name,user_id,event_at,properties\n1,a,u,2026-01-01,"{quoted}"\n2,a,u,2026-01-01,"{{""note"": ""inf, }} nan""}}"\n')
+    found = place.ingest("x.csv")
+    assert (found.accepted, found.rejected) == (1, 1)
+    assert place.rejected()["reason"].tolist() == ["properties is not a JSON object"]
+    assert json.loads(place.events()["properties"][0]) == {"note": "inf, } nan"}
+
+
+def test_a_field_can_be_named_in_the_properties_and_is_text_there(place, line):
+    place.put("x.jsonl", line("1", variation=17, arm="b"))
+    place.ingest("x.jsonl", properties={"variant": "variation"}, constants={"experiment_id": "e"})
+    assert json.loads(place.events()["properties"][0]) == {"variant": "17", "experiment_id": "e", "arm": "b"}
+    place.put("y.jsonl", line("2", variaton=17))
+    with pytest.raises(IngestError, match="properties.variant='variation' is no column of this file; did you mean 'variaton'"):
+        place.ingest("y.jsonl", properties={"variant": "variation"})
+
+
+def test_a_field_of_ours_that_is_mapped_to_another_is_kept_in_the_properties(place, line):
+    place.put("x.jsonl", line("1", visitor="v", country="DE"))
+    place.ingest("x.jsonl", columns={"user_id": "visitor"}, constants={"country": "FR"})
+    kept = place.events().iloc[0]
+    assert (kept["user_id"], kept["country"]) == ("v", "FR")
+    assert json.loads(kept["properties"]) == {"user_id": "u", "country": "DE"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"columns": {"user": "u"}}, "columns: 'user' is no column of events; did you mean 'user_id'"),
+        ({"natural_key": ["evnt_at"]}, "did you mean 'event_at'"),
+        ({"timezone": "Europe/Berln"}, "is not an IANA time zone"),
+        ({"units": {"event_at": "h"}}, "Input should be 's', 'ms' or 'us'"),
+        ({"columns": {"user_id": "u"}, "constants": {"user_id": "x"}}, "both `columns` and `constants`"),
+        ({"columns": {"user_id": "__line"}}, "name of the reader's own"),
+        ({"table": "telemetry", "properties": {"a": "b"}}, "only events have properties"),
+    ],
+)
+def test_a_wrong_mapping_is_refused_with_the_remedy(given, message):
+    with pytest.raises(ValueError, match=message):
+        SourceSpec(**({"table": "events", "path": "x"} | given))
