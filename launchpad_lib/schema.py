@@ -150,17 +150,18 @@ class Property(NamedTuple):
 
 
 QUIZ_ID = Property("quiz_id", "string", True, "which quiz, for example laptop")
+OF_QUIZ = QUIZ_ID._replace(required=False)
 
 EVENT_PROPERTIES: dict[str, tuple[Property, ...]] = {
     "quiz_started": (QUIZ_ID, Property("entry", "string", False, "how the user came: start, restart or shared_link")),
     "slider_adjusted": (
-        QUIZ_ID,
+        OF_QUIZ,
         Property("slider", "string", True, "which slider, for example budget"),
         Property("value", "number", True, "the value it came to rest on"),
         Property("previous_value", "number", False, "the value before"),
     ),
     "option_selected": (
-        QUIZ_ID,
+        OF_QUIZ,
         Property("question", "string", False, "the question the option answers"),
         Property("option", "string", True, "the option chosen, for example light"),
     ),
@@ -170,17 +171,17 @@ EVENT_PROPERTIES: dict[str, tuple[Property, ...]] = {
         Property("duration_ms", "integer", False, "milliseconds from quiz_started to here"),
     ),
     "result_viewed": (
-        QUIZ_ID,
+        OF_QUIZ,
         Property("result", "string", True, "the recommendation shown"),
         Property("score", "number", False, "how well it fits, 0 to 1"),
     ),
     "result_shared": (
-        QUIZ_ID,
+        OF_QUIZ,
         Property("result", "string", False, "the recommendation shared"),
         Property("channel", "string", True, "link, native, mail, ..."),
     ),
 }
-"""Typed properties of the configurator's events. The SDKs are made from them; the collector admits any further property and event."""
+"""Typed properties of the configurator's events. The SDKs are made from them; the collector holds the types of those that are there, and admits any further property and event."""
 
 CONFIGURATOR_EVENTS = tuple(EVENT_PROPERTIES)
 INTERACTION_EVENTS = ("slider_adjusted", "option_selected")
