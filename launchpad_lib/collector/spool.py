@@ -55,8 +55,7 @@ class SpoolWriter:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._sweep()
-        self._lock_fd = os.open(self.folder / f"{self.writer}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._lock_fd = self._locked()
         self._loop = loop
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
@@ -177,6 +176,19 @@ class SpoolWriter:
         finally:
             os.close(folder_fd)
         self._is_named = True
+
+    def _locked(self) -> int:
+        """Our lock. Somebody who sweeps may take the new file for a dead one's in the instant before it is locked: then once more."""
+        path = self.folder / f"{self.writer}.lock"
+        while True:
+            fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            try:
+                if os.stat(path).st_ino == os.fstat(fd).st_ino:
+                    return fd
+            except FileNotFoundError:
+                pass
+            os.close(fd)
 
     def _sweep(self) -> None:
         """Removes the locks of dead collectors; their segments are finished by that."""
