@@ -122,6 +122,7 @@ class _Door:
         self._keys = WriteKeys(settings.write_keys)
         self._rate = RateLimit(settings.rate_per_second, settings.burst_events)
         self._recent = RecentIds(settings.recent_ids)
+        self._writing: set[str] = set()
         self._origins = {origin.encode() for origin in settings.allowed_origins}
 
     async def take(self, request: Request) -> Response:
@@ -164,14 +165,20 @@ class _Door:
 
     async def _keep(self, admission: Admission) -> Response:
         ids = [event.event_id for event in admission.events]
+        while not self._writing.isdisjoint(ids):
+            # The same event in two requests at once (a beacon beside a fetch): the second waits for the first one's fate.
+            await asyncio.sleep(0.002)
         fresh = admission.events
-        if self._recent.has_any(ids):
-            fresh = [event for event in admission.events if event.event_id not in self._recent]
+        if self._recent.has_any(ids) or len(set(ids)) < len(ids):
+            fresh = list({e.event_id: e for e in reversed(admission.events) if e.event_id not in self._recent}.values())[::-1]
         if fresh:
+            self._writing.update(ids)
             try:
                 await self._spool.append(lines_of(fresh))
             except SpoolUnavailableError as error:
                 return self._refuse(503, "unavailable", f"the events were not kept ({error}); send them again", retry_after=5)
+            finally:
+                self._writing.difference_update(ids)
             # Only what is durable counts as seen.
             self._recent.add(ids)
             self._monitor.last_event_at.set(time.time())

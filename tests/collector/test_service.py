@@ -83,6 +83,16 @@ def test_a_retry_whose_first_answer_was_lost_is_not_kept_twice(collector):
     assert sum(e["event_id"].startswith("again") for e in spooled(collector.spool)) == 4
 
 
+def test_the_same_event_twice_in_one_request_or_in_two_at_once_is_kept_once(collector):
+    twice = [event(event_id="twice", properties={"n": 1}), event(event_id="twice", properties={"n": 2})]
+    assert collector.post(twice).json() == {"accepted": 2, "duplicates": 1, "refused": []}
+    assert [e["properties"] for e in spooled(collector.spool) if e["event_id"] == "twice"] == [{"n": 1}]
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda n: collector.post([event(event_id=f"race{n // 8}")]), range(160)))
+    assert {r.status_code for r in replies} == {202}
+    assert sorted(e["event_id"] for e in spooled(collector.spool) if e["event_id"].startswith("race")) == sorted(f"race{n}" for n in range(20))
+
+
 def test_recent_ids_forget_the_oldest_and_stay_bounded():
     recent = RecentIds(100)
     for n in range(1000):
