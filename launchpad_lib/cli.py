@@ -33,6 +33,21 @@ def _parser() -> argparse.ArgumentParser:
     simulation.add_argument("--seed", type=int, default=20260101)
     simulation.add_argument("--users", type=int, default=500)
     simulation.add_argument("--days", type=int, default=14)
+    collect = commands.add_parser("collect", help="take events over HTTP into a spool; serves the configurator at /")
+    collect.add_argument("--spool", required=True, help="folder that keeps the events")
+    collect.add_argument("--host", default="127.0.0.1")
+    collect.add_argument("--port", type=int, default=8080, help="0 takes a free one")
+    collect.add_argument("--allow-origin", action="append", default=[], help="web origin that may send, such as https://shop.example; repeatable")
+    collect.add_argument("--write-keys", help="file with one write key a line (else LAUNCHPAD_WRITE_KEYS, comma-separated)")
+    collect.add_argument("--rate", type=float, default=0.0, help="events a second per write key or client; 0 is no limit")
+    collect.add_argument("--burst", type=float, default=0.0, help="events that may come at once (default: one second's)")
+    collect.add_argument("--max-body-bytes", type=int, default=1024 * 1024)
+    forward = commands.add_parser("forward", help="move a spool on to Kafka, at least once")
+    forward.add_argument("--spool", required=True)
+    forward.add_argument("--to", required=True, help="kafka://host:port[,host:port]/topic")
+    forward.add_argument("--format", choices=("envelope", "single"), default="envelope", help="several events per record, or one")
+    forward.add_argument("--keep", choices=("all", "unsent"), default="all", help="`unsent` removes finished segments once they are in Kafka")
+    forward.add_argument("--until", choices=("stopped", "empty"), default="stopped", help="`empty` ends when everything is forwarded")
     return parser
 
 
@@ -57,6 +72,24 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
         print(simulate(Path(arguments.out), seed=arguments.seed, users=arguments.users, days=arguments.days).rows)
         return 0
+    if arguments.command == "collect":
+        from launchpad_lib.collector import Settings, serve
+        from launchpad_lib.collector.settings import write_keys_from
+
+        settings = Settings(
+            Path(arguments.spool),
+            write_keys=write_keys_from(Path(arguments.write_keys) if arguments.write_keys else None),
+            allowed_origins=tuple(arguments.allow_origin),
+            rate_per_second=arguments.rate,
+            burst_events=arguments.burst,
+            max_body_bytes=arguments.max_body_bytes,
+        )
+        return serve(settings, host=arguments.host, port=arguments.port)
+    if arguments.command == "forward":
+        from launchpad_lib.collector.forwarder import Forwarder, KafkaTarget, run
+
+        forwarder = Forwarder(Path(arguments.spool), KafkaTarget(arguments.to, form=arguments.format), keep=arguments.keep)
+        return run(forwarder, until=arguments.until, say=print)
     from launchpad_lib.workbook.parameters import NOTEBOOKS, ParameterError, RunParams, load_run
 
     if arguments.command == "params":

@@ -1,6 +1,16 @@
 """The lake's tables: names, columns, types, grain, keys and the event contract. The only place they are declared.
 
 Every other sub-package imports this one and third parties only.
+
+Spool. Events on their way to the lake wait in a SPOOL: a folder of append-only segments `<writer>-<seq:012d>.ndjson`, where `writer`
+matches [a-z0-9-]+ and is unique per process. A segment holds one JSON event object per line, UTF-8, each line newline terminated.
+Segments roll at `SPOOL_SEGMENT_BYTES`; a finished segment is never changed. A torn last line (no newline) of a dead writer is
+ignored, never an error. An offset is a position (segment, byte). The keys of an event are the columns of EVENTS: `event_at` and
+`received_at` are ISO-8601 in UTC ending in Z, `properties` is an object; unknown keys belong into `properties`. A living writer
+holds an exclusive flock on `<writer>.lock`.
+
+Kafka. A record's value is one event as JSON, or several joined by newlines with the header `content-type: application/x-ndjson`;
+its key is the user_id.
 """
 
 from __future__ import annotations
@@ -123,6 +133,56 @@ REJECTED = Table(
 
 TABLES: dict[str, Table] = {t.name: t for t in (EVENTS, TELEMETRY, ANNOTATIONS, FEATURES, REJECTED)}
 
-CONFIGURATOR_EVENTS = ("quiz_started", "slider_adjusted", "option_selected", "quiz_completed", "result_viewed", "result_shared")
+SPOOL_SEGMENT_BYTES = 64 * 1024 * 1024
+SPOOL_SEGMENT_PATTERN = r"^(?P<writer>[a-z0-9-]+)-(?P<seq>[0-9]{12})\.ndjson$"
+NDJSON = "application/x-ndjson"
+
+PropertyType = Literal["string", "number", "integer", "boolean"]
+
+
+class Property(NamedTuple):
+    """One typed property of an event."""
+
+    name: str
+    type: PropertyType
+    required: bool
+    description: str
+
+
+QUIZ_ID = Property("quiz_id", "string", True, "which quiz, for example laptop")
+OF_QUIZ = QUIZ_ID._replace(required=False)
+
+EVENT_PROPERTIES: dict[str, tuple[Property, ...]] = {
+    "quiz_started": (QUIZ_ID, Property("entry", "string", False, "how the user came: start, restart or shared_link")),
+    "slider_adjusted": (
+        OF_QUIZ,
+        Property("slider", "string", True, "which slider, for example budget"),
+        Property("value", "number", True, "the value it came to rest on"),
+        Property("previous_value", "number", False, "the value before"),
+    ),
+    "option_selected": (
+        OF_QUIZ,
+        Property("question", "string", False, "the question the option answers"),
+        Property("option", "string", True, "the option chosen, for example light"),
+    ),
+    "quiz_completed": (
+        QUIZ_ID,
+        Property("interactions", "integer", False, "sliders moved and options chosen in this quiz"),
+        Property("duration_ms", "integer", False, "milliseconds from quiz_started to here"),
+    ),
+    "result_viewed": (
+        OF_QUIZ,
+        Property("result", "string", True, "the recommendation shown"),
+        Property("score", "number", False, "how well it fits, 0 to 1"),
+    ),
+    "result_shared": (
+        OF_QUIZ,
+        Property("result", "string", False, "the recommendation shared"),
+        Property("channel", "string", True, "link, native, mail, ..."),
+    ),
+}
+"""Typed properties of the configurator's events. The SDKs are made from them; the collector holds the types of those that are there, and admits any further property and event."""
+
+CONFIGURATOR_EVENTS = tuple(EVENT_PROPERTIES)
 INTERACTION_EVENTS = ("slider_adjusted", "option_selected")
 EXPOSURE_EVENT = "experiment_exposed"

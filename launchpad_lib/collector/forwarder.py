@@ -1,0 +1,173 @@
+"""Moves a spool on to Kafka, at least once: lines are sent, awaited, and only then is the position written down.
+
+After a crash the lines since the last written position are sent again; the lake keeps one row per event_id. The position file lies in
+the spool and is replaced atomically.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import re
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+from launchpad_lib.collector.kafka_target import KafkaTarget, TargetUnavailableError
+from launchpad_lib.collector.settings import CollectorError
+from launchpad_lib.schema import SPOOL_SEGMENT_PATTERN
+
+__all__ = ["Forwarder", "KafkaTarget", "Target", "run"]
+
+CHUNK_BYTES = 1024 * 1024
+POSITIONS = ".forwarded.json"
+_SEGMENT = re.compile(SPOOL_SEGMENT_PATTERN)
+
+
+class Target(Protocol):
+    """Where lines go."""
+
+    def send(self, lines: list[bytes]) -> None:
+        """Returns when all the lines are safe there; raises TargetUnavailableError when that is not sure."""
+
+    def close(self) -> None:
+        """Lets go of connections."""
+
+
+class Step(NamedTuple):
+    """What one round moved."""
+
+    lines: int
+    size_bytes: int
+
+
+class Forwarder:
+    """One forwarder of one spool; a second one on the same spool is refused by a lock.
+
+    `keep` "all" leaves segments where they are; "unsent" removes a finished segment once every whole line of it is safe in the target.
+    """
+
+    def __init__(self, spool: Path, target: Target, *, keep: Literal["all", "unsent"] = "all") -> None:
+        if not spool.is_dir():
+            raise CollectorError(f"spool={str(spool)!r}: is no folder; name the collector's --spool")
+        self.spool = spool
+        self._target = target
+        self._keep = keep
+        self._lock_fd = os.open(spool / ".forwarder.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock_fd)
+            raise CollectorError(f"spool={str(spool)!r}: another forwarder is at work there; stop it first") from None
+        self._done = self._read_positions()
+
+    def close(self) -> None:
+        """Closes the target and lets go of the spool."""
+        self._target.close()
+        os.close(self._lock_fd)
+
+    def step(self) -> Step:
+        """Forwards up to one chunk of every segment.
+
+        Raises:
+            TargetUnavailableError: the target does not take lines now; the position stays.
+        """
+        lines = size_bytes = 0
+        segments = self._segments()
+        newest = {match["writer"]: path.name for path, match in segments}
+        for path, match in segments:
+            done = self._done.get(path.name, 0)
+            # Asked before reading: what a writer appends after this is left for the next round.
+            is_finished = newest[match["writer"]] != path.name or not self._is_alive(match["writer"])
+            chunk = _whole_lines(path, done)
+            if chunk:
+                self._target.send(chunk.rstrip(b"\n").split(b"\n"))
+                self._done[path.name] = done + len(chunk)
+                self._write_positions()
+                lines += chunk.count(b"\n")
+                size_bytes += len(chunk)
+            elif is_finished and self._keep == "unsent":
+                path.unlink()
+                self._done.pop(path.name, None)
+                self._write_positions()
+        return Step(lines, size_bytes)
+
+    def _segments(self) -> list[tuple[Path, re.Match[str]]]:
+        matches = [(path, _SEGMENT.match(path.name)) for path in sorted(self.spool.iterdir())]
+        return [(path, match) for path, match in matches if match is not None]
+
+    def _is_alive(self, writer: str) -> bool:
+        """A living writer holds an exclusive lock; asking with a shared one disturbs nobody who waits for his own file."""
+        try:
+            fd = os.open(self.spool / f"{writer}.lock", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def _read_positions(self) -> dict[str, int]:
+        path = self.spool / POSITIONS
+        if not path.exists():
+            return {}
+        try:
+            read = json.loads(path.read_text())
+            return {str(name): int(at) for name, at in read["segments"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise CollectorError(f"{path}: is not a position file; remove it to forward the whole spool again (the lake keeps each event once)") from None
+
+    def _write_positions(self) -> None:
+        path = self.spool / POSITIONS
+        draft = path.with_suffix(".draft")
+        with draft.open("w") as file:
+            json.dump({"segments": self._done}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+
+
+def _whole_lines(path: Path, start: int) -> bytes:
+    """Whole lines from a position on, about a chunk of them; a line longer than a chunk comes alone."""
+    with path.open("rb") as file:
+        file.seek(start)
+        chunk = file.read(CHUNK_BYTES)
+        if chunk and b"\n" not in chunk and len(chunk) == CHUNK_BYTES:
+            chunk += file.readline()
+    return chunk[: chunk.rfind(b"\n") + 1]
+
+
+def run(forwarder: Forwarder, *, until: Literal["stopped", "empty"], say: Callable[[str], object], idle_seconds: float = 0.05) -> int:
+    """Forwards until SIGINT or SIGTERM, or until everything is forwarded. Waits with full jitter while the target is away."""
+    stopping = threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopping.set())
+    failures = total = 0
+    try:
+        while not stopping.is_set():
+            try:
+                moved = forwarder.step()
+            except TargetUnavailableError as error:
+                failures += 1
+                wait = random.uniform(0, min(30.0, 0.2 * 2**failures))
+                say(f"launchpad forward: {error}; again in {wait:.1f} s")
+                stopping.wait(wait)
+                continue
+            failures = 0
+            total += moved.lines
+            if not moved.lines:
+                if until == "empty":
+                    break
+                stopping.wait(idle_seconds)
+    finally:
+        forwarder.close()
+    say(f"launchpad forward: {total} events forwarded")
+    return 0

@@ -1,0 +1,252 @@
+"""The HTTP service: `POST /v1/events`, `/healthz`, `/metrics`, `/docs`, and the configurator at `/`.
+
+Answers of `POST /v1/events`: 202 when every event was judged and the accepted ones are on the disk; 400 no event could be found in the
+body; 401 write key; 403 origin; 413 too large; 415 encoding; 429 rate, with Retry-After; 503 the disk refuses, with Retry-After.
+Only a 202 acknowledges events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+
+from launchpad_lib.collector.admission import Admission, TooManyEventsError, admit, lines_of
+from launchpad_lib.collector.docs_page import docs_page
+from launchpad_lib.collector.limits import RateLimit, RecentIds, WriteKeys
+from launchpad_lib.collector.monitor import Monitor
+from launchpad_lib.collector.settings import Settings
+from launchpad_lib.collector.spool import SpoolUnavailableError, SpoolWriter
+from launchpad_lib.schema import NDJSON
+
+STATIC = Path(__file__).parent / "static"
+SECURITY_HEADERS = {
+    "content-security-policy": "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-cache",
+}
+
+
+class _TooLargeError(ValueError):
+    """A body is over the limit."""
+
+
+class _EncodingError(ValueError):
+    """A body's content-encoding is unknown or broken."""
+
+
+class _Pages(StaticFiles):
+    """The configurator's files, with a strict content security policy."""
+
+    def file_response(self, *args, **kwargs):  # noqa: ANN002, ANN003
+        response = super().file_response(*args, **kwargs)
+        response.headers.update(SECURITY_HEADERS)
+        return response
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The collector as an ASGI app.
+
+    Raises:
+        CollectorError: a setting makes no sense.
+    """
+    settings = settings.checked()
+    monitor = Monitor()
+    spool = SpoolWriter(settings.spool, segment_bytes=settings.segment_bytes, on_group=monitor.group)
+    door = _Door(settings, monitor, spool)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        spool.start(asyncio.get_running_loop())
+        yield
+        await asyncio.to_thread(spool.close)
+
+    app = FastAPI(title="Feature Launchpad collector", version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.spool = spool
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.allowed_origins),
+            allow_methods=["POST"],
+            allow_headers=["content-type", "content-encoding", "authorization", "x-write-key"],
+            expose_headers=["retry-after"],
+            max_age=7200,
+        )
+
+    @app.post("/v1/events", status_code=202, summary="Send events", openapi_extra=_BODY)
+    async def events(request: Request) -> Response:
+        """A JSON array of events, {"events": [...]}, or one event a line; gzip is accepted. Every event is judged by itself."""
+        return await door.take(request)
+
+    @app.get("/healthz", summary="Can events be kept?")
+    async def healthz() -> Response:
+        reason = await asyncio.to_thread(spool.probe)
+        monitor.is_writable.set(0 if reason else 1)
+        if reason is None:
+            return _json(200, {"status": "ok"})
+        return _json(503, {"status": "the spool cannot be written", "reason": reason})
+
+    @app.get("/metrics", summary="Prometheus metrics")
+    async def metrics() -> Response:
+        monitor.is_writable.set(0 if spool.failure else 1)
+        return Response(generate_latest(monitor.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return Response(docs_page(settings), media_type="text/html", headers={**SECURITY_HEADERS, "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"})
+
+    app.mount("/", _Pages(directory=STATIC, html=True), name="configurator")
+    return app
+
+
+class _Door:
+    """The hot route: reads, judges, keeps, answers."""
+
+    def __init__(self, settings: Settings, monitor: Monitor, spool: SpoolWriter) -> None:
+        self._settings = settings
+        self._monitor = monitor
+        self._spool = spool
+        self._keys = WriteKeys(settings.write_keys)
+        self._rate = RateLimit(settings.rate_per_second, settings.burst_events)
+        self._recent = RecentIds(settings.recent_ids)
+        self._writing: set[str] = set()
+        self._origins = {origin.encode() for origin in settings.allowed_origins}
+
+    async def take(self, request: Request) -> Response:
+        headers = dict(request.scope["headers"])
+        origin = headers.get(b"origin")
+        if origin is not None and origin not in self._origins and origin.rpartition(b"://")[2] != headers.get(b"host"):
+            return self._refuse(403, "forbidden_origin", "this origin may not send events; start the collector with --allow-origin for it")
+        key = self._key(headers, request.scope["query_string"])
+        if self._keys and not self._keys.admits(key):
+            return self._refuse(401, "unauthorised", "the write key is missing or wrong; send it as `Authorization: Bearer ...`")
+        try:
+            body = await self._body(request, headers)
+        except _TooLargeError as error:
+            return self._refuse(413, "too_large", str(error))
+        except _EncodingError as error:
+            return self._refuse(415, "refused", str(error))
+        except ClientDisconnect:
+            return Response(status_code=400)
+        started = time.perf_counter()
+        try:
+            admission = admit(
+                body,
+                is_lines=headers.get(b"content-type", b"").startswith(NDJSON.encode()),
+                received_at=datetime.now(UTC),
+                max_event_bytes=self._settings.max_event_bytes,
+                max_events=self._settings.max_events,
+            )
+        except TooManyEventsError as error:
+            return self._refuse(413, "too_large", str(error))
+        if admission.is_unreadable:
+            self._monitor.requests["refused"].inc()
+            return _answer(400, admission, kept=0, duplicates=0)
+        client = request.scope.get("client")
+        wait = self._rate.wait_seconds(key if self._keys else client and client[0], max(1, len(admission.events)))
+        if wait:
+            return self._refuse(429, "rate_limited", f"too many events; come again in {wait} s", retry_after=wait)
+        response = await self._keep(admission)
+        self._monitor.request_seconds.observe(time.perf_counter() - started)
+        return response
+
+    async def _keep(self, admission: Admission) -> Response:
+        ids = [event.event_id for event in admission.events]
+        while not self._writing.isdisjoint(ids):
+            # The same event in two requests at once (a beacon beside a fetch): the second waits for the first one's fate.
+            await asyncio.sleep(0.002)
+        fresh = admission.events
+        if self._recent.has_any(ids) or len(set(ids)) < len(ids):
+            fresh = list({e.event_id: e for e in reversed(admission.events) if e.event_id not in self._recent}.values())[::-1]
+        if fresh:
+            self._writing.update(ids)
+            try:
+                await self._spool.append(lines_of(fresh))
+            except SpoolUnavailableError as error:
+                return self._refuse(503, "unavailable", f"the events were not kept ({error}); send them again", retry_after=5)
+            finally:
+                self._writing.difference_update(ids)
+            # Only what is durable counts as seen.
+            self._recent.add(ids)
+            self._monitor.last_event_at.set(time.time())
+        duplicates = len(ids) - len(fresh)
+        self._monitor.accepted.inc(len(fresh))
+        if duplicates:
+            self._monitor.duplicates.inc(duplicates)
+        if not admission.refused:
+            self._monitor.requests["accepted"].inc()
+        else:
+            self._monitor.requests["partial" if ids else "refused"].inc()
+            self._monitor.refused.inc(len(admission.refused))
+            for refusal in admission.refused:
+                self._monitor.refusals[refusal.rule].inc()
+        return _answer(202, admission, kept=len(ids), duplicates=duplicates)
+
+    def _key(self, headers: dict[bytes, bytes], query: bytes) -> bytes:
+        bearer = headers.get(b"authorization", b"")
+        if bearer[:7].lower() == b"bearer ":
+            return bearer[7:].strip()
+        if b"x-write-key" in headers:
+            return headers[b"x-write-key"]
+        # navigator.sendBeacon can set no header.
+        values = parse_qs(query).get(b"write_key") if b"write_key" in query else None
+        return values[0] if values else b""
+
+    async def _body(self, request: Request, headers: dict[bytes, bytes]) -> bytes:
+        limit = self._settings.max_body_bytes
+        declared = headers.get(b"content-length", b"")
+        if declared.isdigit() and int(declared) > limit:
+            raise _TooLargeError(f"the body has {int(declared)} bytes: at most {limit} are taken; send smaller batches")
+        encoding = headers.get(b"content-encoding", b"").strip().lower()
+        if encoding not in (b"", b"identity", b"gzip"):
+            raise _EncodingError("content-encoding: only gzip or none is taken")
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise _TooLargeError(f"the body has more than {limit} bytes; send smaller batches")
+        if encoding != b"gzip":
+            return bytes(body)
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            plain = unpacker.decompress(bytes(body), limit + 1)
+        except zlib.error:
+            raise _EncodingError("content-encoding says gzip, but the body is not gzip") from None
+        if len(plain) > limit:
+            raise _TooLargeError(f"the body unpacks to more than {limit} bytes; send smaller batches")
+        if not unpacker.eof:
+            raise _EncodingError("the gzip body is cut off")
+        return plain
+
+    def _refuse(self, status: int, outcome: str, reason: str, *, retry_after: int | None = None) -> Response:
+        self._monitor.requests[outcome].inc()
+        response = _json(status, {"error": reason})
+        if retry_after is not None:
+            response.headers["retry-after"] = str(retry_after)
+        return response
+
+
+def _answer(status: int, admission: Admission, *, kept: int, duplicates: int) -> Response:
+    refused = [{"index": r.index, **({"event_id": r.event_id} if r.event_id else {}), "reason": r.reason} for r in admission.refused]
+    return _json(status, {"accepted": kept, **({"duplicates": duplicates} if duplicates else {}), "refused": refused})
+
+
+def _json(status: int, value: object) -> Response:
+    return Response(msgspec.json.encode(value), status_code=status, media_type="application/json")
+
+
+_EVENTS_SCHEMA = {"type": "array", "items": {"type": "object", "required": ["event_id", "event_name", "user_id", "event_at"]}}
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _EVENTS_SCHEMA}, NDJSON: {"schema": {"type": "string"}}}}}

@@ -1,0 +1,216 @@
+"""The collector's spool: lines are appended by one thread that writes and syncs for all waiting requests together.
+
+A request is answered only after the `fdatasync` that covers its lines. While one sync runs, the next group gathers, so the cost of
+syncing is shared and the spool stays durable at a high rate. The layout of the folder is declared in `schema`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from launchpad_lib.schema import SPOOL_SEGMENT_BYTES
+
+MAX_PENDING_BYTES = 64 * 1024 * 1024
+MAX_GROUP_BYTES = 4 * 1024 * 1024
+PREFIX = "collector-"
+
+
+class SpoolUnavailableError(OSError):
+    """The spool cannot take lines now; nothing of them was acknowledged."""
+
+
+class SpoolWriter:
+    """One process's writer into a spool. `append` is awaited by requests; `on_group(lines_bytes, seconds)` hears of each synced group."""
+
+    def __init__(self, folder: Path, *, segment_bytes: int = SPOOL_SEGMENT_BYTES, on_group: Callable[[int, float], None] | None = None) -> None:
+        self.folder = folder
+        self.writer = f"{PREFIX}{uuid.uuid4().hex[:16]}"
+        self.failure: str | None = None
+        self._segment_bytes = segment_bytes
+        self._on_group = on_group
+        self._seq = 0
+        self._fd = -1
+        self._size = 0
+        self._is_named = False
+        self._lock_fd = -1
+        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._waiting_bytes = 0
+        self._wake = threading.Condition()
+        self._is_closing = False
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Makes the folder, takes the writer's lock and starts the writing thread.
+
+        Raises:
+            OSError: the folder cannot be made or written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+        self._lock_fd = self._locked()
+        self._loop = loop
+        self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Writes what waits, then closes; the segments stay."""
+        with self._wake:
+            self._is_closing = True
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        if self._lock_fd >= 0:
+            (self.folder / f"{self.writer}.lock").unlink(missing_ok=True)
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    async def append(self, lines: bytes) -> None:
+        """Returns when the lines are on the disk.
+
+        Raises:
+            SpoolUnavailableError: they are not, and must not be acknowledged.
+        """
+        if self._loop is None:
+            raise SpoolUnavailableError("the spool is not started")
+        future = self._loop.create_future()
+        with self._wake:
+            if self._is_closing:
+                raise SpoolUnavailableError("the collector is stopping")
+            if self._waiting_bytes + len(lines) > MAX_PENDING_BYTES:
+                raise SpoolUnavailableError("the disk is slower than the requests")
+            self._waiting.append((lines, future))
+            self._waiting_bytes += len(lines)
+            if len(self._waiting) == 1:
+                self._wake.notify()
+        await future
+
+    def probe(self) -> str | None:
+        """None when the folder can be written and synced, else why not. Tries only after a failure."""
+        if self.failure is None:
+            return None
+        path = self.folder / f".probe-{self.writer}"
+        try:
+            fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            try:
+                if os.write(fd, b"\n" * 4096) < 4096:
+                    raise OSError("short write")
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            return error.strerror or str(error)
+        self.failure = None
+        return None
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._waiting and not self._is_closing:
+                    self._wake.wait()
+                if not self._waiting:
+                    return
+                group, taken = [], 0
+                while len(group) < len(self._waiting) and (not group or taken + len(self._waiting[len(group)][0]) <= MAX_GROUP_BYTES):
+                    taken += len(self._waiting[len(group)][0])
+                    group.append(self._waiting[len(group)])
+                del self._waiting[: len(group)]
+                self._waiting_bytes -= taken
+            failure = self._commit(b"".join([lines for lines, _ in group]))
+            try:
+                self._loop.call_soon_threadsafe(_settle, [future for _, future in group], failure)
+            except RuntimeError:
+                return  # the loop is gone, and with it everybody who waited
+
+    def _commit(self, lines: bytes) -> OSError | None:
+        """Writes and syncs one group. A failed segment is left as it is: readers may have read it, so it is never cut back."""
+        started = time.perf_counter()
+        written = 0
+        try:
+            if self._fd >= 0 and self._size and self._size + len(lines) > self._segment_bytes:
+                os.close(self._fd)
+                self._fd = -1
+            if self._fd < 0:
+                self._open_segment()
+            if not self._is_named:
+                self._sync_name()
+            while written < len(lines):
+                written += os.write(self._fd, lines[written:] if written else lines)
+            self._size += written
+            os.fdatasync(self._fd)
+        except OSError as error:
+            # After a torn write, or a sync of which nobody knows what it kept, the segment is given up. An untouched one serves again.
+            if written and self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+            self.failure = error.strerror or str(error)
+            return error
+        self.failure = None
+        if self._on_group is not None:
+            self._on_group(len(lines), time.perf_counter() - started)
+        return None
+
+    def _open_segment(self) -> None:
+        path = self.folder / f"{self.writer}-{self._seq:012d}.ndjson"
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        self._fd, self._size = fd, 0
+        self._seq += 1
+        self._is_named = False
+
+    def _sync_name(self) -> None:
+        """The segment's name must survive a power cut too."""
+        folder_fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder_fd)
+        finally:
+            os.close(folder_fd)
+        self._is_named = True
+
+    def _locked(self) -> int:
+        """Our lock. Somebody who sweeps may take the new file for a dead one's in the instant before it is locked: then once more."""
+        path = self.folder / f"{self.writer}.lock"
+        while True:
+            fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            try:
+                if os.stat(path).st_ino == os.fstat(fd).st_ino:
+                    return fd
+            except FileNotFoundError:
+                pass
+            os.close(fd)
+
+    def _sweep(self) -> None:
+        """Removes the locks of dead collectors; their segments are finished by that."""
+        for path in self.folder.glob(f"{PREFIX}*.lock"):
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            except OSError:
+                continue
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink(missing_ok=True)
+            except OSError:
+                pass
+            finally:
+                os.close(fd)
+
+
+def _settle(futures: list[asyncio.Future[None]], failure: OSError | None) -> None:
+    for future in futures:
+        if future.done():
+            continue  # the client went away; its lines are kept all the same
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(SpoolUnavailableError(failure.strerror or str(failure)))

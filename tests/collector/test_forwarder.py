@@ -1,0 +1,203 @@
+"""The forwarder: every whole line reaches the target at least once, in order per writer; against a real broker where there is one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from launchpad_lib.collector.forwarder import Forwarder
+from launchpad_lib.collector.kafka_target import KafkaTarget, TargetUnavailableError
+from launchpad_lib.collector.settings import CollectorError
+from tests.collecting import ROOT, event
+
+BROKER = Path(os.environ.get("LAUNCHPAD_KAFKA_SCRIPT", ROOT / "scripts/kafka.sh"))
+
+
+def lines(numbers: range, *, prefix: str = "e") -> bytes:
+    return b"".join(json.dumps(event(n, event_id=f"{prefix}{n}")).encode() + b"\n" for n in numbers)
+
+
+class Listed:
+    """A target in memory; it refuses as often as told."""
+
+    def __init__(self, *, refusals: int = 0) -> None:
+        self.lines: list[bytes] = []
+        self.refusals = refusals
+
+    def send(self, lines: list[bytes]) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise TargetUnavailableError("away")
+        self.lines += lines
+
+    def close(self) -> None:
+        pass
+
+
+def test_whole_lines_are_forwarded_once_and_a_torn_one_when_it_is_whole(tmp_path):
+    segment = tmp_path / "w-000000000000.ndjson"
+    segment.write_bytes(lines(range(3)) + b'{"event_id":"torn')
+    (tmp_path / "notes.txt").write_text("not a segment")
+    target = Listed()
+    forwarder = Forwarder(tmp_path, target)
+    assert forwarder.step().lines == 3 and forwarder.step().lines == 0
+    with segment.open("ab") as file:
+        file.write(b'"}\n')
+    assert forwarder.step().lines == 1
+    forwarder.close()
+    again = Forwarder(tmp_path, target)
+    assert again.step().lines == 0
+    again.close()
+    assert target.lines[-1] == b'{"event_id":"torn"}' and len(target.lines) == 4
+
+
+def test_nothing_moves_on_while_the_target_refuses(tmp_path):
+    (tmp_path / "w-000000000000.ndjson").write_bytes(lines(range(3)))
+    target = Listed(refusals=1)
+    forwarder = Forwarder(tmp_path, target)
+    with pytest.raises(TargetUnavailableError):
+        forwarder.step()
+    assert forwarder.step().lines == 3
+    forwarder.close()
+
+
+def test_finished_segments_are_removed_only_when_asked_and_only_when_forwarded(tmp_path):
+    import fcntl
+
+    for number in range(3):
+        (tmp_path / f"w-{number:012d}.ndjson").write_bytes(lines(range(number, number + 1)))
+    lock = (tmp_path / "w.lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    target = Listed()
+    forwarder = Forwarder(tmp_path, target, keep="unsent")
+    assert forwarder.step().lines == 3
+    forwarder.step()
+    # The last segment of a living writer stays; when the writer is dead it is finished too.
+    assert [p.name for p in tmp_path.glob("*.ndjson")] == ["w-000000000002.ndjson"]
+    lock.close()
+    forwarder.step()
+    assert not list(tmp_path.glob("*.ndjson")) and len(target.lines) == 3
+    forwarder.close()
+
+
+def test_a_second_forwarder_and_a_broken_position_file_are_refused(tmp_path):
+    first = Forwarder(tmp_path, Listed())
+    with pytest.raises(CollectorError, match="another forwarder"):
+        Forwarder(tmp_path, Listed())
+    first.close()
+    (tmp_path / ".forwarded.json").write_text("{")
+    with pytest.raises(CollectorError, match="position file"):
+        Forwarder(tmp_path, Listed())
+
+
+@pytest.mark.parametrize("to", ["kafka://host:9092", "http://host/topic", "kafka:///topic", "kafka://host:9092/to pic"])
+def test_a_target_that_is_no_address_is_refused(to):
+    with pytest.raises(CollectorError, match="kafka://host:port/topic"):
+        KafkaTarget(to)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory):
+    if not BROKER.exists():
+        pytest.skip("scripts/kafka.sh is not here: no broker to test with")
+    if subprocess.run(["sh", str(BROKER), "fetch"], capture_output=True, timeout=300).returncode:
+        pytest.skip("no Java or Maven: no broker to test with")
+    port = free_port()
+    process = subprocess.Popen(["sh", str(BROKER), "run", str(tmp_path_factory.mktemp("kafka")), str(port), str(free_port())], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    from kafka import KafkaAdminClient
+    from kafka.admin import NewTopic
+    from kafka.errors import KafkaError
+
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                admin = KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}")
+                admin.create_topics([NewTopic("events", 3, 1), NewTopic("single", 3, 1)])
+                admin.close()
+                break
+            except (KafkaError, OSError):
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise
+                time.sleep(0.3)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def read_topic(broker: str, topic: str) -> list[tuple[int, bytes, dict, list[bytes]]]:
+    """`partition, key, headers, lines` of every record that is there now."""
+    from kafka import KafkaConsumer, TopicPartition
+
+    consumer = KafkaConsumer(bootstrap_servers=broker, enable_auto_commit=False, auto_offset_reset="earliest")
+    places = [TopicPartition(topic, p) for p in range(3)]
+    consumer.assign(places)
+    ends = consumer.end_offsets(places)
+    found: list[tuple[int, bytes, dict, list[bytes]]] = []
+    deadline = time.monotonic() + 20
+    while any(consumer.position(place) < end for place, end in ends.items()) and time.monotonic() < deadline:
+        for records in consumer.poll(timeout_ms=200).values():
+            found += [(r.partition, r.key, dict(r.headers or ()), r.value.split(b"\n")) for r in records]
+    consumer.close()
+    return found
+
+
+def command(spool: Path, broker: str, topic: str, *options: str) -> list[str]:
+    return [sys.executable, "-m", "launchpad_lib.cli", "forward", "--spool", str(spool), "--to", f"kafka://{broker}/{topic}", *options]
+
+
+def test_a_real_broker_gets_every_line_under_its_users_partition(broker, tmp_path):
+    (tmp_path / "w-000000000000.ndjson").write_bytes(lines(range(400)))
+    for topic, form in (("events", "envelope"), ("single", "single")):
+        (tmp_path / ".forwarded.json").unlink(missing_ok=True)
+        done = subprocess.run(command(tmp_path, broker, topic, "--format", form, "--until", "empty"), cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        records = read_topic(broker, topic)
+        events = [(partition, json.loads(line)) for partition, _, _, held in records for line in held]
+        assert Counter(e["event_id"] for _, e in events) == Counter({f"e{n}": 1 for n in range(400)})
+        places: dict[str, set[int]] = {}
+        for partition, e in events:
+            places.setdefault(e["user_id"], set()).add(partition)
+        assert all(len(p) == 1 for p in places.values())
+        for _, key, headers, held in records:
+            assert key.decode() == json.loads(held[0])["user_id"]
+            assert (headers.get("content-type") == b"application/x-ndjson") == (len(held) > 1)
+        numbers = [int(e["event_id"][1:]) for _, e in events if e["user_id"] == "u3"]
+        assert numbers == sorted(numbers)
+
+
+def test_a_forwarder_killed_again_and_again_loses_nothing(broker, tmp_path):
+    from kafka import KafkaAdminClient
+    from kafka.admin import NewTopic
+
+    admin = KafkaAdminClient(bootstrap_servers=broker)
+    admin.create_topics([NewTopic("killed", 3, 1)])
+    admin.close()
+    for number in range(12):
+        (tmp_path / f"w-{number:012d}.ndjson").write_bytes(lines(range(number * 3000, (number + 1) * 3000)))
+    for delay in (1.0, 1.15, 1.3):
+        process = subprocess.Popen(command(tmp_path, broker, "killed"), cwd=ROOT, stdout=subprocess.DEVNULL)
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+    done = subprocess.run(command(tmp_path, broker, "killed", "--until", "empty"), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = {json.loads(line)["event_id"] for record in read_topic(broker, "killed") for line in record[3]}
+    assert found == {f"e{n}" for n in range(36_000)}
