@@ -1,4 +1,7 @@
-"""A real Chromium without a network. Without one, these tests are skipped; LAUNCHPAD_REQUIRE_ALL=1 makes that a failure."""
+"""A real Chromium without a network, one per module: its event loop must not run on under other tests.
+
+Without one, these tests are skipped; LAUNCHPAD_REQUIRE_ALL=1 makes that a failure.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ FLAGS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
     path = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
     if path is None:
