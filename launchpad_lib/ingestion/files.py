@@ -111,7 +111,7 @@ def _not_ours(names: list[str]) -> list[str]:
 def _plain_csv(lines: Lines, header: list[str]) -> pa.Table | None:
     """The rows of a CSV each of whose lines is one whole record by RFC 4180, read at once; None for any other."""
     rows = len(lines.starts) - 2
-    if rows < 1 or (b'"' in lines.content and not _is_record_a_line(lines)):
+    if rows < 1 or lines.has_empty() or (b'"' in lines.content and not _is_record_a_line(lines)):
         return None
     names = [f"c{i}" for i in range(len(header))]
     try:
@@ -167,7 +167,7 @@ def _quoted_csv(path: Path, physical: list[str], start: int, header: list[str]) 
 
 def _parquet(path: Path) -> TextRows:
     try:
-        table = pq.read_table(path)
+        table = pq.ParquetFile(path).read()  # read_table would take fields from the names of the folders
     except (OSError, pa.ArrowException) as error:
         raise IngestError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0][:120]}); export it again") from error
     if len(set(table.column_names)) < len(table.column_names):

@@ -24,6 +24,12 @@ class Lines(NamedTuple):
         """The line without its line end; bytes that are no UTF-8 are shown escaped."""
         return self.line(number).decode("utf-8", errors="backslashreplace").rstrip("\r\n")
 
+    def has_empty(self) -> bool:
+        """Whether a line is nothing but its end."""
+        data, lengths = np.frombuffer(self.content, dtype=np.uint8), np.diff(self.starts)
+        begins = data[self.starts[:-1]]
+        return bool(((lengths == 1) & (begins == 10)).any() or ((lengths == 2) & (begins == 13)).any())
+
     def table(self, first: int = 1) -> pa.Table:
         """Columns line, text (with its line end) from a line on. The content must be UTF-8."""
         batches, data = [], pa.py_buffer(self.content)

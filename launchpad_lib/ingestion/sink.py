@@ -80,7 +80,7 @@ def prepare(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path
     """
     table = TABLES[source.table]
     known = _snapshot(lake / table.name)
-    spec_hash = hashlib.sha256(source.model_dump_json(exclude={"path"}).encode()).hexdigest()[:12]
+    spec_hash = hashlib.sha256(source.model_dump_json(exclude={"path"}, exclude_defaults=True).encode()).hexdigest()[:12]
     checked: dict[str, CheckedFile] = {}
     files = source.files(root)
     for path in files:

@@ -6,7 +6,7 @@ import difflib
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -37,10 +37,9 @@ class SourceSpec(BaseModel):
     @field_validator("timezone")
     @classmethod
     def _timezone_is_known(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"{value!r} is not an IANA time zone; write for example Europe/Berlin") from error
+        if value not in available_timezones() - {"localtime"}:
+            near = difflib.get_close_matches(value, available_timezones(), n=1)
+            raise ValueError(f"{value!r} is not an IANA time zone; {f'did you mean {near[0]!r}?' if near else 'write for example Europe/Berlin'}")
         return value
 
     @model_validator(mode="after")
@@ -76,13 +75,15 @@ class SourceSpec(BaseModel):
         Raises:
             IngestError: no file is there.
         """
-        place = root / self.path
+        asked = Path(self.path).expanduser()
+        place = root / asked
         if place.is_dir():
             found = [p for p in place.rglob("*") if p.is_file() and not p.name.startswith((".", "_"))]
         elif place.is_file():
             found = [place]
         else:
-            found = [p for p in root.glob(self.path) if p.is_file()] if not Path(self.path).is_absolute() else []
+            base, pattern = (Path(asked.anchor), str(asked.relative_to(asked.anchor))) if asked.is_absolute() else (root, str(asked))
+            found = [p for p in base.glob(pattern) if p.is_file()]
         if not found:
             raise IngestError(f"{self.path}: no such file or folder; correct `path` of the {self.table} source or put the file there")
         return sorted(found)

@@ -32,7 +32,7 @@ class NotebookParams(BaseModel):
     @classmethod
     def _timezone_is_known(cls, value: str) -> str:
         # Names, not ZoneInfo(value): that would also take a file below the zone folder that is no zone, such as posixrules.
-        if value not in available_timezones():
+        if value not in available_timezones() - {"localtime"}:
             near = difflib.get_close_matches(value, available_timezones(), n=1)
             raise ValueError(f"{value!r} is no IANA time zone; {f'did you mean {near[0]!r}?' if near else 'write for example Europe/Berlin'}")
         return value

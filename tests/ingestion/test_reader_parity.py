@@ -1,0 +1,96 @@
+"""The set-based readers against strict row-by-row reading of the same random text: Python's csv and json modules are the independent programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from launchpad_lib.ingestion import IngestError
+from launchpad_lib.ingestion.files import _csv
+from launchpad_lib.ingestion.json_lines import read_json_lines
+
+PATH = Path("x")
+
+
+def strict_csv(text: str) -> list[tuple[int, list[str]]] | None:
+    """(line, fields) of every row of three fields; None where Python's strict reader refuses the text."""
+    reader, before, rows = csv.reader(io.StringIO(text, newline=""), strict=True), 0, []
+    try:
+        for row in reader:
+            line, before = before + 1, reader.line_num
+            if len(row) == 3 and line > 1:
+                rows.append((line, row))
+    except csv.Error:
+        return None
+    return rows
+
+
+FIELDS = ["", "x", '"x"', '"a,b"', '"a""b"', 'a"b', '"', '"\n"', "ü", " ", "\r", "'", '"x"y', "\u2028"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(FIELDS), min_size=1, max_size=4), max_size=6))
+@example([["x", '"a', 'b"']])
+@example([["\r", "x", "x"], ['"x"', "x", "x"]])
+def test_a_csv_is_read_as_by_the_strict_reader(rows):
+    text = "a,b,c\n" + "".join(",".join(r) + "\n" for r in rows)
+    expected = strict_csv(text)
+    found = _csv(PATH, text.encode())
+    lines = found.table["__line"].to_pylist()
+    got = [(line, [v or "" for v in row.values()]) for line, row in zip(lines, found.table.drop_columns("__line").to_pylist(), strict=True)]
+    if expected is not None:
+        assert got == expected
+    assert all(reason for _, reason, _ in found.broken)
+    assert len(set(lines) | {line for line, _, _ in found.broken}) == len(lines) + len(found.broken)
+
+
+def refuse(name: str) -> None:
+    raise ValueError(name)
+
+
+def finite(text: str) -> float:
+    return float(text) if abs(float(text)) < float("inf") else refuse(text)
+
+
+def strict_json(line: str) -> dict | None:
+    try:
+        value = json.loads(line, parse_constant=refuse, parse_float=finite)
+        json.dumps(value, ensure_ascii=False).encode()
+        return value if isinstance(value, dict) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+KEYS = ["a", "b", "a~/b", 'q\\"', "\\u0061"]
+VALUES = ["1", "-0", "1.50", "1e5", "1e400", "01", "NaN", "-Infinity", "nan", '"nan"', "true", "null"]
+VALUES += ['"\\ud83d\\ude00"', '"\\ud800"', '"\\u0041"', '"a\tb"', '"ü"', "[1,]", "[1,2]", '{"k":1,}']
+VALUES += ['{"k":{"z":null}}', '"a,}"', "", "'x'", "1 2", '"x', "[", "0x1", "+1", ".5", "1.", '"\\x"', "tru", "12345678901234567890123", "/**/1"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES)), max_size=3), min_size=1, max_size=5), st.sampled_from(["\n", "\r\n"]))
+def test_a_json_line_is_read_as_by_the_strict_reader(rows, end):
+    texts = ["{" + ",".join(f'"{k}":{v}' for k, v in row) + "}" for row in rows]
+    content = end.join(["{}", *texts]).encode()
+    expected = {n: v for n, v in enumerate(map(strict_json, ["{}", *texts]), start=1) if v is not None}
+    try:
+        table, broken, names, raw = read_json_lines(PATH, content, wanted=None)
+    except IngestError:
+        assert texts == ["{"] or list(expected) == []
+        return
+    assert table["__line"].to_pylist() == list(expected)
+    assert [line for line, _, _ in broken] == [n for n in range(1, len(texts) + 2) if n not in expected]
+    for row in table.to_pylist():
+        value = expected[row["__line"]]
+        for name in names:
+            given_value = value.get(name)
+            if given_value is None or isinstance(given_value, str):
+                assert row[name] == given_value
+            else:
+                assert json.loads(row[name]) == given_value
+    assert raw(list(range(2, len(texts) + 2))) == texts

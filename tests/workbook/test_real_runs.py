@@ -1,0 +1,44 @@
+"""The real runs through the command, as a reader would start them; headline numbers against the published ones."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def manifest_of(name: str, place: Path) -> dict:
+    params = yaml.safe_load((ROOT / f"params/{name}.yaml").read_text()) | {"lake": str(place / "lake"), "reports": str(place / "reports")}
+    (place / "p.yaml").write_text(yaml.safe_dump(params))
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from launchpad_lib.cli import main; sys.exit(main())"
+    shown = subprocess.run(
+        [sys.executable, "-c", program, "report", str(place / "p.yaml"), "--run-id", "r"], cwd=ROOT, capture_output=True, text=True, timeout=240
+    )
+    assert shown.returncode == 0, shown.stderr + shown.stdout
+    return json.loads((place / "reports/r/manifest.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "rows", "metrics"),
+    [
+        # 223/3329 - 163/3304 of the published counts.
+        ("optimizely", "events", 48_648, {"experiment_lift": (223 / 3329 - 163 / 3304, 10_000), "rejected_share": (0, 48_648)}),
+        ("nab_latency", "telemetry", 4_032, {"rejected_share": (0, 4_032)}),
+        ("ecom", "events", 31_106, {"rejected_share": (0, 31_106)}),
+    ],
+)
+def test_a_real_run_is_published_with_the_published_numbers(tmp_path, name, table, rows, metrics):
+    manifest = manifest_of(name, tmp_path)
+    assert manifest["status"] == "ok"
+    assert (manifest["inputs"][table]["rows"], manifest["inputs"][table]["rejected"]) == (rows, 0)
+    found = {m["name"]: m for m in manifest["metrics"]}
+    for metric, (value, n) in metrics.items():
+        assert (found[metric]["value"], found[metric]["n"]) == (pytest.approx(value, abs=1e-6), n)
+    for notebook in manifest["notebooks"]:
+        assert (tmp_path / "reports/r" / notebook["html"]).stat().st_size > 10_000
