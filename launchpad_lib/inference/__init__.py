@@ -3,6 +3,8 @@
 from launchpad_lib.inference.experiment import Experiment, experiment_result
 from launchpad_lib.inference.lift import LiftEstimate, adjusted_lift, difference_lift, landmark_table
 from launchpad_lib.inference.proportions import Difference, Interval, newcombe, wilson
+from launchpad_lib.inference.quantiles import QuantileChange, mix_share, quantile_change, quantile_draws
+from launchpad_lib.inference.regression import quantile_changes, regression_table
 from launchpad_lib.inference.sample_ratio import SampleRatio, sample_ratio_mismatch
 
 __all__ = [
@@ -10,12 +12,18 @@ __all__ = [
     "Experiment",
     "Interval",
     "LiftEstimate",
+    "QuantileChange",
     "SampleRatio",
     "adjusted_lift",
     "difference_lift",
     "experiment_result",
     "landmark_table",
+    "mix_share",
     "newcombe",
+    "quantile_change",
+    "quantile_changes",
+    "quantile_draws",
+    "regression_table",
     "sample_ratio_mismatch",
     "wilson",
 ]

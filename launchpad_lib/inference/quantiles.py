@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from math import exp, log
+from math import exp, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import t
 
 CELLS_AT_ONCE = 8_000_000
 
@@ -60,6 +60,7 @@ def quantile_change(
     quantile: float = 0.95,
     draws: int = 1000,
     period_sd: float = 0.0,
+    period_df: float = 1e6,
     level: float = 0.95,
     min_units: int = 30,
 ) -> QuantileChange:
@@ -68,10 +69,11 @@ def quantile_change(
     Args:
         units_before, units_after: the unit of each observation; a unit's observations move together (users).
         period_sd: standard deviation of the log ratio that comes from the periods themselves (slow spells that all users
-            share; see `launchpad_lib.trends.spell_contrast_sd`). Users cannot show it however many there are, so it is added to the draws.
+            share; see `launchpad_lib.trends.spell_noise_of_change`). Users cannot show it however many there are, so it is added to the draws.
+        period_df: degrees of freedom of that deviation, itself an estimate from few days.
         min_units: fewer in either period and the change is refused.
 
-    The p value is two-sided normal with the draws' standard deviation: a share of draws could not be smaller than 1 / draws,
+    The p value is two-sided Student t with the draws' standard deviation (Welch-Satterthwaite degrees of freedom): a share of draws could not be smaller than 1 / draws,
     too coarse to correct for many features.
     """
     before, after = np.asarray(values_before, dtype=float), np.asarray(values_after, dtype=float)
@@ -84,10 +86,11 @@ def quantile_change(
     estimate = log(new / old)
     draws_after = quantile_draws(after, units_after, quantile=quantile, rng=rng, draws=draws)
     draws_before = quantile_draws(before, units_before, quantile=quantile, rng=rng, draws=draws)
-    ratios = np.log(np.maximum(draws_after, 1e-12)) - np.log(np.maximum(draws_before, 1e-12)) + period_sd * rng.normal(size=draws)
-    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
-    spread = float(ratios.std(ddof=1))
-    p_value = float(2 * norm.sf(abs(estimate) / spread)) if spread > 0 else (1.0 if estimate == 0 else 0.0)
+    sampled = np.log(np.maximum(draws_after, 1e-12)) - np.log(np.maximum(draws_before, 1e-12))
+    low, high = np.quantile(sampled + period_sd * rng.standard_t(period_df, size=draws), [(1 - level) / 2, (1 + level) / 2])
+    variance = float(sampled.var(ddof=1)) + period_sd**2
+    freedom = period_df * (variance / period_sd**2) ** 2 if period_sd > 0 else 1e6
+    p_value = float(2 * t.sf(abs(estimate) / sqrt(variance), freedom)) if variance > 0 else (1.0 if estimate == 0 else 0.0)
     return QuantileChange(old, new, exp(estimate), exp(low), exp(high), p_value, *counts, None)
 
 
@@ -113,7 +116,3 @@ def mix_share(
         return None
     return log(mixed / first) / log(last / first)
 
-
-def is_sustained(above: np.ndarray, *, days: int, of_days: int) -> bool:
-    """Whether at least `days` of the last `of_days` days are above; a day without a value is not."""
-    return int(np.nansum(np.asarray(above, dtype=float)[-of_days:])) >= days

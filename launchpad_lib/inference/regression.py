@@ -26,7 +26,7 @@ def quantile_changes(
     split_at: datetime,
     window_days: int,
     rng: np.random.Generator,
-    period_sd: pd.Series,
+    period_noise: pd.DataFrame,
     value: str = "latency_ms",
     quantile: float = 0.95,
     draws: int = 1000,
@@ -37,9 +37,10 @@ def quantile_changes(
 
     Args:
         observations: feature_id, user_id, observed_at, `value` and the columns of `mix`.
-        period_sd: by feature_id, the standard deviation that spells give the log ratio; 0 where the feature is not named.
+        period_noise: index feature_id; `period_sd` and `period_df` of `quantile_change`.
 
-    Columns: the fields of `QuantileChange`, and mix_share_<column>: share of the change that the column's composition explains.
+    Columns: the fields of `QuantileChange`, `days_up` (UTC days of the later window whose own quantile is above the earlier
+    window's), mix_share_<column>: share of the change that the column's composition explains.
     """
     start, end = split_at - timedelta(days=window_days), split_at + timedelta(days=window_days)
     seen = observations[observations[value].notna() & (observations["observed_at"] > start) & (observations["observed_at"] <= end)]
@@ -49,29 +50,33 @@ def quantile_changes(
         is_after = (one["observed_at"] > split_at).to_numpy()
         values, units = one[value].to_numpy(dtype=float), _units(one)
         parts = (values[~is_after], values[is_after])
-        sd = float(np.nan_to_num(float(period_sd.get(feature_id, 0.0) or 0.0)))
-        change = quantile_change(*parts, units[~is_after], units[is_after], rng=rng, quantile=quantile, draws=draws, period_sd=sd, min_units=min_units)
+        noise = period_noise.loc[feature_id].to_dict() if feature_id in period_noise.index else {}
+        change = quantile_change(*parts, units[~is_after], units[is_after], rng=rng, quantile=quantile, draws=draws, min_units=min_units, **noise)
+        later = one[is_after].groupby(one["observed_at"].dt.floor("D"))[value].quantile(quantile)
+        days_up = int((later > change.before).sum()) if change.before is not None else None
         strata = [one[m].fillna("unknown").to_numpy(dtype=str) for m in mix]
         shares = [mix_share(*parts, s[~is_after], s[is_after], quantile=quantile) for s in strata]
-        rows.append((feature_id, *change, *shares))
-    return pd.DataFrame(rows, columns=["feature_id", *QuantileChange._fields, *(f"mix_share_{m}" for m in mix)])
+        rows.append((feature_id, *change, days_up, *shares))
+    return pd.DataFrame(rows, columns=["feature_id", *QuantileChange._fields, "days_up", *(f"mix_share_{m}" for m in mix)])
 
 
 def regression_table(changes: pd.DataFrame, shifts: pd.DataFrame, *, sustained_days: int, alpha: float = ALPHA, smallest_rise: float = SMALLEST_RISE) -> pd.DataFrame:
-    """Grain: one row per feature: change between windows and shift of level in the whole history, under one correction.
+    """Grain: one row per feature: change between two windows, and shift of level in the whole history.
 
-    Benjamini-Hochberg over all p values of both questions. `is_new`: the last window is higher than the one before.
-    `is_standing`: the level moved up on `shift_on` and is still there. Each needs an adjusted p under `alpha`, a rise of at
-    least `smallest_rise`, and `sustained_days` days above. `is_regression` is either.
+    `is_new`: the last window is higher than the one before. `is_standing`: the level moved up on `shift_on` and is still
+    there. Each needs a p under `alpha` after Benjamini-Hochberg over the features, a rise of at least `smallest_rise`, and
+    `sustained_days` of the last days up (above the earlier window; above the middle of the two levels). `is_regression` is either, so its family-wise
+    false-alarm rate is up to twice `alpha`.
     """
     table = changes.merge(shifts, on="feature_id", how="outer").sort_values("feature_id").reset_index(drop=True)
     p = table[["p_value", "shift_p"]].to_numpy(dtype=float)
     adjusted, known = np.full(p.shape, np.nan), np.isfinite(p)
-    if known.any():
-        adjusted[known] = false_discovery_control(p[known])
+    for question in (0, 1):
+        if known[:, question].any():
+            adjusted[known[:, question], question] = false_discovery_control(p[known[:, question], question])
     above = table["days_above"].astype(float).fillna(0) >= sustained_days
     ratio, shift = table["ratio"].astype(float), table["shift_ratio"].astype(float)
-    is_new = (adjusted[:, 0] < alpha) & (ratio >= 1 + smallest_rise) & (above | table["shift_ratio"].isna())
+    is_new = (adjusted[:, 0] < alpha) & (ratio >= 1 + smallest_rise) & (table["days_up"].astype(float).fillna(0) >= sustained_days)
     is_standing = (adjusted[:, 1] < alpha) & (shift >= 1 + smallest_rise) & above
     table = table.assign(change_q=adjusted[:, 0], shift_q=adjusted[:, 1], is_new=is_new, is_standing=is_standing, is_regression=is_new | is_standing)
     return table.sort_values(["is_regression", "ratio", "feature_id"], ascending=[False, False, True]).reset_index(drop=True)

@@ -3,7 +3,7 @@
 from launchpad_lib.trends.burn_rate import WINDOWS, BurnWindow, burn_rates
 from launchpad_lib.trends.changepoints import LevelShift, level_shifts, spell_contrast_sd
 from launchpad_lib.trends.drift import decile_counts, drift_table, one_row_per_unit, psi_of_counts
-from launchpad_lib.trends.series import nearest_annotation, shift_table
+from launchpad_lib.trends.series import nearest_annotation, shift_table, spell_noise_of_change
 
 __all__ = [
     "WINDOWS",
@@ -18,4 +18,5 @@ __all__ = [
     "psi_of_counts",
     "shift_table",
     "spell_contrast_sd",
+    "spell_noise_of_change",
 ]

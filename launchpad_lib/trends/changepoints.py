@@ -29,13 +29,16 @@ PARAMETERS_OF_A_SHIFT = 4
 class LevelShift(NamedTuple):
     """The best supported single shift of a daily series; on log values `shift` is a log ratio.
 
-    `index`: first day of the new level. `p_value`: of "no shift", by simulation, search over days included.
+    `index`: first day of the new level; `index_low, index_high`: first and last day whose log likelihood is within 1.92 of the
+    best (a likelihood interval, about 95 %). `p_value`: of "no shift", by simulation, search over days included.
     `ci_low, ci_high`: generalised least squares at that day, Student t; without the uncertainty of the day itself.
     `persistence`: correlation of the spell from one day to the next; `spell_sd`, `day_sd`: standard deviation of the spells
     and of a day's own noise. `refused_because`: why there is no answer, else None.
     """
 
     index: int | None = None
+    index_low: int | None = None
+    index_high: int | None = None
     shift: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
@@ -141,12 +144,14 @@ def level_shifts(
         residual, projected = _scan(column, design)
         p_value = (1 + int((null[days] >= _best_support(column, design)[0]).sum())) / (simulations + 1)
         day = int(np.abs(projected[:, 0]).argmax())
+        near = np.flatnonzero(0.5 * days * np.log((residual[0] - projected[:, 0] ** 2) / (residual[0] - projected[day, 0] ** 2)) <= 1.92)
         freedom = days - 2
         noise = float(np.sqrt((residual[0] - projected[day, 0] ** 2) / freedom))
         length = design.step_length[day]
         shift, half = float(projected[day, 0] / length), float(t.ppf((1 + level) / 2, freedom) * noise / length)
+        dates = (int(near[0]) + edge_days, int(near[-1]) + edge_days)
         spread = (float(noise * np.sqrt(1 - nugget)), float(noise * np.sqrt(nugget)))
-        found.append(LevelShift(day + edge_days, shift, shift - half, shift + half, float(p_value), persistence, *spread))
+        found.append(LevelShift(day + edge_days, *dates, shift, shift - half, shift + half, float(p_value), persistence, *spread))
     return found
 
 

@@ -68,7 +68,9 @@ class ExperimentsParams(NotebookParams):
 
 class LatencyTrendsParams(NotebookParams):
     window_days: int = Field(default=7, ge=1, le=90, description="length of each compared window")
+    sustained_days: int = Field(default=4, ge=1, le=90, description="of the last window's days, how many must be up for a regression")
     apdex_threshold_ms: float = Field(default=300.0, gt=0, le=600_000, description="satisfied at or under this latency")
+    seed: int = Field(default=20260101, ge=0, description="seed of the bootstrap and of the simulated null")
 
 
 class RiskScoringParams(NotebookParams):
