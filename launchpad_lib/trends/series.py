@@ -9,7 +9,8 @@ from launchpad_lib.trends.changepoints import level_shifts, spell_contrast_sd
 
 MOST_MISSING = 0.1
 SHIFT_COLUMNS = (
-    "feature_id", "days", "shift_on", "shift_first_on", "shift_last_on", "shift_ratio", "shift_low", "shift_high", "shift_p", "persistence", "spell_sd", "day_sd", "days_above", "shift_refused",
+    "feature_id", "days", "shift_on", "shift_first_on", "shift_last_on",
+    "shift_ratio", "shift_low", "shift_high", "shift_p", "persistence", "spell_sd", "day_sd", "days_above", "shift_refused",
 )  # fmt: skip
 
 
@@ -32,7 +33,8 @@ def shift_table(
     Args:
         daily: feature_id, observed_on, latency_observations and `value`; one row per feature and day.
 
-    `shift_on`: first day of the new level, best supported; `shift_first_on, shift_last_on`: its likelihood interval. `shift_ratio`: new level / old level. `shift_p`: uncorrected. `days_above`: of the
+    `shift_on`: first day of the new level, best supported; `shift_first_on, shift_last_on`: its likelihood interval.
+    `shift_ratio`: new level / old level. `shift_p`: uncorrected. `days_above`: of the
     last `last_days` days, those above the geometric mean of the two levels. `spell_sd, persistence`: the noise left.
     """
     names = sorted(daily["feature_id"].unique())
