@@ -53,10 +53,12 @@ class FunnelsParams(NotebookParams):
 
 
 class RetentionLiftParams(NotebookParams):
+    start_event: str = Field(default="quiz_started", description="who is compared: users who did this")
     complete_event: str = Field(default="quiz_completed", description="the exposure")
-    landmark_days: int = Field(default=3, ge=1, le=90, description="treated = exposed within this time of the first event")
+    landmark_days: int = Field(default=1, ge=1, le=90, description="treated = exposed within this time of the first start")
     outcome_days: int = Field(default=1, ge=1, le=365, description="the outcome: active within this time after the landmark")
     return_days: list[int] = Field(default=[1, 3, 7], min_length=1, description="days of the retention curve")
+    seed: int = Field(default=20260101, ge=0, description="seed of the cross-fitting folds")
 
 
 class ExperimentsParams(NotebookParams):
