@@ -65,7 +65,10 @@ class ExperimentsParams(NotebookParams):
     experiment_id: str = Field(default="result_layout", description="the experiment")
     control: str = Field(default="control", description="the control variant")
     metric_event: str = Field(default="result_shared", description="the outcome, counted after first exposure")
+    guardrail_events: list[str] = Field(default=["quiz_completed"], description="events that must not become rarer by more than the margin")
+    guardrail_margin: float = Field(default=0.1, gt=0, le=1, description="largest tolerated fall of a guardrail's rate, as a fraction")
     window: str = Field(default="7d", description="time from first exposure to the outcome, with a unit")
+    design: Literal["fixed", "sequential"] = Field(default="fixed", description="fixed: read once at the planned end; sequential: may be read at any time")
 
 
 class LatencyTrendsParams(NotebookParams):
