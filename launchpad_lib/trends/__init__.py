@@ -2,7 +2,7 @@
 
 from launchpad_lib.trends.burn_rate import WINDOWS, BurnWindow, burn_rates
 from launchpad_lib.trends.changepoints import LevelShift, level_shifts, spell_contrast_sd
-from launchpad_lib.trends.drift import decile_counts, drift_table, one_row_per_unit, psi_of_counts
+from launchpad_lib.trends.drift import decile_counts, drift_between, drift_table, one_row_per_unit, psi_of_counts
 from launchpad_lib.trends.series import nearest_annotation, shift_table, spell_noise_of_change
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "LevelShift",
     "burn_rates",
     "decile_counts",
+    "drift_between",
     "drift_table",
     "level_shifts",
     "nearest_annotation",

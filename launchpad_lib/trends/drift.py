@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -105,3 +106,10 @@ def one_row_per_unit(rows: pd.DataFrame, *, unit: str, time_column: str, rng: np
     mixed = rows.iloc[rng.permutation(len(rows))]
     key = mixed[unit].astype(object).where(mixed[unit].notna(), mixed[time_column].dt.floor("h").astype(str))
     return mixed[~key.duplicated()]
+
+
+def drift_between(rows: pd.DataFrame, *, time_column: str, since: datetime, rng: np.random.Generator, unit: str = "user_id", min_rows: int = FEWEST_ROWS) -> pd.DataFrame:
+    """Grain: one row per column other than unit and time: rows after `since` against all rows before, one row per unit and period."""
+    is_current = rows[time_column] > since
+    reference, current = (one_row_per_unit(rows[m], unit=unit, time_column=time_column, rng=rng) for m in (~is_current, is_current))
+    return drift_table(reference, current, columns=[c for c in rows.columns if c not in (unit, time_column)], min_rows=min_rows)

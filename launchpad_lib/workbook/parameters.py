@@ -81,10 +81,16 @@ class LatencyTrendsParams(NotebookParams):
 class RiskScoringParams(NotebookParams):
     horizon_days: int = Field(default=7, ge=1, le=30, description="how far ahead degradation is predicted")
     min_breach_days: int = Field(default=2, ge=1, le=30, description="days of breach within the horizon that count as degraded")
+    top: int = Field(default=3, ge=1, le=100, description="how many features a day can be looked at, for the recall")
+    seed: int = Field(default=20260101, ge=0, description="seed of the bootstrap")
 
 
 class DataQualityParams(NotebookParams):
-    pass
+    drift_days: int = Field(default=14, ge=1, le=365, description="the last days, compared with all before")
+    drift_columns: list[str] = Field(
+        default=["platform", "country", "session_seconds", "feedback_score"], min_length=1, description="columns of events and telemetry watched for drift"
+    )
+    seed: int = Field(default=20260101, ge=0, description="seed of the draw of one row per user")
 
 
 NOTEBOOKS: dict[str, type[NotebookParams]] = {
