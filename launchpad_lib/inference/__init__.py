@@ -1,21 +1,58 @@
 """Counts and frames in, estimates with intervals out."""
 
-from launchpad_lib.inference.experiment import Experiment, experiment_result
+from launchpad_lib.inference.doubt import EValue, doubt_table, e_value
+from launchpad_lib.inference.experiment import Decision, Experiment, decide, experiment_result
 from launchpad_lib.inference.lift import LiftEstimate, adjusted_lift, difference_lift, landmark_table
+from launchpad_lib.inference.means import (
+    Contrast,
+    Moments,
+    absolute_difference,
+    detectable_difference,
+    fieller_difference,
+    relative_difference,
+    sequential_difference,
+)
 from launchpad_lib.inference.proportions import Difference, Interval, newcombe, wilson
+from launchpad_lib.inference.quantiles import QuantileChange, mix_share, quantile_change, quantile_draws
+from launchpad_lib.inference.regression import quantile_changes, regression_table
 from launchpad_lib.inference.sample_ratio import SampleRatio, sample_ratio_mismatch
+from launchpad_lib.inference.starters import starter_table
+from launchpad_lib.inference.weighting import CrossFit, Effect, Support, crossfit_effects
 
 __all__ = [
+    "Contrast",
+    "CrossFit",
+    "Decision",
     "Difference",
+    "EValue",
+    "Effect",
     "Experiment",
     "Interval",
     "LiftEstimate",
+    "Moments",
+    "QuantileChange",
     "SampleRatio",
+    "Support",
+    "absolute_difference",
     "adjusted_lift",
+    "crossfit_effects",
+    "decide",
+    "detectable_difference",
     "difference_lift",
+    "doubt_table",
+    "e_value",
     "experiment_result",
+    "fieller_difference",
     "landmark_table",
+    "mix_share",
     "newcombe",
+    "quantile_change",
+    "quantile_changes",
+    "quantile_draws",
+    "regression_table",
+    "relative_difference",
     "sample_ratio_mismatch",
+    "sequential_difference",
+    "starter_table",
     "wilson",
 ]

@@ -64,31 +64,44 @@ class FunnelsParams(NotebookParams):
 
 
 class RetentionLiftParams(NotebookParams):
+    start_event: str = Field(default="quiz_started", description="who is compared: users who did this")
     complete_event: str = Field(default="quiz_completed", description="the exposure")
-    landmark_days: int = Field(default=3, ge=1, le=90, description="treated = exposed within this time of the first event")
+    landmark_days: int = Field(default=1, ge=1, le=90, description="treated = exposed within this time of the first start")
     outcome_days: int = Field(default=1, ge=1, le=365, description="the outcome: active within this time after the landmark")
     return_days: list[int] = Field(default=[1, 3, 7], min_length=1, description="days of the retention curve")
+    seed: int = Field(default=20260101, ge=0, description="seed of the cross-fitting folds")
 
 
 class ExperimentsParams(NotebookParams):
     experiment_id: str = Field(default="result_layout", description="the experiment")
     control: str = Field(default="control", description="the control variant")
     metric_event: str = Field(default="result_shared", description="the outcome, counted after first exposure")
+    guardrail_events: list[str] = Field(default=["quiz_completed"], description="events that must not become rarer by more than the margin")
+    guardrail_margin: float = Field(default=0.1, gt=0, le=1, description="largest tolerated fall of a guardrail's rate, as a fraction")
     window: str = Field(default="7d", description="time from first exposure to the outcome, with a unit")
+    design: Literal["fixed", "sequential"] = Field(default="fixed", description="fixed: read once at the planned end; sequential: may be read at any time")
 
 
 class LatencyTrendsParams(NotebookParams):
     window_days: int = Field(default=7, ge=1, le=90, description="length of each compared window")
+    sustained_days: int = Field(default=4, ge=1, le=90, description="of the last window's days, how many must be up for a regression")
     apdex_threshold_ms: float = Field(default=300.0, gt=0, le=600_000, description="satisfied at or under this latency")
+    seed: int = Field(default=20260101, ge=0, description="seed of the bootstrap and of the simulated null")
 
 
 class RiskScoringParams(NotebookParams):
     horizon_days: int = Field(default=7, ge=1, le=30, description="how far ahead degradation is predicted")
     min_breach_days: int = Field(default=2, ge=1, le=30, description="days of breach within the horizon that count as degraded")
+    top: int = Field(default=3, ge=1, le=100, description="how many features a day can be looked at, for the recall")
+    seed: int = Field(default=20260101, ge=0, description="seed of the bootstrap")
 
 
 class DataQualityParams(NotebookParams):
-    pass
+    drift_days: int = Field(default=14, ge=1, le=365, description="the last days, compared with all before")
+    drift_columns: list[str] = Field(
+        default=["platform", "country", "session_seconds", "feedback_score"], min_length=1, description="columns of events and telemetry watched for drift"
+    )
+    seed: int = Field(default=20260101, ge=0, description="seed of the draw of one row per user")
 
 
 NOTEBOOKS: dict[str, type[NotebookParams]] = {

@@ -1,0 +1,67 @@
+"""How fast is the error budget being used? Multi-window burn rates with a guard at low volume."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binom
+
+
+class BurnWindow(NamedTuple):
+    """An alert fires when the burn rate exceeds `factor` in the long and in the short window."""
+
+    long: timedelta
+    short: timedelta
+    factor: float
+
+
+# Google SRE Workbook, chapter 5, multi-window multi-burn-rate alerts; the last two are tickets rather than pages.
+WINDOWS = (
+    BurnWindow(timedelta(hours=1), timedelta(minutes=5), 14.4),
+    BurnWindow(timedelta(hours=6), timedelta(minutes=30), 6.0),
+    BurnWindow(timedelta(days=1), timedelta(hours=2), 3.0),
+    BurnWindow(timedelta(days=3), timedelta(hours=6), 1.0),
+)
+FEWEST_EVENTS = 10
+GUARD_P = 0.01
+
+
+def burn_rates(
+    observations: pd.DataFrame,
+    budgets: pd.Series,
+    *,
+    as_of: datetime,
+    windows: tuple[BurnWindow, ...] = WINDOWS,
+    min_events: int = FEWEST_EVENTS,
+    guard_p: float = GUARD_P,
+) -> pd.DataFrame:
+    """Grain: one row per feature with a budget and window pair.
+
+    burn = (bad / events of the window (as_of - window, as_of]) / budget; NULL without events. `guard`: exact binomial
+    probability of at least that many bad events in the long window if the true rate were just the budget.
+    `is_alert`: both windows above the factor, at least `min_events` events in the long one, and guard under `guard_p`.
+
+    Args:
+        observations: feature_id, observed_at, is_bad (bool).
+        budgets: by feature_id, the share of bad events the objective allows (1 - SLO), above 0.
+    """
+    rows = []
+    for feature_id, budget in budgets[budgets > 0].sort_index().items():
+        one = observations[observations["feature_id"] == feature_id].sort_values("observed_at")
+        at, bad = one["observed_at"].to_numpy(dtype="datetime64[us]"), np.r_[0, np.cumsum(one["is_bad"].to_numpy(dtype=int))]
+        end = int(np.searchsorted(at, np.datetime64(as_of, "us"), side="right"))
+        for window in windows:
+            starts = [int(np.searchsorted(at, np.datetime64(as_of - w, "us"), side="right")) for w in (window.long, window.short)]
+            (n_long, bad_long), (n_short, bad_short) = [(end - s, int(bad[end] - bad[s])) for s in starts]
+            burn_long = bad_long / n_long / budget if n_long else None
+            burn_short = bad_short / n_short / budget if n_short else None
+            guard = float(binom.sf(bad_long - 1, n_long, budget)) if n_long else None
+            is_over = bool(n_long and n_short and burn_long > window.factor and burn_short > window.factor)
+            is_alert = is_over and n_long >= min_events and guard < guard_p
+            hours = (window.long / timedelta(hours=1), window.short / timedelta(hours=1))
+            rows.append((feature_id, float(budget), *hours, window.factor, n_long, bad_long, burn_long, n_short, bad_short, burn_short, guard, is_alert))
+    names = "feature_id budget long_hours short_hours factor events_long bad_long burn_long events_short bad_short burn_short guard is_alert"
+    return pd.DataFrame(rows, columns=names.split())

@@ -1,0 +1,58 @@
+"""Quantile changes: coverage and false alarms by simulation, mix share by hand, refusal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from launchpad_lib.inference import mix_share, quantile_change, quantile_draws
+
+
+def period(rng: np.random.Generator, *, users: int = 150, week: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Users with levels of their own and one to five observations each; `week` moves all of them."""
+    unit = np.repeat(np.arange(users), rng.integers(1, 6, users))
+    return np.exp(week + rng.normal(0, 0.4, users)[unit] + rng.normal(0, 0.3, len(unit))), unit
+
+
+def test_the_interval_covers_and_no_change_is_called_one_about_five_times_in_a_hundred():
+    """300 A/A pairs with users that repeat; standard error 0.0126."""
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(300):
+        (old, u), (new, v) = period(rng), period(rng)
+        found.append(quantile_change(old, new, u, v, rng=rng, draws=250))
+    assert 0.91 < np.mean([f.ci_low <= 1 <= f.ci_high for f in found]) < 0.985
+    assert np.mean([f.p_value < 0.05 for f in found]) < 0.09
+
+
+def test_weeks_that_move_all_users_need_their_own_noise_in_the_interval():
+    """Each week has a level of its own (sd 0.1): users alone cover far less than 95 %, with the weeks' noise about 95 %."""
+    rng = np.random.default_rng(2)
+    alone, honest = [], []
+    for _ in range(200):
+        (old, u), (new, v) = period(rng, week=rng.normal(0, 0.1)), period(rng, week=rng.normal(0, 0.1))
+        for kept, sd in ((alone, 0.0), (honest, 0.1 * np.sqrt(2))):
+            f = quantile_change(old, new, u, v, rng=rng, draws=200, period_sd=sd)
+            kept.append(f.ci_low <= 1 <= f.ci_high)
+    assert np.mean(alone) < 0.85
+    assert np.mean(honest) > 0.91
+
+
+def test_a_unit_brings_all_its_observations():
+    """Two units, one of constant 1 and one of constant 9: every draw's quantile is 1 or 9."""
+    draws = quantile_draws(np.array([1.0] * 5 + [9.0] * 5), np.repeat([0, 1], 5), quantile=0.5, rng=np.random.default_rng(3), draws=50)
+    assert set(draws) == {1.0, 9.0}
+
+
+def test_a_change_that_is_only_another_mix_is_explained_by_it_in_full():
+    """By hand: platform a takes 1 ms, b takes 10 ms; 1 % b before and 50 % after moves p95 from 1 to 10 and nothing got slower."""
+    before, after = np.array([1.0] * 99 + [10.0]), np.array([1.0] * 50 + [10.0] * 50)
+    share = mix_share(before, after, np.where(before > 1, "b", "a"), np.where(after > 1, "b", "a"))
+    assert share == pytest.approx(1.0)
+    assert mix_share(before, before * 2, np.full(100, "a"), np.full(100, "a")) == pytest.approx(0.0)
+    assert mix_share(before, after, np.full(100, "old"), np.full(100, "new")) is None
+
+
+def test_too_few_units_are_refused_with_their_numbers():
+    found = quantile_change(np.ones(50), np.ones(50), np.arange(50), np.zeros(50), rng=np.random.default_rng(4))
+    assert found.ratio is None and "50 units before and 1 after" in found.refused_because
