@@ -18,6 +18,7 @@ def _themed(chart: alt.Chart | alt.LayerChart, title: str) -> alt.Chart | alt.La
             labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, titleFontWeight="normal",
             gridColor=GREY, gridOpacity=0.25, domainColor=GREY, tickColor=GREY, labelLimit=200,
         )  # fmt: skip
+        .configure_axisX(grid=False)
         .configure_legend(labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, orient="bottom", columns=4)
         .configure_mark(tooltip=True)
         .configure_view(strokeOpacity=0)

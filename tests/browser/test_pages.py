@@ -94,3 +94,11 @@ def test_text_of_charts_is_light_on_a_dark_page(browser, report):
     red = int(colour.removeprefix("rgb(").split(",")[0])
     assert red > 130, colour
     page.context.close()
+
+
+def test_pointing_at_a_bar_tells_its_values(browser, report):
+    page, _, _ = opened(browser, report / "funnels.html")
+    page.locator("figure.chart .live svg .mark-rect path").first.hover(force=True)
+    page.wait_for_selector("#tip:not([hidden])")
+    assert "Share of mature entrants" in page.locator("#tip").inner_text() or page.locator("#tip td").count() >= 2
+    page.context.close()
