@@ -71,7 +71,7 @@ def test_without_any_effect_only_landmark_and_adjustment_together_give_none():
     assert naive.absolute_lift == pytest.approx(0.21, abs=0.01)
     assert stratified == pytest.approx(0.11, abs=0.01)
     assert landmark.absolute_lift == pytest.approx(0.09, abs=0.01)
-    both = crossfit_effects(at_7, covariates=["loyal"], rng=np.random.default_rng(2))
+    both = crossfit_effects(at_7, covariates=["loyal"], rng=np.random.default_rng(2), folds=2, repeats=1)
     assert both.ate.ci_low < 0 < both.ate.ci_high
     assert abs(both.ate.absolute_lift) < 0.01 and abs(both.att.absolute_lift) < 0.01
 
