@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from launchpad_lib.inference import adjusted_lift, crossfit_effects, difference_lift, doubt_table, e_value, starter_table
+from launchpad_lib.inference import adjusted_lift, crossfit_effects, difference_lift, doubt_table, e_value, robustness_value, starter_table
 from launchpad_lib.inference.weighting import effective_size, standardised_difference
 
 NHEFS = Path(__file__).resolve().parents[2] / "data/sample/nhefs/nhefs.csv"
@@ -49,6 +49,14 @@ def test_an_e_value_is_that_of_vanderweele_and_ding_2017():
     assert [round(v, 2) for v in e_value(3.9, ratio_low=1.8, ratio_high=8.7)] == [7.26, 3.0]
     assert [round(v, 2) for v in e_value(0.80, ratio_low=0.71, ratio_high=0.91)] == [1.81, 1.43]
     assert e_value(1.2, ratio_low=0.9, ratio_high=1.6).limit == 1.0
+
+
+def test_a_robustness_value_is_that_of_cinelli_and_hazlett_2020():
+    """Their Darfur example: 0.09731582 (0.02325654), 783 degrees of freedom: 13.9 %, and 7.6 % for the interval at 5 %."""
+    darfur = {"standard_error": 0.02325654, "freedom": 783}
+    assert round(robustness_value(0.09731582, **darfur), 3) == 0.139
+    assert round(robustness_value(0.09731582, **darfur, alpha=0.05), 3) == 0.076
+    assert robustness_value(0.01, **darfur, alpha=0.05) == 0.0
 
 
 def simulated_fact(rng: np.random.Generator, users: int = 200_000) -> pd.DataFrame:
