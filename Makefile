@@ -7,6 +7,7 @@ WORKERS ?= 2
 export JUPYTER_PLATFORM_DIRS = 1
 
 .PHONY: bench chromium help report test check lab nbval refresh-notebooks lint environment lock clean
+.PHONY: studies help report test check lab nbval refresh-notebooks lint environment lock clean
 
 help:
 	@echo "make report   the weekly report on simulated data (or yours: make report PARAMS=params/mine.yaml)"
@@ -33,6 +34,10 @@ nbval: $(STAMP)
 
 refresh-notebooks: $(STAMP)
 	@$(BIN)/python scripts/refresh_notebooks.py
+
+# How right the statistics are on simulated data with known truth; the figures of docs/studies.md. Takes some minutes.
+studies: $(STAMP)
+	@for study in latency lift drift; do $(BIN)/python -W ignore scripts/studies/$$study.py || exit 1; done
 
 lint: $(STAMP)
 	@$(BIN)/ruff check launchpad_lib tests scripts

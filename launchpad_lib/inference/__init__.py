@@ -1,6 +1,6 @@
 """Counts and frames in, estimates with intervals out."""
 
-from launchpad_lib.inference.doubt import EValue, doubt_table, e_value
+from launchpad_lib.inference.doubt import EValue, doubt_table, e_value, robustness_value
 from launchpad_lib.inference.experiment import Decision, Experiment, decide, experiment_result
 from launchpad_lib.inference.lift import LiftEstimate, adjusted_lift, difference_lift, landmark_table
 from launchpad_lib.inference.means import (
@@ -51,6 +51,7 @@ __all__ = [
     "quantile_draws",
     "regression_table",
     "relative_difference",
+    "robustness_value",
     "sample_ratio_mismatch",
     "sequential_difference",
     "starter_table",

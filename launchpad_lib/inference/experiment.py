@@ -14,7 +14,8 @@ from launchpad_lib.inference.proportions import newcombe, wilson
 class Experiment(NamedTuple):
     """`arms`: one row per variant, the control first. units, units_immature (exposed, window not over: in no count), converted,
     rate, ci_low, ci_high; against control absolute_lift (lift_low, lift_high), relative_lift (relative_low, relative_high; NULL
-    where the control rate is not clearly above 0), detectable_lift; naive_converted: of these units, what a join on the user alone counts.
+    where the control rate is not clearly above 0), corrected_low (lower limit of the lift at level 1 - 0.05 / comparisons, which the
+    decision uses), detectable_lift; naive_converted: of these units, what a join on the user alone counts.
     `excluded`: users seen in several variants; `events_before_exposure`: outcome events a naive join would count;
     `refused_because`: why there is nothing to compare, else None."""
 
@@ -26,7 +27,7 @@ class Experiment(NamedTuple):
 
 ARM_COLUMNS = (
     "variant", "units", "units_immature", "converted", "rate", "ci_low", "ci_high", "absolute_lift", "lift_low", "lift_high",
-    "relative_lift", "relative_low", "relative_high", "detectable_lift", "naive_converted",
+    "relative_lift", "relative_low", "relative_high", "corrected_low", "detectable_lift", "naive_converted",
 )  # fmt: skip
 
 
@@ -75,12 +76,14 @@ def experiment_result(
 def _lifts(variant: str, control: str, counts: dict[str, tuple[int, int]], design: str) -> tuple:
     """Absolute and relative lift with their limits, and the detectable difference; None for the control and where units lack."""
     if variant == control or control not in counts or min(counts[variant][1], counts[control][1]) < 2:
-        return (None,) * 7
+        return (None,) * 8
     (k1, n1), (k0, n0) = counts[variant], counts[control]
     one, zero = Moments(n1, k1, k1), Moments(n0, k0, k0)
+    level = 1 - 0.05 / (len(counts) - 1)
+    corrected = newcombe(k1, n1, k0, n0, level=level)[1] if design == "fixed" else sequential_difference(one, zero, tuning_n=n1 + n0, level=level)[1]
     absolute = newcombe(k1, n1, k0, n0) if design == "fixed" else sequential_difference(one, zero, tuning_n=n1 + n0)[:3]
     relative = fieller_difference(one, zero)[:3] if design == "fixed" else (None,) * 3
-    return (*absolute, *relative, detectable_difference(rate=k0 / n0, n_treatment=n1, n_control=n0) if 0 < k0 < n0 else None)
+    return (*absolute, *relative, corrected, detectable_difference(rate=k0 / n0, n_treatment=n1, n_control=n0) if 0 < k0 < n0 else None)
 
 
 class Decision(NamedTuple):
@@ -91,7 +94,7 @@ class Decision(NamedTuple):
 
 
 def decide(success: Experiment, guardrails: dict[str, Experiment], *, variant: str, is_ratio_broken: bool, margin: float) -> Decision:
-    """One rule: ship if the success metric is above control (interval above 0), every guardrail is within `margin` below control
+    """One rule: ship if the success metric is above control (interval above 0, Bonferroni over the variants), every guardrail is within `margin` below control
     (interval above -margin), and units were assigned as planned. A guardrail event that nobody did says nothing and is left out."""
     if is_ratio_broken:
         return Decision("no decision", "units were not assigned in the planned ratio, so no difference can be trusted")
@@ -104,8 +107,8 @@ def decide(success: Experiment, guardrails: dict[str, Experiment], *, variant: s
     own = success.arms.set_index("variant").loc[variant]
     if own["lift_high"] < 0 or worse:
         return Decision("do not ship", f"{'the success metric' if own['lift_high'] < 0 else ', '.join(worse)} is below control")
-    if own["lift_low"] <= 0:
-        return Decision("do not ship", "the success metric is not shown to be above control")
+    if own["corrected_low"] <= 0:
+        return Decision("do not ship", "the success metric is not shown to be above control" + (" after correction for several variants" if own["lift_low"] > 0 else ""))
     if open_ones:
         return Decision("do not ship", f"{', '.join(open_ones)} is not shown to be within {100 * margin:g} points of control")
     return Decision("ship", "the success metric is above control and no guardrail is worse by more than its margin")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 import ibis
 import ibis.expr.types as ir
 
@@ -53,23 +51,3 @@ def apdex(telemetry: ir.Table, *, threshold_ms: float) -> ir.Table:
     variance = (scored.satisfied + scored.tolerating / 4) / n - scored.apdex * scored.apdex
     half = Z95 * (ibis.greatest(variance, 0.0) / n).sqrt()
     return scored.mutate(ci_low=ibis.greatest(scored.apdex - half, 0.0), ci_high=ibis.least(scored.apdex + half, 1.0))
-
-
-def latency_change(telemetry: ir.Table, *, split_at: datetime, window_days: int) -> ir.Table:
-    """Grain: one row per feature with latency. p95 of [split, split + window) against [split - window, split), with both n.
-
-    The last window includes its end, so that the last observed instant is counted.
-    """
-    split, length = ibis.literal(split_at, "timestamp"), timedelta(days=window_days)
-    recent = telemetry.filter(
-        telemetry.latency_ms.notnull(),
-        telemetry.observed_at >= ibis.literal(split_at - length, "timestamp"),
-        telemetry.observed_at <= ibis.literal(split_at + length, "timestamp"),
-    )
-    is_after = recent.observed_at >= split
-    return recent.group_by("feature_id").agg(
-        n_before=(~is_after).sum(),
-        n_after=is_after.sum(),
-        p95_before_ms=recent.latency_ms.quantile(0.95, where=~is_after),
-        p95_after_ms=recent.latency_ms.quantile(0.95, where=is_after),
-    )

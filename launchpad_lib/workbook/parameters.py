@@ -79,6 +79,9 @@ class ExperimentsParams(NotebookParams):
     guardrail_events: list[str] = Field(default=["quiz_completed"], description="events that must not become rarer by more than the margin")
     guardrail_margin: float = Field(default=0.1, gt=0, le=1, description="largest tolerated fall of a guardrail's rate, as a fraction")
     window: str = Field(default="7d", description="time from first exposure to the outcome, with a unit")
+    immature_units: Literal["leave_out", "count"] = Field(
+        default="leave_out", description="units whose window is not over; count: with what they did so far, for a log that has ended"
+    )
     design: Literal["fixed", "sequential"] = Field(default="fixed", description="fixed: read once at the planned end; sequential: may be read at any time")
 
 

@@ -68,3 +68,14 @@ def single(table) -> SimpleNamespace:
     if frame.empty:
         return SimpleNamespace(**dict.fromkeys(frame.columns))
     return SimpleNamespace(**{k: (None if is_missing(v) else v) for k, v in frame.iloc[0].items()})
+
+
+def needed(value, what: str):
+    """The value, or one clear sentence where the lake holds nothing of the kind.
+
+    Raises:
+        ValueError: the value is missing.
+    """
+    if is_missing(value):
+        raise ValueError(f"{what}: the lake holds none; ingest some with a params file, or leave this notebook out of `sequence`")
+    return value

@@ -16,6 +16,7 @@ from launchpad_lib.inference import (
     detectable_difference,
     experiment_result,
     fieller_difference,
+    newcombe,
     relative_difference,
     sample_ratio_mismatch,
     sequential_difference,
@@ -119,8 +120,18 @@ def test_the_rule_decides_as_it_is_written(success, guardrail, broken, choice):
     assert decide(made(*success), {"g": made(*guardrail)}, variant="x", is_ratio_broken=broken, margin=0.05).choice == choice
 
 
+def test_of_several_variants_each_has_to_win_at_a_stricter_level():
+    """Two comparisons: the limit of the decision is that of a 97.5 % interval (Bonferroni); Newcombe's of 60 and 40 of 400 by the two levels."""
+    exposures = pd.DataFrame({"user_id": range(1200), "variant": ["x"] * 400 + ["y"] * 400 + ["z"] * 400, "event_at": T})
+    users = [*range(60), *range(400, 440), *range(800, 840)]
+    arms = experiment_result(exposures, pd.DataFrame({"user_id": users, "event_at": T + DAY / 2}), control="y", window=DAY).arms.set_index("variant")
+    assert arms.loc["x", "lift_low"] == pytest.approx(newcombe(60, 400, 40, 400)[1])
+    assert arms.loc["x", "corrected_low"] == pytest.approx(newcombe(60, 400, 40, 400, level=0.975)[1])
+    assert arms.loc["x", "corrected_low"] < arms.loc["x", "lift_low"]
+
+
 def test_between_identical_arms_the_rule_ships_at_most_one_time_in_forty():
-    """A/A: 400 experiments; only a lift above 0 ships, so 2.5 %."""
+    """A/A: 300 experiments; only a lift above 0 ships, so 2.5 %; standard error 0.9 %."""
     rng = np.random.default_rng(3)
-    shipped = [decide(made(*rng.binomial(200, 0.3, 2), n=200), {}, variant="x", is_ratio_broken=False, margin=0.05).choice == "ship" for _ in range(400)]
+    shipped = [decide(made(*rng.binomial(100, 0.3, 2), n=100), {}, variant="x", is_ratio_broken=False, margin=0.05).choice == "ship" for _ in range(300)]
     assert np.mean(shipped) < 0.05

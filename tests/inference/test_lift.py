@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from launchpad_lib.inference import adjusted_lift, crossfit_effects, difference_lift, doubt_table, e_value, starter_table
+from launchpad_lib.inference import adjusted_lift, crossfit_effects, difference_lift, doubt_table, e_value, robustness_value, starter_table
 from launchpad_lib.inference.weighting import effective_size, standardised_difference
 
 NHEFS = Path(__file__).resolve().parents[2] / "data/sample/nhefs/nhefs.csv"
@@ -51,6 +51,14 @@ def test_an_e_value_is_that_of_vanderweele_and_ding_2017():
     assert e_value(1.2, ratio_low=0.9, ratio_high=1.6).limit == 1.0
 
 
+def test_a_robustness_value_is_that_of_cinelli_and_hazlett_2020():
+    """Their Darfur example: 0.09731582 (0.02325654), 783 degrees of freedom: 13.9 %, and 7.6 % for the interval at 5 %."""
+    darfur = {"standard_error": 0.02325654, "freedom": 783}
+    assert round(robustness_value(0.09731582, **darfur), 3) == 0.139
+    assert round(robustness_value(0.09731582, **darfur, alpha=0.05), 3) == 0.076
+    assert robustness_value(0.01, **darfur, alpha=0.05) == 0.0
+
+
 def simulated_fact(rng: np.random.Generator, users: int = 200_000) -> pd.DataFrame:
     """Completing has no effect. Half of the users are loyal: they stay longer (churn 0.00174 a day against 0.01064) and complete
     sooner (0.0551 a day against 0.00359). Only a user who is still there can complete: immortal time."""
@@ -71,7 +79,7 @@ def test_without_any_effect_only_landmark_and_adjustment_together_give_none():
     assert naive.absolute_lift == pytest.approx(0.21, abs=0.01)
     assert stratified == pytest.approx(0.11, abs=0.01)
     assert landmark.absolute_lift == pytest.approx(0.09, abs=0.01)
-    both = crossfit_effects(at_7, covariates=["loyal"], rng=np.random.default_rng(2))
+    both = crossfit_effects(at_7, covariates=["loyal"], rng=np.random.default_rng(2), folds=2, repeats=1)
     assert both.ate.ci_low < 0 < both.ate.ci_high
     assert abs(both.ate.absolute_lift) < 0.01 and abs(both.att.absolute_lift) < 0.01
 
