@@ -1,13 +1,16 @@
 """Metrics: Ibis table in, Ibis table out; no connection, file or clock inside."""
 
+from launchpad_lib.metrics.dropoff import funnel_next_events
 from launchpad_lib.metrics.engagement import adoption, completion, daily_active_users, depth, session_duration, share_rate, stickiness
-from launchpad_lib.metrics.funnel import Step, funnel
+from launchpad_lib.metrics.funnel import funnel, funnel_comparison, funnel_trend
 from launchpad_lib.metrics.quality import daily_rows, missing_share, rejects_by_reason
 from launchpad_lib.metrics.reliability import apdex, crash_free_users, latency_change
 from launchpad_lib.metrics.retention import retention_curve
+from launchpad_lib.metrics.steps import Exclusion, Step
 from launchpad_lib.metrics.windows import parse_window
 
 __all__ = [
+    "Exclusion",
     "Step",
     "adoption",
     "apdex",
@@ -17,6 +20,9 @@ __all__ = [
     "daily_rows",
     "depth",
     "funnel",
+    "funnel_comparison",
+    "funnel_next_events",
+    "funnel_trend",
     "latency_change",
     "missing_share",
     "parse_window",
