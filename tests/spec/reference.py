@@ -59,9 +59,13 @@ def matched(event: Event, steps: list[str]) -> list[int]:
     return [k for k, s in enumerate(steps) if s.rstrip("?").split("/")[0] == event.name and ("/" not in s or s.rstrip("?").split("/")[1] == event.prop)]
 
 
-def in_order(events: list[Event], steps: list[str]) -> list[Event]:
-    """Order of events within a user: (event_at, received_at, event_id); at one instant the order of the steps wins."""
-    return sorted(events, key=lambda e: (e.at, min(matched(e, steps), default=len(steps)), e.at + e.received, e.event_id))
+def in_order(events: list[Event], steps: list[str], *, hold: bool = False) -> list[Event]:
+    """Order of events within a user: (event_at, received_at, event_id); at one instant the order of the steps wins.
+
+    An event that is no step (also for want of the property held constant) comes after the steps of its instant.
+    """
+    rank = {e: len(steps) if hold and e.item is None else min(matched(e, steps), default=len(steps)) for e in events}
+    return sorted(events, key=lambda e: (e.at, rank[e], e.at + e.received, e.event_id))
 
 
 def chain_from(log: list[Event], entry: int, steps: list[str], window: int | None, *, strict: bool, apart: bool, hold: bool, blocking: set[str]) -> list[int]:
@@ -88,7 +92,7 @@ def ordered_chain(
     removing: frozenset[str] = frozenset(), blocking: frozenset[str] = frozenset(),
 ) -> Chain | None:  # fmt: skip
     """Every entry is tried; the deepest chain is reported, then the one complete first, then the one that began last."""
-    log = in_order(events, steps)
+    log = in_order(events, steps, hold=hold)
     entries = [i for i, e in enumerate(log) if 0 in matched(e, steps) and (not hold or e.item is not None)]
     if not entries:
         return None

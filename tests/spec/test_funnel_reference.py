@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 
 import pandas as pd
@@ -17,19 +18,25 @@ STEPS = ["A", "B", "C"]
 
 
 @st.composite
-def logs(draw, names="ABCX", most=14, span=14, scale=10):
-    """Up to three users; times on a coarse grid, so that ties are common; ids in another order than time."""
-    raw = draw(
-        st.lists(
-            st.tuples(st.sampled_from("uvw"), st.sampled_from(names), st.integers(0, span), st.integers(0, 2), st.sampled_from(["p", "q", None]), st.sampled_from(["1", "2", None])),
-            min_size=1,
-            max_size=most,
-        )
-    )
-    ids = draw(st.permutations(range(len(raw))))
-    events = [Event(u, n, scale * t, r, f"e{i:02d}", p, item) for (u, n, t, r, p, item), i in zip(raw, ids, strict=True)]
-    copies = draw(st.lists(st.sampled_from(events), max_size=2))
-    return events, copies
+def logs(draw, names="ABCX", users=8, most=8, span=14, scale=10):
+    """Several users, some with no or one event; times on a coarse grid, so that ties are common; duplicates; arrival out of order."""
+    one = st.tuples(st.sampled_from(names), st.integers(0, span), st.integers(0, 2), st.sampled_from(["p", "q", None]), st.sampled_from(["1", "2", None]))
+    raw = draw(st.lists(st.lists(one, max_size=most), min_size=1, max_size=users).filter(any))
+    rows = [(f"u{u}", *e) for u, own in enumerate(raw) for e in own]
+    rows = draw(st.permutations(rows + rows[:2]))
+    return [Event(u, n, scale * t, r, f"e{i:03d}", p, item) for i, (u, n, t, r, p, item) in enumerate(rows)]
+
+
+def many(names: str = "ABCX", users: int = 400, seed: int = 11, scale: int = 10) -> list[Event]:
+    """A seeded log of many users, for breadth in one query."""
+    rng = random.Random(seed)
+    rows = [
+        Event(f"u{u}", rng.choice(names), scale * rng.randint(0, 14), rng.randint(0, 2), f"e{rng.random():.12f}", rng.choice(["p", "q", None]), rng.choice(["1", "2", None]))
+        for u in range(users)
+        for _ in range(rng.randint(1, 9))
+    ]
+    rng.shuffle(rows)
+    return rows
 
 
 def measured(events, *, steps=STEPS, through=10_000, window=50, **options) -> pd.DataFrame:
@@ -62,49 +69,65 @@ FORMS = {
 }
 
 
+def per_user(events, **options) -> dict[str, list[int]]:
+    """Which steps each user reached, by the metric."""
+    found = measured(events, breakdown="user_id", **options)
+    return {user: rows["users"].tolist() for user, rows in found.groupby("segment")}
+
+
+def per_user_by_definition(events, steps, chain) -> dict[str, list[int]]:
+    """Which steps each user reached, by brute force."""
+    chains = {user: chain(log) for user, log in ref.by_user(events).items()}
+    return {user: [0] * len(steps) if c.removed else [int(t is not None) for t in c.times] for user, c in chains.items() if c}
+
+
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=25, deadline=None)
-@given(logs=logs(), window=st.sampled_from([30, 50, None]))
-def test_an_ordered_form_counts_what_its_definition_says(form, logs, window):
-    events, _ = logs
+def test_an_ordered_form_counts_what_its_definition_says(form):
     options, meant = FORMS[form]
-    found = measured(events, window=window, **options)
+    for seed, window in ((1, 50), (2, None)):
+        events = many(seed=seed)
+        assert per_user(events, window=window, **options) == per_user_by_definition(events, STEPS, lambda log, w=window: ref.ordered_chain(log, STEPS, w, **meant))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=3, deadline=None)
+@given(events=logs(), window=st.sampled_from([30, 50, None]))
+def test_an_ordered_form_counts_what_its_definition_says_on_small_logs(form, events, window):
+    options, meant = FORMS[form]
     chains = expected(events, window=window, **meant)
+    found = measured(events, window=window, **options)
     assert found["users"].tolist() == ref.counts(chains, STEPS)
     assert found["users_removed"].tolist() == [sum(c.removed for c in chains)] * 3
 
 
-@settings(max_examples=30, deadline=None)
-@given(logs=logs(names="AABX"), steps=st.sampled_from([["A", "A", "B"], ["A", "A/p", "B"], ["A/p", "A", "A/q"], ["A/q", "B/q"]]), strict=st.booleans())
-def test_one_event_is_never_two_steps_of_a_chain(logs, steps, strict):
-    events, _ = logs
-    found = measured(events, steps=steps, mode="strict" if strict else "ordered")
-    assert found["users"].tolist() == ref.counts(expected(events, steps, strict=strict), steps)
+@pytest.mark.parametrize("steps", [["A", "A", "B"], ["A", "A/p", "B"], ["A/p", "A", "A/q"], ["A/q", "B/q"]], ids="-".join)
+@pytest.mark.parametrize("strict", [False, True], ids=["ordered", "strict"])
+def test_one_event_is_never_two_steps_of_a_chain(steps, strict):
+    events = many("AABX", seed=3)
+    found = per_user(events, steps=steps, mode="strict" if strict else "ordered")
+    assert found == per_user_by_definition(events, steps, lambda log: ref.ordered_chain(log, steps, 50, strict=strict))
 
 
-@settings(max_examples=30, deadline=None)
-@given(logs=logs(), entry=st.sampled_from(["any", "first"]), block=st.booleans())
-def test_an_optional_step_is_counted_where_it_was_done_and_never_asked_for(logs, entry, block):
-    events, _ = logs
-    steps = ["A", "B?", "C"]
-    blocking = {"exclusions": [Exclusion("X", effect="block_progress")]} if block else {}
-    found = measured(events, steps=steps, entry=entry, **blocking)
-    assert found["users"].tolist() == ref.counts(expected(events, steps, entry=entry, blocking=frozenset("X") if block else frozenset()), steps)
+@pytest.mark.parametrize("entry", ["any", "first"])
+@pytest.mark.parametrize("blocking", [frozenset(), frozenset("X")], ids=["free", "blocking"])
+def test_an_optional_step_is_counted_where_it_was_done_and_never_asked_for(entry, blocking):
+    steps, events = ["A", "B?", "A?", "C"], many(seed=4)
+    found = per_user(events, steps=steps, entry=entry, exclusions=[Exclusion(x, effect="block_progress") for x in blocking])
+    assert found == per_user_by_definition(events, steps, lambda log: ref.ordered_chain(log, steps, 50, entry=entry, blocking=blocking))
 
 
-@settings(max_examples=30, deadline=None)
-@given(logs=logs(), window=st.sampled_from([20, 50, None]), entry=st.sampled_from(["any", "first"]), hold=st.booleans())
-def test_any_order_counts_the_different_steps_inside_one_window(logs, window, entry, hold):
-    events, _ = logs
-    found = measured(events, window=window, entry=entry, mode="any_order", **({"hold_constant": "item"} if hold else {}))
-    chains = [ref.any_order_chain(log, STEPS, window, entry=entry, hold=hold) for log in ref.by_user(events).values()]
-    assert found["users"].tolist() == ref.counts([c for c in chains if c], STEPS)
+@pytest.mark.parametrize("entry", ["any", "first"])
+@pytest.mark.parametrize("hold", [None, "item"])
+@pytest.mark.parametrize("window", [20, None])
+def test_any_order_counts_the_different_steps_inside_one_window(window, entry, hold):
+    events = many(seed=5)
+    found = per_user(events, window=window, entry=entry, mode="any_order", hold_constant=hold)
+    assert found == per_user_by_definition(events, STEPS, lambda log: ref.any_order_chain(log, STEPS, window, entry=entry, hold=bool(hold)))
 
 
-@settings(max_examples=25, deadline=None)
-@given(logs=logs(), form=st.sampled_from(["any", "first", "strict", "held", "apart"]))
-def test_times_are_those_of_the_reported_chain(logs, form):
-    events, _ = logs
+@settings(max_examples=5, deadline=None)
+@given(events=logs(), form=st.sampled_from(["any", "first", "strict", "held", "apart"]))
+def test_times_are_those_of_the_reported_chain(events, form):
     options, meant = FORMS[form]
     found = measured(events, **options)
     chains = expected(events, **meant)
@@ -118,10 +141,9 @@ def test_times_are_those_of_the_reported_chain(logs, form):
         assert row["p90_seconds"] == pytest.approx(before.quantile(0.9), nan_ok=True)
 
 
-@settings(max_examples=25, deadline=None)
-@given(logs=logs(), attribution=st.sampled_from(["first_touch", "last_touch", 1, 2]), through=st.sampled_from([100, 10_000]))
-def test_every_unit_is_in_one_segment_and_the_segments_add_up(logs, attribution, through):
-    events, _ = logs
+@settings(max_examples=5, deadline=None)
+@given(events=logs(), attribution=st.sampled_from(["first_touch", "last_touch", 1, 2]), through=st.sampled_from([100, 10_000]))
+def test_every_unit_is_in_one_segment_and_the_segments_add_up(events, attribution, through):
     found = measured(events, breakdown="plan", attribution=attribution, through=through)
     chains = [c for c in expected(events) if c.first_entry + 50 <= through]
     segments: dict[str, list[ref.Chain]] = {}
@@ -134,10 +156,9 @@ def test_every_unit_is_in_one_segment_and_the_segments_add_up(logs, attribution,
     assert got == {s: ref.counts(cs, STEPS) for s, cs in segments.items()}
 
 
-@settings(max_examples=25, deadline=None)
-@given(logs=logs(), through=st.integers(0, 150))
-def test_an_immature_entrant_is_in_no_count_and_is_reported(logs, through):
-    events, _ = logs
+@settings(max_examples=5, deadline=None)
+@given(events=logs(), through=st.integers(0, 150))
+def test_an_immature_entrant_is_in_no_count_and_is_reported(events, through):
     chains = expected(events)
     found = measured(events, through=through)
     assert found["users"].tolist() == ref.counts(chains, STEPS, through=through, window=50)
@@ -145,17 +166,15 @@ def test_an_immature_entrant_is_in_no_count_and_is_reported(logs, through):
     assert measured(events, through=through, immature="counted")["users"].tolist() == ref.counts(chains, STEPS)
 
 
-@settings(max_examples=25, deadline=None)
-@given(logs=logs())
-def test_the_order_of_arrival_does_not_matter(logs):
-    events, _ = logs
+@settings(max_examples=5, deadline=None)
+@given(events=logs())
+def test_the_order_of_arrival_does_not_matter(events):
     assert measured(events).equals(measured(list(reversed(events))))
 
 
-@settings(max_examples=20, deadline=None)
-@given(logs=logs(span=20, scale=200), period=st.sampled_from(["day", "week"]))
-def test_the_trend_is_the_funnel_of_each_periods_entries(logs, period):
-    events, _ = logs
+@settings(max_examples=5, deadline=None)
+@given(events=logs(span=20, scale=200), period=st.sampled_from(["day", "week"]))
+def test_the_trend_is_the_funnel_of_each_periods_entries(events, period):
     zone, window = "Europe/Berlin", 900
     found = funnel_trend(ref.table(events), steps=STEPS, window="15h", observed_through=START + timedelta(days=90), period=period, report_timezone=zone).to_pandas()
     got = {(pd.Timestamp(r.period_on).date(), r.step): r.users for r in found.itertuples()}
@@ -172,10 +191,9 @@ def test_the_trend_is_the_funnel_of_each_periods_entries(logs, period):
     assert got == wanted
 
 
-@settings(max_examples=20, deadline=None)
-@given(logs=logs())
-def test_what_dropped_users_did_next_is_the_event_after_their_last_step(logs):
-    events, _ = logs
+@settings(max_examples=5, deadline=None)
+@given(events=logs())
+def test_what_dropped_users_did_next_is_the_event_after_their_last_step(events):
     found = funnel_next_events(ref.table(events), steps=STEPS, window="50m", observed_through=START + timedelta(days=30), most=10).to_pandas()
     got = {(r.step, None if pd.isna(r.next_event) else r.next_event): r.users for r in found.itertuples()}
     wanted: dict[tuple[int, str | None], int] = {}
