@@ -1,16 +1,20 @@
 """Metrics: Ibis table in, Ibis table out; no connection, file or clock inside."""
 
+from launchpad_lib.metrics.checks import nobody_mature, require_known, unknown_names
 from launchpad_lib.metrics.dropoff import funnel_next_events
 from launchpad_lib.metrics.engagement import adoption, completion, daily_active_users, depth, session_duration, share_rate, stickiness
 from launchpad_lib.metrics.funnel import funnel, funnel_comparison, funnel_trend
 from launchpad_lib.metrics.quality import daily_rows, missing_share, rejects_by_reason
 from launchpad_lib.metrics.reliability import apdex, crash_free_users, latency_change
 from launchpad_lib.metrics.retention import retention_curve
+from launchpad_lib.metrics.rules import RULES, FunnelRule, funnel_rules
 from launchpad_lib.metrics.steps import Exclusion, Step
 from launchpad_lib.metrics.windows import parse_window
 
 __all__ = [
+    "RULES",
     "Exclusion",
+    "FunnelRule",
     "Step",
     "adoption",
     "apdex",
@@ -22,13 +26,17 @@ __all__ = [
     "funnel",
     "funnel_comparison",
     "funnel_next_events",
+    "funnel_rules",
     "funnel_trend",
     "latency_change",
     "missing_share",
+    "nobody_mature",
     "parse_window",
     "rejects_by_reason",
+    "require_known",
     "retention_curve",
     "session_duration",
     "share_rate",
     "stickiness",
+    "unknown_names",
 ]
