@@ -4,9 +4,10 @@ from launchpad_lib.metrics.checks import nobody_mature, require_known, unknown_n
 from launchpad_lib.metrics.dropoff import funnel_next_events
 from launchpad_lib.metrics.engagement import adoption, completion, daily_active_users, depth, session_duration, share_rate, stickiness
 from launchpad_lib.metrics.funnel import funnel, funnel_comparison, funnel_trend
+from launchpad_lib.metrics.lifecycle import active_days, active_users, lifecycle
 from launchpad_lib.metrics.quality import daily_rows, missing_share, rejects_by_reason
 from launchpad_lib.metrics.reliability import apdex, crash_free_users, latency_change
-from launchpad_lib.metrics.retention import retention_curve
+from launchpad_lib.metrics.retention import activity_spans, behavioural_cohorts, on_or_after, pooled_retention, retention, retention_curve
 from launchpad_lib.metrics.rules import RULES, FunnelRule, funnel_rules
 from launchpad_lib.metrics.steps import Exclusion, Step
 from launchpad_lib.metrics.windows import parse_window
@@ -16,8 +17,12 @@ __all__ = [
     "Exclusion",
     "FunnelRule",
     "Step",
+    "active_days",
+    "active_users",
+    "activity_spans",
     "adoption",
     "apdex",
+    "behavioural_cohorts",
     "completion",
     "crash_free_users",
     "daily_active_users",
@@ -29,11 +34,15 @@ __all__ = [
     "funnel_rules",
     "funnel_trend",
     "latency_change",
+    "lifecycle",
     "missing_share",
     "nobody_mature",
+    "on_or_after",
     "parse_window",
+    "pooled_retention",
     "rejects_by_reason",
     "require_known",
+    "retention",
     "retention_curve",
     "session_duration",
     "share_rate",
