@@ -2,9 +2,22 @@
 
 from launchpad_lib.metrics.checks import nobody_mature, require_known, unknown_names
 from launchpad_lib.metrics.dropoff import funnel_next_events
-from launchpad_lib.metrics.engagement import adoption, completion, daily_active_users, depth, session_duration, share_rate, stickiness
+from launchpad_lib.metrics.engagement import (
+    adoption,
+    adoption_weekly,
+    completion,
+    daily_active_users,
+    depth,
+    feature_overlap,
+    frequency,
+    session_duration,
+    share_rate,
+    shares_per_viewer,
+    stickiness,
+)
 from launchpad_lib.metrics.funnel import funnel, funnel_comparison, funnel_trend
 from launchpad_lib.metrics.lifecycle import active_days, active_users, lifecycle
+from launchpad_lib.metrics.paths import path_steps, transitions
 from launchpad_lib.metrics.quality import daily_rows, missing_share, rejects_by_reason
 from launchpad_lib.metrics.reliability import apdex, crash_free_users, latency_change
 from launchpad_lib.metrics.retention import activity_spans, behavioural_cohorts, on_or_after, pooled_retention, retention, retention_curve
@@ -21,6 +34,7 @@ __all__ = [
     "active_users",
     "activity_spans",
     "adoption",
+    "adoption_weekly",
     "apdex",
     "behavioural_cohorts",
     "completion",
@@ -28,6 +42,8 @@ __all__ = [
     "daily_active_users",
     "daily_rows",
     "depth",
+    "feature_overlap",
+    "frequency",
     "funnel",
     "funnel_comparison",
     "funnel_next_events",
@@ -39,6 +55,7 @@ __all__ = [
     "nobody_mature",
     "on_or_after",
     "parse_window",
+    "path_steps",
     "pooled_retention",
     "rejects_by_reason",
     "require_known",
@@ -46,6 +63,8 @@ __all__ = [
     "retention_curve",
     "session_duration",
     "share_rate",
+    "shares_per_viewer",
     "stickiness",
+    "transitions",
     "unknown_names",
 ]
