@@ -36,6 +36,8 @@ def funnel_chains(log: ir.Table, rules: Rules, *, keys: tuple[str, ...] = ("unit
     state = state.mutate(position=ibis.row_number().over(ibis.window(group_by=keys, order_by=order_of(state))))
     blocked = ibis.cumulative_window(group_by=keys, order_by=state.position)
     state = state.mutate(epoch=state.is_blocking.cast("int64").sum().over(blocked))
+    if rules.mode == "strict_order":
+        state = _cut_at_first_other(state, rules, keys)
     if rules.mode == "any_order":
         state = _any_order(state, rules, keys)
     elif rules.mode == "strict":
@@ -103,6 +105,19 @@ def _ordered(state: ir.Table, rules: Rules, keys: tuple[str, ...]) -> ir.Table:
         between = between & (state[f"position_{until}"].isnull() | (state.position < state[f"position_{until}"]))
         state = state.mutate(**{f"position_{k}": state.position.min(where=between).over(whole)})
     return state
+
+
+def _cut_at_first_other(state: ir.Table, rules: Rules, keys: tuple[str, ...]) -> ir.Table:
+    """No row is a step from the first one on, after the unit's first entry, that is neither a step already reached nor the next."""
+    numbers = range(1, len(rules.steps) + 1)
+    farthest = ibis.cases(*((state[f"is_{k}"], k) for k in reversed(numbers)), else_=0)
+    state = state.mutate(farthest=farthest, first_position=state.position.min(where=state.is_1 & state.may_enter).over(ibis.window(group_by=keys, **ALL)))
+    inside = state.position >= state.first_position
+    so_far = state.farthest.max(where=inside).over(ibis.window(group_by=keys, order_by=state.position, preceding=(None, 1)))
+    state = state.mutate(is_other=inside & ((state["rank"] == 0) | (state["rank"] > ibis.coalesce(so_far, 0) + 1)))
+    state = state.mutate(cut=state.position.min(where=state.is_other).over(ibis.window(group_by=keys, **ALL)))
+    before = state.cut.isnull() | (state.position < state.cut)
+    return state.mutate(**{f"is_{k}": state[f"is_{k}"] & before for k in numbers})
 
 
 def _strict(state: ir.Table, rules: Rules, keys: tuple[str, ...]) -> ir.Table:

@@ -39,7 +39,9 @@ def funnel(
         window: time from entry to the last step, both ends included; "7d", "30m"; None is unbounded.
         mode: "ordered": t1 <= ... <= tk with distinct events, other events may come between. "strict": no other event
             of the unit between two steps (Amplitude's exact order, PostHog's strict). "any_order": all steps inside one
-            window that begins at any of them; step k then counts units with k different steps.
+            window that begins at any of them; step k then counts units with k different steps. "strict_order": ClickHouse's
+            rule of that name: a unit's log ends at the first event after its first entry that is neither a step already
+            reached nor the next one, so steps may repeat, and a unit that strayed once has no second try.
         entry: "any": some entry leads there (ClickHouse `windowFunnel`); "first": only the unit's first (Mixpanel).
         by: the unit counted: a column such as user_id or session_key.
         exclusions: events that must not occur between entry and the last reached step.
@@ -74,7 +76,7 @@ def funnel(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant, breakdown=breakdown,
         attribution=attribution, same_instant=same_instant, entered=entered,
     )  # fmt: skip
-    units = funnel_units(events, rules=rules, observed_through=observed_through, keep="all" if mode == "strict" else "matching")
+    units = funnel_units(events, rules=rules, observed_through=observed_through, keep="all" if mode in ("strict", "strict_order") else "matching")
     if immature == "counted":
         units = units.mutate(is_mature=ibis.literal(True))
     elif immature != "left_out":
@@ -111,7 +113,7 @@ def funnel_trend(
     rules = checked_rules(steps=steps, window=window, mode=mode, entry=entry, by=by)
     if window is None:
         raise ValueError("window=None: a trend needs a window, for entries of an old period would never stop counting; write for example '7d'")
-    log = event_log(events, rules, keep="all" if mode == "strict" else "matching")
+    log = event_log(events, rules, keep="all" if mode in ("strict", "strict_order") else "matching")
     log = log.mutate(own_period=period_number(local_date(log.at, report_timezone), period))
     shortest_days = {"day": 1, "week": 7, "month": 28}[period]
     # One more than the window spans: an entry late on its day, and a day of 23 hours.

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 
 from launchpad_lib.metrics.windows import parse_window, property_value
 
-Mode = Literal["ordered", "strict", "any_order"]
+Mode = Literal["ordered", "strict", "any_order", "strict_order"]
 Entry = Literal["any", "first"]
 Attribution = Literal["first_touch", "last_touch"] | int
 Value = str | int | float | bool
@@ -87,7 +87,7 @@ def checked_rules(
     if window is not None:
         parse_window(window)
     for name, value, allowed in (
-        ("mode", mode, ("ordered", "strict", "any_order")),
+        ("mode", mode, ("ordered", "strict", "any_order", "strict_order")),
         ("entry", entry, ("any", "first")),
         ("same_instant", same_instant, ("counts", "does_not_count")),
     ):
@@ -99,8 +99,10 @@ def checked_rules(
         if any(s.is_optional for s in wanted):
             raise ValueError(f"mode={mode!r}: optional steps need an order with room between steps; use mode='ordered' or drop the optional steps")
         if barred:
-            why = "already excludes every other event" if mode == "strict" else "has no last step to exclude events before"
+            why = "has no last step to exclude events before" if mode == "any_order" else "already excludes every other event"
             raise ValueError(f"mode={mode!r}: {why}, so exclusions say nothing; use mode='ordered' or drop the exclusions")
+    if mode == "strict_order" and hold_constant:
+        raise ValueError("mode='strict_order': is ClickHouse's rule, which holds no property constant; use mode='strict' or 'ordered'")
     if mode == "any_order":
         if len({(s.event_name, s.filters) for s in wanted}) < len(wanted):
             raise ValueError("mode='any_order': a step is named twice, which has no meaning without an order; name it once or use mode='ordered'")
@@ -138,7 +140,8 @@ def event_log(events: ir.Table, rules: Rules, *, keep: Literal["matching", "all"
 
     Columns: unit, at, event_name, is_1..is_K, is_removing, is_blocking, rank, held, segment, and the tie columns the
     table has. The order within a unit is (at, rank, received_at, event_id): rank is the first step the event matches, so
-    that at one instant the order of the steps wins; events that match no step come after the steps of their instant.
+    that at one instant the order of the steps wins; events that match no step come before the steps of their instant
+    (both as in ClickHouse's `windowFunnel`).
     """
     never = ibis.literal(False)
     flags = {f"is_{k}": matches(events, s.event_name, s.filters) for k, s in enumerate(rules.steps, start=1)}
@@ -162,7 +165,7 @@ def event_log(events: ir.Table, rules: Rules, *, keep: Literal["matching", "all"
         log = log.mutate(**{name: log[name] & log.held.notnull() for name in flags})
     if keep == "matching":
         log = log.filter(ibis.or_(*(log[name] for name in flags), log.is_removing, log.is_blocking))
-    return log.mutate(rank=ibis.cases(*((log[f"is_{k}"], k) for k in range(1, len(rules.steps) + 1)), else_=len(rules.steps) + 1))
+    return log.mutate(rank=ibis.cases(*((log[f"is_{k}"], k) for k in range(1, len(rules.steps) + 1)), else_=0))
 
 
 def order_of(log: ir.Table) -> list[ir.Value]:

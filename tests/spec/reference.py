@@ -62,9 +62,9 @@ def matched(event: Event, steps: list[str]) -> list[int]:
 def in_order(events: list[Event], steps: list[str], *, hold: bool = False) -> list[Event]:
     """Order of events within a user: (event_at, received_at, event_id); at one instant the order of the steps wins.
 
-    An event that is no step (also for want of the property held constant) comes after the steps of its instant.
+    An event that is no step (also for want of the property held constant) comes before the steps of its instant.
     """
-    rank = {e: len(steps) if hold and e.item is None else min(matched(e, steps), default=len(steps)) for e in events}
+    rank = {e: -1 if hold and e.item is None else min(matched(e, steps), default=-1) for e in events}
     return sorted(events, key=lambda e: (e.at, rank[e], e.at + e.received, e.event_id))
 
 

@@ -89,9 +89,8 @@ def test_an_ordered_form_counts_what_its_definition_says(form):
         assert per_user(events, window=window, **options) == per_user_by_definition(events, STEPS, lambda log, w=window: ref.ordered_chain(log, STEPS, w, **meant))
 
 
-@pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=3, deadline=None)
-@given(events=logs(), window=st.sampled_from([30, 50, None]))
+@settings(max_examples=25, deadline=None)
+@given(form=st.sampled_from(list(FORMS)), events=logs(), window=st.sampled_from([30, 50, None]))
 def test_an_ordered_form_counts_what_its_definition_says_on_small_logs(form, events, window):
     options, meant = FORMS[form]
     chains = expected(events, window=window, **meant)
@@ -125,7 +124,7 @@ def test_any_order_counts_the_different_steps_inside_one_window(window, entry, h
     assert found == per_user_by_definition(events, STEPS, lambda log: ref.any_order_chain(log, STEPS, window, entry=entry, hold=bool(hold)))
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(events=logs(), form=st.sampled_from(["any", "first", "strict", "held", "apart"]))
 def test_times_are_those_of_the_reported_chain(events, form):
     options, meant = FORMS[form]
@@ -141,7 +140,7 @@ def test_times_are_those_of_the_reported_chain(events, form):
         assert row["p90_seconds"] == pytest.approx(before.quantile(0.9), nan_ok=True)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(events=logs(), attribution=st.sampled_from(["first_touch", "last_touch", 1, 2]), through=st.sampled_from([100, 10_000]))
 def test_every_unit_is_in_one_segment_and_the_segments_add_up(events, attribution, through):
     found = measured(events, breakdown="plan", attribution=attribution, through=through)
@@ -156,7 +155,7 @@ def test_every_unit_is_in_one_segment_and_the_segments_add_up(events, attributio
     assert got == {s: ref.counts(cs, STEPS) for s, cs in segments.items()}
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(events=logs(), through=st.integers(0, 150))
 def test_an_immature_entrant_is_in_no_count_and_is_reported(events, through):
     chains = expected(events)
@@ -166,13 +165,13 @@ def test_an_immature_entrant_is_in_no_count_and_is_reported(events, through):
     assert measured(events, through=through, immature="counted")["users"].tolist() == ref.counts(chains, STEPS)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(events=logs())
 def test_the_order_of_arrival_does_not_matter(events):
     assert measured(events).equals(measured(list(reversed(events))))
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(events=logs(span=20, scale=200), period=st.sampled_from(["day", "week"]))
 def test_the_trend_is_the_funnel_of_each_periods_entries(events, period):
     zone, window = "Europe/Berlin", 900
@@ -191,7 +190,7 @@ def test_the_trend_is_the_funnel_of_each_periods_entries(events, period):
     assert got == wanted
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(events=logs())
 def test_what_dropped_users_did_next_is_the_event_after_their_last_step(events):
     found = funnel_next_events(ref.table(events), steps=STEPS, window="50m", observed_through=START + timedelta(days=30), most=10).to_pandas()
