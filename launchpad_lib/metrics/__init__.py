@@ -1,7 +1,7 @@
 """Metrics: Ibis table in, Ibis table out; no connection, file or clock inside."""
 
 from launchpad_lib.metrics.checks import nobody_mature, require_known, unknown_names
-from launchpad_lib.metrics.dropoff import funnel_next_events
+from launchpad_lib.metrics.dropoff import funnel_next_events, funnel_times
 from launchpad_lib.metrics.engagement import (
     adoption,
     adoption_weekly,
@@ -48,6 +48,7 @@ __all__ = [
     "funnel_comparison",
     "funnel_next_events",
     "funnel_rules",
+    "funnel_times",
     "funnel_trend",
     "latency_change",
     "lifecycle",

@@ -1,4 +1,4 @@
-"""What units did instead: the next event after the last step they reached."""
+"""How long conversion took, and what units did instead: the next event after the last step they reached."""
 
 from __future__ import annotations
 
@@ -8,11 +8,49 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
-from launchpad_lib.metrics.chains import funnel_chains, with_maturity
-from launchpad_lib.metrics.steps import Entry, Mode, Step, checked_rules, event_log, order_of
+from launchpad_lib.metrics.chains import funnel_chains, funnel_units, with_maturity
+from launchpad_lib.metrics.steps import Entry, Exclusion, Mode, Step, checked_rules, event_log, kept_by, order_of
 from launchpad_lib.metrics.windows import seconds_between
 
 OTHER = "(other)"
+TIME_BUCKETS = ((60, "under 1 min"), (300, "1-5 min"), (900, "5-15 min"), (3_600, "15-60 min"), (21_600, "1-6 h"), (86_400, "6-24 h"), (604_800, "1-7 d"), (None, "over 7 d"))
+
+
+def funnel_times(
+    events: ir.Table,
+    *,
+    steps: Sequence[Step | str],
+    window: str | None,
+    observed_through: datetime,
+    mode: Mode = "ordered",
+    entry: Entry = "any",
+    by: str = "user_id",
+    exclusions: Sequence[Exclusion | str] = (),
+    hold_constant: str | None = None,
+) -> ir.Table:
+    """How long mature converters took from entry to the last step. Grain: one row per bucket of time, zeros included.
+
+    Columns: place, time, users, share (of converters). A bucket holds its lower end and not its upper one.
+
+    >>> from datetime import datetime
+    >>> import ibis
+    >>> log = [("a", "visit", 0), ("a", "buy", 2), ("b", "visit", 0), ("b", "buy", 20)]
+    >>> events = ibis.memtable([{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, 1, 9, m)} for u, n, m in log])
+    >>> found = funnel_times(events, steps=["visit", "buy"], window="2h", observed_through=datetime(2026, 1, 2)).order_by("place").to_pandas()
+    >>> found["users"].tolist()
+    [0, 1, 0, 1, 0, 0, 0, 0]
+    """
+    rules = checked_rules(steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant)
+    units = funnel_units(events, rules=rules, observed_through=observed_through, keep=kept_by(mode))
+    done = units.filter(units.is_mature & ~units.is_removed & units[f"step_{len(rules.steps)}_at"].notnull())
+    seconds = seconds_between(done.step_1_at, done[f"step_{len(rules.steps)}_at"])
+    place = ibis.cases(*((seconds < limit, k) for k, (limit, _) in enumerate(TIME_BUCKETS[:-1])), else_=len(TIME_BUCKETS) - 1)
+    own = done.select(place=place)
+    places = range(len(TIME_BUCKETS))
+    sums = own.agg(total=own.count(), **{f"users_{k}": (own.place == k).sum().fill_null(0).cast("int64") for k in places})
+    long = sums.mutate(place=ibis.array([ibis.literal(k, "int64") for k in places]).unnest())
+    users = ibis.cases(*((long.place == k, long[f"users_{k}"]) for k in places))
+    return long.select(place=long.place, time=ibis.cases(*((long.place == k, TIME_BUCKETS[k][1]) for k in places)), users=users, share=users / long.total.nullif(0))
 
 
 def funnel_next_events(
@@ -24,6 +62,8 @@ def funnel_next_events(
     mode: Mode = "ordered",
     entry: Entry = "any",
     by: str = "user_id",
+    exclusions: Sequence[Exclusion | str] = (),
+    hold_constant: str | None = None,
     most: int = 5,
 ) -> ir.Table:
     """Of the mature units that stopped after a step, what each did next. Grain: one row per step and next event.
@@ -41,7 +81,7 @@ def funnel_next_events(
     """
     if most < 1:
         raise ValueError(f"most={most}: must be at least 1; raise it")
-    rules = checked_rules(steps=steps, window=window, mode=mode, entry=entry, by=by)
+    rules = checked_rules(steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant)
     log = event_log(events, rules, keep="all")
     units = with_maturity(funnel_chains(log, rules), rules, observed_through)
     last = max(rules.required)

@@ -10,7 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from launchpad_lib.metrics.chains import funnel_chains, funnel_units, with_maturity
-from launchpad_lib.metrics.steps import Attribution, Entry, Exclusion, Mode, Rules, Step, checked_rules, event_log
+from launchpad_lib.metrics.steps import Attribution, Entry, Exclusion, Mode, Rules, Step, checked_rules, event_log, kept_by
 from launchpad_lib.metrics.windows import Period, local_date, parse_window, period_number, period_start, seconds_between, wilson_limits
 
 
@@ -76,7 +76,7 @@ def funnel(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant, breakdown=breakdown,
         attribution=attribution, same_instant=same_instant, entered=entered,
     )  # fmt: skip
-    units = funnel_units(events, rules=rules, observed_through=observed_through, keep="all" if mode in ("strict", "strict_order") else "matching")
+    units = funnel_units(events, rules=rules, observed_through=observed_through, keep=kept_by(mode))
     if immature == "counted":
         units = units.mutate(is_mature=ibis.literal(True))
     elif immature != "left_out":
@@ -95,6 +95,8 @@ def funnel_trend(
     mode: Mode = "ordered",
     entry: Entry = "any",
     by: str = "user_id",
+    exclusions: Sequence[Exclusion | str] = (),
+    hold_constant: str | None = None,
 ) -> ir.Table:
     """The funnel of those who entered in each local day, week (from Monday) or month. Grain: one row per period and step.
 
@@ -110,10 +112,10 @@ def funnel_trend(
     >>> days.filter(days.step == 2).order_by("period_on").to_pandas()["users"].tolist()
     [1, 0]
     """
-    rules = checked_rules(steps=steps, window=window, mode=mode, entry=entry, by=by)
+    rules = checked_rules(steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant)
     if window is None:
         raise ValueError("window=None: a trend needs a window, for entries of an old period would never stop counting; write for example '7d'")
-    log = event_log(events, rules, keep="all" if mode in ("strict", "strict_order") else "matching")
+    log = event_log(events, rules, keep=kept_by(mode))
     log = log.mutate(own_period=period_number(local_date(log.at, report_timezone), period))
     shortest_days = {"day": 1, "week": 7, "month": 28}[period]
     # One more than the window spans: an entry late on its day, and a day of 23 hours.
@@ -136,6 +138,8 @@ def funnel_comparison(
     mode: Mode = "ordered",
     entry: Entry = "any",
     by: str = "user_id",
+    exclusions: Sequence[Exclusion | str] = (),
+    hold_constant: str | None = None,
     breakdown: str | None = None,
     attribution: Attribution = "first_touch",
 ) -> ir.Table:
@@ -157,8 +161,8 @@ def funnel_comparison(
     sides = {}
     for name, span in (("before", before), ("after", after)):
         found = funnel(
-            events, steps=steps, window=window, observed_through=observed_through, mode=mode, entry=entry, by=by, breakdown=breakdown,
-            attribution=attribution, entered=span,
+            events, steps=steps, window=window, observed_through=observed_through, mode=mode, entry=entry, by=by, exclusions=exclusions,
+            hold_constant=hold_constant, breakdown=breakdown, attribution=attribution, entered=span,
         )  # fmt: skip
         found = found.filter(found.step > 1)
         kept = {"segment": found.segment} if breakdown else {}

@@ -122,6 +122,11 @@ def checked_rules(
     return Rules(wanted, barred, window, mode, entry, by, hold_constant, breakdown, attribution, same_instant, entered)
 
 
+def kept_by(mode: Mode) -> Literal["matching", "all"]:
+    """Which events the log of a mode needs: the strict ones must see what came between."""
+    return "all" if mode in ("strict", "strict_order") else "matching"
+
+
 def matches(events: ir.Table, event_name: str, filters: tuple) -> ir.BooleanValue:
     """Whether an event is the named one and passes every filter; an absent property passes none."""
     hit = events.event_name == event_name
