@@ -12,6 +12,7 @@ from launchpad_lib.charts import BLUE, GREY, ORANGE, _themed
 
 GREEN, RED = "#3f9b6c", "#c2504d"
 NO_VALUE = "(no value)"
+SOLID = alt.Legend(symbolOpacity=1)
 
 
 def _sized(result: pd.DataFrame, *, n: str, min_cell: int) -> pd.DataFrame:
@@ -21,7 +22,7 @@ def _sized(result: pd.DataFrame, *, n: str, min_cell: int) -> pd.DataFrame:
 
 def _size_colour(min_cell: int) -> alt.Color:
     names = [f"{min_cell} units or more", f"under {min_cell} units"]
-    return alt.Color("size:N", title=None, scale=alt.Scale(domain=names, range=[BLUE, GREY]))
+    return alt.Color("size:N", title=None, scale=alt.Scale(domain=names, range=[BLUE, GREY]), legend=SOLID)
 
 
 def _plain(value: object) -> object:
@@ -56,7 +57,7 @@ def retention_chart(result: pd.DataFrame, *, period: str, group: str | None = No
     """Retention per asked period with its interval as a band; one line per group."""
     data = result.assign(**({group: result[group].map(_plain)} if group else {}))
     columns = ["period_from", "retention_rate", "ci_low", "ci_high", *([group] if group else [])]
-    colour = {"color": alt.Color(f"{group}:N", title=None, scale=alt.Scale(scheme="tableau10"))} if group else {"color": alt.value(BLUE)}
+    colour = {"color": alt.Color(f"{group}:N", title=None, scale=alt.Scale(scheme="tableau10"), legend=SOLID)} if group else {"color": alt.value(BLUE)}
     base = alt.Chart(data[columns]).encode(x=alt.X("period_from:Q", title=f"{period.capitalize()}s after the start", axis=alt.Axis(tickMinStep=1)), **colour)
     band = base.mark_area(opacity=0.2).encode(y=alt.Y("ci_low:Q", title="Share of mature users", axis=alt.Axis(format="%")), y2="ci_high:Q")
     line = base.mark_line(point=True).encode(y="retention_rate:Q")
@@ -86,7 +87,7 @@ def lifecycle_chart(result: pd.DataFrame) -> alt.LayerChart:
     long = data.melt("period_on", var_name="state", value_name="users")
     long["place"] = long["state"].map(names.index)
     bars = alt.Chart(long).mark_bar().encode(
-        x=alt.X("period_on:T", title="Start of the period", axis=alt.Axis(format="%d %b")),
+        x=alt.X("yearmonthdate(period_on):O", title="Start of the period", axis=alt.Axis(format="%d %b", labelAngle=0, labelOverlap=True)),
         y=alt.Y("users:Q", title="Users (dormant below zero)"),
         color=alt.Color("state:N", title=None, scale=alt.Scale(domain=names, range=[BLUE, ORANGE, GREEN, RED])),
         order="place:Q",
@@ -123,7 +124,7 @@ def survival_chart(points: pd.DataFrame, *, group: str | None = None) -> alt.Lay
     start = {"time": 0.0, "survival": 1.0, "ci_low": 1.0, "ci_high": 1.0}
     data = pd.concat([pd.concat([pd.DataFrame([start]), g], ignore_index=True).assign(line=_plain(name) if group else "all users") for name, g in groups], ignore_index=True)
     base = alt.Chart(data[["time", "survival", "ci_low", "ci_high", "line"]]).encode(
-        x=alt.X("time:Q", title="Days since the first event"), color=alt.Color("line:N", title=None, scale=alt.Scale(scheme="tableau10"))
+        x=alt.X("time:Q", title="Days since the first event"), color=alt.Color("line:N", title=None, scale=alt.Scale(scheme="tableau10"), legend=SOLID)
     )
     band = base.mark_area(opacity=0.18, interpolate="step-after").encode(y=alt.Y("ci_low:Q", title="Share not gone yet", axis=alt.Axis(format="%")), y2="ci_high:Q")
     line = base.mark_line(interpolate="step-after").encode(y="survival:Q")
@@ -133,7 +134,8 @@ def survival_chart(points: pd.DataFrame, *, group: str | None = None) -> alt.Lay
 def matrix_chart(result: pd.DataFrame, *, x: str, y: str, value: str, title: str, x_title: str, y_title: str, value_title: str) -> alt.LayerChart:
     """Shares of two categories as a heat map with the share written in."""
     data = result[[x, y, value]].assign(text=result[value].map("{:.0%}".format))
-    base = alt.Chart(data).encode(x=alt.X(f"{x}:N", sort=None, title=x_title, axis=alt.Axis(labelAngle=-30)), y=alt.Y(f"{y}:N", sort=None, title=y_title))
+    angle = 0 if pd.api.types.is_numeric_dtype(result[x]) else -30
+    base = alt.Chart(data).encode(x=alt.X(f"{x}:N", sort=None, title=x_title, axis=alt.Axis(labelAngle=angle)), y=alt.Y(f"{y}:N", sort=None, title=y_title))
     cells = base.mark_rect().encode(color=alt.Color(f"{value}:Q", title=value_title, legend=alt.Legend(format="%"), scale=alt.Scale(scheme="blues", domain=[0, 1])))
     ink = alt.condition(f"datum.{value} > 0.55", alt.value("white"), alt.value("#1f2937"))
     return _themed(cells + base.mark_text(fontSize=11).encode(text="text:N", color=ink), title)
