@@ -6,8 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 export JUPYTER_PLATFORM_DIRS = 1
 
-.PHONY: bench chromium help report test check lab nbval refresh-notebooks lint environment lock clean
-.PHONY: studies help report test check lab nbval refresh-notebooks lint environment lock clean
+.PHONY: bench chromium studies help report test check lab nbval refresh-notebooks lint environment lock clean
 
 help:
 	@echo "make report   the weekly report on simulated data (or yours: make report PARAMS=params/mine.yaml)"

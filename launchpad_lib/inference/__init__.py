@@ -1,5 +1,6 @@
 """Counts and frames in, estimates with intervals out."""
 
+from launchpad_lib.inference.comparison import compare_rates, score_test_p
 from launchpad_lib.inference.doubt import EValue, doubt_table, e_value, robustness_value
 from launchpad_lib.inference.experiment import Decision, Experiment, decide, experiment_result
 from launchpad_lib.inference.lift import LiftEstimate, adjusted_lift, difference_lift, landmark_table
@@ -12,11 +13,13 @@ from launchpad_lib.inference.means import (
     relative_difference,
     sequential_difference,
 )
+from launchpad_lib.inference.multiplicity import benjamini_hochberg, holm
 from launchpad_lib.inference.proportions import Difference, Interval, newcombe, wilson
 from launchpad_lib.inference.quantiles import QuantileChange, mix_share, quantile_change, quantile_draws
 from launchpad_lib.inference.regression import quantile_changes, regression_table
 from launchpad_lib.inference.sample_ratio import SampleRatio, sample_ratio_mismatch
 from launchpad_lib.inference.starters import starter_table
+from launchpad_lib.inference.survival import LogRank, SurvivalPoint, kaplan_meier, log_rank, median_survival
 from launchpad_lib.inference.weighting import CrossFit, Effect, Support, crossfit_effects
 
 __all__ = [
@@ -29,12 +32,16 @@ __all__ = [
     "Experiment",
     "Interval",
     "LiftEstimate",
+    "LogRank",
     "Moments",
     "QuantileChange",
     "SampleRatio",
     "Support",
+    "SurvivalPoint",
     "absolute_difference",
     "adjusted_lift",
+    "benjamini_hochberg",
+    "compare_rates",
     "crossfit_effects",
     "decide",
     "detectable_difference",
@@ -43,7 +50,11 @@ __all__ = [
     "e_value",
     "experiment_result",
     "fieller_difference",
+    "holm",
+    "kaplan_meier",
     "landmark_table",
+    "log_rank",
+    "median_survival",
     "mix_share",
     "newcombe",
     "quantile_change",
@@ -53,6 +64,7 @@ __all__ = [
     "relative_difference",
     "robustness_value",
     "sample_ratio_mismatch",
+    "score_test_p",
     "sequential_difference",
     "starter_table",
     "wilson",

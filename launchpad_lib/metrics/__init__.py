@@ -1,28 +1,71 @@
 """Metrics: Ibis table in, Ibis table out; no connection, file or clock inside."""
 
-from launchpad_lib.metrics.engagement import adoption, completion, daily_active_users, depth, session_duration, share_rate, stickiness
-from launchpad_lib.metrics.funnel import Step, funnel
+from launchpad_lib.metrics.checks import nobody_mature, require_known, unknown_names
+from launchpad_lib.metrics.dropoff import funnel_next_events, funnel_times
+from launchpad_lib.metrics.engagement import (
+    adoption,
+    adoption_weekly,
+    completion,
+    daily_active_users,
+    depth,
+    feature_overlap,
+    frequency,
+    session_duration,
+    share_rate,
+    shares_per_viewer,
+    stickiness,
+)
+from launchpad_lib.metrics.funnel import funnel, funnel_comparison, funnel_trend
+from launchpad_lib.metrics.lifecycle import active_days, active_users, lifecycle
+from launchpad_lib.metrics.paths import path_steps, transitions
 from launchpad_lib.metrics.quality import daily_rows, missing_share, rejects_by_reason
 from launchpad_lib.metrics.reliability import apdex, crash_free_sessions, crash_free_users
-from launchpad_lib.metrics.retention import retention_curve
+from launchpad_lib.metrics.retention import activity_spans, behavioural_cohorts, on_or_after, pooled_retention, retention, retention_curve
+from launchpad_lib.metrics.rules import RULES, FunnelRule, funnel_rules
+from launchpad_lib.metrics.steps import Exclusion, Step
 from launchpad_lib.metrics.windows import parse_window
 
 __all__ = [
+    "Exclusion",
+    "FunnelRule",
+    "RULES",
     "Step",
+    "active_days",
+    "active_users",
+    "activity_spans",
     "adoption",
+    "adoption_weekly",
     "apdex",
+    "behavioural_cohorts",
     "completion",
     "crash_free_sessions",
     "crash_free_users",
     "daily_active_users",
     "daily_rows",
     "depth",
+    "feature_overlap",
+    "frequency",
     "funnel",
+    "funnel_comparison",
+    "funnel_next_events",
+    "funnel_rules",
+    "funnel_times",
+    "funnel_trend",
+    "lifecycle",
     "missing_share",
+    "nobody_mature",
+    "on_or_after",
     "parse_window",
+    "path_steps",
+    "pooled_retention",
     "rejects_by_reason",
+    "require_known",
+    "retention",
     "retention_curve",
     "session_duration",
     "share_rate",
+    "shares_per_viewer",
     "stickiness",
+    "transitions",
+    "unknown_names",
 ]

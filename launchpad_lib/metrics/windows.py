@@ -1,15 +1,26 @@
-"""Durations with a unit, Wilson limits as an expression, and the time arithmetic all metrics share."""
+"""Durations with a unit, interval limits as expressions, and the time arithmetic all metrics share."""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo, available_timezones
 
 import ibis
 import ibis.expr.types as ir
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 Z95 = 1.959963984540054
+Period = Literal["day", "week", "month"]
+
+
+@ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp"), "timestamp('UTC')"))
+def _as_zoned(zone, at): ...
+
+
+@ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp('UTC')"), "timestamp"))
+def _as_local(zone, at): ...
 
 
 def parse_window(text: str) -> timedelta:
@@ -24,7 +35,10 @@ def parse_window(text: str) -> timedelta:
     match = re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", str(text))
     if not match or int(match[1]) == 0:
         raise ValueError(f"window={text!r}: must be a whole number above 0 with a unit s, m, h or d; write for example '7d' or '30m'")
-    return timedelta(**{UNITS[match[2]]: int(match[1])})
+    try:
+        return timedelta(**{UNITS[match[2]]: int(match[1])})
+    except OverflowError:
+        raise ValueError(f"window={text!r}: is longer than any log; write for example '30d'") from None
 
 
 def window_us(text: str | None) -> int | None:
@@ -38,16 +52,123 @@ def wilson_limits(successes: ir.NumericValue, n: ir.NumericValue) -> dict[str, i
     p = successes.cast("float64") / total
     centre = (p + Z95**2 / (2 * total)) / (1 + Z95**2 / total)
     half = Z95 / (1 + Z95**2 / total) * (p * (1 - p) / total + Z95**2 / (4 * total * total)).sqrt()
-    return {"ci_low": ibis.greatest(centre - half, 0.0), "ci_high": ibis.least(centre + half, 1.0)}
+    # `greatest` and `least` skip NULL in DuckDB, so an empty cell needs its NULL said.
+    return {
+        "ci_low": ibis.ifelse(total.isnull(), ibis.null("float64"), ibis.greatest(centre - half, 0.0)),
+        "ci_high": ibis.ifelse(total.isnull(), ibis.null("float64"), ibis.least(centre + half, 1.0)),
+    }
+
+
+def ratio_limits(
+    numerator: ir.NumericValue, denominator: ir.NumericValue, squares: tuple[ir.NumericValue, ir.NumericValue, ir.NumericValue], units: ir.NumericValue
+) -> dict[str, ir.NumericValue]:
+    """`ci_low, ci_high`: 95 % limits of a ratio of sums over independent units, by the delta method.
+
+    `squares` are the sums over units of numerator squared, numerator times denominator, denominator squared. With
+    r = numerator / denominator the variance is units / (units - 1) * sum (y - r x)^2 / (sum x)^2. NULL under two units.
+    Source: Deng, Knoblich and Lu (2018), Applying the delta method in metric analytics.
+    """
+    total = denominator.cast("float64").nullif(0.0)
+    n, ratio = units.cast("float64"), numerator.cast("float64") / total
+    spread = squares[0].cast("float64") - 2 * ratio * squares[1].cast("float64") + ratio * ratio * squares[2].cast("float64")
+    half = Z95 * (n / (n - 1).nullif(0.0) * ibis.greatest(spread, 0.0)).sqrt() / total
+    return {"ci_low": ratio - half, "ci_high": ratio + half}
+
+
+def check_timezone(report_timezone: str) -> None:
+    """Raises ValueError, with the nearest names, unless it is an IANA time zone."""
+    if report_timezone not in available_timezones():
+        raise ValueError(f"report_timezone={report_timezone!r}: is no IANA time zone; {nearest(report_timezone, available_timezones())}")
+
+
+def nearest(name: str, known) -> str:
+    """The end of a sentence: the nearest known names, or some of them.
+
+    >>> nearest("quiz_start", ["quiz_started", "page_viewed"])
+    "did you mean 'quiz_started'?"
+    """
+    import difflib
+
+    names = sorted(str(k) for k in known)
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(repr(n) for n in near)}?"
+    return f"there are {', '.join(names[:10])}{' and others' if len(names) > 10 else ''}" if names else "there are none"
+
+
+def local_time(at: ir.TimestampValue, report_timezone: str) -> ir.TimestampValue:
+    """The wall-clock time of a UTC instant in the report time zone, without a zone.
+
+    A cast to a zoned timestamp would be read in the zone of the database session, so DuckDB's `timezone` does it.
+    """
+    if report_timezone == "UTC":
+        return at
+    check_timezone(report_timezone)
+    return _as_local(report_timezone, _as_zoned("UTC", at))
 
 
 def local_date(at: ir.TimestampValue, report_timezone: str) -> ir.DateValue:
     """The calendar date of a UTC instant in the report time zone."""
-    if report_timezone == "UTC":
-        return at.date()
-    return at.cast("timestamp('UTC')").cast(f"timestamp('{report_timezone}')").date()
+    return local_time(at, report_timezone).date()
+
+
+def days_since_monday(on: ir.DateValue) -> ir.IntegerValue:
+    """Whole days from Monday 1969-12-29 to a date; weeks then start on Mondays."""
+    return on.delta(ibis.date(1969, 12, 29), unit="day").cast("int64")
+
+
+def period_number(on: ir.DateValue, period: Period) -> ir.IntegerValue:
+    """The number of a calendar day, ISO week (from Monday) or month, so that the next period has the next number."""
+    if period == "day":
+        return days_since_monday(on)
+    if period == "week":
+        return (days_since_monday(on) / 7).floor().cast("int64")
+    if period == "month":
+        return (on.year() * 12 + on.month() - 1).cast("int64")
+    raise ValueError(f"period={period!r}: must be 'day', 'week' or 'month'; choose one")
+
+
+def period_start(number: ir.IntegerValue, period: Period) -> ir.DateValue:
+    """The first date of a period, from its number."""
+    if period == "month":
+        return ibis.date((number / 12).floor().cast("int64"), (number % 12 + 1).cast("int64"), ibis.literal(1, "int64"))
+    days = number * 7 if period == "week" else number
+    return (ibis.literal(datetime(1969, 12, 29), "timestamp") + days.as_interval("D")).date()
+
+
+def python_period_number(on: date, period: Period) -> int:
+    """`period_number` of a Python date."""
+    days = (on - date(1969, 12, 29)).days
+    return days if period == "day" else days // 7 if period == "week" else on.year * 12 + on.month - 1
+
+
+def last_complete_period(observed_through: datetime, report_timezone: str, period: Period) -> int:
+    """The number of the last local period that `observed_through` (UTC, without a zone) has seen to its end."""
+    check_timezone(report_timezone)
+    local = (observed_through + timedelta(microseconds=1)).replace(tzinfo=ZoneInfo("UTC")).astimezone(ZoneInfo(report_timezone))
+    return python_period_number(local.date(), period) - 1
 
 
 def micros(at: ir.TimestampValue) -> ir.IntegerValue:
     """Microseconds since 1970 of an instant."""
     return at.epoch_seconds() * 1_000_000 + at.microsecond().cast("int64") % 1_000_000
+
+
+def seconds_between(start: ir.TimestampValue, end: ir.TimestampValue) -> ir.FloatingValue:
+    """Seconds from start to end, with fractions."""
+    return (micros(end) - micros(start)).cast("float64") / 1e6
+
+
+def property_value(events: ir.Table, name: str) -> ir.StringValue:
+    """A property as text: a column of that name, else the key of the JSON `properties`. NULL where it is absent.
+
+    Raises:
+        ValueError: neither such a column nor a column `properties`.
+    """
+    if name in events.columns:
+        return events[name].cast("string")
+    if "properties" not in events.columns:
+        raise ValueError(f"property={name!r}: the table has neither this column nor `properties`; {nearest(name, events.columns)}")
+    value = events.properties.cast("string").try_cast("json")[name]
+    # `.str` is NULL for numbers and booleans, whose JSON text is their value; JSON null is absent.
+    return ibis.coalesce(value.str, value.cast("string").nullif("null"))

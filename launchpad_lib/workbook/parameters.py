@@ -9,7 +9,7 @@ from typing import Literal
 from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from launchpad_lib.ingestion import SourceSpec
 from launchpad_lib.metrics import parse_window
@@ -52,15 +52,59 @@ class EngagementParams(NotebookParams):
     share_event: str = Field(default="result_shared", description="the result is passed on")
     interaction_events: list[str] = Field(default=["slider_adjusted", "option_selected"], min_length=1, description="interactions counted as depth")
     window: str = Field(default="1d", description="time from start to completion, with a unit")
+    activity_days: int = Field(default=14, ge=1, le=366, description="trailing days of the power-user curve and of frequency")
 
 
 class FunnelsParams(NotebookParams):
     steps: list[str] = Field(
-        default=["quiz_started", "option_selected", "quiz_completed", "result_viewed", "result_shared"], min_length=2, description="events in order"
+        default=["quiz_started", "option_selected", "quiz_completed", "result_viewed", "result_shared"], min_length=2, max_length=12, description="events in order"
     )
-    window: str = Field(default="7d", description="time from entry to the last step, with a unit")
+    window: str = Field(default="1d", description="time from entry to the last step, with a unit")
+    mode: Literal["ordered", "strict", "any_order", "strict_order"] = Field(default="ordered", description="what may come between and in which order")
     entry: Literal["any", "first"] = Field(default="any", description="which entries count")
     by: Literal["user_id", "session_key"] = Field(default="user_id", description="the unit counted")
+    exclusions: list[str] = Field(default=[], description="events that take a unit out when they come between entry and the last reached step")
+    hold_constant: str | None = Field(default=None, description="a property that must be equal on every step")
+    breakdown: str | None = Field(default="platform", description="a property to split by; empty for none")
+    attribution: Literal["first_touch", "last_touch"] = Field(default="first_touch", description="whose value of the property counts")
+    trend_period: Literal["day", "week", "month"] = Field(default="day", description="period of the trend")
+    comparison_days: int = Field(default=6, ge=1, le=366, description="length of each compared period; the newer one ends where windows are over")
+
+
+class CohortsParams(NotebookParams):
+    start_event: str | None = Field(default=None, description="begins a user's time; empty for any event")
+    return_event: str | None = Field(default=None, description="counts as coming back; empty for any event")
+    counting: Literal["rolling", "calendar"] = Field(default="calendar", description="periods of fixed length from the start, or local calendar periods")
+    period: Literal["day", "week", "month"] = Field(default="day", description="what a period is")
+    return_periods: list[int] = Field(default=[1, 3, 7], min_length=1, description="retention after so many periods; the last is the horizon of the matrix and of on-or-after")
+    cohort_by: Literal["day", "week", "month"] = Field(default="day", description="users who began in the same local period are a cohort")
+    cohort_property: str = Field(default="platform", min_length=1, description="a property whose values at the start are cohorts too")
+    behaviour_event: str = Field(default="quiz_completed", min_length=1, description="users who did it early against those who did not")
+    behaviour_within: str = Field(default="1d", description="how early, with a unit")
+    behaviour_at_least: int = Field(default=1, ge=1, le=1000, description="how often")
+    lifecycle_period: Literal["day", "week", "month"] = Field(default="day", description="period of new, returning, resurrected and dormant users")
+    churn_gap: str = Field(default="3d", description="a user without an event for so long is gone, with a unit")
+    path_anchor: str = Field(default="quiz_started", min_length=1, description="paths are told after its first occurrence in a session")
+    path_end: str = Field(default="result_shared", min_length=1, description="and before this one")
+
+    @field_validator("behaviour_within", "churn_gap")
+    @classmethod
+    def _duration_has_a_unit(cls, value: str) -> str:
+        parse_window(value)
+        return value
+
+    @field_validator("return_periods")
+    @classmethod
+    def _periods_rise(cls, value: list[int]) -> list[int]:
+        if value != sorted(set(value)) or value[0] < 0:
+            raise ValueError(f"return_periods={value!r}: must rise from 0 or later; sort them and name each once")
+        return value
+
+    @model_validator(mode="after")
+    def _months_have_no_fixed_length(self) -> CohortsParams:
+        if self.counting == "rolling" and self.period == "month":
+            raise ValueError("period='month': has no fixed length, so it needs counting='calendar'; change one of the two")
+        return self
 
 
 class RetentionLiftParams(NotebookParams):
@@ -110,6 +154,7 @@ class DataQualityParams(NotebookParams):
 NOTEBOOKS: dict[str, type[NotebookParams]] = {
     "engagement": EngagementParams,
     "funnels": FunnelsParams,
+    "cohorts": CohortsParams,
     "retention_lift": RetentionLiftParams,
     "experiments": ExperimentsParams,
     "latency_trends": LatencyTrendsParams,

@@ -1,0 +1,90 @@
+"""The same log under the funnel rules of other products, beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import ibis
+import ibis.expr.types as ir
+
+from launchpad_lib.metrics.funnel import funnel
+from launchpad_lib.metrics.steps import Step
+
+
+class FunnelRule(NamedTuple):
+    """A product's rule as options of `funnel`, and one sentence on why its number differs from ours."""
+
+    name: str
+    options: dict[str, str]
+    why: str
+
+
+RULES = (
+    FunnelRule(
+        "this report",
+        {"mode": "ordered", "entry": "any", "immature": "left_out"},
+        "Any entry may lead there, and a user whose window is still open is in neither count.",
+    ),
+    FunnelRule(
+        "Mixpanel, uniques",
+        {"mode": "ordered", "entry": "first", "immature": "counted"},
+        "The window starts at the first entry and later entries do not reset it, so who comes back and converts counts as lost; so does who may still convert.",
+    ),
+    FunnelRule(
+        "Mixpanel, optimized re-entry",
+        {"mode": "ordered", "entry": "any", "immature": "counted"},
+        "Every entry is tried as here, but users whose window is still open already count as lost.",
+    ),
+    FunnelRule(
+        "Amplitude, this order",
+        {"mode": "ordered", "entry": "any", "immature": "counted"},
+        "The longest path of a user counts, the earliest among equals, as here; users whose window is still open already count as lost.",
+    ),
+    FunnelRule(
+        "Amplitude, exact order; PostHog, strict",
+        {"mode": "strict", "entry": "any", "immature": "counted"},
+        "Any other event between two steps ends the path, so ordinary browsing counts as dropping off.",
+    ),
+    FunnelRule(
+        "PostHog, sequential",
+        {"mode": "ordered", "entry": "any", "immature": "counted"},
+        "Other events may come between and users may enter again, as here; users whose window is still open already count as lost.",
+    ),
+)
+
+
+def funnel_rules(
+    events: ir.Table, *, steps: Sequence[Step | str], window: str, observed_through: datetime, by: str = "user_id", rules: Sequence[FunnelRule] = RULES
+) -> ir.Table:
+    """The funnel of the same log and window under each rule. Grain: one row per rule and step.
+
+    Columns: place (order of the rules), rule, why, step, step_name, users, conversion_rate, ci_low, ci_high. The rules are
+    those of the products' public documentation, read in 2026: docs.mixpanel.com/docs/reports/funnels/funnels-advanced
+    (conversion window; optimized re-entry), amplitude.com/docs/analytics/charts/funnel-analysis/
+    funnel-analysis-how-amplitude-computes (this order, exact order) and amplitude.com/docs/faq/funnel-analysis
+    (earliest-longest path), posthog.com/docs/product-analytics/funnels (sequential, strict). All get the window given
+    here; their own defaults differ (Mixpanel 7 days, PostHog 14), and none of them leaves out open windows.
+
+    >>> from datetime import datetime
+    >>> import ibis
+    >>> log = [("A", 13, 0), ("A", 13, 30), ("B", 13, 45), ("C", 14, 15)]
+    >>> events = ibis.memtable([{"user_id": "u", "event_name": n, "event_at": datetime(2026, 1, 1, h, m)} for n, h, m in log])
+    >>> found = funnel_rules(events, steps=["A", "B", "C"], window="1h", observed_through=datetime(2026, 1, 2))
+    >>> found.filter(found.step == 3).order_by("place").to_pandas()["users"].tolist()
+    [1, 0, 1, 1, 1, 1]
+    """
+    parts, known = [], {}
+    for place, rule in enumerate(rules, start=1):
+        key = tuple(sorted(rule.options.items()))
+        if key not in known:  # several products share a rule: it is computed once
+            known[key] = funnel(events, steps=steps, window=window, observed_through=observed_through, by=by, **rule.options)
+        found = known[key]
+        parts.append(
+            found.select(
+                place=ibis.literal(place, "int64"), rule=ibis.literal(rule.name), why=ibis.literal(rule.why), step=found.step, step_name=found.step_name,
+                users=found.users, conversion_rate=found.conversion_rate, ci_low=found.ci_low, ci_high=found.ci_high,
+            )  # fmt: skip
+        )
+    return parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]

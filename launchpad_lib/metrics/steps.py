@@ -1,0 +1,178 @@
+"""Funnel steps and exclusions, the options that contradict each other, and the log of events they match."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+import ibis
+import ibis.expr.types as ir
+
+from launchpad_lib.metrics.windows import parse_window, property_value
+
+Mode = Literal["ordered", "strict", "any_order", "strict_order"]
+Entry = Literal["any", "first"]
+Attribution = Literal["first_touch", "last_touch"] | int
+Value = str | int | float | bool
+
+
+class Step(NamedTuple):
+    """A funnel step: an event name, and property filters as (property, value) pairs or (property, (value, value, ...)).
+
+    An optional step is counted where a unit did it between the required steps around it, and is never asked for.
+    """
+
+    event_name: str
+    filters: tuple[tuple[str, Value | tuple[Value, ...]], ...] = ()
+    is_optional: bool = False
+
+
+class Exclusion(NamedTuple):
+    """An event that must not occur between entry and the last reached step.
+
+    `remove_user` takes the unit out of every count (Mixpanel and PostHog); `block_progress` ends the chain there, so
+    the unit counts up to the step before and may enter again.
+    """
+
+    event_name: str
+    filters: tuple[tuple[str, Value | tuple[Value, ...]], ...] = ()
+    effect: Literal["remove_user", "block_progress"] = "remove_user"
+
+
+class Rules(NamedTuple):
+    """Everything that decides a funnel, checked by `checked_rules`."""
+
+    steps: tuple[Step, ...]
+    exclusions: tuple[Exclusion, ...]
+    window: str | None
+    mode: Mode
+    entry: Entry
+    by: str
+    hold_constant: str | None
+    breakdown: str | None
+    attribution: Attribution
+    same_instant: Literal["counts", "does_not_count"]
+    entered: tuple[datetime, datetime] | None
+
+    @property
+    def required(self) -> list[int]:
+        """Numbers (from 1) of the steps that a unit must do."""
+        return [k for k, step in enumerate(self.steps, start=1) if not step.is_optional]
+
+
+def checked_rules(
+    *,
+    steps: Sequence[Step | str],
+    window: str | None,
+    mode: Mode = "ordered",
+    entry: Entry = "any",
+    by: str = "user_id",
+    exclusions: Sequence[Exclusion | str] = (),
+    hold_constant: str | None = None,
+    breakdown: str | None = None,
+    attribution: Attribution = "first_touch",
+    same_instant: Literal["counts", "does_not_count"] = "counts",
+    entered: tuple[datetime, datetime] | None = None,
+) -> Rules:
+    """The rules of a funnel, or one sentence on what contradicts what.
+
+    Raises:
+        ValueError: argument, value, rule, remedy.
+    """
+    wanted = tuple(s if isinstance(s, Step) else Step(s) for s in steps)
+    barred = tuple(e if isinstance(e, Exclusion) else Exclusion(e) for e in exclusions)
+    if sum(not s.is_optional for s in wanted) < 2:
+        raise ValueError(f"steps={list(steps)!r}: a funnel needs at least two steps that are not optional; name another event")
+    if window is not None:
+        parse_window(window)
+    for name, value, allowed in (
+        ("mode", mode, ("ordered", "strict", "any_order", "strict_order")),
+        ("entry", entry, ("any", "first")),
+        ("same_instant", same_instant, ("counts", "does_not_count")),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{name}={value!r}: must be one of {', '.join(map(repr, allowed))}; choose one")
+    if wanted[0].is_optional or wanted[-1].is_optional:
+        raise ValueError(f"steps={[s.event_name for s in wanted]!r}: the first and the last step cannot be optional; make them required or leave them out")
+    if mode != "ordered":
+        if any(s.is_optional for s in wanted):
+            raise ValueError(f"mode={mode!r}: optional steps need an order with room between steps; use mode='ordered' or drop the optional steps")
+        if barred:
+            why = "has no last step to exclude events before" if mode == "any_order" else "already excludes every other event"
+            raise ValueError(f"mode={mode!r}: {why}, so exclusions say nothing; use mode='ordered' or drop the exclusions")
+    if mode == "strict_order" and hold_constant:
+        raise ValueError("mode='strict_order': is ClickHouse's rule, which holds no property constant; use mode='strict' or 'ordered'")
+    if mode == "any_order":
+        if len({(s.event_name, s.filters) for s in wanted}) < len(wanted):
+            raise ValueError("mode='any_order': a step is named twice, which has no meaning without an order; name it once or use mode='ordered'")
+        if same_instant != "counts":
+            raise ValueError("same_instant='does_not_count': says nothing where any order counts; use mode='ordered' or same_instant='counts'")
+        if breakdown and attribution != "first_touch":
+            raise ValueError(f"attribution={attribution!r}: steps without an order have no last or k-th one; use attribution='first_touch'")
+    for e in barred:
+        if e.effect not in ("remove_user", "block_progress"):
+            raise ValueError(f"exclusions={e.event_name!r}: effect={e.effect!r} must be 'remove_user' or 'block_progress'; choose one")
+        if any(s.event_name == e.event_name and s.filters == e.filters for s in wanted):
+            raise ValueError(f"exclusions={e.event_name!r}: is a step too, so nobody could pass it; take it out of one of the two")
+    if isinstance(attribution, bool) or not (attribution in ("first_touch", "last_touch") or (isinstance(attribution, int) and 1 <= attribution <= len(wanted))):
+        raise ValueError(f"attribution={attribution!r}: must be 'first_touch', 'last_touch' or a step number from 1 to {len(wanted)}; choose one")
+    if entered is not None and not entered[0] < entered[1]:
+        raise ValueError(f"entered={entered!r}: the start must come before the end; swap them")
+    return Rules(wanted, barred, window, mode, entry, by, hold_constant, breakdown, attribution, same_instant, entered)
+
+
+def kept_by(mode: Mode) -> Literal["matching", "all"]:
+    """Which events the log of a mode needs: the strict ones must see what came between."""
+    return "all" if mode in ("strict", "strict_order") else "matching"
+
+
+def matches(events: ir.Table, event_name: str, filters: tuple) -> ir.BooleanValue:
+    """Whether an event is the named one and passes every filter; an absent property passes none."""
+    hit = events.event_name == event_name
+    for name, value in filters:
+        wanted = [_text(v) for v in (value if isinstance(value, tuple | list) else (value,))]
+        hit = hit & property_value(events, name).isin(wanted)
+    return hit.fill_null(False)
+
+
+def _text(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def event_log(events: ir.Table, rules: Rules, *, keep: Literal["matching", "all"]) -> ir.Table:
+    """Grain: one row per event of a unit that matches a step or an exclusion (or per event, with keep='all').
+
+    Columns: unit, at, event_name, is_1..is_K, is_removing, is_blocking, rank, held, segment, and the tie columns the
+    table has. The order within a unit is (at, rank, received_at, event_id): rank is the first step the event matches, so
+    that at one instant the order of the steps wins; events that match no step come before the steps of their instant
+    (both as in ClickHouse's `windowFunnel`).
+    """
+    never = ibis.literal(False)
+    flags = {f"is_{k}": matches(events, s.event_name, s.filters) for k, s in enumerate(rules.steps, start=1)}
+    barred = {"remove_user": never, "block_progress": never}
+    for e in rules.exclusions:
+        barred[e.effect] = barred[e.effect] | matches(events, e.event_name, e.filters)
+    extra = {name: events[name] for name in ("received_at", "event_id") if name in events.columns}
+    held = property_value(events, rules.hold_constant) if rules.hold_constant else ibis.literal("")
+    log = events.select(
+        unit=events[rules.by],
+        at=events.event_at,
+        event_name=events.event_name,
+        **flags,
+        is_removing=barred["remove_user"],
+        is_blocking=barred["block_progress"],
+        held=held,
+        segment=property_value(events, rules.breakdown) if rules.breakdown else ibis.null("string"),
+        **extra,
+    ).filter(lambda t: t.unit.notnull() & t.at.notnull())
+    if rules.hold_constant:  # an event without the property can be no step
+        log = log.mutate(**{name: log[name] & log.held.notnull() for name in flags})
+    if keep == "matching":
+        log = log.filter(ibis.or_(*(log[name] for name in flags), log.is_removing, log.is_blocking))
+    return log.mutate(rank=ibis.cases(*((log[f"is_{k}"], k) for k in range(1, len(rules.steps) + 1)), else_=0))
+
+
+def order_of(log: ir.Table) -> list[ir.Value]:
+    """The total order of events within a unit."""
+    return [log.at, log.rank, *(log[name] for name in ("received_at", "event_id") if name in log.columns)]
