@@ -118,10 +118,13 @@ def main() -> None:
             target=_child, args=(theirs, (host, int(port)), how | {"name": "load", "seconds": arguments.seconds, "rate": arguments.rate})
         )
         child.start()
+        memory = []
+        while not ours.poll(max(0.1, arguments.seconds / 10)):
+            memory.append(round(process.memory_info().rss / 1e6))
         load: Load = ours.recv()
         child.join()
         metrics = {s.name: s.value for f in text_string_to_metric_families(CLIENT.get(f"{collector.url}/metrics").text) for s in f.samples if not s.labels}
-        cpu, memory = sum(process.cpu_times()[:2]) - cpu_before, process.memory_info().rss
+        cpu = sum(process.cpu_times()[:2]) - cpu_before
         stop(collector)
         kept = sum(line.startswith(b'{"event_id":"load-') for p in (Path(folder) / "spool").glob("*.ndjson") for line in p.open("rb"))
         ordered = sorted(load.latencies)
@@ -136,7 +139,7 @@ def main() -> None:
             "in_the_spool": kept,
             "mean_sync_ms": round(1e3 * metrics["launchpad_collector_spool_sync_seconds_sum"] / syncs, 2),
             "collector_cpu_share": round(cpu / load.seconds, 2),
-            "collector_memory_mb": round(memory / 1e6),
+            "collector_memory_mb_each_tenth": memory,
             "connections": arguments.connections,
             "batch": arguments.batch,
             "offered_per_second": arguments.rate or "as fast as answered",
