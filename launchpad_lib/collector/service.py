@@ -29,7 +29,7 @@ from launchpad_lib.collector.docs_page import docs_page
 from launchpad_lib.collector.limits import RateLimit, RecentIds, WriteKeys
 from launchpad_lib.collector.monitor import Monitor
 from launchpad_lib.collector.settings import Settings
-from launchpad_lib.collector.spool import SpoolUnavailableError, SpoolWriter
+from launchpad_lib.collector.spool import SpoolUnavailableError, SpoolWriter, recent_ids
 from launchpad_lib.schema import NDJSON
 
 STATIC = Path(__file__).parent / "static"
@@ -88,6 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         spool.start(asyncio.get_running_loop())
+        door.remember(await asyncio.to_thread(recent_ids, settings.spool))
         yield
         await asyncio.to_thread(spool.close)
 
@@ -141,6 +142,11 @@ class _Door:
         self._recent = RecentIds(settings.recent_ids)
         self._writing: set[str] = set()
         self._origins = {origin.encode() for origin in settings.allowed_origins}
+
+    def remember(self, ids: list[str]) -> None:
+        """Events that are kept already."""
+        for start in range(0, len(ids), 1000):
+            self._recent.add(ids[start : start + 1000])
 
     async def take(self, request: Request) -> Response:
         headers = dict(request.scope["headers"])
