@@ -15,8 +15,6 @@ import json
 import mmap
 import os
 import random
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +24,7 @@ from pathlib import Path
 
 from launchpad_lib.tracking import CollectorTransport, Tracker
 from tests.collecting import ROOT, Collector, read_spool, start, stop
+from tests.kafka_broker import Broker, free_port, ids_in
 
 PRODUCT = """
 import mmap, struct, sys, time
@@ -43,12 +42,6 @@ while True:
     if ahead > 0.01:
         time.sleep(ahead)
 """
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Products:
@@ -81,51 +74,10 @@ class Products:
         return counts
 
 
-class Broker:
-    """A real Kafka for the forwarder, or nothing."""
-
-    def __init__(self, folder: Path) -> None:
-        script = Path(os.environ.get("LAUNCHPAD_KAFKA_SCRIPT", ROOT / "scripts/kafka.sh"))
-        self.address = ""
-        if not script.exists() or subprocess.run(["sh", str(script), "fetch"], capture_output=True).returncode:
-            return
-        port = free_port()
-        self.process = subprocess.Popen(["sh", str(script), "run", str(folder / "kafka"), str(port), str(free_port())], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.2)
-        from kafka import KafkaAdminClient
-        from kafka.admin import NewTopic
-
-        admin = KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}")
-        admin.create_topics([NewTopic("events", 3, 1)])
-        admin.close()
-        self.address = f"127.0.0.1:{port}"
-
-    def forwarder(self, spool: Path, *options: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "launchpad_lib.cli", "forward", "--spool", str(spool), "--to", f"kafka://{self.address}/events", *options]
-        return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
-
-    def ids(self) -> Counter[str]:
-        from kafka import KafkaConsumer, TopicPartition
-
-        consumer = KafkaConsumer(bootstrap_servers=self.address, enable_auto_commit=False, auto_offset_reset="earliest")
-        places = [TopicPartition("events", p) for p in range(3)]
-        consumer.assign(places)
-        ends, found = consumer.end_offsets(places), Counter()
-        while any(consumer.position(p) < end for p, end in ends.items()):
-            for records in consumer.poll(timeout_ms=500).values():
-                found.update(json.loads(line)["event_id"] for record in records for line in record.value.split(b"\n"))
-        consumer.close()
-        return found
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
+def forward(broker: Broker, spool: Path, *options: str) -> subprocess.Popen:
+    """A forwarder process."""
+    command = [sys.executable, "-m", "launchpad_lib.cli", "forward", "--spool", str(spool), "--to", f"kafka://{broker.address}/events", *options]
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
 
 
 def main() -> int:
@@ -139,13 +91,13 @@ def main() -> int:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        broker = Broker(folder)
+        broker = Broker.started(folder / "kafka", topics=["events"]) if not Broker.missing() else None
         port = free_port()
         collector: Collector = start(folder / "collected", port=port)
         products = Products(folder, collector.url, arguments.events_per_second / 2)
         products.born()
         products.born()
-        forwarder = broker.forwarder(folder / "collected") if broker.address else None
+        forwarder = forward(broker, folder / "collected") if broker else None
         kills: Counter[str] = Counter()
         for _ in range(arguments.kills):
             time.sleep(rng.uniform(0.05, 1.2))
@@ -161,7 +113,7 @@ def main() -> int:
             elif forwarder:
                 forwarder.kill()
                 forwarder.wait()
-                forwarder = broker.forwarder(folder / "collected")
+                forwarder = forward(broker, folder / "collected")
         for life in list(products.living):
             products.kill(life)
         with Tracker(CollectorTransport(collector.url), spool=folder / "sdk") as last:
@@ -178,8 +130,8 @@ def main() -> int:
         if forwarder:
             forwarder.kill()
             forwarder.wait()
-            broker.forwarder(folder / "collected", "--until", "empty").wait()
-            forwarded = broker.ids()
+            forward(broker, folder / "collected", "--until", "empty").wait()
+            forwarded = ids_in(broker, "events")
             figures |= {"lost_on_the_way_to_kafka": len(set(counted) - set(forwarded)), "doubled_in_kafka": sum(c - 1 for c in forwarded.values())}
             broker.stop()
         stop(collector)
