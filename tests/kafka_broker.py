@@ -16,7 +16,7 @@ import pytest
 
 from tests.collecting import ROOT
 
-SCRIPT = Path(os.environ.get("LAUNCHPAD_KAFKA_SCRIPT", ROOT / "scripts/kafka.sh"))
+SCRIPT = Path(os.environ.get("LAUNCHPAD_BROKER_SCRIPT", ROOT / "scripts/kafka.sh"))
 
 
 class Record(NamedTuple):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from launchpad_lib.collector.forwarder import Forwarder
-from launchpad_lib.collector.kafka_target import KafkaTarget, TargetUnavailableError
+from launchpad_lib.collector.kafka_target import KafkaTarget, TargetUnavailableError, settings_from
 from launchpad_lib.collector.settings import CollectorError
 from tests.collecting import ROOT, event
 from tests.kafka_broker import Broker, broker_or_skip, ids_in
@@ -99,6 +99,14 @@ def test_a_second_forwarder_and_a_broken_position_file_are_refused(tmp_path):
 def test_a_target_that_is_no_address_is_refused(to):
     with pytest.raises(CollectorError, match="kafka://host:port/topic"):
         KafkaTarget(to)
+
+
+def test_security_settings_are_handed_on_and_their_values_never_shown():
+    given = {"LAUNCHPAD_KAFKA_SASL_PLAIN_PASSWORD": "hush", "LAUNCHPAD_KAFKA_SSL_CHECK_HOSTNAME": "false", "LAUNCHPAD_KAFKA_HEAP": "1g", "HOME": "/"}
+    assert settings_from(given) == {"sasl_plain_password": "hush", "ssl_check_hostname": False}
+    with pytest.raises(CollectorError, match="no such Kafka setting") as refused:
+        settings_from({"LAUNCHPAD_KAFKA_PASSWORD": "hush"})
+    assert "hush" not in str(refused.value)
 
 
 @pytest.fixture(scope="module")
