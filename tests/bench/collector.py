@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--folder", help="where the spool is made (default: the temporary folder)")
     arguments = parser.parse_args()
+    load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         collector = start(Path(folder) / "spool")
         host, port = collector.url.removeprefix("http://").split(":")
@@ -144,6 +145,7 @@ def main() -> None:
             "batch": arguments.batch,
             "offered_per_second": arguments.rate or "as fast as answered",
             "cores": os.cpu_count(),
+            "load_average": [round(load_before, 1), round(os.getloadavg()[0], 1)],
         }
         print(json.dumps(figures))
 
