@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import os
 import re
 import socket
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -344,6 +347,39 @@ def test_nothing_overflows_and_every_control_has_a_name(visit, collector, viewpo
               .filter((e) => e.offsetParent && e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)"""
         )
         assert not small, "touch targets are at least 44 pixels high"
+
+
+def test_a_page_of_another_origin_sends_where_it_is_allowed_and_keeps_its_events_where_not(visit, tmp_path):
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "index.html").write_text("<!doctype html><title>Shop</title>")
+    quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    shop = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(quiet, directory=tmp_path / "shop"))
+    threading.Thread(target=shop.serve_forever, daemon=True).start()
+    origin = f"http://127.0.0.1:{shop.server_address[1]}"
+    send = """async ([url, key]) => {
+      const { Tracker } = await import(url + "/tracking.js");
+      const tracker = new Tracker({ url, consent: "granted", writeKey: key });
+      tracker.track("bought", { n: 1 });
+      return [await tracker.flush(1500), tracker.counts.delivered];
+    }"""
+    key = "a-public-key-of-the-shop"
+    try:
+        with running(tmp_path / "open", "--allow-origin", origin, environment={"LAUNCHPAD_WRITE_KEYS": key}) as collector:
+            page = visit().new_page()
+            page.goto(origin)
+            assert page.evaluate(send, [collector.url, key]) == [True, 1]
+            assert names(spooled(tmp_path / "open")) == ["bought"]
+            # A wrong key keeps the event waiting for a better day.
+            assert page.evaluate(send, [collector.url, "some-other-key-altogether"]) == [False, 0]
+        with running(tmp_path / "closed") as collector:
+            page = visit().new_page()
+            page.goto(origin)
+            with pytest.raises(Exception, match="Failed to fetch"):
+                page.evaluate(send, [collector.url, key])
+            assert spooled(tmp_path / "closed") == []
+    finally:
+        shop.shutdown()
+        shop.server_close()
 
 
 def luminance(colour: str) -> float:
