@@ -66,14 +66,18 @@ def running(spool: Path, *options: str, **how: object) -> Iterator[Collector]:
         stop(collector)
 
 
-def spooled(folder: Path) -> list[dict]:
+def read_spool(folder: Path) -> Iterator[dict]:
     """Every whole line of a spool, segment by segment; a torn last line is left out."""
-    events = []
     for segment in sorted(folder.glob("*.ndjson")):
-        whole, newline, _ = segment.read_bytes().rpartition(b"\n")
-        if newline:
-            events += [json.loads(line) for line in whole.split(b"\n")]
-    return events
+        with segment.open("rb") as lines:
+            for line in lines:
+                if line.endswith(b"\n"):
+                    yield json.loads(line)
+
+
+def spooled(folder: Path) -> list[dict]:
+    """The spool as a list."""
+    return list(read_spool(folder))
 
 
 def event(number: int = 0, **changes: object) -> dict:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import re
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -14,7 +13,11 @@ import msgspec
 from launchpad_lib.collector.settings import CollectorError
 from launchpad_lib.schema import NDJSON
 
-CONFIG_VARIABLE = "LAUNCHPAD_KAFKA_CONFIG"
+PREFIX = "LAUNCHPAD_KAFKA_"
+OF_THE_BROKER = ("libs", "heap")  # of scripts/kafka.sh
+SETTINGS = frozenset(
+    "security_protocol sasl_mechanism sasl_plain_username sasl_plain_password ssl_cafile ssl_certfile ssl_keyfile ssl_password ssl_check_hostname".split()
+)
 ENVELOPE_EVENTS = 50
 _ADDRESS = re.compile(r"kafka://(?P<servers>[^/\s]+)/(?P<topic>[A-Za-z0-9._-]{1,249})")
 
@@ -31,8 +34,7 @@ _keyed = msgspec.json.Decoder(_Keyed)
 
 
 class KafkaTarget:
-    """`to` is kafka://host:port[,host:port]/topic. Further kafka-python producer settings (TLS, SASL) come from the JSON file that
-    LAUNCHPAD_KAFKA_CONFIG names; they are never printed.
+    """`to` is kafka://host:port[,host:port]/topic. TLS and SASL settings come from LAUNCHPAD_KAFKA_SECURITY_PROTOCOL, _SASL_MECHANISM, ... .
 
     An envelope holds events of one partition only, and is keyed by its first user: each user's events stay in order in one partition.
     """
@@ -44,6 +46,7 @@ class KafkaTarget:
         self._servers = address["servers"].split(",")
         self._topic = address["topic"]
         self._form = form
+        self._secure = settings_from(os.environ)
         self._timeout_seconds = timeout_seconds
         self._producer: Any = None
 
@@ -95,22 +98,26 @@ class KafkaTarget:
         if self._producer is None:
             from kafka import KafkaProducer
 
-            settings = {"acks": "all", "enable_idempotence": True, "linger_ms": 2, "compression_type": "lz4", "max_request_size": 8 * 1024 * 1024}
-            self._producer = KafkaProducer(**(settings | _from_file() | {"bootstrap_servers": self._servers}))
+            settings = {"acks": "all", "enable_idempotence": True, "linger_ms": 2, "compression_type": "lz4", "max_request_size": 8 * 1024 * 1024, "bootstrap_timeout_ms": 10_000}
+            self._producer = KafkaProducer(**(settings | self._secure | {"bootstrap_servers": self._servers}))
         return self._producer
 
 
-def _from_file() -> dict[str, Any]:
-    name = os.environ.get(CONFIG_VARIABLE)
-    if not name:
-        return {}
-    try:
-        settings = json.loads(Path(name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CollectorError(f"{CONFIG_VARIABLE}={name!r}: cannot be read as JSON ({type(error).__name__}); mend the file") from None
-    if not isinstance(settings, dict):
-        raise CollectorError(f"{CONFIG_VARIABLE}={name!r}: must hold an object of kafka-python settings; mend the file")
-    return settings
+def settings_from(environment: Mapping[str, str]) -> dict[str, str | bool]:
+    """The client's TLS and SASL settings. Values are never shown.
+
+    Raises:
+        CollectorError: a variable with our prefix that is none of them.
+    """
+    found: dict[str, str | bool] = {}
+    for name, value in environment.items():
+        key = name.removeprefix(PREFIX).lower()
+        if not name.startswith(PREFIX) or key in OF_THE_BROKER:
+            continue
+        if key not in SETTINGS:
+            raise CollectorError(f"{name}: there is no such Kafka setting; there are {', '.join(PREFIX + s.upper() for s in sorted(SETTINGS))}")
+        found[key] = value.lower() not in ("0", "false", "no") if key == "ssl_check_hostname" else value
+    return found
 
 
 def _user(line: bytes) -> bytes | None:

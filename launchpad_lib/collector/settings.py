@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from launchpad_lib.schema import SPOOL_SEGMENT_BYTES
 
@@ -91,6 +91,21 @@ def serve(settings: Settings, *, host: str, port: int) -> int:
         loop = "uvloop"
     except ImportError:
         loop = "asyncio"
-    config = uvicorn.Config(app, loop=loop, access_log=False, log_level="warning", server_header=False, timeout_graceful_shutdown=5, timeout_keep_alive=30)
+    config = uvicorn.Config(_untroubled(app), loop=loop, access_log=False, log_level="warning", server_header=False, timeout_graceful_shutdown=5, timeout_keep_alive=30)
     uvicorn.Server(config).run(sockets=[listener])
     return 0
+
+
+def _untroubled(app: Any) -> Any:
+    """The app, for which a client that hangs up before its answer is no error to be logged."""
+
+    async def serve_one(scope: Any, receive: Any, send: Any) -> None:
+        async def send_if_there(message: Any) -> None:
+            try:
+                await send(message)
+            except (RuntimeError, OSError):
+                return
+
+        await app(scope, receive, send_if_there if scope["type"] == "http" else send)
+
+    return serve_one

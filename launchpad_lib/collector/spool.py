@@ -15,10 +15,13 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from launchpad_lib.schema import SPOOL_SEGMENT_BYTES
 
 MAX_PENDING_BYTES = 64 * 1024 * 1024
 MAX_GROUP_BYTES = 4 * 1024 * 1024
+RECALLED_BYTES = 32 * 1024 * 1024
 PREFIX = "collector-"
 
 
@@ -214,3 +217,47 @@ def _settle(futures: list[asyncio.Future[None]], failure: OSError | None) -> Non
             future.set_result(None)
         else:
             future.set_exception(SpoolUnavailableError(failure.strerror or str(failure)))
+
+
+class _Identified(msgspec.Struct):
+    event_id: str
+
+
+_identified = msgspec.json.Decoder(_Identified)
+
+
+def recent_ids(folder: Path, *, max_bytes: int = RECALLED_BYTES) -> list[str]:
+    """The ids of the events that earlier collectors wrote last, oldest first, synced by now.
+
+    A collector killed between the write and its answer leaves events that will be sent again; the next one knows them by this.
+    """
+    segments = []
+    for path in folder.glob(f"{PREFIX}*.ndjson"):
+        try:
+            segments.append((path.stat().st_mtime, path))
+        except FileNotFoundError:
+            continue  # a forwarder removed it meanwhile
+    tails: list[list[str]] = []
+    for _, path in sorted(segments, reverse=True):
+        if max_bytes <= 0:
+            break
+        try:
+            with path.open("rb") as file:
+                # Whoever is told "already kept" may forget the event: so it must be on the disk, not only in the kernel's cache.
+                os.fdatasync(file.fileno())
+                size = file.seek(0, os.SEEK_END)
+                start = max(0, size - max_bytes)
+                file.seek(start)
+                lines = file.read().split(b"\n")[1 if start else 0 : -1]
+        except OSError:
+            continue
+        max_bytes -= size
+        tails.append([found for found in map(_id_of, lines) if found is not None])
+    return [found for tail in reversed(tails) for found in tail]
+
+
+def _id_of(line: bytes) -> str | None:
+    try:
+        return _identified.decode(line).event_id
+    except (msgspec.MsgspecError, ValueError):
+        return None

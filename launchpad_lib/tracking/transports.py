@@ -169,7 +169,7 @@ class KafkaTransport:
             if self._producer is None:
                 from kafka import KafkaProducer
 
-                settings = {"acks": "all", "enable_idempotence": True, "linger_ms": 2, "api_version_auto_timeout_ms": 5000}
+                settings = {"acks": "all", "enable_idempotence": True, "linger_ms": 2, "bootstrap_timeout_ms": 5000}
                 self._producer = KafkaProducer(**(settings | self._settings | {"bootstrap_servers": self._servers}))
             futures = []
             for user, held in groups.items():

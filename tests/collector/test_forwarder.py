@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,11 +12,10 @@ from pathlib import Path
 import pytest
 
 from launchpad_lib.collector.forwarder import Forwarder
-from launchpad_lib.collector.kafka_target import KafkaTarget, TargetUnavailableError
+from launchpad_lib.collector.kafka_target import KafkaTarget, TargetUnavailableError, settings_from
 from launchpad_lib.collector.settings import CollectorError
 from tests.collecting import ROOT, event
-
-BROKER = Path(os.environ.get("LAUNCHPAD_KAFKA_SCRIPT", ROOT / "scripts/kafka.sh"))
+from tests.kafka_broker import Broker, broker_or_skip, ids_in
 
 
 def lines(numbers: range, *, prefix: str = "e") -> bytes:
@@ -105,62 +101,23 @@ def test_a_target_that_is_no_address_is_refused(to):
         KafkaTarget(to)
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def test_security_settings_are_handed_on_and_their_values_never_shown():
+    given = {"LAUNCHPAD_KAFKA_SASL_PLAIN_PASSWORD": "hush", "LAUNCHPAD_KAFKA_SSL_CHECK_HOSTNAME": "false", "LAUNCHPAD_KAFKA_HEAP": "1g", "HOME": "/"}
+    assert settings_from(given) == {"sasl_plain_password": "hush", "ssl_check_hostname": False}
+    with pytest.raises(CollectorError, match="no such Kafka setting") as refused:
+        settings_from({"LAUNCHPAD_KAFKA_PASSWORD": "hush"})
+    assert "hush" not in str(refused.value)
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory):
-    if not BROKER.exists():
-        pytest.skip("scripts/kafka.sh is not here: no broker to test with")
-    if subprocess.run(["sh", str(BROKER), "fetch"], capture_output=True, timeout=300).returncode:
-        pytest.skip("no Java or Maven: no broker to test with")
-    port = free_port()
-    process = subprocess.Popen(["sh", str(BROKER), "run", str(tmp_path_factory.mktemp("kafka")), str(port), str(free_port())], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    from kafka import KafkaAdminClient
-    from kafka.admin import NewTopic
-    from kafka.errors import KafkaError
-
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                admin = KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}")
-                admin.create_topics([NewTopic("events", 3, 1), NewTopic("single", 3, 1)])
-                admin.close()
-                break
-            except (KafkaError, OSError):
-                if time.monotonic() > deadline or process.poll() is not None:
-                    raise
-                time.sleep(0.3)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+    started = broker_or_skip(tmp_path_factory.mktemp("kafka"), topics=["events", "single", "killed"])
+    yield started
+    started.stop()
 
 
-def read_topic(broker: str, topic: str) -> list[tuple[int, bytes, dict, list[bytes]]]:
-    """`partition, key, headers, lines` of every record that is there now."""
-    from kafka import KafkaConsumer, TopicPartition
-
-    consumer = KafkaConsumer(bootstrap_servers=broker, enable_auto_commit=False, auto_offset_reset="earliest")
-    places = [TopicPartition(topic, p) for p in range(3)]
-    consumer.assign(places)
-    ends = consumer.end_offsets(places)
-    found: list[tuple[int, bytes, dict, list[bytes]]] = []
-    deadline = time.monotonic() + 20
-    while any(consumer.position(place) < end for place, end in ends.items()) and time.monotonic() < deadline:
-        for records in consumer.poll(timeout_ms=200).values():
-            found += [(r.partition, r.key, dict(r.headers or ()), r.value.split(b"\n")) for r in records]
-    consumer.close()
-    return found
-
-
-def command(spool: Path, broker: str, topic: str, *options: str) -> list[str]:
-    return [sys.executable, "-m", "launchpad_lib.cli", "forward", "--spool", str(spool), "--to", f"kafka://{broker}/{topic}", *options]
+def command(spool: Path, broker: Broker, topic: str, *options: str) -> list[str]:
+    return [sys.executable, "-m", "launchpad_lib.cli", "forward", "--spool", str(spool), "--to", f"kafka://{broker.address}/{topic}", *options]
 
 
 def test_a_real_broker_gets_every_line_under_its_users_partition(broker, tmp_path):
@@ -169,7 +126,7 @@ def test_a_real_broker_gets_every_line_under_its_users_partition(broker, tmp_pat
         (tmp_path / ".forwarded.json").unlink(missing_ok=True)
         done = subprocess.run(command(tmp_path, broker, topic, "--format", form, "--until", "empty"), cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
-        records = read_topic(broker, topic)
+        records = broker.read(topic)
         events = [(partition, json.loads(line)) for partition, _, _, held in records for line in held]
         assert Counter(e["event_id"] for _, e in events) == Counter({f"e{n}": 1 for n in range(400)})
         places: dict[str, set[int]] = {}
@@ -184,12 +141,6 @@ def test_a_real_broker_gets_every_line_under_its_users_partition(broker, tmp_pat
 
 
 def test_a_forwarder_killed_again_and_again_loses_nothing(broker, tmp_path):
-    from kafka import KafkaAdminClient
-    from kafka.admin import NewTopic
-
-    admin = KafkaAdminClient(bootstrap_servers=broker)
-    admin.create_topics([NewTopic("killed", 3, 1)])
-    admin.close()
     for number in range(12):
         (tmp_path / f"w-{number:012d}.ndjson").write_bytes(lines(range(number * 3000, (number + 1) * 3000)))
     for delay in (1.0, 1.15, 1.3):
@@ -199,5 +150,4 @@ def test_a_forwarder_killed_again_and_again_loses_nothing(broker, tmp_path):
         process.wait()
     done = subprocess.run(command(tmp_path, broker, "killed", "--until", "empty"), cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    found = {json.loads(line)["event_id"] for record in read_topic(broker, "killed") for line in record[3]}
-    assert found == {f"e{n}" for n in range(36_000)}
+    assert set(ids_in(broker, "killed")) == {f"e{n}" for n in range(36_000)}

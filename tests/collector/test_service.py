@@ -93,6 +93,17 @@ def test_the_same_event_twice_in_one_request_or_in_two_at_once_is_kept_once(coll
     assert sorted(e["event_id"] for e in spooled(collector.spool) if e["event_id"].startswith("race")) == sorted(f"race{n}" for n in range(20))
 
 
+def test_a_retry_after_the_collectors_death_is_not_kept_twice(tmp_path):
+    first = start(tmp_path)
+    batch = [event(n) for n in range(50)]
+    assert first.post(batch).status_code == 202
+    first.kill()
+    first.process.stdout.close()
+    (tmp_path / "collector-0-000000000000.ndjson").write_bytes(b'not an event\n{"event_id":"e000050","x":1}\n{"event_id":"torn')
+    with running(tmp_path) as second:
+        assert second.post([*batch, event(50), event(51)]).json() == {"accepted": 52, "duplicates": 51, "refused": []}
+
+
 def test_recent_ids_forget_the_oldest_and_stay_bounded():
     recent = RecentIds(100)
     for n in range(1000):

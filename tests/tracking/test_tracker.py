@@ -10,7 +10,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -22,10 +21,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from launchpad_lib.schema import EVENT_PROPERTIES, EVENTS, SPOOL_SEGMENT_PATTERN
-from launchpad_lib.tracking import CollectorTransport, Tracker, TrackingError
+from launchpad_lib.tracking import CollectorTransport, KafkaTransport, Tracker, TrackingError
 from launchpad_lib.tracking.sender import full_jitter
 from launchpad_lib.tracking.sessions import Sessions, new_id
 from tests.collecting import ROOT, running, spooled, start, stop
+from tests.kafka_broker import broker_or_skip, free_port
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -34,12 +34,6 @@ NOWHERE = "http://127.0.0.1:9"
 def collector(tmp_path_factory: pytest.TempPathFactory):
     with running(tmp_path_factory.mktemp("collected")) as started:
         yield started
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def run_python(code: str, *arguments: str, **how: object) -> subprocess.Popen:
@@ -417,6 +411,25 @@ def test_many_threads_track_at_once(collector, tmp_path):
         assert tracker.flush(20)
     found = Counter((e["user_id"], e["properties"]["n"]) for e in spooled(collector.spool) if e["event_name"] == "threads")
     assert found == Counter({(f"w{w}", n): 1 for w in range(8) for n in range(500)})
+
+
+def test_kafka_gets_each_event_under_its_user(tmp_path):
+    broker = broker_or_skip(tmp_path / "kafka", topics=["tracked"])
+    try:
+        with Tracker(KafkaTransport(broker.address, "tracked"), spool=tmp_path / "spool") as tracker:
+            ids = [tracker.track("seen", user_id=f"u{n % 5}", properties={"n": n}) for n in range(200)]
+            assert tracker.flush(20)
+            assert tracker.counts()[:3] == (200, 200, 0)
+        records = broker.read("tracked")
+        assert Counter(json.loads(line)["event_id"] for r in records for line in r.lines) == Counter(ids)
+        for record in records:
+            assert {json.loads(line)["user_id"] for line in record.lines} == {record.key.decode()}
+            assert (record.headers.get("content-type") == b"application/x-ndjson") == (len(record.lines) > 1)
+    finally:
+        broker.stop()
+    with Tracker(KafkaTransport("127.0.0.1:9", "tracked", timeout_seconds=1), spool=tmp_path / "spool", exit_timeout_seconds=0.1) as tracker:
+        assert tracker.track("kept") and not tracker.flush(0.5)
+    assert [e["event_name"] for e in spooled(tmp_path / "spool")] == ["kept"]
 
 
 def test_keys_do_not_show(monkeypatch):

@@ -171,7 +171,7 @@ export class Tracker {
     if (this._consent === "denied") return null;
     const feature = where.featureId ?? this._options.featureId;
     /** @type {TrackedEvent} */
-    const event = {
+    let event = {
       event_id: newId(),
       event_name: name,
       user_id: this._options.userId ?? this._userId(),
@@ -185,8 +185,9 @@ export class Tracker {
     try {
       if (typeof name !== "string" || name.length < 1 || name.length > 256) throw new TypeError("the event's name must be a text of 1 to 256 characters");
       // A deep copy now: what the page changes later is not what happened. Lone surrogates become U+FFFD.
-      if (properties) event.properties = JSON.parse(wellFormed(JSON.stringify(properties)));
-      if (JSON.stringify(event).length > MAX_EVENT_BYTES / 3 && new Blob([JSON.stringify(event)]).size > MAX_EVENT_BYTES) throw new RangeError("the event is over 64 KiB");
+      const text = wellFormed(JSON.stringify(properties ? { ...event, properties } : event));
+      if (text.length > MAX_EVENT_BYTES / 3 && new Blob([text]).size > MAX_EVENT_BYTES) throw new RangeError("the event is over 64 KiB");
+      event = JSON.parse(text);
     } catch (error) {
       this._refuse(event, String(error));
       return null;
@@ -505,15 +506,26 @@ class Store {
    * @returns {Promise<string[]>}
    */
   async put(events, maxStored) {
+    /** @type {string[]} */
+    let dropped = [];
+    // One transaction for all of it: puts that overlap must not drop for the same excess twice.
     const kept = await this._with("readwrite", (store) => {
       for (const event of events) store.put(event);
-      return store.count();
+      const count = store.count();
+      count.onsuccess = () => {
+        if (count.result <= maxStored) return;
+        const oldest = store.getAllKeys(null, count.result - maxStored);
+        oldest.onsuccess = () => {
+          dropped = oldest.result.map(String);
+          for (const id of dropped) store.delete(id);
+        };
+      };
+      return count;
     });
-    if (kept === undefined) for (const event of events) this._map.set(event.event_id, event);
-    const excess = (await this.count()) - maxStored;
-    if (excess <= 0) return [];
-    const dropped = (await this.first(excess)).map((event) => event.event_id);
-    await this.remove(dropped);
+    if (kept !== undefined) return dropped;
+    for (const event of events) this._map.set(event.event_id, event);
+    dropped = [...this._map.keys()].slice(0, Math.max(0, this._map.size - maxStored));
+    for (const id of dropped) this._map.delete(id);
     return dropped;
   }
 
