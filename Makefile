@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 export JUPYTER_PLATFORM_DIRS = 1
 
-.PHONY: help report test check lab nbval refresh-notebooks lint environment lock clean
+.PHONY: help report test check lab nbval refresh-notebooks lint environment lock clean kafka
 
 help:
 	@echo "make report   the weekly report on simulated data (or yours: make report PARAMS=params/mine.yaml)"
@@ -46,6 +46,10 @@ lab: $(STAMP)
 
 environment: $(STAMP)
 	@$(BIN)/python scripts/environment.py
+
+# A real Kafka on 127.0.0.1:9092 (needs a JDK and Maven); its data are in .tools/kafka/data.
+kafka:
+	@sh scripts/kafka.sh run
 
 lock: $(STAMP)
 	@$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --extra test -q pyproject.toml -o requirements.lock
