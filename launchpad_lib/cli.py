@@ -20,6 +20,18 @@ def _parser() -> argparse.ArgumentParser:
     simulation.add_argument("--seed", type=int, default=20260101)
     simulation.add_argument("--users", type=int, default=500)
     simulation.add_argument("--days", type=int, default=14)
+    streaming = commands.add_parser("stream", help="events from Kafka or a spool into the lake, each once", epilog="TLS and SASL: LAUNCHPAD_KAFKA_* variables.")
+    streaming.add_argument("--from", dest="source", required=True, metavar="SOURCE", help="kafka://host:port/topic or spool:DIR")
+    streaming.add_argument("--lake", required=True)
+    streaming.add_argument("--reports", default="reports", help="kept reports, whose table versions stay readable (default: reports)")
+    streaming.add_argument("--metrics-port", type=int, help="serve Prometheus metrics on 127.0.0.1 (0: any free port)")
+    streaming.add_argument("--commit-every-ms", type=int, default=150, help="least time between commits (default: 150)")
+    streaming.add_argument("--dedupe-window", type=int, default=1_000_000, help="event ids remembered, 64 bytes each (default: 1000000)")
+    streaming.add_argument("--idle-exit-seconds", type=float, help="stop when nothing came for so long (default: never)")
+    compaction = commands.add_parser("compact", help="merge small files, drop duplicates, delete what no kept report names")
+    compaction.add_argument("--lake", required=True)
+    compaction.add_argument("--reports", default="reports")
+    compaction.add_argument("--grace-minutes", type=float, default=60, help="how long a file stays after no version names it (default: 60)")
     return parser
 
 
@@ -42,6 +54,19 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from launchpad_lib.simulation import simulate
 
         print(simulate(Path(arguments.out), seed=arguments.seed, users=arguments.users, days=arguments.days).rows)
+        return 0
+    if arguments.command == "stream":
+        from launchpad_lib.stream_commands import stream
+
+        return stream(
+            arguments.source, lake=Path(arguments.lake), reports=Path(arguments.reports), metrics_port=arguments.metrics_port,
+            commit_every_ms=arguments.commit_every_ms, dedupe_window=arguments.dedupe_window, idle_exit_seconds=arguments.idle_exit_seconds,
+            say=lambda text: print(text, flush=True),
+        )  # fmt: skip
+    if arguments.command == "compact":
+        from launchpad_lib.ingestion.compaction import compact
+
+        compact(Path(arguments.lake), reports=Path(arguments.reports), say=print, grace_seconds=arguments.grace_minutes * 60)
         return 0
     from launchpad_lib.workbook.parameters import NOTEBOOKS, ParameterError, RunParams, describe, load_run
 
