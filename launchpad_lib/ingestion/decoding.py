@@ -264,8 +264,10 @@ def _with_unknown_keys_moved(line: bytes) -> bytes | None:
     fields = _FIELDS.decode(line)
     unknown = {k: v for k, v in fields.items() if k not in _GETTERS}
     own = bytes(fields.get("properties", b"null"))
-    if not unknown or not (own == b"null" or own.startswith(b"{")):
+    if not unknown:
         return None
+    if own != b"null" and not own.startswith(b"{"):
+        raise msgspec.ValidationError("properties is not a JSON object")
     merged = (_FIELDS.decode(own) if own != b"null" else {}) | unknown
     known = {k: v for k, v in fields.items() if k in _GETTERS}
     return msgspec.json.encode(known | {"properties": merged})

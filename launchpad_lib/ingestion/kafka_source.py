@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Mapping
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, NoBrokersAvailable, OffsetOutOfRangeError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
+from kafka.errors import KafkaError, OffsetOutOfRangeError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 
 from launchpad_lib.ingestion.decoding import Block
 from launchpad_lib.ingestion.stream import Poll, SourceError, Unreachable
@@ -82,7 +82,7 @@ class KafkaSource:
             if self._admin is None:
                 self._admin = KafkaAdminClient(request_timeout_ms=5000, bootstrap_timeout_ms=5000, **self._client)
             described = self._admin.describe_topics([self._topic])[0]
-        except (KafkaError, NoBrokersAvailable, OSError, IndexError) as error:
+        except (KafkaError, OSError, IndexError) as error:
             if self._admin is not None:
                 admin, self._admin = self._admin, None
                 admin.close()
