@@ -40,6 +40,8 @@ log.segment.delete.delay.ms=1000
 log.retention.check.interval.ms=1000
 log.initial.task.delay.ms=1000
 file.delete.delay.ms=1000
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 EOF
     cat > "$dir/log4j2.properties" <<EOF
 status=error

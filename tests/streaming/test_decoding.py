@@ -75,7 +75,10 @@ def test_one_bad_event_of_an_envelope_names_its_place_and_the_others_are_kept():
     assert [(r.offset, r.reason.split(":")[0]) for r in found.refused] == [(1, "event 2 of the record")]
 
 
-PIECES = [line(event_id="a"), line(event_id="b", x=1), line(event_at="no"), line(properties=3), b"", b"  ", b"{}", line() + line(), line(event_id="c") + b"\n", b"\n", line() + b"\n" + line()]
+PIECES = [
+    line(event_id="a"), line(event_id="b", x=1), line(event_at="no"), line(properties=3), b"", b"  ", b"{}", line() + line(), line(event_id="c") + b"\n",
+    b"\n", line() + b"\n" + line(),
+]  # fmt: skip
 
 
 @settings(max_examples=150, deadline=None)
