@@ -32,6 +32,11 @@ def _parser() -> argparse.ArgumentParser:
     compaction.add_argument("--lake", required=True)
     compaction.add_argument("--reports", default="reports")
     compaction.add_argument("--grace-minutes", type=float, default=60, help="how long a file stays after no version names it (default: 60)")
+    simulation.add_argument("--to", metavar="TARGET", help="send live traffic instead: kafka://host:port/topic, spool:DIR or http://host:port of a collector")
+    simulation.add_argument("--events", type=int, default=10_000, help="with --to: how many (default: 10000)")
+    simulation.add_argument("--rate", type=float, help="with --to: events per second (default: as fast as acknowledged)")
+    simulation.add_argument("--envelope", type=int, default=1, help="with --to kafka: events per record (default: 1)")
+    simulation.add_argument("--ledger", help="with --to: file that gets every acknowledged event_id")
     return parser
 
 
@@ -51,6 +56,13 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     if arguments.command == "simulate":
+        if arguments.to:
+            from launchpad_lib.stream_commands import simulate_to
+
+            return simulate_to(
+                arguments.to, events=arguments.events, rate_per_second=arguments.rate, envelope=arguments.envelope, seed=arguments.seed,
+                ledger=Path(arguments.ledger) if arguments.ledger else None, say=print,
+            )  # fmt: skip
         from launchpad_lib.simulation import simulate
 
         print(simulate(Path(arguments.out), seed=arguments.seed, users=arguments.users, days=arguments.days).rows)

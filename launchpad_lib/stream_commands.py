@@ -1,4 +1,4 @@
-"""`launchpad stream` and `launchpad compact`: the parts put together."""
+"""`launchpad stream` and `launchpad simulate --to`: the parts put together."""
 
 from __future__ import annotations
 
@@ -65,4 +65,30 @@ def stream(
     finally:
         source.close()
     say(f"stopped; {lake / 'events'} is at version {sink.version}")
+    return 0
+
+
+def simulate_to(address: str, *, events: int, rate_per_second: float | None, envelope: int, seed: int, ledger: Path | None, say: Callable[[str], None]) -> int:
+    """Sends simulated traffic to kafka://host:port/topic, spool:DIR or http://host:port (a collector) and says what must arrive."""
+    import uuid
+
+    from launchpad_lib.simulation.traffic import CollectorSender, KafkaSender, Sender, SpoolSender, send_traffic
+
+    sender: Sender
+    if address.startswith("kafka://"):
+        from launchpad_lib.ingestion.kafka_source import settings_from
+
+        servers, _, topic = address.removeprefix("kafka://").partition("/")
+        sender = KafkaSender(servers, topic, is_envelope=envelope > 1, settings=settings_from(os.environ))
+    elif address.startswith("spool:"):
+        sender = SpoolSender(Path(address.removeprefix("spool:")))
+    elif address.startswith(("http://", "https://")):
+        sender = CollectorSender(address)
+    else:
+        raise ValueError(f"to={address!r}: write kafka://host:port/topic, spool:DIR or http://host:port of a collector")
+    batch = max(envelope, 1) if envelope > 1 else 50
+    done = send_traffic(sender, events=events, rate_per_second=rate_per_second, batch=batch, seed=seed, name=f"{uuid.uuid4().hex[:8]}-", ledger=ledger)
+    say(f"acknowledged in {done.seconds:.1f} s: {done.sent:,} sent = {done.unique:,} events + {done.duplicates:,} duplicates + {done.malformed:,} malformed")
+    completion = done.completed_quizzes / max(done.started_quizzes, 1)
+    say(f"so the lake must have {done.unique:,} more events ({done.late:,} late) and {done.malformed:,} more refused; completion {completion:.3f}")
     return 0
