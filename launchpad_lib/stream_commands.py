@@ -45,6 +45,7 @@ def stream(
 
     if not 1 <= commit_every_ms <= 60_000:
         raise ValueError(f"commit-every-ms={commit_every_ms}: must be 1 to 60000; choose for example 150")
+    speak = _that_never_fails(say)
     stopping = threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stopping.set())
@@ -55,17 +56,29 @@ def stream(
         collector(registry=registry)
     try:
         sink = StreamSink(lake, source_name=source.name, dedupe_window=dedupe_window)
-        observer = StreamMetrics(registry=registry, say=say, after_commit=Upkeep(lake, reports=reports, say=say))
+        observer = StreamMetrics(registry=registry, say=speak, after_commit=Upkeep(lake, reports=reports, say=speak))
         if metrics_port is not None:
             server, _ = start_http_server(metrics_port, addr="127.0.0.1", registry=registry)
-            say(f"metrics: http://127.0.0.1:{server.server_port}/metrics")
+            speak(f"metrics: http://127.0.0.1:{server.server_port}/metrics")
         settings = StreamSettings(commit_every_seconds=commit_every_ms / 1000, idle_exit_seconds=idle_exit_seconds)
-        say(f"streaming {source.name} into {lake}")
+        speak(f"streaming {source.name} into {lake}")
         StreamWorker(source, sink, observer=observer, settings=settings).run(stopping.is_set)
     finally:
         source.close()
-    say(f"stopped; {lake / 'events'} is at version {sink.version}")
+    speak(f"stopped; {lake / 'events'} is at version {sink.version}")
     return 0
+
+
+def _that_never_fails(say: Callable[[str], None]) -> Callable[[str], None]:
+    """A full disk often holds the log too; a sentence that cannot be written must not end the worker."""
+
+    def speak(text: str) -> None:
+        try:
+            say(text)
+        except OSError:
+            pass
+
+    return speak
 
 
 def simulate_to(address: str, *, events: int, rate_per_second: float | None, envelope: int, seed: int, ledger: Path | None, say: Callable[[str], None]) -> int:

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 
@@ -74,6 +75,7 @@ class DeltaLog:
         self.snapshot = DeltaTable(str(self.place))
         self.version = self.snapshot.version()
         self._moved: dict[str, int] = {}
+        self._gone: set[str] = set()
         protocol = self.snapshot.protocol()
         unknown = set(protocol.writer_features or []) - UNDERSTOOD_FEATURES
         if protocol.min_writer_version > 7 or 2 < protocol.min_writer_version < 7 or unknown:
@@ -112,6 +114,10 @@ class DeltaLog:
             if self.transaction(app_id) != expected:
                 raise Fenced(f"{app_id} is at {self.transaction(app_id)}, not at {expected}")
         additions, removals, now_ms, mark = list(additions), list(removals), int(time.time() * 1000), uuid.uuid4().hex
+        if removals:
+            there = set(pa.table(self.snapshot.get_add_actions())["path"].to_pylist()) - self._gone
+            if not {r.path for r in removals} <= there:
+                raise Fenced("another compaction has removed the same files")
         actions: list[dict] = [{"commitInfo": {"timestamp": now_ms, "operation": operation, "operationMetrics": metrics or {}, "engineInfo": "launchpad", "txnId": mark}}]
         actions += [{"txn": {"appId": a, "version": new, "lastUpdated": now_ms}} for a, (_, new) in transactions.items()]
         for r in removals:
@@ -162,6 +168,7 @@ class DeltaLog:
                 raise Unsure("the log was cleaned up during the commit")
             self.version += 1
             self._moved |= moved
+            self._gone |= removed
             return self.version
 
     def _absorb(self, version: int) -> list[dict] | None:
@@ -172,6 +179,7 @@ class DeltaLog:
             return None
         actions = [json.loads(line) for line in text.splitlines() if line.strip()]
         self._moved |= {x["txn"]["appId"]: x["txn"]["version"] for x in actions if "txn" in x}
+        self._gone |= {x["remove"]["path"] for x in actions if "remove" in x}
         return actions
 
     def _name(self, version: int) -> Path:

@@ -83,7 +83,7 @@ def preload() -> None:
     SeenIds(window=10).first_seen(pa.array(["a"]))
 
 
-def run(source: str, folder: Path, *, events: int, kills: int, rate: float, seed: int, workers: int = 1, broker_kills: int = 0, max_life_seconds: float = 0.9) -> Verdict:
+def run(source: str, folder: Path, *, events: int, kills: int, rate: float, seed: int, workers: int = 1, broker_kills: int = 0, max_life_seconds: float = 1.6) -> Verdict:
     """Sends, kills, waits until everything acknowledged is read, and verifies. Needs a single-threaded caller."""
     preload()
     started, rng = time.monotonic(), random.Random(seed)
