@@ -20,7 +20,7 @@ import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from launchpad_lib.ingestion.delta_log import Addition, DeltaLog, Fenced, Removal, checkpoint
+from launchpad_lib.ingestion.delta_log import Addition, DeltaLog, Fenced, Removal, checkpoint, open_table
 from launchpad_lib.ingestion.stream_sink import EVENTS_SCHEMA
 from launchpad_lib.schema import EVENTS, TABLES
 
@@ -99,11 +99,11 @@ def clean_up(place: Path, *, keep_versions: Iterable[int], grace_seconds: float,
     to a commit under way; it goes after a day.
     """
     now = now_seconds if now_seconds is not None else time.time()
-    table = DeltaTable(str(place))
+    table = open_table(place)
     needed = {unquote(p) for p in pa.table(table.get_add_actions())["path"].to_pylist()}
     for version in keep_versions:
         if version <= table.version():
-            needed |= {unquote(p) for p in pa.table(DeltaTable(str(place), version=version).get_add_actions())["path"].to_pylist()}
+            needed |= {unquote(p) for p in pa.table(open_table(place, version=version).get_add_actions())["path"].to_pylist()}
     retired = place / "_delta_log" / ".retired"
     known = _retired(retired)
     deleted = 0
@@ -233,7 +233,7 @@ def _retired(note: Path) -> dict[str, float]:
 class Upkeep:
     """After each commit of a stream: every `checkpoint_every` commits a checkpoint, every `compact_every` a merge of small files, in a thread of its own."""
 
-    def __init__(self, lake: Path, *, reports: Path, say: Callable[[str], None], checkpoint_every: int = 200, compact_every: int = 1000, grace_seconds: float = 900) -> None:
+    def __init__(self, lake: Path, *, reports: Path, say: Callable[[str], None], checkpoint_every: int = 200, compact_every: int = 400, grace_seconds: float = 900) -> None:
         self._lake, self._reports, self._say = lake, reports, say
         self._checkpoint_every, self._compact_every, self._grace = checkpoint_every, compact_every, grace_seconds
         self._commits = 0

@@ -51,6 +51,22 @@ class Addition(NamedTuple):
     maximum: dict[str, str]
 
 
+def open_table(place: Path, *, version: int | None = None) -> DeltaTable:
+    """The table at its newest or a named version.
+
+    Listing a folder is not atomic: while commits are added the list can miss one and have the next, which `deltalake` refuses as a gap. It is then listed again.
+    """
+    delay = 0.02
+    while True:
+        try:
+            return DeltaTable(str(place), version=version)
+        except DeltaError as error:
+            if "contiguous" not in str(error) or delay > 0.5:
+                raise
+            time.sleep(delay)
+            delay *= 2
+
+
 class DeltaLog:
     """The log of one local table, as far as this writer has read it."""
 
@@ -72,7 +88,7 @@ class DeltaLog:
 
     def reopen(self) -> None:
         """Reads the newest version anew, from the last checkpoint."""
-        self.snapshot = DeltaTable(str(self.place))
+        self.snapshot = open_table(self.place)
         self.version = self.snapshot.version()
         self._moved: dict[str, int] = {}
         self._gone: set[str] = set()
@@ -200,7 +216,7 @@ def checkpoint(place: Path, *, keep_versions: Iterable[int] = (), keep_last: int
     Kept: everything since the newest checkpoint that is `keep_last` commits old, everything younger than `grace_seconds`, and
     for each kept version the checkpoint before it and the commits in between. Only old files go, oldest first.
     """
-    table = DeltaTable(str(place))
+    table = open_table(place)
     head = table.version()
     table.create_checkpoint()
     log = place / "_delta_log"
