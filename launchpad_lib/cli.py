@@ -37,6 +37,12 @@ def _parser() -> argparse.ArgumentParser:
     simulation.add_argument("--rate", type=float, help="with --to: events per second (default: as fast as acknowledged)")
     simulation.add_argument("--envelope", type=int, default=1, help="with --to kafka: events per record (default: 1)")
     simulation.add_argument("--ledger", help="with --to: file that gets every acknowledged event_id")
+    live = commands.add_parser("live", help="the last minutes: events, completion, latency, refused, lag, watermark")
+    live.add_argument("--lake", required=True)
+    live.add_argument("--minutes", type=float, default=5)
+    live.add_argument("--metrics", metavar="URL", help="the stream worker's metrics, for the lag: http://127.0.0.1:PORT/metrics")
+    live.add_argument("--every-seconds", type=float, default=2)
+    live.add_argument("--once", action="store_true", help="print once and end")
     return parser
 
 
@@ -75,6 +81,11 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             commit_every_ms=arguments.commit_every_ms, dedupe_window=arguments.dedupe_window, idle_exit_seconds=arguments.idle_exit_seconds,
             say=lambda text: print(text, flush=True),
         )  # fmt: skip
+    if arguments.command == "live":
+        from launchpad_lib.workbook.live import show_live
+
+        rounds = 1 if arguments.once else None
+        return show_live(Path(arguments.lake), minutes=arguments.minutes, metrics=arguments.metrics, every_seconds=arguments.every_seconds, rounds=rounds)
     if arguments.command == "compact":
         from launchpad_lib.ingestion.compaction import compact
 

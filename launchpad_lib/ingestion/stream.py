@@ -179,10 +179,11 @@ class StreamWorker:
             self._read(pending, timeout_seconds=min(wait, 0.1) if job is None else 0.02)
             now = time.monotonic()
             idle_since = now if pending.events > before or job is not None or pending.offsets else idle_since
-            if now - looked_at > 0.5 and job is None:
+            if now - looked_at > 0.5:
                 looked_at = now
-                self._adopt(self._source.partitions())
                 self._observer.waiting(lag=self._source.lag())
+                if job is None:  # else the commit asks
+                    self._adopt(self._source.partitions())
             if self._settings.idle_exit_seconds is not None and now - idle_since > self._settings.idle_exit_seconds:
                 return
 

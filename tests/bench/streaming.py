@@ -253,7 +253,8 @@ def commits(folder: Path, *, count: int) -> None:
             size = sum(f.stat().st_size for f in (lake / "events").rglob("*") if f.is_file()) / 2**20
             log = len(list((lake / "events" / "_delta_log").iterdir()))
             p50, p99 = statistics.median(took) * 1e3, sorted(took)[int(len(took) * 0.99)] * 1e3
-            print(f"{number + 1:>8,} commits: commit p50 {p50:.1f} ms p99 {p99:.1f} ms, open {(opened - started) * 1e3:.0f} ms, count {(counted - opened) * 1e3:.0f} ms, {len(files)} files, {log} log files, {size:.0f} MB, {rows:,} rows", flush=True)  # fmt: skip
+            print(f"{number + 1:>8,} commits: commit p50 {p50:.1f} ms p99 {p99:.1f} ms, open {(opened - started) * 1e3:.0f} ms,", end=" ")
+            print(f"count {(counted - opened) * 1e3:.0f} ms, {len(files)} files, {log} log files, {size:.0f} MB, {rows:,} rows", flush=True)
             took.clear()
 
 
