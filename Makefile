@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 export JUPYTER_PLATFORM_DIRS = 1
 
-.PHONY: bench chromium studies help report test check lab nbval refresh-notebooks lint environment lock clean
+.PHONY: bench chaos chromium kafka studies help report test check lab nbval refresh-notebooks lint environment lock clean
 
 help:
 	@echo "make report   the weekly report on simulated data (or yours: make report PARAMS=params/mine.yaml)"
@@ -50,6 +50,17 @@ lab: $(STAMP)
 
 environment: $(STAMP)
 	@$(BIN)/python scripts/environment.py
+
+# Kills, a crashing broker, two workers, a full and a read-only disk, with counted events (about ten minutes).
+chaos: $(STAMP)
+	@$(BIN)/python -W ignore -m tests.chaos.chaos --source kafka --events 1000000 --kills 300 --rate 5000 --broker-kills 5
+	@$(BIN)/python -W ignore -m tests.chaos.chaos --source kafka --events 100000 --kills 60 --rate 3000 --workers 2
+	@$(BIN)/python -W ignore -m tests.chaos.chaos --source spool --events 200000 --kills 100 --rate 4000
+	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python -W ignore -m tests.chaos.chaos --source disk --events 60000; else echo "the disk run needs root for its tmpfs; left out"; fi
+
+# A real Kafka on 127.0.0.1:9092 (needs a JDK and Maven); its data are in .tools/kafka/data.
+kafka:
+	@sh scripts/kafka.sh run
 
 lock: $(STAMP)
 	@$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --extra test -q pyproject.toml -o requirements.lock

@@ -48,6 +48,29 @@ def _parser() -> argparse.ArgumentParser:
     forward.add_argument("--format", choices=("envelope", "single"), default="envelope", help="several events per record, or one")
     forward.add_argument("--keep", choices=("all", "unsent"), default="all", help="`unsent` removes finished segments once they are in Kafka")
     forward.add_argument("--until", choices=("stopped", "empty"), default="stopped", help="`empty` ends when everything is forwarded")
+    streaming = commands.add_parser("stream", help="events from Kafka or a spool into the lake, each once", epilog="TLS and SASL: LAUNCHPAD_KAFKA_* variables.")
+    streaming.add_argument("--from", dest="source", required=True, metavar="SOURCE", help="kafka://host:port/topic or spool:DIR")
+    streaming.add_argument("--lake", required=True)
+    streaming.add_argument("--reports", default="reports", help="kept reports, whose table versions stay readable (default: reports)")
+    streaming.add_argument("--metrics-port", type=int, help="serve Prometheus metrics on 127.0.0.1 (0: any free port)")
+    streaming.add_argument("--commit-every-ms", type=int, default=150, help="least time between commits (default: 150)")
+    streaming.add_argument("--dedupe-window", type=int, default=1_000_000, help="event ids remembered, 64 bytes each (default: 1000000)")
+    streaming.add_argument("--idle-exit-seconds", type=float, help="stop when nothing came for so long (default: never)")
+    compaction = commands.add_parser("compact", help="merge small files, drop duplicates, delete what no kept report names")
+    compaction.add_argument("--lake", required=True)
+    compaction.add_argument("--reports", default="reports")
+    compaction.add_argument("--grace-minutes", type=float, default=60, help="how long a file stays after no version names it (default: 60)")
+    simulation.add_argument("--to", metavar="TARGET", help="send live traffic instead: kafka://host:port/topic, spool:DIR or http://host:port of a collector")
+    simulation.add_argument("--events", type=int, default=10_000, help="with --to: how many (default: 10000)")
+    simulation.add_argument("--rate", type=float, help="with --to: events per second (default: as fast as acknowledged)")
+    simulation.add_argument("--envelope", type=int, default=1, help="with --to kafka: events per record (default: 1)")
+    simulation.add_argument("--ledger", help="with --to: file that gets every acknowledged event_id")
+    live = commands.add_parser("live", help="the last minutes: events, completion, latency, refused, lag, watermark")
+    live.add_argument("--lake", required=True)
+    live.add_argument("--minutes", type=float, default=5)
+    live.add_argument("--metrics", metavar="URL", help="the stream worker's metrics, for the lag: http://127.0.0.1:PORT/metrics")
+    live.add_argument("--every-seconds", type=float, default=2)
+    live.add_argument("--once", action="store_true", help="print once and end")
     return parser
 
 
@@ -68,6 +91,13 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     if arguments.command == "simulate":
+        if arguments.to:
+            from launchpad_lib.stream_commands import simulate_to
+
+            return simulate_to(
+                arguments.to, events=arguments.events, rate_per_second=arguments.rate, envelope=arguments.envelope, seed=arguments.seed,
+                ledger=Path(arguments.ledger) if arguments.ledger else None, say=print,
+            )  # fmt: skip
         from launchpad_lib.simulation import simulate
 
         print(simulate(Path(arguments.out), seed=arguments.seed, users=arguments.users, days=arguments.days).rows)
@@ -91,6 +121,24 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         forwarder = Forwarder(Path(arguments.spool), KafkaTarget(arguments.to, form=arguments.format), keep=arguments.keep)
         return run(forwarder, until=arguments.until, say=print)
     from launchpad_lib.workbook.parameters import NOTEBOOKS, ParameterError, RunParams, load_run
+    if arguments.command == "stream":
+        from launchpad_lib.stream_commands import stream
+
+        return stream(
+            arguments.source, lake=Path(arguments.lake), reports=Path(arguments.reports), metrics_port=arguments.metrics_port,
+            commit_every_ms=arguments.commit_every_ms, dedupe_window=arguments.dedupe_window, idle_exit_seconds=arguments.idle_exit_seconds,
+            say=lambda text: print(text, flush=True),
+        )  # fmt: skip
+    if arguments.command == "live":
+        from launchpad_lib.workbook.live import show_live
+
+        rounds = 1 if arguments.once else None
+        return show_live(Path(arguments.lake), minutes=arguments.minutes, metrics=arguments.metrics, every_seconds=arguments.every_seconds, rounds=rounds)
+    if arguments.command == "compact":
+        from launchpad_lib.ingestion.compaction import compact
+
+        compact(Path(arguments.lake), reports=Path(arguments.reports), say=print, grace_seconds=arguments.grace_minutes * 60)
+        return 0
 
     if arguments.command == "params":
         if arguments.notebook and arguments.notebook not in NOTEBOOKS:

@@ -121,8 +121,8 @@ REJECTED = Table(
     "one row per refused input row",
     (
         Column("table_name", "string", True, "the table it was meant for"),
-        Column("source", "string", True, "file name (or topic/partition)"),
-        Column("line", "int64", False, "line or row number in the source, from 1"),
+        Column("source", "string", True, "file name, kafka:topic/partition or spool:folder/writer"),
+        Column("line", "int64", False, "line or row number in the source, from 1; of a stream the offset, from 0"),
         Column("reason", "string", True, "which rule it broke"),
         Column("raw", "string", False, "the row as text"),
         Column("rejected_at", "timestamp", True, "when (UTC)"),
@@ -131,7 +131,22 @@ REJECTED = Table(
     None,
 )
 
-TABLES: dict[str, Table] = {t.name: t for t in (EVENTS, TELEMETRY, ANNOTATIONS, FEATURES, REJECTED)}
+GAPS = Table(
+    "gaps",
+    "one row per stretch of a source partition that was gone before it could be read",
+    (
+        Column("source", "string", True, "kafka:topic or spool:folder"),
+        Column("partition", "string", True, "partition of the topic, or writer of the spool"),
+        Column("from_offset", "int64", True, "first offset that could not be read"),
+        Column("to_offset", "int64", True, "offset at which reading went on; the stretch ends before it"),
+        Column("reason", "string", True, "why it was gone"),
+        Column("noticed_at", "timestamp", True, "when (UTC)"),
+    ),
+    ("source", "partition", "from_offset"),
+    None,
+)
+
+TABLES: dict[str, Table] = {t.name: t for t in (EVENTS, TELEMETRY, ANNOTATIONS, FEATURES, REJECTED, GAPS)}
 
 SPOOL_SEGMENT_BYTES = 64 * 1024 * 1024
 SPOOL_SEGMENT_PATTERN = r"^(?P<writer>[a-z0-9-]+)-(?P<seq>[0-9]{12})\.ndjson$"
