@@ -33,6 +33,13 @@ def _parser() -> argparse.ArgumentParser:
     simulation.add_argument("--seed", type=int, default=20260101)
     simulation.add_argument("--users", type=int, default=500)
     simulation.add_argument("--days", type=int, default=14)
+    past = commands.add_parser("history", help="what earlier runs said of a metric")
+    past.add_argument("name", help="name of the run, for example weekly")
+    past.add_argument("--metric", help="only this one, for example completion_rate_session")
+    past.add_argument("--reports", default="reports")
+    app = commands.add_parser("app", help="the notebooks as live apps (Voila) on this machine")
+    app.add_argument("--port", type=int, default=8866)
+    app.add_argument("--notebooks", default="notebooks")
     collect = commands.add_parser("collect", help="take events over HTTP into a spool; serves the configurator at /")
     collect.add_argument("--spool", required=True, help="folder that keeps the events")
     collect.add_argument("--host", default="127.0.0.1")
@@ -102,6 +109,15 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
         print(simulate(Path(arguments.out), seed=arguments.seed, users=arguments.users, days=arguments.days).rows)
         return 0
+    if arguments.command == "history":
+        from launchpad_lib.workbook.history import history_lines
+
+        print("\n".join(history_lines(Path(arguments.reports), arguments.name, metric=arguments.metric)))
+        return 0
+    if arguments.command == "app":
+        from launchpad_lib.workbook.app import serve_app
+
+        return serve_app(Path(arguments.notebooks), port=arguments.port)
     if arguments.command == "collect":
         from launchpad_lib.collector import Settings, serve
         from launchpad_lib.collector.settings import write_keys_from

@@ -19,6 +19,7 @@ def _themed(chart: alt.Chart | alt.LayerChart, title: str) -> alt.Chart | alt.La
             gridColor=GREY, gridOpacity=0.25, domainColor=GREY, tickColor=GREY, labelLimit=200,
         )  # fmt: skip
         .configure_axisX(grid=False)
+        .configure_axisY(ticks=False, domain=False)
         .configure_legend(labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, orient="bottom", columns=4)
         .configure_mark(tooltip=True)
         .configure_view(strokeOpacity=0)

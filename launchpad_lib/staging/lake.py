@@ -89,6 +89,7 @@ def open_lake(path: str | Path, *, versions: dict[str, int] | None = None) -> La
     # One thread: sums of floats, and so published digits, do not depend on the order in which threads finish.
     con = ibis.duckdb.connect(threads=1)
     con.raw_sql("SET TimeZone = 'UTC'")
+    con.raw_sql("SET enable_progress_bar = false")  # it would print into the notebook
     seen: dict[str, TableVersion] = {}
     for table in TABLES.values():
         version = _create(con, table, root / table.name, (versions or {}).get(table.name))

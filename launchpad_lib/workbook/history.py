@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from pathlib import Path
 from typing import NamedTuple
 
 import ibis.expr.types as ir
+
+from launchpad_lib.workbook.output import metric_line
 
 
 class Restated(NamedTuple):
@@ -77,3 +80,21 @@ def changes(manifest: dict, before: dict | None) -> Changes | None:
             if day < last and then.get(day, 0) != rows_now.get(day, 0):
                 restated.append(Restated(table, day, then.get(day, 0), rows_now.get(day, 0)))
     return Changes(str(before["run_id"]), values, restated)
+
+
+def history_lines(reports: Path, name: str, *, metric: str | None = None) -> list[str]:
+    """One line per run, metric and segment, oldest run first: when, value, interval, n.
+
+    Raises:
+        ValueError: no such run, or no such metric in it.
+    """
+    of_name = [m for m in reversed(runs(reports)) if isinstance(m.get("params"), dict) and m["params"].get("name") == name]
+    if not of_name:
+        names = sorted({str(m["params"].get("name")) for m in runs(reports) if isinstance(m.get("params"), dict)})
+        raise ValueError(f"name={name!r}: no run of that name under {reports}; there are {', '.join(names) or 'none yet (make report)'}")
+    rows = [(m["run_id"], k) for m in of_name for k in m.get("metrics", []) if metric in (None, k["name"])]
+    if not rows:
+        near = difflib.get_close_matches(str(metric), {k["name"] for m in of_name for k in m.get("metrics", [])}, n=1)
+        raise ValueError(f"metric={metric!r}: no run of {name} has it; {f'did you mean {near[0]!r}?' if near else 'leave it out to see all'}")
+    rows.sort(key=lambda r: (r[1]["name"], str(r[1].get("segment"))))
+    return [f"{run_id:32} {k['name']:32} {k.get('segment') or '':16} {metric_line(k)}" for run_id, k in rows]

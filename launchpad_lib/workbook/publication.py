@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import functools
-import gzip
 import hashlib
 import itertools
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+import deflate
 import jinja2
 import nbformat
 from markdown_it import MarkdownIt
@@ -47,7 +48,7 @@ class Packed(NamedTuple):
 
 def _packed(text: str) -> Packed:
     """Gzipped, in base 85 with "," for "<": a fifth smaller than base 64, and nothing in it can be taken for a tag."""
-    data = gzip.compress(text.encode(), 9, mtime=0)
+    data = bytes(deflate.gzip_compress(text.encode(), 10))
     return Packed(Markup(base64.b85encode(data, pad=True).decode().replace("<", ",")), -len(data) % 4)
 
 
@@ -84,11 +85,24 @@ UNSAID = re.compile(
 )
 
 
+PAINT = re.compile(r'(?: (?:fill|stroke|fill-opacity|stroke-opacity|stroke-width|stroke-dasharray|font-size|font-weight|text-anchor|opacity)="[#\w.,%() -]*")+')
+
+
 def _lean(svg: str) -> str:
     """The picture without what readers cannot see: tenths of a pixel are enough, and the figure has one label for all of it."""
     shapes = re.sub(r' (?:d|transform)="[^"]*"', lambda m: re.sub(r"\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}".removesuffix(".0"), m[0]), svg)
     # Attributes only: text between tags is left alone.
-    return re.sub(r"<[a-z][^>]*>", lambda tag: UNSAID.sub("", tag[0]), shapes)
+    lean = re.sub(r"<[a-z][^>]*>", lambda tag: UNSAID.sub("", tag[0]), shapes)
+    runs = Counter(run for tag in re.findall(r"<[a-z][^>]*>", lean) for run in PAINT.findall(tag))
+    names = {run: f"k{hashlib.md5(run.encode()).hexdigest()[:6]}" for run, times in runs.items() if times * (len(run) - 16) > 150}
+    rules = "".join(f".{name}{{{_rule(run)}}}" for run, name in names.items())
+    classed = re.sub(r"<[a-z][^>]*>", lambda tag: PAINT.sub(lambda run: f' class="{names[run[0]]}"' if run[0] in names else run[0], tag[0], count=1), lean)
+    return f"<style>{rules}</style>{classed}" if rules else classed
+
+
+def _rule(run: str) -> str:
+    """Attributes of painting as a style; the colour of text is the page's."""
+    return ";".join(f"{name}:{'var(--quiet)' if value == '#5c636d' else value}" for name, value in re.findall(r'([a-z-]+)="([^"]*)"', run))
 
 
 def _blocks(cell: nbformat.NotebookNode) -> list[dict]:
@@ -140,8 +154,9 @@ def publish_notebook(
         if "answer" in tags:
             answers += section["blocks"]
             section["blocks"] = []
-            if sections and _is_heading_only(sections[-1]):
-                sections.pop()  # its text is at the top now
+            shown = [i for i, earlier in enumerate(sections) if earlier["blocks"]]
+            if shown and _is_heading_only(sections[shown[-1]]):
+                del sections[shown[-1]]  # what stood under it is at the top now
         sections.append(section)
     if sections and sections[0]["blocks"] and sections[0]["blocks"][0]["kind"] == "markdown":
         sections[0]["blocks"][0]["content"] = _without_title(sections[0]["blocks"][0]["content"])
