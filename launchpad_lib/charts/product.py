@@ -122,8 +122,8 @@ def survival_chart(points: pd.DataFrame, *, group: str | None = None) -> alt.Lay
     """Kaplan-Meier curves with their limits; points from `inference.kaplan_meier` as rows, with time 0 added."""
     groups = list(points.groupby(group, sort=False, dropna=False)) if group and len(points) else [(None, points)]
     start = {"time": 0.0, "survival": 1.0, "ci_low": 1.0, "ci_high": 1.0}
-    lines = [pd.DataFrame([start, *g[list(start)].to_dict("records")]).assign(line="all users" if name is None else _plain(name)) for name, g in groups]
-    data = pd.concat(lines, ignore_index=True)
+    named = [(_plain(name) if group and len(points) else "all users", own) for name, own in groups]
+    data = pd.concat([pd.DataFrame([start, *own[list(start)].to_dict("records")]).assign(line=name) for name, own in named], ignore_index=True)
     base = alt.Chart(data[["time", "survival", "ci_low", "ci_high", "line"]]).encode(
         x=alt.X("time:Q", title="Days since the first event"), color=alt.Color("line:N", title=None, scale=alt.Scale(scheme="tableau10"), legend=SOLID)
     )

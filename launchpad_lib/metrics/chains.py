@@ -34,6 +34,8 @@ def funnel_chains(log: ir.Table, rules: Rules, *, keys: tuple[str, ...] = ("unit
         may_enter = may_enter & (log.at >= low) & (log.at < high)
     state = log.mutate(may_enter=may_enter)
     state = state.mutate(position=ibis.row_number().over(ibis.window(group_by=keys, order_by=order_of(state))))
+    # Columns that are no longer needed are dropped as the table grows: every one is written out in each nested query.
+    state = state.drop(*(n for n in ("event_name", "received_at", "event_id") if n in state.columns))
     blocked = ibis.cumulative_window(group_by=keys, order_by=state.position)
     state = state.mutate(epoch=state.is_blocking.cast("int64").sum().over(blocked))
     if rules.mode == "strict_order":
@@ -85,13 +87,16 @@ def _ordered(state: ir.Table, rules: Rules, keys: tuple[str, ...]) -> ir.Table:
         if rules.same_instant == "does_not_count":
             state = state.mutate(previous=state.previous.first().over(ibis.window(group_by=[*together, "at"], order_by=state.position, **ALL)))
         fits = state[f"is_{k}"] & state.previous.notnull() & _in_time(state.at, state.previous, rules)
-        state = state.mutate(**{f"chain_{k}": ibis.cases((fits, state.previous))})
+        state = state.mutate(**{f"chain_{k}": ibis.cases((fits, state.previous))}).drop("previous")
     depth = ibis.cases(*((state[f"chain_{k}"].notnull(), number) for number, k in reversed(list(enumerate(required, start=1)))), else_=0)
     start = ibis.coalesce(*(state[f"chain_{k}"] for k in reversed(required)))
-    state = _deepest(state, rules, keys, depth, start=start, held=state.held, epoch=state.epoch)
+    state = state.mutate(depth_here=depth, start_here=start).drop(*(f"chain_{k}" for k in required))
+    state = _deepest(state, rules, keys, state.depth_here, start=state.start_here, held=state.held, epoch=state.epoch)
     same = (state.held == state.best_held) & (state.epoch == state.best_epoch)
     whole = ibis.window(group_by=keys, **ALL)
     state = state.mutate(is_same=same.fill_null(False))
+    flags = [f"is_{k}" for k in range(1, len(rules.steps) + 1)]
+    state = state.select(*keys, "at", "position", "first_entry_at", "best_start", "is_same", "is_entry", "is_removing", "segment", *flags)
     at_start = state.is_same & state.is_entry & (state.at == state.best_start)
     state = state.mutate(position_1=state.position.min(where=at_start).over(whole), at_1=state.at.min(where=at_start).over(whole))
     for before, k in zip(required, required[1:], strict=False):

@@ -176,6 +176,13 @@ def test_a_rate_with_nobody_mature_has_a_reason_and_no_number():
     assert nobody_mature(5, immature=0, what="the funnel") is None
 
 
+def test_an_entrant_is_mature_at_the_very_instant_its_window_is_over():
+    """Hand count: entry 09:00, window 1 h: over at 10:00, not a microsecond before."""
+    for through, mature in ((at(10), 1), (at(10) - timedelta(microseconds=1), 0)):
+        found = funnel(log(("u", "A", at(9))), steps=["A", "B"], window="1h", observed_through=through).order_by("step").to_pandas()
+        assert (found["users"].iloc[0], found["entrants_immature"].iloc[0]) == (mature, 1 - mature)
+
+
 def test_sessions_are_units_too():
     """Hand count: u starts in one session and completes in another."""
     events = log(("u", "A", at(9)), ("u", "B", at(9) + timedelta(hours=2)), session_key=["s1", "s2"])
