@@ -17,8 +17,9 @@ pre { background: #8881; padding: 1rem; border-radius: .5rem; overflow-x: auto; 
 """
 
 _EXAMPLE = """curl -H 'content-type: application/json' -d '[{
-  "event_id": "0195f3c2-7b1e-7c3d-9a4b-000000000001", "event_name": "option_selected", "user_id": "u1",
-  "event_at": "2026-01-31T09:30:00Z", "feature_id": "configurator", "properties": {"quiz_id": "laptop", "option": "light"}
+  "event_id": "0195f3c2-7b1e-7c3d-9a4b-000000000001", "event_name": "option_selected",
+  "user_id": "u1", "event_at": "2026-01-31T09:30:00Z", "feature_id": "configurator",
+  "properties": {"quiz_id": "laptop", "option": "light"}
 }]' http://127.0.0.1:8080/v1/events"""
 
 _REPLIES = (

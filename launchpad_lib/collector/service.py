@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from launchpad_lib.collector.admission import Admission, TooManyEventsError, admit, lines_of
+from launchpad_lib.collector.body import BodyEncodingError, BodyTooLargeError, read_body
 from launchpad_lib.collector.docs_page import docs_page
 from launchpad_lib.collector.limits import RateLimit, RecentIds, WriteKeys
 from launchpad_lib.collector.monitor import Monitor
@@ -39,14 +39,6 @@ SECURITY_HEADERS = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",
 }
-
-
-class _TooLargeError(ValueError):
-    """A body is over the limit."""
-
-
-class _EncodingError(ValueError):
-    """A body's content-encoding is unknown or broken."""
 
 
 class _Collector(FastAPI):
@@ -157,13 +149,13 @@ class _Door:
         if self._keys and not self._keys.admits(key):
             return self._refuse(401, "unauthorised", "the write key is missing or wrong; send it as `Authorization: Bearer ...`")
         try:
-            body = await self._body(request, headers)
-        except _TooLargeError as error:
+            body = await read_body(request, headers, limit_bytes=self._settings.max_body_bytes)
+        except BodyTooLargeError as error:
             return self._refuse(413, "too_large", str(error))
-        except _EncodingError as error:
+        except BodyEncodingError as error:
             return self._refuse(415, "refused", str(error))
         except ClientDisconnect:
-            return Response(status_code=400)
+            return Response(status_code=408, headers={"connection": "close"})
         started = time.perf_counter()
         try:
             admission = admit(
@@ -227,32 +219,6 @@ class _Door:
         # navigator.sendBeacon can set no header.
         values = parse_qs(query).get(b"write_key") if b"write_key" in query else None
         return values[0] if values else b""
-
-    async def _body(self, request: Request, headers: dict[bytes, bytes]) -> bytes:
-        limit = self._settings.max_body_bytes
-        declared = headers.get(b"content-length", b"")
-        if declared.isdigit() and int(declared) > limit:
-            raise _TooLargeError(f"the body has {int(declared)} bytes: at most {limit} are taken; send smaller batches")
-        encoding = headers.get(b"content-encoding", b"").strip().lower()
-        if encoding not in (b"", b"identity", b"gzip"):
-            raise _EncodingError("content-encoding: only gzip or none is taken")
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise _TooLargeError(f"the body has more than {limit} bytes; send smaller batches")
-        if encoding != b"gzip":
-            return bytes(body)
-        unpacker = zlib.decompressobj(wbits=31)
-        try:
-            plain = unpacker.decompress(bytes(body), limit + 1)
-        except zlib.error:
-            raise _EncodingError("content-encoding says gzip, but the body is not gzip") from None
-        if len(plain) > limit:
-            raise _TooLargeError(f"the body unpacks to more than {limit} bytes; send smaller batches")
-        if not unpacker.eof:
-            raise _EncodingError("the gzip body is cut off")
-        return plain
 
     def _refuse(self, status: int, outcome: str, reason: str, *, retry_after: int | None = None) -> Response:
         self._monitor.requests[outcome].inc()

@@ -75,6 +75,12 @@ def serve(settings: Settings, *, host: str, port: int) -> int:
     if not 0 <= port <= 65535:
         raise CollectorError(f"port={port}: must be 0 to 65535; choose another")
     app = create_app(settings)
+    try:
+        settings.spool.mkdir(parents=True, exist_ok=True)
+        (settings.spool / ".writable").touch()
+        (settings.spool / ".writable").unlink()
+    except OSError as error:
+        raise CollectorError(f"spool={str(settings.spool)!r}: cannot be written ({error.strerror}); name a folder this process may write") from None
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -91,7 +97,16 @@ def serve(settings: Settings, *, host: str, port: int) -> int:
         loop = "uvloop"
     except ImportError:
         loop = "asyncio"
-    config = uvicorn.Config(_untroubled(app), loop=loop, access_log=False, log_level="warning", server_header=False, timeout_graceful_shutdown=5, timeout_keep_alive=30)
+    config = uvicorn.Config(
+        _untroubled(app),
+        loop=loop,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=30,
+        limit_concurrency=2000,
+    )
     uvicorn.Server(config).run(sockets=[listener])
     return 0
 

@@ -152,6 +152,13 @@ def test_gzip_is_accepted_and_broken_gzip_is_named(collector: Collector):
     assert collector.post(b"nothing", content_encoding="br").status_code == 415
 
 
+def test_every_member_of_a_gzip_body_is_read_and_all_count_towards_the_limit(collector: Collector):
+    two = gzip.compress(b"[" + json.dumps(event(event_id="member1")).encode() + b",") + gzip.compress(json.dumps(event(event_id="member2")).encode() + b"]")
+    assert collector.post(two, content_encoding="gzip").json()["accepted"] == 2
+    assert collector.post(gzip.compress(b"[" + b" " * 600_000) * 2, content_encoding="gzip").status_code == 413
+    assert collector.post(two + b"tail", content_encoding="gzip").status_code == 415
+
+
 def test_sizes_have_limits(collector: Collector):
     assert collector.post(b" " * (1024 * 1024 + 1)).status_code == 413
     large = collector.post([event(event_id="large", properties={"t": "x" * 70_000}), event(event_id="beside-large")]).json()

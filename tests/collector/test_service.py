@@ -177,6 +177,7 @@ def test_only_named_origins_may_send(tmp_path):
         (["--allow-origin", "*"], "name each one"),
         (["--rate", "-1"], "negative"),
         (["--port", "70000"], "65535"),
+        (["--spool", "/proc/nowhere"], "cannot be written"),
         (["--max-body-bytes", "0"], "at least 1"),
     ],
 )
@@ -186,6 +187,32 @@ def test_a_senseless_setting_is_one_sentence_and_status_2(tmp_path, options, wor
     command = [os.sys.executable, "-m", "launchpad_lib.cli", "collect", "--spool", str(tmp_path / "s"), "--port", "0", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_body_that_trickles_in_does_not_hold_its_place_for_ever(tmp_path):
+    import asyncio
+
+    from launchpad_lib.collector import Settings, body, create_app
+
+    body.BODY_SECONDS, usual = 0.2, body.BODY_SECONDS
+    try:
+        statuses: list[int] = []
+
+        async def ask() -> None:
+            async def receive() -> dict:
+                await asyncio.sleep(0.05)
+                return {"type": "http.request", "body": b"[", "more_body": True}
+
+            async def send(message: dict) -> None:
+                statuses.append(message.get("status", 0))
+
+            scope = {"type": "http", "path": "/v1/events", "method": "POST", "headers": [], "query_string": b"", "client": ("127.0.0.1", 1)}
+            await create_app(Settings(tmp_path))(scope, receive, send)
+
+        asyncio.run(asyncio.wait_for(ask(), 5))
+        assert statuses[0] == 408
+    finally:
+        body.BODY_SECONDS = usual
 
 
 def test_docs_load_nothing_from_elsewhere(collector):

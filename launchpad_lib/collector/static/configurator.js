@@ -328,6 +328,8 @@ for (const name of Object.keys(SHOWN)) {
 }
 
 the("#consent").hidden = tracker.consent !== "unknown";
+// The steps' buttons stand above the question about consent, never behind it.
+new ResizeObserver(() => document.body.style.setProperty("--consent", `${the("#consent").offsetHeight}px`)).observe(the("#consent"));
 if (readLink()) {
   entry = "shared_link";
   completedFor = JSON.stringify(answers);
