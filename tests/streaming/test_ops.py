@@ -34,7 +34,7 @@ def worker(tmp_path_factory):
                                stdout=subprocess.PIPE, text=True, cwd=ROOT)  # fmt: skip
     url = process.stdout.readline().split()[-1]
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and not {"launchpad_stream_lag", "launchpad_stream_delivery_seconds_sum"} <= worker_figures(url).keys():
+    while time.monotonic() < deadline and not ("launchpad_stream_lag" in (seen := worker_figures(url)) and seen["launchpad_stream_commits_total"]):
         time.sleep(0.1)
     yield url, folder
     process.terminate()
