@@ -6,7 +6,7 @@ Both ways judge an event alike, whatever stands beside it: a replay with other b
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, NamedTuple
 
@@ -86,11 +86,9 @@ class Decoded(NamedTuple):
 
 def decode(block: Block) -> Decoded:
     """Every event of the block: a row, or a reason."""
-    for envelope in (False, True):
-        if all(e is envelope for e in block.envelopes):
-            fast = _decode_clean(block, is_envelope=envelope)
-            return fast if fast is not None else _decode_each(block)
-    return _decode_each(block)
+    envelopes = block.envelopes.count(True)
+    fast = _decode_clean(block, is_envelope=envelopes > 0) if envelopes in (0, len(block.envelopes)) else None
+    return fast if fast is not None else _decode_each(block)
 
 
 def _decode_clean(block: Block, *, is_envelope: bool) -> Decoded | None:
@@ -99,11 +97,15 @@ def _decode_clean(block: Block, *, is_envelope: bool) -> Decoded | None:
         return Decoded(ROWS_SCHEMA.empty_table(), [])
     payloads = [p.removesuffix(b"\n") for p in block.payloads] if is_envelope else block.payloads
     joined = payloads[0] if len(payloads) == 1 else b"\n".join(payloads)
-    count = joined.count(b"\n") + 1 if is_envelope else len(payloads)
-    # One line and one opening brace per event: so two objects on one line cannot stand in for an empty one.
-    if not joined.startswith(b"{") or joined.count(b"\n") != count - 1 or joined.count(b"\n{") != count - 1 or len(joined) > 64 * MAX_EVENT_BYTES:
+    if not joined.startswith(b"{") or joined.endswith(b"\n") or len(joined) > 64 * MAX_EVENT_BYTES:
         return None
-    if max(map(len, payloads)) > MAX_EVENT_BYTES and any(len(line) > MAX_EVENT_BYTES for line in joined.split(b"\n")):
+    text = np.frombuffer(joined, dtype=np.uint8)
+    breaks = np.flatnonzero(text == 10)
+    count = breaks.size + 1 if is_envelope else len(payloads)
+    # One line and one opening brace per event: so two objects on one line cannot stand in for an empty one.
+    if breaks.size != count - 1 or (text[breaks + 1] != 123).any():
+        return None
+    if np.diff(breaks, prepend=-1, append=text.size).max() > MAX_EVENT_BYTES:
         return None
     try:
         events = _DECODER.decode_lines(joined)
@@ -111,11 +113,13 @@ def _decode_clean(block: Block, *, is_envelope: bool) -> Decoded | None:
         return None
     if len(events) != count:
         return None
-    received = None
-    if block.received_us is not None:
-        repeats = [p.count(b"\n") + 1 for p in payloads] if is_envelope else None
-        received = np.asarray(block.received_us, dtype=np.int64)
-        received = received if repeats is None else np.repeat(received, repeats)
+
+    def received() -> np.ndarray | None:
+        if block.received_us is None:
+            return None
+        times = np.asarray(block.received_us, dtype=np.int64)
+        return np.repeat(times, [p.count(b"\n") + 1 for p in payloads]) if is_envelope else times
+
     try:
         rows = _columns(events, received)
     except (pa.ArrowInvalid, UnicodeDecodeError):
@@ -123,7 +127,7 @@ def _decode_clean(block: Block, *, is_envelope: bool) -> Decoded | None:
     return None if _broken_rule(rows) is not None else Decoded(rows, [])
 
 
-def _columns(events: list[_Event], received_us: np.ndarray | None) -> pa.Table:
+def _columns(events: list[_Event], received_us: Callable[[], np.ndarray | None]) -> pa.Table:
     """Rows of the events; raises ArrowInvalid when an instant or the UTF-8 of `properties` is bad."""
     arrays: list[pa.Array] = []
     for column in EVENTS.columns:
@@ -143,7 +147,8 @@ def _columns(events: list[_Event], received_us: np.ndarray | None) -> pa.Table:
     rows = pa.Table.from_arrays(arrays, names=list(_NAMES))
     place = _NAMES.index("received_at")
     if arrays[place].null_count:
-        other = rows["event_at"] if received_us is None else pa.array(received_us).cast(pa.timestamp("us"))
+        times = received_us()
+        other = rows["event_at"] if times is None else pa.array(times).cast(pa.timestamp("us"))
         rows = rows.set_column(place, "received_at", pc.coalesce(rows["received_at"], other))
     return rows
 
@@ -194,9 +199,9 @@ def _settle(candidates: list[_Candidate], *, partition: str, refused: list[Refus
     """Columns of the candidates; where a whole stretch breaks a rule it is halved until the offenders stand alone."""
     if not candidates:
         return
-    received = None if candidates[0].received_us is None else np.asarray([c.received_us for c in candidates], dtype=np.int64)
+    has_times = candidates[0].received_us is not None
     try:
-        rows = _columns([c.event for c in candidates], received)
+        rows = _columns([c.event for c in candidates], lambda: np.asarray([c.received_us for c in candidates], dtype=np.int64) if has_times else None)
         reason = _broken_rule(rows)
     except pa.ArrowInvalid as error:
         reason = str(error).splitlines()[0][:200]

@@ -245,6 +245,9 @@ def checkpoint(place: Path, *, keep_versions: Iterable[int] = (), keep_last: int
         except FileNotFoundError:
             continue
     for draft in log.glob("_commit_*.json.tmp"):
-        if draft.stat().st_mtime < limit - 3600:
-            draft.unlink(missing_ok=True)
+        try:
+            if draft.stat().st_mtime < limit - 3600:
+                draft.unlink()
+        except FileNotFoundError:
+            continue  # its commit ended meanwhile
     return removed

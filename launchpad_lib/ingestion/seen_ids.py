@@ -72,6 +72,8 @@ class SeenIds:
         self._slots = 1 << max(int(2 * window - 1).bit_length(), 10)
         self._seeds = np.frombuffer(np.random.default_rng().bytes(16), dtype=np.uint64).copy()
         self.clear()
+        self.first_seen(pa.array(["compiled now, not at the first event"]))
+        self.clear()
 
     def clear(self) -> None:
         """Forgets everything."""

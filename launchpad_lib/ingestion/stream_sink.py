@@ -172,7 +172,7 @@ class StreamSink:
         if not rows.num_rows:
             return written
         days = rows["event_at"].cast(pa.int64()).to_numpy() // DAY_US
-        found = np.unique(days)
+        found = days[:1] if days.min() == days.max() else np.unique(days)
         for day in found:
             part = rows if len(found) == 1 else rows.filter(pa.array(days == day))
             event_on = str(np.datetime64(int(day), "D"))

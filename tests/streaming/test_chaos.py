@@ -30,8 +30,8 @@ def test_twenty_kills_of_the_worker_lose_and_double_nothing():
 
 
 def test_kills_over_a_real_broker_and_of_one_of_two_workers_lose_and_double_nothing(broker):
-    verdict = chaos("--source", "kafka", "--events", "6000", "--kills", "6", "--rate", "2000", "--workers", "2")
-    assert (verdict["in_lake"], verdict["lost"], verdict["doubled"]) == (6000, 0, 0)
+    verdict = chaos("--source", "kafka", "--events", "4000", "--kills", "5", "--rate", "2000", "--workers", "2")
+    assert (verdict["in_lake"], verdict["lost"], verdict["doubled"]) == (4000, 0, 0)
     assert verdict["malformed"] == verdict["refused"]
 
 

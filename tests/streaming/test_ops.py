@@ -33,8 +33,8 @@ def worker(tmp_path_factory):
     process = subprocess.Popen([sys.executable, "-m", "launchpad_lib.cli", "stream", "--from", f"spool:{folder / 'spool'}", "--lake", str(folder / "lake"), "--metrics-port", "0"],
                                stdout=subprocess.PIPE, text=True, cwd=ROOT)  # fmt: skip
     url = process.stdout.readline().split()[-1]
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and not {"launchpad_stream_lag", "launchpad_stream_delivery_seconds_sum"} <= worker_figures(url).keys():
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and not ("launchpad_stream_lag" in (seen := worker_figures(url)) and seen.get("launchpad_stream_events_total") == 2):
         time.sleep(0.1)
     yield url, folder
     process.terminate()
