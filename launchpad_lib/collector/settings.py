@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,8 +108,17 @@ def serve(settings: Settings, *, host: str, port: int) -> int:
         timeout_keep_alive=30,
         limit_concurrency=2000,
     )
-    uvicorn.Server(config).run(sockets=[listener])
-    return 0
+
+    class Server(uvicorn.Server):
+        """Stops at a signal without raising it once more afterwards: a collector that was told to end ended well."""
+
+        def handle_exit(self, sig: int, frame: object) -> None:
+            self.force_exit = self.should_exit and sig == signal.SIGINT
+            self.should_exit = True
+
+    server = Server(config)
+    server.run(sockets=[listener])
+    return 0 if server.started else 1
 
 
 def _untroubled(app: Any) -> Any:

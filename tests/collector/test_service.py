@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -325,8 +326,11 @@ def test_segments_roll_and_are_never_changed_afterwards(tmp_path):
     assert [e["n"] for e in spooled(tmp_path)] == list(range(30))
 
 
-def test_a_stopped_collector_has_kept_what_it_acknowledged_and_lets_go_of_its_lock(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_collector_has_kept_what_it_acknowledged_and_lets_go_of_its_lock(tmp_path, number):
     collector = start(tmp_path)
     assert collector.post([event(1)]).status_code == 202
+    collector.process.send_signal(number)
+    assert collector.process.wait(20) == 0
     stop(collector)
     assert not list(tmp_path.glob("*.lock")) and len(spooled(tmp_path)) == 1
