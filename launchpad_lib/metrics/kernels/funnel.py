@@ -16,7 +16,6 @@ from launchpad_lib.metrics.kernels.reading import EventLog, codes_of, fold_files
 from launchpad_lib.metrics.windows import wilson_limits, window_us
 
 UNBOUNDED_US = np.iinfo(np.int64).max
-NOT_A_STEP = 63  # above every level, so such an event changes nothing
 
 
 @njit(cache=True, nogil=True)
@@ -24,31 +23,39 @@ def _fold_any(users, at, codes, start, end, steps, lowest, masks, window, chains
     """chains[u, k] = start of the latest-started chain of k + 1 steps, set iff level[u] > k; level[u] = steps ever reached.
 
     `carry` keeps the last user, instant and the set of steps met at that instant, so that at equal time the order of the
-    steps wins whatever the order of arrival. The common path has no branch that depends on the data: event codes are as
-    good as random to a branch predictor, and a wrong guess costs more than all the arithmetic here.
+    steps wins whatever the order of arrival.
     """
     user, now, met = carry[0], carry[1], carry[2]
     for i in range(start, end):
         if i + ROWS_AHEAD < end:
             prefetch_row(chains, np.int64(users[i + ROWS_AHEAD]))
         mask = masks[codes[i]]
-        k = lowest[codes[i]]
+        if mask == 0:
+            continue
         u = np.int64(users[i])
         t = at[i]
-        met = mask | (met if (u == user) & (t == now) else 0)
-        user = u
-        now = t
+        if u == user and t == now:
+            met |= mask
+        else:
+            user, now, met = u, t, mask
         top = np.int64(level[u])
-        if met == np.int64(1) << k or met == 0:
-            begun = chains[u, max(k - 1, 0) if k < steps else 0]
-            begun = t if k == 0 else begun
-            fits = (k <= top) & (t - begun <= window)
-            kept = min(k, steps - 2)
-            chains[u, kept] = begun if fits & (k < steps - 1) else chains[u, kept]
-            level[u] = top + (1 if fits & (k == top) else 0)
-            if fits & (top == 0):
-                first[u] = t
-        elif mask != 0:
+        k = lowest[codes[i]]
+        if k > top:
+            continue
+        if met == np.int64(1) << k:
+            if k == 0:
+                chains[u, 0] = t
+                if top == 0:
+                    first[u] = t
+                    level[u] = 1
+            else:
+                begun = chains[u, k - 1]
+                if t - begun <= window:
+                    if k < steps - 1:
+                        chains[u, k] = begun
+                    if top == k:
+                        level[u] = k + 1
+        else:
             for step in range(k, steps):
                 if step > top:
                     break
@@ -132,7 +139,7 @@ class FunnelFold:
         """Folds further day files, in day order, all of them later than those folded before."""
         self.chains, self.first, self.level = (grown(a, users) for a in (self.chains, self.first, self.level))
         masks = np.zeros(65_536, np.int64)
-        lowest = np.full(65_536, NOT_A_STEP, np.int64)
+        lowest = np.zeros(65_536, np.int64)
         for step, code in reversed(list(enumerate(self.step_codes))):
             masks[code] |= 1 << step
             lowest[code] = step
