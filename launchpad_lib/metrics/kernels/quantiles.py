@@ -30,7 +30,7 @@ def histograms_of_files(paths: Sequence[str], *, key: str, value: str) -> dict[s
     """
     found: dict[str, np.ndarray] = {}
     for path in paths:
-        with pq.ParquetFile(path, memory_map=True, read_dictionary=[key]) as source:
+        with pq.ParquetFile(path, read_dictionary=[key]) as source:
             for index in range(source.num_row_groups):
                 table = source.read_row_group(index, columns=[key, value], use_threads=False).combine_chunks()
                 if not table.num_rows:

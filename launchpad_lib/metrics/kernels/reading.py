@@ -71,7 +71,7 @@ def fold_files(paths: Sequence[str], *, columns: Sequence[str], users: int, kern
             mine = [g for g in file if g.high >= start and g.low < end]
             if not mine:
                 continue
-            with pq.ParquetFile(path, memory_map=True) as source:
+            with pq.ParquetFile(path) as source:
                 for group in mine:
                     arrays = _numbers(source.read_row_group(group.index, columns=list(columns), use_threads=False), columns, path)
                     first = 0 if group.low >= start else int(np.searchsorted(arrays[0], start))
