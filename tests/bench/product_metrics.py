@@ -246,7 +246,7 @@ def table(question: str, forms: list[str], files_file: Path, *, rounds: int, pyt
                 continue
             done = subprocess.run([python_of(form), __file__, "--measure", question, form, str(files_file)], capture_output=True, text=True)
             if done.returncode:
-                taken[form].append({"error": (done.stderr.strip().splitlines() or [f"ended by signal {-done.returncode}"])[-1][:160]})
+                taken[form].append({"error": next((x for x in reversed(done.stderr.splitlines()) if "rror" in x), f"ended by signal {-done.returncode}")[:160]})
             else:
                 taken[form].append(json.loads(done.stdout.strip().splitlines()[-1]))
     answer = next((t[0]["answer"] for f, t in taken.items() if f.startswith("ours")), None)

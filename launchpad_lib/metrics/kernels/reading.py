@@ -8,9 +8,11 @@ row group a thread beside the state.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import partial
+from threading import Lock
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -53,27 +55,37 @@ class _Group(NamedTuple):
     high: int
 
 
+class _File(NamedTuple):
+    path: str
+    metadata: pq.FileMetaData
+    groups: list[_Group]
+
+
 def fold_files(paths: Sequence[str], *, columns: Sequence[str], users: int, kernel: Kernel, threads: int = 2) -> None:
     """Hands every row of the files to `kernel`, user by user in day order. The first column must be `user_number`.
 
     Raises:
         ValueError: a file names a user number that is not below `users`, or holds a NULL in a column asked for.
     """
-    groups = [_groups(path) for path in paths]
-    for group in (g for file in groups for g in file):
+    files = [_file(path) for path in paths]
+    for group in (g for file in files for g in file.groups):
         if group.high >= users:
             raise ValueError(f"users={users}: {group.path!r} has user number {group.high}; numbers must be below it: rebuild the day files with their dictionary")
-    ranges = _ranges([g for file in groups for g in file], users=users, threads=threads)
+    ranges = _ranges([g for file in files for g in file.groups], users=users, threads=threads)
+    edges = [start for start, _ in ranges[1:]]
+    shared = _SharedGroups()
 
     def run(thread: int) -> None:
         start, end = ranges[thread]
-        for path, file in zip(paths, groups, strict=True):
-            mine = [g for g in file if g.high >= start and g.low < end]
+        for file in files:
+            mine = [g for g in file.groups if g.high >= start and g.low < end]
             if not mine:
                 continue
-            with pq.ParquetFile(path) as source:
+            with pq.ParquetFile(file.path, metadata=file.metadata) as source:
                 for group in mine:
-                    arrays = _numbers(source.read_row_group(group.index, columns=list(columns), use_threads=False), columns, path)
+                    read = partial(_read, source, group, columns)
+                    owners = 1 + sum(group.low < edge <= group.high for edge in edges)
+                    arrays = read() if owners == 1 else shared.get(group, owners, read)
                     first = 0 if group.low >= start else int(np.searchsorted(arrays[0], start))
                     last = group.rows if group.high < end else int(np.searchsorted(arrays[0], end))
                     kernel(thread, arrays, first, last)
@@ -86,7 +98,30 @@ def fold_files(paths: Sequence[str], *, columns: Sequence[str], users: int, kern
             done.result()
 
 
-def _groups(path: str) -> list[_Group]:
+class _SharedGroups:
+    """Row groups in which one thread's users end and another's begin: decoded once, by whoever comes first."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._waiting: dict[_Group, tuple[Future, int]] = {}
+
+    def get(self, group: _Group, owners: int, read: Callable[[], list[np.ndarray]]) -> list[np.ndarray]:
+        with self._lock:
+            found = self._waiting.get(group)
+            future, left = found if found else (Future(), owners)
+            if left > 1:
+                self._waiting[group] = (future, left - 1)
+            else:
+                del self._waiting[group]
+        if found is None:
+            try:
+                future.set_result(read())
+            except BaseException as error:
+                future.set_exception(error)
+        return future.result()
+
+
+def _file(path: str) -> _File:
     metadata = pq.read_metadata(path)
     found = []
     for index in range(metadata.num_row_groups):
@@ -98,7 +133,7 @@ def _groups(path: str) -> list[_Group]:
         if statistics is None or not statistics.has_min_max:
             raise ValueError(f"file={path!r}: has no statistics of user_number; write it by the day file builder")
         found.append(_Group(path, index, group.num_rows, int(statistics.min), int(statistics.max)))
-    return found
+    return _File(path, metadata, found)
 
 
 def _ranges(groups: list[_Group], *, users: int, threads: int) -> list[tuple[int, int]]:
@@ -113,13 +148,14 @@ def _ranges(groups: list[_Group], *, users: int, threads: int) -> list[tuple[int
     return list(zip(edges[:-1], edges[1:], strict=True))
 
 
-def _numbers(table: pa.Table, columns: Sequence[str], path: str) -> list[np.ndarray]:
-    """The columns as arrays without a copy; an instant as microseconds since 1970."""
+def _read(source: pq.ParquetFile, group: _Group, columns: Sequence[str]) -> list[np.ndarray]:
+    """The columns of a row group as arrays without a copy; an instant as microseconds since 1970."""
+    table = source.read_row_group(group.index, columns=list(columns), use_threads=False)
     arrays = []
     for name in columns:
         column = table.column(name)
         if column.null_count:
-            raise ValueError(f"file={path!r}: column {name} holds {column.null_count} NULL; day files have none, rebuild them")
+            raise ValueError(f"file={group.path!r}: column {name} holds {column.null_count} NULL; day files have none, rebuild them")
         if pa.types.is_timestamp(column.type) and column.type.unit != "us":
             column = column.cast(pa.timestamp("us"))
         values = (column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()).to_numpy(zero_copy_only=False)
