@@ -69,7 +69,8 @@ def write_telemetry(folder: Path, *, rows: int, days: int) -> list[str]:
         _write(
             con,
             f"""SELECT 'feature-' || (hash(i * 31 + {day}) % 8) AS feature_id,
-                round(exp(4 + 0.9 * sqrt(-2 * ln((1 + hash(i + {day} * 1000003) % 1000000) / 1000001)) * cos(2 * pi() * (hash(i * 7 + {day}) % 1000003) / 1000003)), 3) AS latency_ms
+                round(exp(4 + 0.9 * sqrt(-2 * ln((1 + hash(i + {day} * 1000003) % 1000000) / 1000001))
+                    * cos(2 * pi() * (hash(i * 7 + {day}) % 1000003) / 1000003)), 3) AS latency_ms
             FROM range({rows // days}) AS r(i)""",
             path,
         )

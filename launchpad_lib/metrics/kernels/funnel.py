@@ -18,71 +18,66 @@ from launchpad_lib.metrics.windows import wilson_limits, window_us
 UNBOUNDED_US = np.iinfo(np.int64).max
 
 
+# Indices are unsigned (a signed one costs a test for counting from the end at every access), tables are by event code:
+# `lowest` the first step an event is (255: none), `before` the step before that, `masks` the set of steps it is.
+
+
 @njit(cache=True, nogil=True)
-def _fold_any(users, at, codes, start, end, steps, lowest, masks, window, chains, level, first, carry):  # pragma: no cover (compiled)
+def _fold_any(users, at, codes, lowest, before, masks, window, chains, level, first, carry):  # pragma: no cover (compiled)
     """chains[u, k] = start of the latest-started chain of k + 1 steps, set iff level[u] > k; level[u] = steps ever reached.
 
     `carry` keeps the last user, instant and the set of steps met at that instant, so that at equal time the order of the
     steps wins whatever the order of arrival.
     """
     user, now, met = carry[0], carry[1], carry[2]
-    for i in range(start, end):
-        if i + ROWS_AHEAD < end:
-            prefetch_row(chains, np.int64(users[i + ROWS_AHEAD]))
-        mask = masks[codes[i]]
-        if mask == 0:
-            continue
-        u = np.int64(users[i])
+    rows = len(users)
+    for i in range(rows):
+        prefetch_row(chains, users[min(i + ROWS_AHEAD, rows - 1)])
+        code = codes[i]
+        mask = masks[code]
+        u = users[i]
         t = at[i]
-        if u == user and t == now:
-            met |= mask
-        else:
-            user, now, met = u, t, mask
-        top = np.int64(level[u])
-        k = lowest[codes[i]]
+        met = mask | (met if (u == user) & (t == now) else 0)
+        user = np.int64(u)
+        now = t
+        top = level[u]
+        k = lowest[code]
         if k > top:
             continue
-        if met == np.int64(1) << k:
-            if k == 0:
-                chains[u, 0] = t
-                if top == 0:
-                    first[u] = t
-                    level[u] = 1
-            else:
-                begun = chains[u, k - 1]
-                if t - begun <= window:
-                    if k < steps - 1:
-                        chains[u, k] = begun
-                    if top == k:
-                        level[u] = k + 1
+        if met == mask and mask & (mask - 1) == 0:
+            begun = t if k == 0 else chains[u, before[code]]
+            if t - begun <= window:
+                chains[u, k] = begun
+                if top == k:
+                    level[u] = k + 1
+                    if k == 0:
+                        first[u] = t
         else:
-            for step in range(k, steps):
-                if step > top:
+            for step in range(np.int64(k), chains.shape[1]):
+                if step > level[u]:
                     break
                 if (met >> step) & 1:
                     begun = t if step == 0 else chains[u, step - 1]
                     if t - begun <= window:
-                        if step < steps - 1:
-                            chains[u, step] = begun
-                        if top == 0:
+                        chains[u, step] = begun
+                        if level[u] == 0:
                             first[u] = t
-                        top = max(top, step + 1)
-            level[u] = top
+                        level[u] = max(np.int64(level[u]), step + 1)
     carry[0], carry[1], carry[2] = user, now, met
 
 
 @njit(cache=True, nogil=True)
-def _fold_first(users, at, codes, start, end, steps, lowest, masks, window, chains, level, first, carry):  # pragma: no cover (compiled)
+def _fold_first(users, at, codes, lowest, before, masks, window, chains, level, first, carry):  # pragma: no cover (compiled)
     """first[u] = first entry; level[u] = steps reached from it, each by the earliest event that can."""
     user, now, met = carry[0], carry[1], carry[2]
-    for i in range(start, end):
-        if i + ROWS_AHEAD < end:
-            prefetch_item(first, np.int64(users[i + ROWS_AHEAD]))
+    rows = len(users)
+    for i in range(rows):
+        prefetch_item(first, users[min(i + ROWS_AHEAD, rows - 1)])
         mask = masks[codes[i]]
-        u = np.int64(users[i])
+        u = users[i]
         t = at[i]
         met = mask | (met if (u == user) & (t == now) else 0)
-        user = u
+        user = np.int64(u)
         now = t
         top = np.int64(level[u])
         begun = t if top == 0 else first[u]
@@ -102,7 +97,7 @@ def _fold_first(users, at, codes, start, end, steps, lowest, masks, window, chai
 class FunnelFold:
     """Per-user state of one funnel; a later day folds onto it. Grain: one row of state per user number.
 
-    State: `chains` (users x (K - 1), int64 microseconds; none for first entry), `first` (users, int64 microseconds, the first
+    State: `chains` (users x K, int64 microseconds; none for first entry), `first` (users, int64 microseconds, the first
     entry) and `level` (users, uint8, the steps ever reached).
     """
 
@@ -130,7 +125,7 @@ class FunnelFold:
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Takes up a saved state; no arrays is the empty state."""
-        width = len(self.step_codes) - 1 if self.entry == "any" else 0
+        width = len(self.step_codes) if self.entry == "any" else 0
         self.chains = arrays.get("chains", np.zeros((0, width), np.int64))
         self.first = arrays.get("first", np.zeros(0, np.int64))
         self.level = arrays.get("level", np.zeros(0, np.uint8))
@@ -139,17 +134,16 @@ class FunnelFold:
         """Folds further day files, in day order, all of them later than those folded before."""
         self.chains, self.first, self.level = (grown(a, users) for a in (self.chains, self.first, self.level))
         masks = np.zeros(65_536, np.int64)
-        lowest = np.zeros(65_536, np.int64)
+        lowest, before = np.full(65_536, 255, np.uint8), np.zeros(65_536, np.uint8)
         for step, code in reversed(list(enumerate(self.step_codes))):
             masks[code] |= 1 << step
-            lowest[code] = step
+            lowest[code], before[code] = step, max(step - 1, 0)
         window = UNBOUNDED_US if self.window_us is None else self.window_us
         carry = np.array([[-1, 0, 0]] * max(self.threads, 1), np.int64)
-        steps = len(self.step_codes)
         compiled = _fold_any if self.entry == "any" else _fold_first
 
         def kernel(thread: int, columns: list[np.ndarray], start: int, end: int) -> None:
-            compiled(*columns, start, end, steps, lowest, masks, window, self.chains, self.level, self.first, carry[thread])
+            compiled(*(c[start:end] for c in columns), lowest, before, masks, window, self.chains, self.level, self.first, carry[thread])
 
         fold_files(paths, columns=("user_number", "event_at", "event_code"), users=users, kernel=kernel, threads=self.threads)
 
@@ -184,7 +178,7 @@ def fast_funnel(
     """Ordered funnel by a compiled fold over day files; the same rules, columns and answers as `metrics.funnel.funnel`.
 
     Grain: one row per step. Columns: step, step_name, users, conversion_rate, step_conversion_rate, ci_low, ci_high,
-    entrants_immature. Time is linear in the events, memory is 8 K + 1 bytes a user (9 for `entry="first"`) and two row
+    entrants_immature. Time is linear in the events, memory is 8 K + 9 bytes a user (9 for `entry="first"`) and two row
     groups. `steps` are event names, or steps without property filters: a filtered funnel takes the expression form.
     With `states` only days that are new or restated since the saved state are read.
 

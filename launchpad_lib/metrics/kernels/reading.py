@@ -163,6 +163,21 @@ def _read(source: pq.ParquetFile, group: _Group, columns: Sequence[str]) -> list
     return arrays
 
 
+def utc_date_of_file(path: str) -> int:
+    """Number (days since 1970) of the UTC date of a day file, from its statistics.
+
+    Raises:
+        ValueError: the file holds events of two dates.
+    """
+    metadata = pq.read_metadata(path)
+    place = metadata.schema.to_arrow_schema().names.index("event_at")
+    found = [metadata.row_group(i).column(place).statistics for i in range(metadata.num_row_groups)]
+    dates = {micros_of(instant) // 86_400_000_000 for s in found for instant in (s.min, s.max)}
+    if len(dates) != 1:
+        raise ValueError(f"file={path!r}: must hold events of exactly one UTC date; build day files from the lake")
+    return dates.pop()
+
+
 def codes_of(names: Sequence[str], *, log: EventLog, argument: str) -> list[int]:
     """Event codes of names.
 

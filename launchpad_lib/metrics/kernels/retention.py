@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from numba import njit
 
 from launchpad_lib.metrics.kernels.funnel import SavedStates
 from launchpad_lib.metrics.kernels.prefetch import ROWS_AHEAD, prefetch_row
-from launchpad_lib.metrics.kernels.reading import EventLog, codes_of, fold_files, grown, micros_of
+from launchpad_lib.metrics.kernels.reading import EventLog, codes_of, fold_files, grown, micros_of, utc_date_of_file
 from launchpad_lib.metrics.windows import wilson_limits
 
 DAY_US = 86_400_000_000
@@ -24,21 +25,46 @@ IS_START, IS_RETURN = 1, 2
 
 
 @njit(cache=True, nogil=True)
-def _fold_rolling(users, at, start, end, state):  # pragma: no cover (compiled)
-    """Every event starts and returns. state[u] = (first instant + SHIFT, mask of days of 24 hours since)."""
-    for i in range(start, end):
-        if i + ROWS_AHEAD < end:
-            prefetch_row(state, np.int64(users[i + ROWS_AHEAD]))
-        u = np.int64(users[i])
+def _fold_rolling(users, at, state):  # pragma: no cover (compiled)
+    """Every event starts and returns. state[u] = (first instant + SHIFT, mask of days of 24 hours since).
+
+    Rows of the same user on the same day of 24 hours change nothing: they cost one comparison.
+    """
+    rows = len(users)
+    user, day_ends = np.int64(-1), np.int64(0)
+    for i in range(rows):
+        prefetch_row(state, users[min(i + ROWS_AHEAD, rows - 1)])
+        u = users[i]
         t = at[i] + SHIFT
+        if u == user and t < day_ends:
+            continue
+        user = np.int64(u)
         begun = state[u, 0]
         if begun == 0:
+            begun = t
             state[u, 0] = t
-            state[u, 1] = 1
-        else:
-            day = (t - begun) // DAY_US
-            if day < HORIZON_DAYS:
-                state[u, 1] |= np.int64(1) << day
+        day = (t - begun) // DAY_US
+        day_ends = begun + (day + 1) * DAY_US
+        if day < HORIZON_DAYS:
+            state[u, 1] |= np.int64(1) << day
+
+
+@njit(cache=True, nogil=True)
+def _fold_dates(users, date, state):  # pragma: no cover (compiled)
+    """Every event starts and returns, all on one date (number + SHIFT): who was there is all there is to know."""
+    rows = len(users)
+    user = np.int64(-1)
+    for i in range(rows):
+        prefetch_row(state, users[min(i + ROWS_AHEAD, rows - 1)])
+        u = users[i]
+        if u == user:
+            continue
+        user = np.int64(u)
+        if state[u, 0] == 0:
+            state[u, 0] = date
+        day = date - state[u, 0]
+        if day < HORIZON_DAYS:
+            state[u, 1] |= np.int64(1) << day
 
 
 @njit(cache=True, nogil=True)
@@ -143,9 +169,15 @@ class RetentionFold:
         if self.start_code is None and self.return_code is None and self.days == "rolling":
 
             def every_event(thread: int, columns: list[np.ndarray], start: int, end: int) -> None:
-                _fold_rolling(*columns, start, end, self.state)
+                _fold_rolling(*(c[start:end] for c in columns), self.state)
 
             fold_files(paths, columns=("user_number", "event_at"), users=users, kernel=every_event, threads=self.threads)
+            return
+        if self.start_code is None and self.return_code is None and self.report_timezone == "UTC":
+            # A day file is one UTC date, so its instants need not be read.
+            for path in paths:
+                one_date = partial(self._one_date, utc_date_of_file(path) + SHIFT)
+                fold_files([path], columns=("user_number",), users=users, kernel=one_date, threads=self.threads)
             return
         roles = np.zeros(65_536, np.int64)
         for code, role in ((self.start_code, IS_START), (self.return_code, IS_RETURN)):
@@ -159,6 +191,9 @@ class RetentionFold:
             _fold_coded(*columns, start, end, roles, midnights, first, self.state, carry[thread])
 
         fold_files(paths, columns=("user_number", "event_at", "event_code"), users=users, kernel=chosen_events, threads=self.threads)
+
+    def _one_date(self, date: int, thread: int, columns: list[np.ndarray], start: int, end: int) -> None:
+        _fold_dates(columns[0][start:end], date, self.state)
 
     def counts(self, *, observed_through: datetime) -> tuple[np.ndarray, np.ndarray, int]:
         """Per day 0 ... 63: mature users, retained users; and the number of users who started."""

@@ -19,12 +19,12 @@ SHIFT = 2**62
 
 
 @njit(cache=True, nogil=True)
-def _fold(users, at, start, end, gap, state, closed, sums):  # pragma: no cover (compiled)
+def _fold(users, at, gap, state, closed, sums):  # pragma: no cover (compiled)
     """state[u] = (first, last instant + SHIFT of the open session); closed[bucket] and sums = (sessions, microseconds)."""
-    for i in range(start, end):
-        if i + ROWS_AHEAD < end:
-            prefetch_row(state, np.int64(users[i + ROWS_AHEAD]))
-        u = np.int64(users[i])
+    rows = len(users)
+    for i in range(rows):
+        prefetch_row(state, users[min(i + ROWS_AHEAD, rows - 1)])
+        u = users[i]
         t = at[i] + SHIFT
         last = state[u, 1]
         if t - last > gap:
@@ -82,7 +82,7 @@ class SessionFold:
         sums = np.zeros((max(self.threads, 1), 2), np.int64)
 
         def kernel(thread: int, columns: list[np.ndarray], start: int, end: int) -> None:
-            _fold(*columns, start, end, self.gap_minutes * 60_000_000, self.state, closed[thread], sums[thread])
+            _fold(*(c[start:end] for c in columns), self.gap_minutes * 60_000_000, self.state, closed[thread], sums[thread])
 
         fold_files(paths, columns=("user_number", "event_at"), users=users, kernel=kernel, threads=self.threads)
         self.closed = self.closed + closed.sum(axis=0)
