@@ -110,20 +110,27 @@ def _count(state, observed, unit):  # pragma: no cover (compiled)
     """By number of days observed: users; by day: users seen again among those whose day is over; entrants."""
     observed_days = np.zeros(HORIZON_DAYS + 1, np.int64)
     retained = np.zeros(HORIZON_DAYS, np.int64)
-    for u in range(len(state)):
-        if state[u, 0] == 0:
-            continue
-        days = min(max((observed + SHIFT - state[u, 0]) // unit, 0), HORIZON_DAYS)
-        observed_days[days] += 1
-        mask = np.uint64(state[u, 1])
-        if days < HORIZON_DAYS:
-            mask &= (np.uint64(1) << np.uint64(days)) - np.uint64(1)
-        day = 0
-        while mask:
-            if mask & np.uint64(1):
-                retained[day] += 1
-            mask >>= np.uint64(1)
-            day += 1
+    block = np.zeros(4096, np.uint64)
+    for begin in range(0, len(state), len(block)):
+        size = min(len(block), len(state) - begin)
+        any_bits = np.uint64(0)
+        for i in range(size):
+            block[i] = 0
+            if state[begin + i, 0] != 0:
+                days = min(max((observed + SHIFT - state[begin + i, 0]) // unit, 0), HORIZON_DAYS)
+                observed_days[days] += 1
+                mask = np.uint64(state[begin + i, 1])
+                if days < HORIZON_DAYS:
+                    mask &= (np.uint64(1) << np.uint64(days)) - np.uint64(1)
+                block[i] = mask
+                any_bits |= mask
+        # Bit by bit over a block in the cache: such a loop runs on several users at once.
+        for day in range(HORIZON_DAYS):
+            if (any_bits >> np.uint64(day)) & np.uint64(1):
+                found = np.uint64(0)
+                for i in range(size):
+                    found += (block[i] >> np.uint64(day)) & np.uint64(1)
+                retained[day] += np.int64(found)
     return observed_days, retained
 
 
