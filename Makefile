@@ -6,12 +6,13 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 export JUPYTER_PLATFORM_DIRS = 1
 
-.PHONY: help report test check lab nbval refresh-notebooks lint environment lock clean
+.PHONY: help report test check lab nbval refresh-notebooks lint environment lock bench clean
 
 help:
 	@echo "make report   the weekly report on simulated data (or yours: make report PARAMS=params/mine.yaml)"
 	@echo "make test     the tests          make check   the whole gate (lint, architecture, tests, notebooks)"
 	@echo "make lab      JupyterLab      "
+	@echo "make bench    the benchmarks (10 million events; BENCH=\"--events 100000000\" for more)"
 	@echo "make refresh-notebooks   run the committed notebooks and keep their outputs"
 
 $(STAMP): requirements.lock pyproject.toml scripts/bootstrap.sh
@@ -46,6 +47,12 @@ lab: $(STAMP)
 
 environment: $(STAMP)
 	@$(BIN)/python scripts/environment.py
+
+# Every script prints a table for docs/benchmarks.md; BENCH="--events 100000000" for the long ones.
+BENCH ?=
+BENCH_SCRIPTS := tests/bench/product_metrics.py tests/bench/product_metrics_scale.py
+bench: $(STAMP)
+	@for script in $(BENCH_SCRIPTS); do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script $(BENCH) || exit 1; done
 
 lock: $(STAMP)
 	@$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --extra test -q pyproject.toml -o requirements.lock

@@ -83,7 +83,7 @@ def build_day_files(
     if not DeltaTable.is_deltatable(str(events)):
         raise ValueError(f"events={str(events)!r}: is no Delta table; run `launchpad ingest` with a params file first, or correct the path")
     table = DeltaTable(str(events), version=version)
-    sources = _files_by_day(table, events)
+    sources = files_by_day(table, partition=PARTITION)
     folder.mkdir(parents=True, exist_ok=True)
     with _only_builder(folder):
         _take_over(folder, dictionary)
@@ -103,7 +103,7 @@ def open_day_files(folder: Path) -> DayFiles:
 
 def _build(sources: Mapping[date, Sequence[str]], folder: Path, *, table_version: int, memory_limit: str, threads: int) -> DayFiles:
     old = _manifest(folder)
-    hashes = {day: _hash_of_names(files) for day, files in sources.items()}
+    hashes = {day: hash_of_names(files) for day, files in sources.items()}
     kept = {d: e for d, e in old["days"].items() if date.fromisoformat(d) in hashes and e["source_hash"] == hashes[date.fromisoformat(d)]}
     dirty = [day for day in sorted(sources) if day.isoformat() not in kept]
     new = {**old, "table_version": table_version, "days": dict(kept), "previous": sorted({e["file"] for e in old["days"].values()})}
@@ -148,7 +148,7 @@ def _number_users(con: duckdb.DuckDBPyConnection, folder: Path, manifest: dict, 
     added = con.execute("SELECT count(*) FROM new_users").fetchall()[0][0]
     if added:
         name = f"{manifest['users']:010d}-{added}.parquet"
-        con.execute(f"COPY (SELECT * FROM new_users ORDER BY user_number) TO {_text(folder / 'users' / name)} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)")
+        con.execute(f"COPY (SELECT * FROM new_users ORDER BY user_number) TO {sql_text(folder / 'users' / name)} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)")
         con.execute("INSERT INTO users SELECT * FROM new_users")
         manifest["user_parts"] = [*manifest["user_parts"], name]
         manifest["users"] += added
@@ -173,7 +173,7 @@ def _write_day(con: duckdb.DuckDBPyConnection, folder: Path, day: date, files: S
     wanted = [c.name for c in EVENTS.columns if c.name in has]
     columns = ", ".join(f'e."{c}"' if c != "received_at" else "coalesce(e.received_at, e.event_at) AS received_at" for c in wanted if c != "event_at")
     received = "coalesce(received_at, event_at)" if "received_at" in has else "event_at"
-    source = f"(SELECT * FROM read_parquet([{', '.join(_text(f) for f in files)}], union_by_name = true))"
+    source = f"(SELECT * FROM read_parquet([{', '.join(sql_text(f) for f in files)}], union_by_name = true))"
     doubled = con.execute(f"SELECT count(*) - count(DISTINCT event_id) FROM {source}").fetchall()[0][0]
     if doubled:  # rare, and the narrow look above costs a tenth of this
         source = f"(SELECT * FROM {source} QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY {received}, event_at, user_id, event_name) = 1)"
@@ -183,7 +183,7 @@ def _write_day(con: duckdb.DuckDBPyConnection, folder: Path, day: date, files: S
             SELECT u.user_number, e.event_at, n.event_code, {columns}
             FROM {source} AS e JOIN users AS u USING (user_id) JOIN names AS n USING (event_name)
             ORDER BY u.user_number, e.event_at, {received.replace('received_at', 'e.received_at').replace('event_at', 'e.event_at')}, e.event_id
-        ) TO {_text(target)} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"""
+        ) TO {sql_text(target)} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"""
     )
     with target.open("rb") as written:
         content = hashlib.file_digest(written, "sha256").hexdigest()
@@ -193,13 +193,18 @@ def _write_day(con: duckdb.DuckDBPyConnection, folder: Path, day: date, files: S
     return {"file": name, "rows": int(rows.fetchall()[0][0]), "content_hash": content}
 
 
-def _files_by_day(table: DeltaTable, events: Path) -> dict[date, list[str]]:
+def files_by_day(table: DeltaTable, *, partition: str) -> dict[date, list[str]]:
+    """The data files of each day of a table that is partitioned by a date.
+
+    Raises:
+        ValueError: it is not partitioned by that column.
+    """
     actions = pa.table(table.get_add_actions(flatten=True))
-    key = f"partition.{PARTITION}"
+    key = f"partition.{partition}"
     if key not in actions.column_names:
         if actions.num_rows == 0:
             return {}
-        raise ValueError(f"events={str(events)!r}: is not partitioned by {PARTITION}; day files need the files of a day to be told apart: write it by launchpad ingest")
+        raise ValueError(f"table={table.table_uri!r}: is not partitioned by {partition}, so the files of a day cannot be told apart: write it by launchpad ingest")
     days: dict[date, list[str]] = {}
     uris = {_tail(uri): uri for uri in table.file_uris()}
     for path, day in zip(actions["path"].to_pylist(), actions[key].to_pylist(), strict=True):
@@ -211,12 +216,12 @@ def _tail(path: str) -> str:
     return "/".join(path.rsplit("/", 2)[-2:])
 
 
-def _hash_of_names(files: Sequence[str]) -> str:
+def hash_of_names(files: Sequence[str]) -> str:
     """A data file of a Delta table is never changed in place, so its name stands for its rows."""
     return hashlib.sha256("\n".join(sorted(_tail(f) for f in files)).encode()).hexdigest()
 
 
-def _text(value: object) -> str:
+def sql_text(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 

@@ -101,6 +101,9 @@ WORK: dict[str, Callable[[dict], list[int]]] = {
 def measure(name: str, job: dict) -> None:
     from product_metrics import peak_mb
 
+    import launchpad_lib.staging.day_files
+    import launchpad_lib.staging.fold_state  # noqa: F401  (imports are not what is measured)
+
     if name.startswith("fold"):
         fold_all({**job, "files": job["files"][:1]})
     Path("/proc/self/clear_refs").write_text("5")
