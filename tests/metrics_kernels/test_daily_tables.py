@@ -13,6 +13,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from kernel_logs import START
 
+from launchpad_lib.schema import EVENTS
 from launchpad_lib.staging import open_lake
 from launchpad_lib.staging.daily_tables import build_feature_metrics, build_user_days, dim_users
 from launchpad_lib.staging.day_files import build_day_files
@@ -27,6 +28,9 @@ TELEMETRY = pa.schema(
         ("crashed", pa.bool_()),
         ("error_count", pa.int64()),
         ("feedback_score", pa.float64()),
+        ("session_seconds", pa.float64()),
+        ("app_version", pa.string()),
+        ("platform", pa.string()),
         ("observed_on", pa.date32()),
     ]
 )
@@ -37,7 +41,8 @@ def append_telemetry(lake: Path, rng: random.Random, *, count: int, days: range,
     for number in range(first_id, first_id + count):
         at = START + timedelta(days=rng.choice(days), seconds=rng.randrange(86_400))
         crashed, score = rng.choice([True, False, None]), rng.choice([None, rng.uniform(1, 5)])
-        rows.append((str(number), rng.choice("ab"), str(rng.randrange(9)), at, rng.choice([None, rng.uniform(1, 900)]), crashed, rng.choice([None, 0, 2]), score, at.date()))
+        latency, errors = rng.choice([None, rng.uniform(1, 900)]), rng.choice([None, 0, 2])
+        rows.append((str(number), rng.choice("ab"), str(rng.randrange(9)), at, latency, crashed, errors, score, None, None, None, at.date()))
     table = pa.Table.from_pylist([dict(zip(TELEMETRY.names, r, strict=True)) for r in rows], TELEMETRY)
     write_deltalake(str(lake / "telemetry"), table, mode="append", partition_by=["observed_on"])
 
@@ -47,8 +52,9 @@ def append_events(lake: Path, rng: random.Random, *, count: int, days: range, fi
     for number in range(first_id, first_id + count):
         at = START + timedelta(days=rng.choice(days), microseconds=rng.randrange(86_400_000_000))
         who, platform = str(rng.randrange(12)), rng.choice(["web", "ios", None])
-        rows.append({"event_id": str(number), "event_name": "A", "user_id": who, "event_at": at, "platform": platform, "event_on": at.date()})
-    table = pa.Table.from_pylist(rows, pa.schema([(n, pa.timestamp("us") if n == "event_at" else pa.date32() if n == "event_on" else pa.string()) for n in rows[0]]))
+        rows.append({"event_id": str(number), "event_name": "A", "user_id": who, "event_at": at, "platform": platform, "country": rng.choice(["DE", "FR"]), "event_on": at.date()})
+    types = {"event_on": pa.date32(), **{c.name: pa.timestamp("us") if c.type == "timestamp" else pa.string() for c in EVENTS.columns}}
+    table = pa.Table.from_pylist(rows, pa.schema(list(types.items())))
     write_deltalake(str(lake / "events"), table, mode="append", partition_by=["event_on"])
 
 
