@@ -21,6 +21,7 @@ import crc32c
 import numpy as np
 
 AGES_DAYS = (0, 6, 30, 126, 510, 2046)
+LEAST_DAYS_BETWEEN = 6
 
 
 class Fold(Protocol):
@@ -104,13 +105,14 @@ def _names(days: Sequence[Day]) -> list[str]:
 
 
 def _stops(days: Sequence[Day], done: int) -> list[int]:
-    """After how many days to save: the last, and the nearest day at or before each age."""
-    stops = set()
-    for age in AGES_DAYS:
+    """After how many days to save: the last, and the nearest day at or before each age where that spares six days of folding."""
+    stops: list[int] = []
+    for age in reversed(AGES_DAYS):
         count = sum((days[-1].day - d.day).days >= age for d in days) if days else 0
-        if count > done:
-            stops.add(count)
-    return sorted(stops)
+        since = stops[-1] if stops else done
+        if count - since >= LEAST_DAYS_BETWEEN or count == len(days) > since:
+            stops.append(count)
+    return stops
 
 
 def _forget(place: Path, days: Sequence[Day], names: Sequence[str]) -> None:
