@@ -50,7 +50,7 @@ environment: $(STAMP)
 
 # Every script prints a table for docs/benchmarks.md; BENCH="--events 100000000" for the long ones.
 BENCH ?=
-BENCH_SCRIPTS := tests/bench/product_metrics.py tests/bench/product_metrics_scale.py
+BENCH_SCRIPTS = $(shell grep -l __main__ tests/bench/*.py)
 bench: $(STAMP)
 	@for script in $(BENCH_SCRIPTS); do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script $(BENCH) || exit 1; done
 
