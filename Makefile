@@ -61,7 +61,6 @@ chaos: $(STAMP)
 # A real Kafka on 127.0.0.1:9092 (needs a JDK and Maven); its data are in .tools/kafka/data.
 kafka:
 	@sh scripts/kafka.sh run
-
 lock: $(STAMP)
 	@$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --extra test -q pyproject.toml -o requirements.lock
 
@@ -70,10 +69,16 @@ lock: $(STAMP)
 chromium:
 	@sh scripts/chromium.sh
 
-# Measurements, not tests; the figures are in docs/benchmarks.md.
+# Measurements, not tests; the figures are in docs/benchmarks.md. BENCH="--events 100000000" for the long ones.
+BENCH ?=
 bench: $(STAMP)
 	@$(BIN)/python tests/bench/report_run.py
 	@$(BIN)/launchpad report params/weekly.yaml --run-id bench-$$(date +%s) >/dev/null && $(BIN)/python tests/bench/pages.py $$(ls -dt reports/bench-* | head -1)
+	@for script in product_metrics product_metrics_scale; do PYTHONPATH=. $(BIN)/python tests/bench/$$script.py $(BENCH) || exit 1; done
+	@PYTHONPATH=. $(BIN)/python tests/bench/file_ingestion.py
+	@$(BIN)/python -m tests.bench.collector
+	@$(BIN)/python -m tests.bench.tracking
+	@for part in latency throughput; do $(BIN)/python -W ignore -m tests.bench.streaming $$part || exit 1; done
 
 clean:
 	rm -rf $(VENV) data/lake data/raw reports

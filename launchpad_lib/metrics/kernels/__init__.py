@@ -1,0 +1,20 @@
+"""Compiled forms of the product metrics over day files: the same answers as the expressions, at the speed of the scan."""
+
+from launchpad_lib.metrics.kernels.funnel import FunnelFold, fast_funnel
+from launchpad_lib.metrics.kernels.quantiles import daily_histograms, fast_daily_quantiles
+from launchpad_lib.metrics.kernels.reading import EventLog, PlainLog
+from launchpad_lib.metrics.kernels.retention import RetentionFold, fast_retention
+from launchpad_lib.metrics.kernels.sessions import SessionFold, fast_sessions
+
+__all__ = [
+    "EventLog",
+    "FunnelFold",
+    "PlainLog",
+    "RetentionFold",
+    "SessionFold",
+    "daily_histograms",
+    "fast_daily_quantiles",
+    "fast_funnel",
+    "fast_retention",
+    "fast_sessions",
+]

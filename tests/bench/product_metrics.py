@@ -1,0 +1,314 @@
+"""Product metrics: time and memory of our folds beside a bare scan, chdb, polars and DuckDB SQL on the same files.
+
+    python tests/bench/product_metrics.py --events 10000000 --dir <a folder with room>     (about 20 bytes an event)
+
+Every form runs in a process of its own, warm (imports, compilation, page cache), and the forms take turns in each round, so
+that a busy machine slows all of them. Medians of the rounds are shown as multiples of the scan of the same columns in the
+same round. Answers are held against each other; a form that answers differently ends the run. chdb and polars live in a
+virtual environment of their own, made on the first run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+DAYS, WINDOW_US = 60, 7 * 86_400_000_000
+FAR = datetime(2027, 1, 1)
+RETENTION_DAYS = [0, 1, 7, 14, 28]
+ORACLES = ["chdb==4.4.0", "polars==2.1.0", "pyarrow"]
+
+
+def duck(threads: int = 2, memory_limit: str | None = None):
+    import duckdb
+
+    con = duckdb.connect(config={"threads": threads, **({"memory_limit": memory_limit} if memory_limit else {})})
+    con.execute("SET TimeZone = 'UTC'")
+    return lambda query: con.execute(query).fetchall()
+
+
+def log_of(files: list[str]):
+    import pyarrow.parquet as pq
+    from event_data import CODES
+
+    from launchpad_lib.metrics.kernels import PlainLog
+
+    last = 0
+    for path in files:
+        metadata = pq.read_metadata(path)
+        last = max(last, *(metadata.row_group(i).column(0).statistics.max for i in range(metadata.num_row_groups)))
+    return PlainLog(files, CODES, last + 1)
+
+
+def listed(files: list[str]) -> str:
+    return "[" + ", ".join(f"'{f}'" for f in files) + "]"
+
+
+def scan(columns: str) -> Callable:
+    return lambda files: duck()(f"SELECT {columns} FROM read_parquet({listed(files)})") and None
+
+
+def ours_funnel(entry: str) -> Callable:
+    def run(files):
+        from event_data import CODES, STEPS
+
+        from launchpad_lib.metrics.kernels import FunnelFold
+
+        fold = FunnelFold(step_codes=[CODES[s] for s in STEPS], window="7d", entry=entry)
+        fold.fold(files, users=log_of(files).users)
+        return fold.counts(observed_through=FAR)[0]
+
+    return run
+
+
+def ours_retention(period: str) -> Callable:
+    def run(files):
+        from launchpad_lib.metrics.kernels import RetentionFold
+
+        fold = RetentionFold(start_code=None, return_code=None, days=period)
+        fold.fold(files, users=log_of(files).users)
+        users, retained, _ = fold.counts(observed_through=FAR)
+        return [[int(users[d]), int(retained[d])] for d in RETENTION_DAYS]
+
+    return run
+
+
+def ours_sessions(files):
+    from launchpad_lib.metrics.kernels import SessionFold
+
+    fold = SessionFold()
+    fold.fold(files, users=log_of(files).users)
+    return list(fold.totals()[:2])
+
+
+def ours_quantiles(files):
+    """p50 and p95 of a feature and day, rounded to whole milliseconds' first two digits so that 0.4 % cannot show."""
+    from datetime import date, timedelta
+
+    from launchpad_lib.metrics.kernels import daily_histograms
+    from launchpad_lib.metrics.kernels.histogram import quantiles
+
+    found = daily_histograms({date(2026, 1, 1) + timedelta(days=n): [f] for n, f in enumerate(files)}, key="feature_id", value="latency_ms")
+    return [[k, *quantiles(h, at=(0.5, 0.95, 0.99))] for day in found.values() for k, h in sorted(day.items())]
+
+
+def duck_quantiles(files):
+    rows = duck()(f"""SELECT filename, feature_id, quantile_cont(latency_ms, [0.5, 0.95, 0.99]) FROM read_parquet({listed(files)}, filename = true)
+        GROUP BY ALL ORDER BY ALL""")
+    return [[k, *q] for _, k, q in rows]
+
+
+def duck_funnel(files):
+    """The expression form of `metrics.funnel`, as DuckDB runs it."""
+    import ibis
+    from event_data import STEPS
+
+    from launchpad_lib.metrics.funnel import funnel
+
+    con = ibis.duckdb.connect(threads=2)
+    events = con.read_parquet(files).rename(text_id="user_id").rename(user_id="user_number")
+    return con.execute(funnel(events, steps=STEPS, window="7d", observed_through=FAR)).sort_values("step")["users"].tolist()
+
+
+def duck_retention(files):
+    """Calendar retention by a bit mask of dates."""
+    bits = ", ".join(f"sum((since >> {d}) & 1)" for d in RETENTION_DAYS)
+    row = duck()(f"""SELECT count(*), {bits} FROM (SELECT mask // (mask & -mask)::UBIGINT AS since FROM (
+        SELECT user_number, bit_or(1::HUGEINT << ((event_at::DATE - DATE '2026-01-01')::INTEGER)) AS mask FROM read_parquet({listed(files)}) GROUP BY user_number))""")[0]
+    return [[int(row[0]), int(n)] for n in row[1:]]
+
+
+def duck_sessions(files):
+    row = duck()(f"""SELECT count(*), sum(epoch_us(ended) - epoch_us(begun)) FROM (SELECT min(event_at) AS begun, max(event_at) AS ended FROM (
+        SELECT user_number, event_at, sum(fresh) OVER (PARTITION BY user_number ORDER BY event_at ROWS UNBOUNDED PRECEDING) AS visit FROM (
+            SELECT user_number, event_at, (event_at - lag(event_at) OVER (PARTITION BY user_number ORDER BY event_at) > INTERVAL 30 MINUTE)::INTEGER AS fresh
+            FROM read_parquet({listed(files)}))) GROUP BY user_number, visit))""")[0]
+    return [int(row[0]), int(row[1])]
+
+
+def chdb_query(query: str):
+    import chdb
+
+    text = str(chdb.query(query + " SETTINGS schema_inference_make_columns_nullable=0, max_threads=2", "JSONCompactEachRow"))
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def chdb_files(files: list[str]) -> str:
+    folder = str(Path(files[0]).parent)
+    names = ",".join(Path(f).stem for f in files)
+    return f"file('{folder}/{{{names}}}.parquet', Parquet)" if len(files) > 1 else f"file('{files[0]}', Parquet)"
+
+
+def chdb_funnel(files):
+    steps = ", ".join(f"event_code = {n}" for n in range(1, 7))
+    rows = chdb_query(f"""SELECT level, count() FROM (SELECT user_number, windowFunnel({WINDOW_US})(toUInt64(toUnixTimestamp64Micro(event_at)), {steps}) AS level
+        FROM {chdb_files(files)} GROUP BY user_number) GROUP BY level""")
+    return [sum(int(n) for level, n in rows if int(level) >= k) for k in range(1, 7)]
+
+
+def chdb_retention(files):
+    """Calendar retention by a bit mask of dates."""
+    since = "bitShiftRight(mask, toUInt8(log2(bitAnd(mask, bitNot(mask) + 1))))"
+    bits = ", ".join(f"sum(bitAnd(bitShiftRight(since, {d}), 1))" for d in RETENTION_DAYS)
+    row = chdb_query(f"""SELECT count(), {bits} FROM (SELECT {since} AS since FROM (SELECT user_number,
+        groupBitOr(bitShiftLeft(toUInt64(1), toUInt8(toDate(event_at, 'UTC') - toDate('2026-01-01')))) AS mask FROM {chdb_files(files)} GROUP BY user_number))""")[0]
+    return [[int(row[0]), int(n)] for n in row[1:]]
+
+
+def chdb_retention_rolling(files):
+    """Days of 24 hours since a user's first event, by lists."""
+    bits = ", ".join(f"sum(bitAnd(bitShiftRight(mask, {d}), 1))" for d in RETENTION_DAYS)
+    row = chdb_query(f"""SELECT count(), {bits} FROM (SELECT groupArray(toUnixTimestamp64Micro(event_at)) AS a, arrayMin(a) AS t0,
+        arrayReduce('groupBitOr', arrayMap(x -> bitShiftLeft(toUInt64(1), toUInt8(intDiv(x - t0, 86400000000))), a)) AS mask
+        FROM {chdb_files(files)} GROUP BY user_number)""")[0]
+    return [[int(row[0]), int(n)] for n in row[1:]]
+
+
+def chdb_sessions(files):
+    row = chdb_query(f"""SELECT sum(1 + length(gaps)), sum(a[-1] - a[1] - arraySum(gaps)) FROM (SELECT arraySort(groupArray(toUnixTimestamp64Micro(event_at))) AS a,
+        arrayFilter(d -> d > 1800000000, arrayDifference(a)) AS gaps FROM {chdb_files(files)} GROUP BY user_number)""")[0]
+    return [int(row[0]), int(row[1])]
+
+
+def chdb_quantiles(files):
+    rows = chdb_query(f"SELECT _file, feature_id, quantilesExactInclusive(0.5, 0.95, 0.99)(latency_ms) FROM {chdb_files(files)} GROUP BY ALL ORDER BY ALL")
+    return [[k, *q] for _, k, q in rows]
+
+
+def polars_funnel(files):
+    """The same automaton as cumulative maxima: sort once, then one window a step."""
+    import polars as pl
+
+    log = pl.scan_parquet(files).select("user_number", pl.col("event_at").dt.epoch("us").alias("t"), "event_code").filter(pl.col("event_code") > 0)
+    log = log.sort("user_number", "t", "event_code").with_columns(pl.when(pl.col("event_code") == 1).then("t").alias("f1"))
+    for k in range(2, 7):
+        begun = pl.col(f"f{k - 1}").cum_max().forward_fill().over("user_number")
+        log = log.with_columns(pl.when((pl.col("event_code") == k) & (pl.col("t") - begun <= WINDOW_US)).then(begun).alias(f"f{k}"))
+    reached = log.group_by("user_number").agg(*(pl.col(f"f{k}").is_not_null().any() for k in range(1, 7)))
+    return list(reached.select(*(pl.col(f"f{k}").sum() for k in range(1, 7))).collect().row(0))
+
+
+SCAN_3 = scan("sum(user_number), max(event_at), sum(event_code)")
+SCAN_2 = scan("sum(user_number), max(event_at)")
+SCAN_LATENCY = scan("max(feature_id), sum(latency_ms)")
+# Forms that take minutes or more memory than the machine has on a hundred million events.
+SMALL_ONLY = {"polars", "DuckDB (expression form)", "DuckDB windows"}
+# question: (form that is 1, forms). The first form of ours gives the answer that all others must give.
+QUESTIONS: dict[str, dict[str, Callable]] = {
+    "funnel, 6 steps, 7 days, any entry": {
+        "scan": SCAN_3,
+        "ours": ours_funnel("any"),
+        "chdb windowFunnel": chdb_funnel,
+        "polars": polars_funnel,
+        "DuckDB (expression form)": duck_funnel,
+    },
+    "funnel, first entry": {"scan": SCAN_3, "ours": ours_funnel("first")},
+    "retention, calendar days": {"scan": SCAN_2, "ours": ours_retention("calendar"), "DuckDB mask": duck_retention, "chdb mask": chdb_retention},
+    "retention, rolling days": {"scan": SCAN_2, "ours": ours_retention("rolling"), "chdb lists": chdb_retention_rolling},
+    "sessions, 30 minutes": {"scan": SCAN_2, "ours": ours_sessions, "chdb lists": chdb_sessions, "DuckDB windows": duck_sessions},
+    "daily p50, p95, p99 of 8 features": {"scan": SCAN_LATENCY, "ours (0.4 %)": ours_quantiles, "DuckDB exact": duck_quantiles, "chdb exact": chdb_quantiles},
+}
+
+
+def measure(question: str, form: str, files: list[str]) -> None:
+    """In a process of its own: warm up on one file, run once on all, print what it took."""
+    run = QUESTIONS[question][form]
+    run(files[:1])
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here, not from the parent process
+    wall, cpu = time.perf_counter(), time.process_time()
+    answer = run(files)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    print(json.dumps({"wall": wall, "cpu": cpu, "peak_mb": peak_mb(), "answer": answer}))
+
+
+def peak_mb() -> float:
+    """Peak resident memory of this process."""
+    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def same(a, b) -> bool:
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, float) or isinstance(b, float):
+        return abs(a - b) <= 0.004 * abs(b) + 1e-9
+    return a == b
+
+
+def oracle_python(folder: Path) -> str:
+    python = folder / "oracles" / "bin" / "python"
+    if not python.exists():
+        venv.create(folder / "oracles", with_pip=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *ORACLES], check=True)
+    return str(python)
+
+
+def table(question: str, forms: list[str], files_file: Path, *, rounds: int, python_of: Callable[[str], str]) -> list[str]:
+    """Runs the forms in turns and returns the rows of the table."""
+    taken: dict[str, list[dict]] = {f: [] for f in forms}
+    for _ in range(rounds):
+        for form in forms:
+            if taken[form] and "error" in taken[form][0]:
+                continue
+            done = subprocess.run([python_of(form), __file__, "--measure", question, form, str(files_file)], capture_output=True, text=True)
+            if done.returncode:
+                taken[form].append({"error": next((x for x in reversed(done.stderr.splitlines()) if "rror" in x), f"ended by signal {-done.returncode}")[:160]})
+            else:
+                taken[form].append(json.loads(done.stdout.strip().splitlines()[-1]))
+    answer = next((t[0]["answer"] for f, t in taken.items() if f.startswith("ours")), None)
+    rows = []
+    for form in forms:
+        runs = taken[form]
+        if "error" in runs[0]:
+            rows.append(f"| {question} | {form} | failed: {runs[0]['error']} | | | |")
+            continue
+        if runs[0]["answer"] is not None and not same(answer, runs[0]["answer"]):
+            raise SystemExit(f"{question}: {form} answers {str(runs[0]['answer'])[:300]}, ours {str(answer)[:300]}")
+        wall, cpu, peak = (statistics.median(r[k] for r in runs) for k in ("wall", "cpu", "peak_mb"))
+        wall_x, cpu_x = (statistics.median(r[k] / s[k] for r, s in zip(runs, taken["scan"], strict=True)) for k in ("wall", "cpu"))
+        rows.append(f"| {question} | {form} | {wall:.2f} s | {wall_x:.2f} | {cpu_x:.2f} | {peak:,.0f} MB |")
+    for row in rows:
+        print(row, flush=True)
+    return rows
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--measure"]:
+        sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+        measure(sys.argv[2], sys.argv[3], json.loads(Path(sys.argv[4]).read_text()))
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--dir", type=Path, default=Path("build/bench"))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="only questions that contain this text")
+    parser.add_argument("--ours-only", action="store_true")
+    chosen = parser.parse_args()
+    from event_data import write_day_files, write_telemetry
+
+    users = chosen.events // 40
+    place = chosen.dir.resolve() / str(chosen.events)
+    events = write_day_files(place / "events", users=users, days=DAYS)
+    telemetry = write_telemetry(place / "telemetry", rows=chosen.events, days=DAYS)
+    oracles = None if chosen.ours_only else oracle_python(chosen.dir.resolve())
+    print(f"{chosen.events:,} events, {DAYS} days, {users:,} users, {chosen.rounds} rounds\n")
+    print("| question | form | median | x scan (wall) | x scan (CPU) | peak memory |\n|---|---|---|---|---|---|", flush=True)
+    for question, forms in QUESTIONS.items():
+        if chosen.only and chosen.only not in question:
+            continue
+        names = [f for f in forms if f in ("scan", "ours") or f.startswith("ours") or not chosen.ours_only]
+        names = [f for f in names if chosen.events <= 20_000_000 or f not in SMALL_ONLY]
+        (place / "files.json").write_text(json.dumps(telemetry if "daily" in question else events))
+        table(question, names, place / "files.json", rounds=chosen.rounds, python_of=lambda f: oracles if f.startswith(("chdb", "polars")) else sys.executable)
+
+
+if __name__ == "__main__":
+    main()
