@@ -142,7 +142,7 @@ class FunnelFold:
         carry = np.array([[-1, 0, 0]] * max(self.threads, 1), np.int64)
         compiled = _fold_any if self.entry == "any" else _fold_first
 
-        def kernel(thread: int, columns: list[np.ndarray], start: int, end: int) -> None:
+        def kernel(thread: int, path: str, columns: list[np.ndarray], start: int, end: int) -> None:
             compiled(*(c[start:end] for c in columns), lowest, before, masks, window, self.chains, self.level, self.first, carry[thread])
 
         fold_files(paths, columns=("user_number", "event_at", "event_code"), users=users, kernel=kernel, threads=self.threads)

@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-# (thread, columns in the order asked for, first row, row after the last)
-Kernel = Callable[[int, list[np.ndarray], int, int], None]
+# (thread, file, columns in the order asked for, first row, row after the last)
+Kernel = Callable[[int, str, list[np.ndarray], int, int], None]
 
 
 class EventLog(Protocol):
@@ -88,7 +88,7 @@ def fold_files(paths: Sequence[str], *, columns: Sequence[str], users: int, kern
                     arrays = read() if owners == 1 else shared.get(group, owners, read)
                     first = 0 if group.low >= start else int(np.searchsorted(arrays[0], start))
                     last = group.rows if group.high < end else int(np.searchsorted(arrays[0], end))
-                    kernel(thread, arrays, first, last)
+                    kernel(thread, file.path, arrays, first, last)
 
     if len(ranges) == 1:
         run(0)

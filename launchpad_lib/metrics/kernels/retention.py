@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -175,16 +174,19 @@ class RetentionFold:
         self.state = grown(self.state, users)
         if self.start_code is None and self.return_code is None and self.days == "rolling":
 
-            def every_event(thread: int, columns: list[np.ndarray], start: int, end: int) -> None:
+            def every_event(thread: int, path: str, columns: list[np.ndarray], start: int, end: int) -> None:
                 _fold_rolling(*(c[start:end] for c in columns), self.state)
 
             fold_files(paths, columns=("user_number", "event_at"), users=users, kernel=every_event, threads=self.threads)
             return
         if self.start_code is None and self.return_code is None and self.report_timezone == "UTC":
             # A day file is one UTC date, so its instants need not be read.
-            for path in paths:
-                one_date = partial(self._one_date, utc_date_of_file(path) + SHIFT)
-                fold_files([path], columns=("user_number",), users=users, kernel=one_date, threads=self.threads)
+            dates = {path: utc_date_of_file(path) + SHIFT for path in paths}
+
+            def every_date(thread: int, path: str, columns: list[np.ndarray], start: int, end: int) -> None:
+                _fold_dates(columns[0][start:end], dates[path], self.state)
+
+            fold_files(paths, columns=("user_number",), users=users, kernel=every_date, threads=self.threads)
             return
         roles = np.zeros(65_536, np.int64)
         for code, role in ((self.start_code, IS_START), (self.return_code, IS_RETURN)):
@@ -192,15 +194,12 @@ class RetentionFold:
         carry = np.array([[-1, 0, 0]] * max(self.threads, 1), np.int64)
         zone = ZoneInfo(self.report_timezone)
 
-        def chosen_events(thread: int, columns: list[np.ndarray], start: int, end: int) -> None:
+        def chosen_events(thread: int, path: str, columns: list[np.ndarray], start: int, end: int) -> None:
             at = columns[1][start:end]
             midnights, first = (np.zeros(0, np.int64), 0) if self.days == "rolling" or not len(at) else _midnights(int(at.min()), int(at.max()), zone)
             _fold_coded(*columns, start, end, roles, midnights, first, self.state, carry[thread])
 
         fold_files(paths, columns=("user_number", "event_at", "event_code"), users=users, kernel=chosen_events, threads=self.threads)
-
-    def _one_date(self, date: int, thread: int, columns: list[np.ndarray], start: int, end: int) -> None:
-        _fold_dates(columns[0][start:end], date, self.state)
 
     def counts(self, *, observed_through: datetime) -> tuple[np.ndarray, np.ndarray, int]:
         """Per day 0 ... 63: mature users, retained users; and the number of users who started."""

@@ -81,7 +81,7 @@ class SessionFold:
         closed = np.zeros((max(self.threads, 1), BUCKETS), np.int64)
         sums = np.zeros((max(self.threads, 1), 2), np.int64)
 
-        def kernel(thread: int, columns: list[np.ndarray], start: int, end: int) -> None:
+        def kernel(thread: int, path: str, columns: list[np.ndarray], start: int, end: int) -> None:
             _fold(*(c[start:end] for c in columns), self.gap_minutes * 60_000_000, self.state, closed[thread], sums[thread])
 
         fold_files(paths, columns=("user_number", "event_at"), users=users, kernel=kernel, threads=self.threads)
