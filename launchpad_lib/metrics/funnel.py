@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import ibis
 import ibis.expr.types as ir
@@ -13,9 +13,12 @@ from launchpad_lib.metrics.chains import funnel_chains, funnel_units, with_matur
 from launchpad_lib.metrics.steps import Attribution, Entry, Exclusion, Mode, Rules, Step, checked_rules, event_log, kept_by
 from launchpad_lib.metrics.windows import Period, local_date, parse_window, period_number, period_start, seconds_between, wilson_limits
 
+if TYPE_CHECKING:
+    from launchpad_lib.metrics.kernels import EventLog
+
 
 def funnel(
-    events: ir.Table,
+    events: ir.Table | EventLog,
     *,
     steps: Sequence[Step | str],
     window: str | None,
@@ -35,6 +38,8 @@ def funnel(
 
     Args:
         events: user_id, event_name, event_at (UTC); also received_at and event_id (ties), session_key (by), properties.
+            Day files (`staging.open_event_log`) are answered by the compiled fold: the ordered funnel per user without
+            filters, optional steps, exclusions, held property or breakdown; its time columns are NULL.
         steps: event names or `Step`s with property filters; an optional step is counted but not asked for.
         window: time from entry to the last step, both ends included; "7d", "30m"; None is unbounded.
         mode: "ordered": t1 <= ... <= tk with distinct events, other events may come between. "strict": no other event
@@ -76,12 +81,34 @@ def funnel(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant, breakdown=breakdown,
         attribution=attribution, same_instant=same_instant, entered=entered,
     )  # fmt: skip
+    if not isinstance(events, ir.Table):
+        return _compiled_funnel(events, rules, window=window, observed_through=observed_through, immature=immature)
     units = funnel_units(events, rules=rules, observed_through=observed_through, keep=kept_by(mode))
     if immature == "counted":
         units = units.mutate(is_mature=ibis.literal(True))
     elif immature != "left_out":
         raise ValueError(f"immature={immature!r}: must be 'left_out' or 'counted'; choose one")
     return _counted(units, rules, by=("segment",) if breakdown else ())
+
+
+def _compiled_funnel(log: EventLog, rules: Rules, *, window: str | None, observed_through: datetime, immature: str) -> ir.Table:
+    """The compiled fold behind `funnel`, with its columns; refused where the fold has no form of what is asked."""
+    from launchpad_lib.metrics.kernels import fast_funnel
+
+    asked = {
+        "mode": rules.mode != "ordered", "by": rules.by != "user_id", "exclusions": bool(rules.exclusions), "hold_constant": bool(rules.hold_constant),
+        "breakdown": bool(rules.breakdown), "same_instant": rules.same_instant != "counts", "entered": rules.entered is not None,
+        "immature": immature != "left_out", "steps (filters, optional or equal ones)": any(s.filters or s.is_optional for s in rules.steps)
+        or len({s.event_name for s in rules.steps}) < len(rules.steps),
+    }  # fmt: skip
+    if any(asked.values()):
+        named = ", ".join(k for k, is_asked in asked.items() if is_asked)
+        raise ValueError(f"{named}: day files answer the plain ordered funnel per user only; pass the events table instead")
+    names = [s.event_name for s in rules.steps]
+    found = fast_funnel(log, steps=names, window=window, observed_through=observed_through, entry=rules.entry, states=getattr(log, "states", None))
+    nothing, seconds = ibis.null("float64"), ("median_seconds", "p90_seconds", "median_seconds_from_entry", "p90_seconds_from_entry")
+    at_risk = ibis.coalesce(found.users.lag().over(order_by=found.step), found.users)
+    return found.mutate(is_optional=ibis.literal(False), users_at_risk=at_risk, users_removed=ibis.literal(0, "int64"), **dict.fromkeys(seconds, nothing))
 
 
 def funnel_trend(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import ibis
 import ibis.expr.types as ir
@@ -25,6 +25,9 @@ from launchpad_lib.metrics.windows import (
 )
 
 ROLLING_HOURS = {"day": 24, "week": 7 * 24}
+
+if TYPE_CHECKING:
+    from launchpad_lib.metrics.kernels import EventLog
 
 
 def on_or_after(number: int, *, horizon: int) -> tuple[int, int]:
@@ -197,14 +200,20 @@ def pooled_retention(matrix: ir.Table) -> ir.Table:
 
 
 def retention_curve(
-    events: ir.Table, *, days: Sequence[int], observed_through: datetime, start_event: str | None = None, return_event: str | None = None
+    events: ir.Table | EventLog, *, days: Sequence[int], observed_through: datetime, start_event: str | None = None, return_event: str | None = None
 ) -> ir.Table:
     """Rolling day-N retention. Grain: one row per day N.
 
     A return is an event in [t0 + 24 N h, t0 + 24 (N + 1) h), t0 the user's first start event. Only users with
     t0 + 24 (N + 1) h <= observed_through are counted. Columns: day, users, retained, retention_rate, ci_low, ci_high,
-    users_immature.
+    users_immature. Day files (`staging.open_event_log`) are answered by the compiled fold, for days 0 to 63.
     """
+    if not isinstance(events, ir.Table):
+        from launchpad_lib.metrics.kernels import fast_retention
+
+        return fast_retention(
+            events, days=list(days), observed_through=observed_through, start_event=start_event, return_event=return_event, states=getattr(events, "states", None)
+        )
     found = retention(events, returns=list(days), observed_through=observed_through, start_event=start_event, return_event=return_event)
     return found.select(
         day=found.period_from, users=found.users, retained=found.retained, users_immature=found.users_immature,

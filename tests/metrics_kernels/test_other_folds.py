@@ -71,6 +71,9 @@ def test_folded_retention_equals_the_expression_form(rows, start, back, observed
         log = write_days(Path(folder), rows_of(*rows), event_codes=CODES)
         ours = fast_retention(log, **asked).order_by("day").to_pandas()
     reference = retention_curve(events, **asked).order_by("day").to_pandas()
+    if reference.empty:  # nobody started: the expression has no row, the fold a row of 0 users
+        assert ours["users"].tolist() == ours["users_immature"].tolist() == [0] * 6
+        return
     for column in ("users", "retained", "users_immature"):
         assert ours[column].tolist() == reference[column].tolist()
     for column in ("retention_rate", "ci_low", "ci_high"):
