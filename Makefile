@@ -51,10 +51,11 @@ lab: $(STAMP)
 environment: $(STAMP)
 	@$(BIN)/python scripts/environment.py
 
-# Kills, a crashing broker, two workers, a full and a read-only disk, with counted events (about ten minutes).
+# Kills, a crashing broker, two workers, a full and a read-only disk, with counted events (about twenty minutes).
 chaos: $(STAMP)
 	@$(BIN)/python -W ignore -m tests.chaos.chaos --source kafka --events 1000000 --kills 300 --rate 5000 --broker-kills 5
 	@$(BIN)/python -W ignore -m tests.chaos.chaos --source kafka --events 100000 --kills 60 --rate 3000 --workers 2
+	@$(BIN)/python -W ignore -m tests.chaos.chaos --source collector --events 1000000 --kills 300 --rate 4500
 	@$(BIN)/python -W ignore -m tests.chaos.chaos --source spool --events 200000 --kills 100 --rate 4000
 	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python -W ignore -m tests.chaos.chaos --source disk --events 60000; else echo "the disk run needs root for its tmpfs; left out"; fi
 

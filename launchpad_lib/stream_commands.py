@@ -103,5 +103,6 @@ def simulate_to(address: str, *, events: int, rate_per_second: float | None, env
     done = send_traffic(sender, events=events, rate_per_second=rate_per_second, batch=batch, seed=seed, name=f"{uuid.uuid4().hex[:8]}-", ledger=ledger)
     say(f"acknowledged in {done.seconds:.1f} s: {done.sent:,} sent = {done.unique:,} events + {done.duplicates:,} duplicates + {done.malformed:,} malformed")
     completion = done.completed_quizzes / max(done.started_quizzes, 1)
-    say(f"so the lake must have {done.unique:,} more events ({done.late:,} late) and {done.malformed:,} more refused; completion {completion:.3f}")
+    by = " (by the collector itself)" if address.startswith("http") else ""
+    say(f"so the lake must have {done.unique:,} more events ({done.late:,} late) and {done.malformed:,} more refused{by}; completion {completion:.3f}")
     return 0

@@ -3,7 +3,7 @@
 The rows' Parquet files are written first; the commit is one JSON file that is linked under the next version's name, so exactly
 one writer can have it (the Delta protocol's own rule, `deltalake` does the same). Source offsets ride in the commit as application
 transactions. A commit is a compare-and-swap: it states the offset it started from, and where another writer has moved that
-offset in between nothing is written and `Fenced` is raised. Docs: decision 0010.
+offset in between nothing is written and `Fenced` is raised. Docs: decision 0011.
 """
 
 from __future__ import annotations

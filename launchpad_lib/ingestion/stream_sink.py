@@ -2,7 +2,7 @@
 
 A Delta commit is atomic for one table, and there are three. Gaps and refused events are therefore committed first, each table with the
 offsets they cover as its own application transactions; the events and the offsets that reading goes on from come last. After a crash in between the
-stretch is read again: what a table's own transaction covers is left out, the rest is written. Docs: decision 0010.
+stretch is read again: what a table's own transaction covers is left out, the rest is written. Docs: decision 0011.
 """
 
 from __future__ import annotations

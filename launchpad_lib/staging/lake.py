@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import NamedTuple
 import ibis
 import ibis.expr.types as ir
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from launchpad_lib.schema import TABLES, Table
 
@@ -116,13 +118,25 @@ def open_lake(path: str | Path, *, versions: dict[str, int] | None = None) -> La
     )
 
 
+def _opened(place: Path, version: int | None) -> DeltaTable:
+    """The table at its newest or a named version. A listing made while a worker commits can miss a commit; it is then made again."""
+    for delay in (0.02, 0.05, 0.1, 0.2, 0.4):
+        try:
+            return DeltaTable(str(place), version=version)
+        except DeltaError as error:
+            if "contiguous" not in str(error):
+                raise
+            time.sleep(delay)
+    return DeltaTable(str(place), version=version)
+
+
 def _create(con: ibis.BaseBackend, table: Table, place: Path, version: int | None) -> int | None:
     """Loads one Delta table under its declared columns; returns its version, None when it is not there."""
     declared = ", ".join(f"\"{c.name}\" {SQL_TYPES[c.type]}" for c in table.columns)
     con.raw_sql(f"CREATE TABLE {table.name} ({declared})")
     if not DeltaTable.is_deltatable(str(place)):
         return None
-    delta = DeltaTable(str(place), version=version)
+    delta = _opened(place, version)
     uris = sorted(delta.file_uris())
     if uris:
         names = ", ".join(f"\"{c.name}\"" for c in table.columns)

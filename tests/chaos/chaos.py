@@ -2,6 +2,7 @@
 
     python -m tests.chaos.chaos --source kafka --events 1000000 --kills 300 --rate 9000 --broker-kills 3
     python -m tests.chaos.chaos --source spool --events 20000 --kills 20
+    python -m tests.chaos.chaos --source collector --events 100000 --kills 100 --rate 1000      HTTP, spool, forwarder, Kafka, worker: any of the three is killed
     python -m tests.chaos.chaos --source disk          a tmpfs that fills up, then turns read-only (needs root)
 
 The workers are forked from a process that has the imports already, so that a kill hits the work and not the start; two at a time when --workers 2.
@@ -23,8 +24,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from launchpad_lib.simulation.traffic import KafkaSender, SpoolSender, TrafficResult, send_traffic
-from tests.streaming.kafka_broker import Broker
+from launchpad_lib.simulation.traffic import CollectorSender, KafkaSender, SpoolSender, TrafficResult, send_traffic
+from tests.streaming.kafka_broker import Broker, free_port
 
 
 class Verdict(NamedTuple):
@@ -38,7 +39,7 @@ class Verdict(NamedTuple):
     lost: int
     doubled: int
     unknown: int
-    malformed: int
+    malformed: int  # as far as they reach the stream: a collector refuses them itself
     refused: int
     refused_twice: int
     commits: int
@@ -88,34 +89,41 @@ def run(source: str, folder: Path, *, events: int, kills: int, rate: float, seed
     preload()
     started, rng = time.monotonic(), random.Random(seed)
     ledger, result, lake = folder / "ledger.txt", folder / "result.json", folder / "lake"
-    broker = Broker(folder / "kafka").start() if source == "kafka" else None
+    broker = Broker(folder / "kafka").start() if source in ("kafka", "collector") else None
+    port = free_port()
     address = f"spool:{folder / 'spool'}"
     if broker is not None:
         broker.create_topic("events", partitions=2)
         address = f"kafka://{broker.address}/events"
     (folder / "spool").mkdir(exist_ok=True)
     try:
-        producer = multiprocessing.get_context("fork").Process(target=_produce, args=(source, folder, address, events, rate, seed))
+        target = f"http://127.0.0.1:{port}" if source == "collector" else address
+        producer = multiprocessing.get_context("fork").Process(target=_produce, args=(source, folder, target, events, rate, seed))
         producer.start()
         arguments = ["stream", "--from", address, "--lake", str(lake), "--reports", str(folder / "reports"), "--commit-every-ms", "20"]
         kill_broker_at = {round((n + 1) * kills / (broker_kills + 1)) for n in range(broker_kills)}
         pace = max(events / rate / max(kills, 1) * workers, 0.1)
         done = 0
-        living = [fork_worker(arguments, folder / f"worker-{n}.log") for n in range(workers)]
+        jobs = [arguments] * workers
+        if source == "collector":
+            jobs += [["collect", "--spool", str(folder / "spool"), "--port", str(port)], ["forward", "--spool", str(folder / "spool"), "--to", address]]
+        living = [fork_worker(job, folder / f"worker-{n}.log") for n, job in enumerate(jobs)]
         while done < kills:
             time.sleep(rng.uniform(0.02, min(2 * pace, max_life_seconds)))
-            place = rng.randrange(workers)
+            place = rng.randrange(len(jobs))
             os.kill(living[place], signal.SIGKILL)
             os.waitpid(living[place], 0)
             done += 1
             if broker is not None and done in kill_broker_at:
                 broker.stop(signal.SIGKILL)
                 broker.start()
-            living[place] = fork_worker(arguments, folder / f"worker-{place}.log")
+            living[place] = fork_worker(jobs[place], folder / f"worker-{place}.log")
         producer.join()
         for pid in living:
             os.kill(pid, signal.SIGTERM)
             os.waitpid(pid, 0)
+        if source == "collector":
+            os.waitpid(fork_worker([*jobs[-1], "--until", "empty"], folder / "worker-forward.log"), 0)
         while True:
             final = fork_worker([*arguments, "--idle-exit-seconds", "1.5"], folder / "worker-last.log")
             if os.waitstatus_to_exitcode(os.waitpid(final, 0)[1]) == 0:
@@ -130,6 +138,8 @@ def _produce(source: str, folder: Path, address: str, events: int, rate: float, 
     if source == "kafka":
         servers, _, topic = address.removeprefix("kafka://").partition("/")
         sender = KafkaSender(servers, topic)
+    elif source == "collector":
+        sender = CollectorSender(address)
     else:
         sender = SpoolSender(folder / "spool")
     done = send_traffic(sender, events=events, rate_per_second=rate, batch=200, seed=seed, ledger=folder / "ledger.txt")
@@ -146,7 +156,9 @@ events, rejected = DeltaTable(lake + "/events"), DeltaTable(lake + "/rejected")
 con = duckdb.connect()
 con.execute("CREATE TABLE lake AS SELECT event_id FROM read_parquet($f)", {{"f": events.file_uris()}})
 con.execute("CREATE TABLE ledger AS SELECT event_id FROM read_csv($f, columns = {{'event_id': 'VARCHAR'}}, header = false)", {{"f": {str(ledger)!r}}})
-con.execute("CREATE TABLE refused AS SELECT source, line, raw FROM read_parquet($f)", {{"f": rejected.file_uris()}})
+con.execute("CREATE TABLE refused (source VARCHAR, line BIGINT)")
+if rejected.file_uris():
+    con.execute("INSERT INTO refused SELECT source, line FROM read_parquet($f)", {{"f": rejected.file_uris()}})
 one = lambda q: con.execute(q).fetchall()[0][0]
 print(json.dumps([one("SELECT count(*) FROM ledger"), one("SELECT count(*) FROM lake"), one("SELECT count(*) FROM ledger ANTI JOIN lake USING (event_id)"),
     one("SELECT count(*) - count(DISTINCT event_id) FROM lake"), one("SELECT count(*) FROM lake ANTI JOIN ledger USING (event_id)"),
@@ -154,7 +166,8 @@ print(json.dumps([one("SELECT count(*) FROM ledger"), one("SELECT count(*) FROM 
 """
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     acknowledged, in_lake, lost, doubled, unknown, refused, twice, commits = json.loads(output)
-    return Verdict(source, acknowledged, kills, broker_kills, in_lake, lost, doubled, unknown, sent.malformed, refused, twice, commits, round(seconds, 1))
+    malformed = 0 if source == "collector" else sent.malformed
+    return Verdict(source, acknowledged, kills, broker_kills, in_lake, lost, doubled, unknown, malformed, refused, twice, commits, round(seconds, 1))
 
 
 def run_disk(folder: Path, *, events: int, seed: int) -> Verdict:
@@ -194,7 +207,7 @@ def run_disk(folder: Path, *, events: int, seed: int) -> Verdict:
 def main() -> int:
     """Prints the verdict; exit status 1 when anything was lost or doubled."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", choices=("kafka", "spool", "disk"), default="kafka")
+    parser.add_argument("--source", choices=("kafka", "spool", "disk", "collector"), default="kafka")
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--rate", type=float, default=5000)
