@@ -16,7 +16,7 @@ import duckdb
 from deltalake import DeltaTable
 
 from launchpad_lib.staging.day_files import DayFiles, files_by_day, hash_of_names, sql_text
-from launchpad_lib.staging.lake import STAR
+from launchpad_lib.staging.lake import SESSION_GAP_MINUTES, STAR
 
 # Grain: one row per user and UTC date. Its sums, firsts and lasts over days are dim_users.
 USER_DAYS = """
@@ -27,6 +27,23 @@ DIM_USERS = """
     SELECT any_value(user_id) AS user_id, min(first_seen_at) AS first_seen_at, max(last_seen_at) AS last_seen_at, sum(events)::BIGINT AS events,
         count(*) AS active_days, arg_min(platform, first_seen_at) AS platform, arg_min(country, first_seen_at) AS country
     FROM source GROUP BY user_number"""
+# Grain: one row per user, client session (or stretch without one) and UTC date: a day's share of a session. A stretch without a client's
+# session ends where the user is silent for more than the session gap.
+SESSION_PARTS = f"""
+    SELECT user_id, session_id, min(event_at) AS started_at, max(event_at) AS ended_at, count(*) AS events,
+        arg_min(platform, event_at) AS platform, min(event_at) FILTER (platform IS NOT NULL) AS platform_at
+    FROM (SELECT *, sum(is_new) OVER (PARTITION BY user_id, session_id IS NULL ORDER BY event_at, received_at, event_id) AS stretch
+        FROM (SELECT *, CASE WHEN event_at - lag(event_at) OVER (PARTITION BY user_id, session_id IS NULL ORDER BY event_at, received_at, event_id)
+            <= INTERVAL {SESSION_GAP_MINUTES} MINUTE THEN 0 ELSE 1 END AS is_new FROM source))
+    GROUP BY user_id, session_id, CASE WHEN session_id IS NULL THEN stretch END ORDER BY ALL"""
+# Shares of consecutive days are one session where the silence between them is not over the gap.
+SESSIONS = f"""
+    SELECT user_id, session_key, min(started_at) AS started_at, max(ended_at) AS ended_at,
+        epoch_us(max(ended_at) - min(started_at)) / 1e6 AS duration_seconds, sum(events)::BIGINT AS events, arg_min(platform, platform_at) AS platform
+    FROM (SELECT *, coalesce(session_id, user_id || '#' || sum(is_new) OVER (PARTITION BY user_id, session_id IS NULL ORDER BY started_at, ended_at)) AS session_key
+        FROM (SELECT *, CASE WHEN started_at - lag(ended_at) OVER (PARTITION BY user_id, session_id IS NULL ORDER BY started_at, ended_at)
+            <= INTERVAL {SESSION_GAP_MINUTES} MINUTE THEN 0 ELSE 1 END AS is_new FROM source))
+    GROUP BY user_id, session_key"""
 
 
 class DailyTable(NamedTuple):
@@ -53,6 +70,16 @@ def build_feature_metrics(telemetry: Path, folder: Path, *, version: int | None 
 def dim_users(user_days: DailyTable, *, con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
     """Grain: one row per user; the columns of the star schema's dim_users, merged from the days."""
     return con.sql(DIM_USERS.replace("FROM source", f"FROM read_parquet({_listed(user_days.paths)})"))
+
+
+def build_session_parts(days: DayFiles, folder: Path) -> DailyTable:
+    """Grain: one row per user, session and UTC date. The input of `sessions`."""
+    return _build(((d.day, [d.path], d.content_hash) for d in days.days), folder, query=SESSION_PARTS, absent=("session_id", "platform"))
+
+
+def sessions(parts: DailyTable, *, con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
+    """Grain: one row per user and session; the columns of the star schema's sessions, merged over midnight from the days."""
+    return con.sql(SESSIONS.replace("FROM source", f"FROM read_parquet({_listed(parts.paths)})"))
 
 
 def _build(sources: Iterable[tuple[date, list[str], str]], folder: Path, *, query: str, absent: tuple[str, ...] = ()) -> DailyTable:

@@ -15,7 +15,7 @@ from kernel_logs import START
 
 from launchpad_lib.schema import EVENTS
 from launchpad_lib.staging import open_lake
-from launchpad_lib.staging.daily_tables import build_feature_metrics, build_user_days, dim_users
+from launchpad_lib.staging.daily_tables import build_feature_metrics, build_session_parts, build_user_days, dim_users, sessions
 from launchpad_lib.staging.day_files import build_day_files
 
 TELEMETRY = pa.schema(
@@ -82,6 +82,28 @@ def test_users_merged_from_days_are_those_of_the_full_query(tmp_path):
     con = duckdb.connect()
     ours = dim_users(made, con=con).df().sort_values("user_id", ignore_index=True)
     reference = open_lake(tmp_path).users.to_pandas().sort_values("user_id", ignore_index=True)[list(ours.columns)]
+    pd.testing.assert_frame_equal(ours, reference, check_dtype=False)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sessions_merged_from_days_are_those_of_the_full_query(tmp_path, seed):
+    """Events on a grid of 10 minutes around midnight, so that gaps of exactly 30 minutes, sessions over midnight and client sessions over days occur."""
+    rng = random.Random(seed)
+    for step in range(3):
+        rows = []
+        for number in range(60):
+            at = START + timedelta(days=1 + step, minutes=10 * rng.randrange(-12, 12))
+            who = str(rng.randrange(5))
+            client = rng.choice([None, None, f"s{rng.randrange(3)}"])
+            rows.append({"event_id": f"{step}-{number}", "event_name": "A", "user_id": who, "session_id": client, "event_at": at, "platform": who, "event_on": at.date()})
+        types = {"event_on": pa.date32(), **{c.name: pa.timestamp("us") if c.type == "timestamp" else pa.string() for c in EVENTS.columns}}
+        write_deltalake(str(tmp_path / "events"), pa.Table.from_pylist(rows, pa.schema(list(types.items()))), mode="append", partition_by=["event_on"])
+        days = build_day_files(tmp_path / "events", tmp_path / "days")
+        made = build_session_parts(days, tmp_path / "parts")
+    assert len(made.rewritten) < len(made.paths)
+    order = ["user_id", "session_key"]
+    ours = sessions(made, con=duckdb.connect()).df().sort_values(order, ignore_index=True)
+    reference = open_lake(tmp_path).sessions.to_pandas().sort_values(order, ignore_index=True)[list(ours.columns)]
     pd.testing.assert_frame_equal(ours, reference, check_dtype=False)
 
 
