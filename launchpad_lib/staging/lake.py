@@ -88,6 +88,8 @@ def open_lake(path: str | Path, *, versions: dict[str, int] | None = None) -> La
     root = Path(path)
     if not root.is_dir():
         raise ValueError(f"lake={str(path)!r}: there is no such folder; run `launchpad ingest` with a params file first, or correct the path")
+    # DuckDB merges nested selects itself; Ibis doing it first costs a third of the time of a funnel and changes no answer.
+    ibis.options.sql.fuse_selects = False
     # One thread: sums of floats, and so published digits, do not depend on the order in which threads finish.
     con = ibis.duckdb.connect(threads=1)
     con.raw_sql("SET TimeZone = 'UTC'")
