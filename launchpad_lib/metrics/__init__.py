@@ -18,7 +18,7 @@ from launchpad_lib.metrics.engagement import (
 from launchpad_lib.metrics.funnel import funnel, funnel_comparison, funnel_trend
 from launchpad_lib.metrics.lifecycle import active_days, active_users, lifecycle
 from launchpad_lib.metrics.paths import path_steps, transitions
-from launchpad_lib.metrics.quality import daily_rows, missing_share, rejects_by_reason
+from launchpad_lib.metrics.quality import daily_rows, delivery, missing_share, rejects_by_reason, rejects_by_source, restated_days
 from launchpad_lib.metrics.reliability import apdex, crash_free_sessions, crash_free_users
 from launchpad_lib.metrics.retention import activity_spans, behavioural_cohorts, on_or_after, pooled_retention, retention, retention_curve
 from launchpad_lib.metrics.rules import RULES, FunnelRule, funnel_rules
@@ -42,6 +42,7 @@ __all__ = [
     "crash_free_users",
     "daily_active_users",
     "daily_rows",
+    "delivery",
     "depth",
     "feature_overlap",
     "frequency",
@@ -59,7 +60,9 @@ __all__ = [
     "path_steps",
     "pooled_retention",
     "rejects_by_reason",
+    "rejects_by_source",
     "require_known",
+    "restated_days",
     "retention",
     "retention_curve",
     "session_duration",

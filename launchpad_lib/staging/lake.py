@@ -74,6 +74,7 @@ class Lake:
     telemetry: ir.Table
     annotations: ir.Table
     rejected: ir.Table
+    gaps: ir.Table
     observed_through: datetime | None
     telemetry_observed_through: datetime | None
     versions: dict[str, TableVersion]
@@ -114,6 +115,7 @@ def open_lake(path: str | Path, *, versions: dict[str, int] | None = None) -> La
         telemetry=con.table("telemetry"),
         annotations=con.table("annotations"),
         rejected=con.table("rejected"),
+        gaps=con.table("gaps"),
         observed_through=seen["events"].observed_through,
         telemetry_observed_through=seen["telemetry"].observed_through,
         versions=seen,
