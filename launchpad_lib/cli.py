@@ -159,7 +159,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.command == "params":
         if arguments.notebook and arguments.notebook not in NOTEBOOKS:
             near = difflib.get_close_matches(arguments.notebook, NOTEBOOKS, n=1)
-            raise ParameterError(f"notebook={arguments.notebook!r}: {f'did you mean {near[0]!r}?' if near else 'choose one'} There are {', '.join(NOTEBOOKS)}")
+            raise ParameterError(f"notebook={arguments.notebook!r}: {f'did you mean {near[0]!r}?' if near else 'choose one.'} There are {', '.join(NOTEBOOKS)}")
         from launchpad_lib.workbook.parameter_table import describe
 
         print(describe(NOTEBOOKS[arguments.notebook] if arguments.notebook else RunParams))
