@@ -8,7 +8,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from launchpad_lib.charts import BLUE, GREY, ORANGE, _themed
+from launchpad_lib.charts import BLUE, GREY, INK, ORANGE, _themed
 
 GREEN, RED = "#3f9b6c", "#c2504d"
 NO_VALUE = "(no value)"
@@ -77,7 +77,8 @@ def cohort_matrix(result: pd.DataFrame, *, period: str, min_cell: int, title: st
         opacity=alt.Opacity("weight:Q", scale=None, legend=None),
         tooltip=["cohort:N", "period_from:O", alt.Tooltip("retention_rate:Q", format=".1%"), "users:Q"],
     )
-    ink = alt.condition("datum.retention_rate > 0.55 && datum.weight == 1", alt.value("white"), alt.value("#1f2937"))
+    # Faint cells have the page's ground behind them, dark at night: their text takes the colour that pages change.
+    ink = alt.when("datum.weight < 1").then(alt.value(INK)).when("datum.retention_rate > 0.55").then(alt.value("white")).otherwise(alt.value("#1f2937"))
     return _themed(cells + base.mark_text(fontSize=11).encode(text="text:N", color=ink), title)
 
 

@@ -72,13 +72,24 @@ def formatted(value: float | None, unit: str) -> str:
     return f"{value:,.3g} {'' if unit in ('count', 'score') else unit}".strip() if abs(value) < 1000 else f"{value:,.0f} {unit}"
 
 
+def formatted_span(low: float, high: float, unit: str) -> str:
+    """Both limits of an interval, the unit once.
+
+    >>> formatted_span(0.014, 0.211, "points"), formatted_span(0.601, 0.644, "fraction")
+    ('+1.4 to +21.1 points', '60.1 to 64.4 %')
+    """
+    first, last = formatted(low, unit), formatted(high, unit)
+    words = first.rsplit(" ", 1)
+    return f"{words[0] if len(words) > 1 and last.endswith(f' {words[1]}') else first} to {last}"
+
+
 def metric_line(record: dict) -> str:
     """A metric in one line of text."""
     if record["refused_because"]:
         return f"{record['label']}: refused, {record['refused_because']}"
     text = f"{record['label']}: {formatted(record['value'], record['unit'])}"
     if record["ci_low"] is not None and record["ci_high"] is not None:
-        text += f" (95 % interval {formatted(record['ci_low'], record['unit'])} to {formatted(record['ci_high'], record['unit'])})"
+        text += f" (95 % interval {formatted_span(record['ci_low'], record['ci_high'], record['unit'])})"
     return text + (f", n = {record['n']:,}" if record["n"] is not None else "")
 
 

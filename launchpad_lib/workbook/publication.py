@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from launchpad_lib.workbook.history import Changes
-from launchpad_lib.workbook.output import METRIC_MIME, SPEC_MIME, formatted
+from launchpad_lib.workbook.output import METRIC_MIME, SPEC_MIME, formatted, formatted_span
 
 # Raw HTML in markdown stays text: names from the data may stand in it.
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -58,6 +58,7 @@ def _environment() -> jinja2.Environment:
     environment.filters["bullets"] = lambda lines: Markup(MARKDOWN.render("\n".join(f"- {line}" for line in lines)))
     environment.filters["groupby_adjacent"] = lambda blocks: [(k, list(g)) for k, g in itertools.groupby(blocks, key=lambda b: b["kind"])]
     environment.filters["formatted"] = formatted
+    environment.globals["span"] = formatted_span
     return environment
 
 

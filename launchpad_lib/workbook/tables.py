@@ -11,7 +11,7 @@ import pandas as pd
 from launchpad_lib.workbook.wording import is_missing, percent
 
 RATE = re.compile(r"(^|_)(rate|share)(_|$)|^p_degrade$|^recall_at_top$")
-P_VALUE = re.compile(r"(^|_)(p|q)(_value)?$")
+P_VALUE = re.compile(r"(^|_)(p|q)(_value|_adjusted)?$")
 INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d:\d\d)(?:\.\d+)?)?")
 LONG = 34  # characters from which a text gets a column wide enough to be read
 
@@ -81,7 +81,7 @@ def _interval_head(name: str) -> str:
 
 def columns_of(frame: pd.DataFrame) -> list[Column]:
     """The columns as they are shown. Limits take the kind of the number they stand behind; both are one column."""
-    names, shown, kind = [str(c) for c in frame.columns], [], "plain"
+    names, shown, before = [str(c) for c in frame.columns], [], ""
     uppers = {_upper(n, names) for n in names} - {None}
     for place, name in enumerate(names):
         values = frame.iloc[:, place]
@@ -90,10 +90,12 @@ def columns_of(frame: pd.DataFrame) -> list[Column]:
         if name in uppers:
             continue
         if upper is not None:
+            is_of_before = "ci" in name.split("_") or re.sub(r"_?low", "", name) in before
+            kind = kind_of(before) if is_of_before else "plain"
             pairs = zip(values, frame.iloc[:, names.index(upper)], strict=True)
             shown.append(Column(_interval_head(name), [_span(low, high, kind) for low, high in pairs], True))
             continue
-        kind = kind_of(name) if is_number or values.dtype == object else "plain"
+        before, kind = name, kind_of(name) if is_number or values.dtype == object else "plain"
         head = name.replace("_", " ") + (" (points)" if kind == "points" else "")
         shown.append(Column(head, [cell(v, kind) for v in values], is_number))
     return shown

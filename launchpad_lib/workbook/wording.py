@@ -26,7 +26,7 @@ def percent(value: float | None) -> str:
     """
     if is_missing(value):
         return NO_NUMBER
-    return f"{100 * value:.2g} %" if 0 < abs(value) < 0.001 else f"{100 * value:.1f} %"
+    return f"{100 * value:.2g} %" if 0 < abs(value) < 0.001 else f"{100 * value + 0.0:.1f} %"  # -0.0 is 0
 
 
 def rate(value: float | None, ci_low: float | None, ci_high: float | None, n: float | None) -> str:
