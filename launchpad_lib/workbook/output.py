@@ -9,7 +9,7 @@ import pandas as pd
 from IPython.display import display
 
 from launchpad_lib.workbook.tables import html_table
-from launchpad_lib.workbook.wording import is_missing, percent
+from launchpad_lib.workbook.wording import duration, is_missing, percent
 
 METRIC_MIME = "application/vnd.launchpad.metric+json"
 SPEC_MIME = "application/vnd.vegalite.v5+json"
@@ -42,7 +42,7 @@ def metric(
 
     Args:
         unit: "fraction" (shown as percent), "points" (a difference of two fractions, shown in percentage points), "count",
-            "score", or a unit to be written behind the number.
+            "score", "seconds" (shown in the unit that fits), or a unit to be written behind the number.
     """
     refused_because = None if is_missing(refused_because) else refused_because
     record = {
@@ -67,6 +67,8 @@ def formatted(value: float | None, unit: str) -> str:
         return "no number"
     if unit == "fraction":
         return percent(value)
+    if unit == "seconds":
+        return duration(value)
     if unit == "points":
         return f"{100 * value:+.1f} points"
     return f"{value:,.3g} {'' if unit in ('count', 'score') else unit}".strip() if abs(value) < 1000 else f"{value:,.0f} {unit}"

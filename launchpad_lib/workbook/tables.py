@@ -8,14 +8,15 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from launchpad_lib.workbook.wording import is_missing, percent
+from launchpad_lib.workbook.wording import duration, is_missing, percent
 
 RATE = re.compile(r"(^|_)(rate|share)(_|$)|^p_degrade$|^recall_at_top$")
 P_VALUE = re.compile(r"(^|_)(p|q)(_value|_adjusted)?$")
+SECONDS = re.compile(r"(^|_)seconds(_|$)")
 INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d:\d\d)(?:\.\d+)?)?")
 LONG = 34  # characters from which a text gets a column wide enough to be read
 
-Kind = Literal["percent", "points", "relative", "p", "plain"]
+Kind = Literal["percent", "points", "relative", "p", "seconds", "plain"]
 
 
 class Column(NamedTuple):
@@ -34,7 +35,8 @@ def kind_of(name: str) -> Kind:
     """
     if name in ("absolute_lift", "relative_lift"):
         return "points" if name == "absolute_lift" else "relative"
-    return "percent" if RATE.search(name) else "p" if P_VALUE.search(name) else "plain"
+    kinds: tuple[tuple[re.Pattern[str], Kind], ...] = ((RATE, "percent"), (P_VALUE, "p"), (SECONDS, "seconds"))
+    return next((kind for pattern, kind in kinds if pattern.search(name)), "plain")
 
 
 def cell(value: object, kind: Kind = "plain", *, digits: int = 4) -> str:
@@ -62,6 +64,8 @@ def _number(value: float, kind: Kind, digits: int) -> str:
         return percent(value)
     if kind in ("points", "relative"):
         return f"{100 * value:+.1f}" + (" %" if kind == "relative" else "")
+    if kind == "seconds":
+        return duration(value)
     if kind == "p":
         return "< 0.001" if value < 0.001 else f"{value:.2g}"
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.{digits}g}"
@@ -85,7 +89,7 @@ def columns_of(frame: pd.DataFrame) -> list[Column]:
     uppers = {_upper(n, names) for n in names} - {None}
     for place, name in enumerate(names):
         values = frame.iloc[:, place]
-        is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+        is_number = not pd.api.types.is_bool_dtype(values) and (pd.api.types.is_numeric_dtype(values) or _all_numbers(values))
         upper = _upper(name, names)
         if name in uppers:
             continue
@@ -96,9 +100,15 @@ def columns_of(frame: pd.DataFrame) -> list[Column]:
             shown.append(Column(_interval_head(name), [_span(low, high, kind) for low, high in pairs], True))
             continue
         before, kind = name, kind_of(name) if is_number or values.dtype == object else "plain"
-        head = name.replace("_", " ") + (" (points)" if kind == "points" else "")
+        head = (SECONDS.sub(r"\1time\2", name) if kind == "seconds" else name).replace("_", " ") + (" (points)" if kind == "points" else "")
         shown.append(Column(head, [cell(v, kind) for v in values], is_number))
     return shown
+
+
+def _all_numbers(values: pd.Series) -> bool:
+    """Whether a column of mixed type holds numbers and missing values only."""
+    known = [v for v in values if not is_missing(v)] if values.dtype == object else []
+    return bool(known) and all(pd.api.types.is_number(v) and not pd.api.types.is_bool(v) for v in known)
 
 
 def _span(low: object, high: object, kind: Kind) -> str:

@@ -52,3 +52,9 @@ def test_a_share_that_would_read_as_nothing_keeps_two_digits():
 
 def test_the_counts_of_a_row_with_fractions_stay_whole():
     assert f"{single(pd.DataFrame({'immature': [7], 'rate': [0.5]})).immature}" == "7"
+
+
+def test_seconds_are_shown_in_the_unit_that_fits_and_a_mixed_column_of_numbers_stands_to_the_right():
+    frame = pd.DataFrame({"median_seconds": [34.93, 417_168.0], "psi": pd.Series([None, 0.1274], dtype=object)})
+    assert cells(frame) == (["median time", "psi"], [["34.9 s", "–"], ["4.8 days", "0.1274"]])
+    assert html_table(frame, most=40).count('<td class="num">') == 4
