@@ -16,7 +16,7 @@ def _themed(chart: alt.Chart | alt.LayerChart, title: str) -> alt.Chart | alt.La
         .configure_title(color=INK, fontSize=15, anchor="start", fontWeight=600)
         .configure_axis(
             labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, titleFontWeight="normal",
-            gridColor=GREY, gridOpacity=0.25, domainColor=GREY, tickColor=GREY, labelLimit=200,
+            gridColor=GREY, gridOpacity=0.25, domainColor=GREY, tickColor=GREY, labelLimit=230, labelSeparation=8,
         )  # fmt: skip
         .configure_axisX(grid=False)
         .configure_axisY(ticks=False, domain=False)
@@ -47,7 +47,8 @@ def difference_chart(result: pd.DataFrame, *, category: str, title: str) -> alt.
     """Absolute lifts with their intervals and the line of no effect."""
     base = alt.Chart(result).encode(y=alt.Y(f"{category}:N", sort=None, title=None))
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY, strokeDash=[4, 4]).encode(x="zero:Q")
-    rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X("ci_low:Q", title="Difference of rates", axis=alt.Axis(format="+%")), x2="ci_high:Q")
+    points_axis = alt.Axis(labelExpr="format(100 * datum.value, '+~f')", tickCount=8)
+    rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X("ci_low:Q", title="Difference (percentage points)", axis=points_axis), x2="ci_high:Q")
     points = base.mark_point(color=ORANGE, filled=True, size=90).encode(x="absolute_lift:Q")
     return _themed(zero + rules + points, title)
 
@@ -73,5 +74,6 @@ def latency_chart(daily: pd.DataFrame, *, annotations: pd.DataFrame) -> alt.Laye
 def bar_counts(result: pd.DataFrame, *, category: str, value: str, title: str, value_title: str = "Rows") -> alt.LayerChart:
     """Counts per category, or per date where the category is one."""
     is_date = pd.api.types.is_datetime64_any_dtype(result[category])
-    x = alt.X(f"{category}:T", title="Date", axis=alt.Axis(format="%d %b")) if is_date else alt.X(f"{category}:N", title=None, sort=None)
+    days = alt.Axis(format="%d %b", tickCount="day", labelOverlap="greedy")
+    x = alt.X(f"yearmonthdate({category}):T", title="Date", axis=days) if is_date else alt.X(f"{category}:N", title=None, sort=None)
     return _themed(alt.layer(alt.Chart(result).mark_bar(color=BLUE).encode(x=x, y=alt.Y(f"{value}:Q", title=value_title))), title)

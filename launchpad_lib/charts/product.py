@@ -8,7 +8,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from launchpad_lib.charts import BLUE, GREY, ORANGE, _themed
+from launchpad_lib.charts import BLUE, GREY, INK, ORANGE, _themed
 
 GREEN, RED = "#3f9b6c", "#c2504d"
 NO_VALUE = "(no value)"
@@ -20,9 +20,10 @@ def _sized(result: pd.DataFrame, *, n: str, min_cell: int) -> pd.DataFrame:
     return result.assign(size=(result[n] < min_cell).map({True: f"under {min_cell} units", False: f"{min_cell} units or more"}))
 
 
-def _size_colour(min_cell: int) -> alt.Color:
+def _size_colour(data: pd.DataFrame, min_cell: int) -> alt.Color:
+    """Grey for small cells; explained only where there is one."""
     names = [f"{min_cell} units or more", f"under {min_cell} units"]
-    return alt.Color("size:N", title=None, scale=alt.Scale(domain=names, range=[BLUE, GREY]), legend=SOLID)
+    return alt.Color("size:N", title=None, scale=alt.Scale(domain=names, range=[BLUE, GREY]), legend=SOLID if (data["size"] == names[1]).any() else None)
 
 
 def _plain(value: object) -> object:
@@ -37,9 +38,9 @@ def rates_by(result: pd.DataFrame, *, category: str, rate: str, n: str, min_cell
     data = _sized(result, n=n, min_cell=min_cell).assign(**{category: result[category].map(_plain)})
     base = alt.Chart(data[[category, rate, "ci_low", "ci_high", n, "size"]]).encode(y=alt.Y(f"{category}:N", sort=None, title=None))
     rules = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("ci_low:Q", title=x_title, axis=alt.Axis(format="%"), scale=alt.Scale(zero=True)), x2="ci_high:Q", color=_size_colour(min_cell)
+        x=alt.X("ci_low:Q", title=x_title, axis=alt.Axis(format="%"), scale=alt.Scale(zero=True)), x2="ci_high:Q", color=_size_colour(data, min_cell)
     )
-    points = base.mark_point(filled=True, size=80, opacity=1).encode(x=f"{rate}:Q", color=_size_colour(min_cell))
+    points = base.mark_point(filled=True, size=80, opacity=1).encode(x=f"{rate}:Q", color=_size_colour(data, min_cell))
     return _themed(rules + points, title)
 
 
@@ -47,9 +48,9 @@ def rate_by_period(result: pd.DataFrame, *, period: str, rate: str, n: str, min_
     """A rate over periods with its interval; periods with few units are grey."""
     data = _sized(result, n=n, min_cell=min_cell).assign(**{period: pd.to_datetime(result[period])})
     base = alt.Chart(data[[period, rate, "ci_low", "ci_high", n, "size"]]).encode(x=alt.X(f"{period}:T", title="Date", axis=alt.Axis(format="%d %b")))
-    rules = base.mark_rule(strokeWidth=2, opacity=0.6).encode(y=alt.Y("ci_low:Q", title=y_title, axis=alt.Axis(format="%")), y2="ci_high:Q", color=_size_colour(min_cell))
+    rules = base.mark_rule(strokeWidth=2, opacity=0.6).encode(y=alt.Y("ci_low:Q", title=y_title, axis=alt.Axis(format="%")), y2="ci_high:Q", color=_size_colour(data, min_cell))
     line = base.mark_line(color=BLUE).encode(y=f"{rate}:Q")
-    points = base.mark_point(filled=True, size=50, opacity=1).encode(y=f"{rate}:Q", color=_size_colour(min_cell))
+    points = base.mark_point(filled=True, size=50, opacity=1).encode(y=f"{rate}:Q", color=_size_colour(data, min_cell))
     return _themed(line + rules + points, title)
 
 
@@ -76,7 +77,8 @@ def cohort_matrix(result: pd.DataFrame, *, period: str, min_cell: int, title: st
         opacity=alt.Opacity("weight:Q", scale=None, legend=None),
         tooltip=["cohort:N", "period_from:O", alt.Tooltip("retention_rate:Q", format=".1%"), "users:Q"],
     )
-    ink = alt.condition("datum.retention_rate > 0.55 && datum.weight == 1", alt.value("white"), alt.value("#1f2937"))
+    # Faint cells have the page's ground behind them, dark at night: their text takes the colour that pages change.
+    ink = alt.when("datum.weight < 1").then(alt.value(INK)).when("datum.retention_rate > 0.55").then(alt.value("white")).otherwise(alt.value("#1f2937"))
     return _themed(cells + base.mark_text(fontSize=11).encode(text="text:N", color=ink), title)
 
 
@@ -113,7 +115,9 @@ def distribution_chart(result: pd.DataFrame, *, category: str, title: str, x_tit
     """Share of users per ordered category."""
     data = result[[category, "users", "share"]]
     bars = alt.Chart(data).mark_bar(color=BLUE).encode(
-        x=alt.X(f"{category}:O", sort=None, title=x_title, axis=alt.Axis(labelAngle=0)), y=alt.Y("share:Q", title="Share of users", axis=alt.Axis(format="%")), tooltip=["users:Q"]
+        x=alt.X(f"{category}:O", sort=None, title=x_title, axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+        y=alt.Y("share:Q", title="Share of users", axis=alt.Axis(format="%")),
+        tooltip=["users:Q"],
     )
     return _themed(alt.layer(bars), title)
 

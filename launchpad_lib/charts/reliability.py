@@ -32,7 +32,7 @@ def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> 
     ends = {"low": merged["feature_id"].map(old) * merged["shift_low"], "high": merged["feature_id"].map(old) * merged["shift_high"]}
     lines = merged[["feature_id", "observed_on", "is_later"]].assign(level=level, **{k: v.where(merged["is_later"]) for k, v in ends.items()})
     x = alt.X("observed_on:T", title="Date", axis=alt.Axis(format="%d %b"))
-    color = alt.Color("feature_id:N", title=None, scale=alt.Scale(scheme="tableau10"))
+    color = alt.Color("feature_id:N", title=None, scale=alt.Scale(scheme="tableau10"), legend=alt.Legend(symbolOpacity=1))
     dots = alt.Chart(points).mark_circle(size=22, opacity=0.6).encode(x=x, y=alt.Y("p95_latency_ms:Q", title="p95 latency (ms)", scale=alt.Scale(zero=False)), color=color)
     steps = alt.Chart(lines).mark_line(strokeWidth=2).encode(x=x, y="level:Q", color=color, detail="is_later:N")
     band = alt.Chart(lines.dropna(subset=["low"])).mark_area(opacity=0.15).encode(x=x, y="low:Q", y2="high:Q", color=color)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import json
 
 import pandas as pd
 from IPython.display import display
 
-from launchpad_lib.workbook.wording import is_missing
+from launchpad_lib.workbook.tables import html_table
+from launchpad_lib.workbook.wording import duration, is_missing, percent
 
 METRIC_MIME = "application/vnd.launchpad.metric+json"
 SPEC_MIME = "application/vnd.vegalite.v5+json"
@@ -38,7 +38,12 @@ def metric(
     higher_is_better: bool | None = None,
     refused_because: str | None = None,
 ) -> None:
-    """Shows one headline metric as a typed output that the run harvests into its manifest; 6 significant digits."""
+    """Shows one headline metric as a typed output that the run harvests into its manifest; 6 significant digits.
+
+    Args:
+        unit: "fraction" (shown as percent), "points" (a difference of two fractions, shown in percentage points), "count",
+            "score", "seconds" (shown in the unit that fits), or a unit to be written behind the number.
+    """
     refused_because = None if is_missing(refused_because) else refused_because
     record = {
         "name": name,
@@ -61,8 +66,23 @@ def formatted(value: float | None, unit: str) -> str:
     if value is None:
         return "no number"
     if unit == "fraction":
-        return f"{100 * value:.1f} %"
+        return percent(value)
+    if unit == "seconds":
+        return duration(value)
+    if unit == "points":
+        return f"{100 * value:+.1f} points"
     return f"{value:,.3g} {'' if unit in ('count', 'score') else unit}".strip() if abs(value) < 1000 else f"{value:,.0f} {unit}"
+
+
+def formatted_span(low: float, high: float, unit: str) -> str:
+    """Both limits of an interval, the unit once.
+
+    >>> formatted_span(0.014, 0.211, "points"), formatted_span(0.601, 0.644, "fraction")
+    ('+1.4 to +21.1 points', '60.1 to 64.4 %')
+    """
+    first, last = formatted(low, unit), formatted(high, unit)
+    words = first.rsplit(" ", 1)
+    return f"{words[0] if len(words) > 1 and last.endswith(f' {words[1]}') else first} to {last}"
 
 
 def metric_line(record: dict) -> str:
@@ -71,7 +91,7 @@ def metric_line(record: dict) -> str:
         return f"{record['label']}: refused, {record['refused_because']}"
     text = f"{record['label']}: {formatted(record['value'], record['unit'])}"
     if record["ci_low"] is not None and record["ci_high"] is not None:
-        text += f" (95 % interval {formatted(record['ci_low'], record['unit'])} to {formatted(record['ci_high'], record['unit'])})"
+        text += f" (95 % interval {formatted_span(record['ci_low'], record['ci_high'], record['unit'])})"
     return text + (f", n = {record['n']:,}" if record["n"] is not None else "")
 
 
@@ -82,25 +102,9 @@ def answer(*sentences: str) -> None:
 
 
 def show(table, *, most: int = 40) -> None:
-    """Shows a result table, numbers to 4 significant digits, at most `most` rows; names are escaped."""
+    """Shows a result table as its readers meet it (`workbook.tables`), at most `most` rows; names are escaped."""
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
-    shown = frame.head(most)
-    marks = [' class="num"' if pd.api.types.is_numeric_dtype(frame[c]) and not pd.api.types.is_bool_dtype(frame[c]) else "" for c in frame.columns]
-    head = "".join(f"<th{m}>{html.escape(str(c).replace('_', ' '))}</th>" for c, m in zip(shown.columns, marks, strict=True))
-    rows = ["".join(f"<td{m}>{html.escape(_cell(v))}</td>" for v, m in zip(row, marks, strict=True)) for row in shown.itertuples(index=False)]
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    more = f"<caption>the first {most} of {len(frame):,} rows</caption>" if len(frame) > most else ""
-    display({"text/html": f"<table>{more}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>", "text/plain": f"{len(frame)} rows"}, raw=True)
-
-
-def _cell(value: object) -> str:
-    if is_missing(value):
-        return "–"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.4g}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return str(value)
+    display({"text/html": html_table(frame, most=most), "text/plain": f"{len(frame)} rows"}, raw=True)
 
 
 def _rounded(part: object) -> object:

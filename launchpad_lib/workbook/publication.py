@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from launchpad_lib.workbook.history import Changes
-from launchpad_lib.workbook.output import METRIC_MIME, SPEC_MIME, formatted
+from launchpad_lib.workbook.output import METRIC_MIME, SPEC_MIME, formatted, formatted_span
 
 # Raw HTML in markdown stays text: names from the data may stand in it.
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -58,6 +58,7 @@ def _environment() -> jinja2.Environment:
     environment.filters["bullets"] = lambda lines: Markup(MARKDOWN.render("\n".join(f"- {line}" for line in lines)))
     environment.filters["groupby_adjacent"] = lambda blocks: [(k, list(g)) for k, g in itertools.groupby(blocks, key=lambda b: b["kind"])]
     environment.filters["formatted"] = formatted
+    environment.globals["span"] = formatted_span
     return environment
 
 
@@ -90,6 +91,9 @@ PAINT = re.compile(r'(?: (?:fill|stroke|fill-opacity|stroke-opacity|stroke-width
 
 def _lean(svg: str) -> str:
     """The picture without what readers cannot see: tenths of a pixel are enough, and the figure has one label for all of it."""
+    # Two pictures of one page may both name a gradient "gradient_0"; a browser takes the first, which may be hidden.
+    own = hashlib.md5(svg.encode()).hexdigest()[:6]
+    svg = re.sub(r'(\bid="|url\(#)(?=[A-Za-z])', rf"\g<1>p{own}-", svg)
     shapes = re.sub(r' (?:d|transform)="[^"]*"', lambda m: re.sub(r"\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}".removesuffix(".0"), m[0]), svg)
     # Attributes only: text between tags is left alone.
     lean = re.sub(r"<[a-z][^>]*>", lambda tag: UNSAID.sub("", tag[0]), shapes)
@@ -131,9 +135,10 @@ def _blocks(cell: nbformat.NotebookNode) -> list[dict]:
     return blocks
 
 
-def _is_heading_only(section: dict) -> bool:
-    texts = [b["content"].strip() for b in section["blocks"]]
-    return not section["code"] and len(texts) == 1 and texts[0].startswith("#") and "\n" not in texts[0]
+def _without_last_heading(text: str) -> str:
+    """The text without a heading at its very end: what stood under it is at the top of the page."""
+    head, _, last = text.rstrip().rpartition("\n")
+    return head if last.startswith("#") else text
 
 
 def _without_title(text: str) -> str:
@@ -154,9 +159,9 @@ def publish_notebook(
         if "answer" in tags:
             answers += section["blocks"]
             section["blocks"] = []
-            shown = [i for i, earlier in enumerate(sections) if earlier["blocks"]]
-            if shown and _is_heading_only(sections[shown[-1]]):
-                del sections[shown[-1]]  # what stood under it is at the top now
+            shown = [b for earlier in sections for b in earlier["blocks"]][-1:]
+            if shown and shown[0]["kind"] == "markdown":
+                shown[0]["content"] = _without_last_heading(shown[0]["content"])
         sections.append(section)
     if sections and sections[0]["blocks"] and sections[0]["blocks"][0]["kind"] == "markdown":
         sections[0]["blocks"][0]["content"] = _without_title(sections[0]["blocks"][0]["content"])

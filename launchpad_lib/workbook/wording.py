@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pandas as pd
 
 NO_NUMBER = "no number"
+DURATIONS = ((172_800, 86_400, "days"), (7_200, 3_600, "h"), (120, 60, "min"), (0, 1, "s"))  # from how many seconds, one is so many, its name
 
 
 def is_missing(value: object) -> bool:
@@ -19,12 +20,26 @@ def is_missing(value: object) -> bool:
 
 
 def percent(value: float | None) -> str:
-    """A fraction as percent with one decimal.
+    """A fraction as percent with one decimal; what would read as 0 has two digits.
 
-    >>> percent(0.618), percent(None)
-    ('61.8 %', 'no number')
+    >>> percent(0.618), percent(0.000456), percent(None)
+    ('61.8 %', '0.046 %', 'no number')
     """
-    return NO_NUMBER if is_missing(value) else f"{100 * value:.1f} %"
+    if is_missing(value):
+        return NO_NUMBER
+    return f"{100 * value:.2g} %" if 0 < abs(value) < 0.001 else f"{100 * value + 0.0:.1f} %"  # -0.0 is 0
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the unit in which they are read.
+
+    >>> duration(34.93), duration(278), duration(57_468), duration(172_800), duration(None)
+    ('34.9 s', '4.6 min', '16.0 h', '2.0 days', 'no number')
+    """
+    if is_missing(seconds):
+        return NO_NUMBER
+    size, name = next((size, name) for least, size, name in DURATIONS if abs(seconds) >= least)
+    return f"{seconds / size:,.1f} {name}"
 
 
 def rate(value: float | None, ci_low: float | None, ci_high: float | None, n: float | None) -> str:
@@ -67,7 +82,9 @@ def single(table) -> SimpleNamespace:
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
     if frame.empty:
         return SimpleNamespace(**dict.fromkeys(frame.columns))
-    return SimpleNamespace(**{k: (None if is_missing(v) else v) for k, v in frame.iloc[0].items()})
+    # Column by column: a row taken as a whole would turn its counts into fractions.
+    first = {str(k): frame[k].iloc[0] for k in frame.columns}
+    return SimpleNamespace(**{k: (None if is_missing(v) else v) for k, v in first.items()})
 
 
 def needed(value, what: str):

@@ -53,7 +53,7 @@ def bound_names(tree: ast.Module) -> list[str]:
     return names
 
 
-def test_the_seven_notebooks_are_there():
+def test_the_notebooks_of_the_report_are_there():
     assert {p.stem for p in NOTEBOOKS} >= SEVEN
 
 

@@ -71,6 +71,18 @@ def test_no_tracked_file_names_a_path_or_an_address_of_one_machine():
     assert [p for p in texts if (ROOT / p).exists() and marks.search((ROOT / p).read_text(encoding="utf-8", errors="replace"))] == []
 
 
+def test_every_link_of_a_page_leads_to_a_file():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    links = [(p, t) for p in pages for t in re.findall(r"\]\(([^)#\s]+)|src=\"([^\"]+)\"", p.read_text())]
+    missing = [f"{p.name}: {a or b}" for p, (a, b) in links if "://" not in (a or b) and not (p.parent / (a or b)).exists()]
+    assert links and missing == []
+
+
+def test_decision_records_have_numbers_of_their_own():
+    numbers = [p.name[:4] for p in (ROOT / "docs" / "decisions").glob("*.md")]
+    assert len(numbers) == len(set(numbers))
+
+
 def test_a_decision_record_says_context_decision_and_consequences():
     records = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     assert records

@@ -102,3 +102,20 @@ def test_pointing_at_a_bar_tells_its_values(browser, report):
     page.wait_for_selector("#tip:not([hidden])")
     assert "Share of mature entrants" in page.locator("#tip").inner_text() or page.locator("#tip td").count() >= 2
     page.context.close()
+
+
+def test_no_name_inside_a_page_is_used_twice_so_every_colour_scale_is_drawn(browser, report):
+    """A gradient is found by its id; the first of two may lie in a picture that is not shown."""
+    for path in pages(report):
+        page, _, _ = opened(browser, path)
+        assert page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, place, all) => all.indexOf(id) !== place)") == [], path.name
+        page.context.close()
+
+
+def test_no_table_is_wider_than_the_paper(browser, report):
+    """A4 less two margins of 1 cm is 718 pixels wide."""
+    for path in pages(report):
+        page, _, _ = opened(browser, path, viewport={"width": 718, "height": 1000})
+        page.emulate_media(media="print")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 718, path.name
+        page.context.close()

@@ -52,13 +52,26 @@
     tip.style.top = `${Math.min(event.clientY + 14, window.innerHeight - tip.offsetHeight - 8)}px`;
   };
   tip.hidden = true;
+  const lines = (text, most) =>
+    text.split(" ").reduce((done, word) => {
+      const last = done.length - 1;
+      if (last >= 0 && done[last].length + word.length < most) done[last] += ` ${word}`;
+      else done.push(word);
+      return done;
+    }, []);
   for (const [number, figure] of figures.entries()) {
     const spec = specs[number];
     const place = figure.querySelector(".live");
     const room = figure.clientWidth;
-    // A narrow page gets a narrower chart with the same height, not a shrunken one with unreadable text.
-    if (typeof spec.width === "number" && room > 0 && room < spec.width + 120) spec.width = "container";
-    if (spec.width === "container") spec.autosize = { type: "fit-x", contains: "padding" };
+    // As wide as the text, labels included: a narrow page gets a narrower chart, not a shrunken one with unreadable text.
+    if (typeof spec.width === "number" && room > 0) {
+      spec.width = "container";
+      spec.autosize = { type: "fit-x", contains: "padding" };
+      if (room < 500) {
+        spec.config = { ...spec.config, legend: { ...spec.config?.legend, columns: 2 }, axisX: { ...spec.config?.axisX, titleLimit: room - 90 } };
+      }
+      if (typeof spec.title === "string") spec.title = lines(spec.title, room / 8);
+    }
     const loader = { load: refuse, sanitize: refuse, http: refuse, file: refuse };
     await window.vegaEmbed(place, spec, { renderer: "svg", actions: false, loader, tooltip: showTip });
     figure.classList.add("drawn");

@@ -1,0 +1,33 @@
+"""The pictures of the README, of a weekly run: `python scripts/report_pictures.py reports/RUN` writes docs/images/report.png and phone.png."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
+PICTURES = (("index.html", "report.png", 1100, 800), ("funnels.html", "phone.png", 375, 740))
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+def main() -> int:
+    """Opens each page in Chromium, by day, and keeps what the first screen shows."""
+    report = Path(sys.argv[1]).resolve()
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        for page_name, picture, width, height in PICTURES:
+            page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme="light")
+            page.goto((report / page_name).as_uri())
+            if page.locator("figure.chart").count():
+                page.wait_for_function("document.documentElement.dataset.drawn === 'yes'")
+            page.screenshot(path=IMAGES / picture)
+            print(f"{picture}: {(IMAGES / picture).stat().st_size / 1000:.0f} KB")
+        chromium.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
