@@ -20,8 +20,8 @@ USERS, DAYS = 20, 3
 
 def event(number: int, day: int, *, received: str | None = None, **more: object) -> bytes:
     at = f"2026-03-{1 + day:02d}T{8 + number % 12:02d}:00:00Z"
-    row = {"event_id": f"d{day}n{number}", "event_name": "quiz_started", "user_id": f"u{number % USERS}", "event_at": at, "received_at": received or at.replace(":00:00Z", ":00:02Z")}
-    return json.dumps(row | more).encode()
+    row = {"event_id": f"d{day}n{number}", "event_name": "quiz_started", "user_id": f"u{number % USERS}", "event_at": at}
+    return json.dumps(row | {"received_at": received or at.replace(":00:00Z", ":00:02Z")} | more).encode()
 
 
 def report(folder: Path, run_id: str) -> dict:
