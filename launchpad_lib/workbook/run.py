@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -55,11 +56,21 @@ def run_report(run: RunParams, *, now: datetime, run_id: str, progress: Progress
 
 def _execute_and_publish(run: RunParams, *, now: datetime, run_id: str, progress: Progress, notebooks: Path) -> int:
     reports = Path(run.reports)
-    final, partial = reports / run_id, reports / f".{run_id}.partial"
+    final = reports / run_id
     if final.exists():
         raise ValueError(f"run-id={run_id!r}: {final} exists; choose another run id")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    reports.mkdir(parents=True, exist_ok=True)
+    # A folder of its own, so that two runs of one id never write into, or delete, each other's pages: the first to end is kept.
+    partial = Path(tempfile.mkdtemp(prefix=f".{run_id}.", suffix=".partial", dir=reports))
+    partial.chmod(0o755)
+    try:
+        return _publish_from(partial, run, final=final, now=now, run_id=run_id, progress=progress, notebooks=notebooks)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # nothing is there any more when all went well
+
+
+def _publish_from(partial: Path, run: RunParams, *, final: Path, now: datetime, run_id: str, progress: Progress, notebooks: Path) -> int:
+    reports = final.parent
     context = {"run_id": run_id, "started_at": now.isoformat(timespec="seconds"), "inputs": {}}
     rows, metrics = [], []
     with ThreadPoolExecutor(max_workers=run.workers) as pool:
@@ -95,7 +106,12 @@ def _execute_and_publish(run: RunParams, *, now: datetime, run_id: str, progress
     }
     (partial / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
     publish_index(partial, manifest, since=changes(manifest, previous_manifest(reports, run.name, before=manifest["started_at"])))
-    partial.rename(final)
+    try:
+        partial.rename(final)
+    except OSError as error:
+        if not final.exists():
+            raise
+        raise ValueError(f"run-id={run_id!r}: another run published {final} meanwhile; choose another run id") from error
     publish_run_index(reports)
     progress.say(f"{'failed' if is_failed else 'done'}: {final / 'index.html'}")
     return 1 if is_failed else 0
