@@ -89,6 +89,9 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"launchpad: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("launchpad: stopped; nothing half-written is kept", file=sys.stderr)
+        return 130
 
 
 def _dispatch(arguments: argparse.Namespace) -> int:

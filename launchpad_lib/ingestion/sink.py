@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,18 +83,27 @@ def prepare(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path
     spec_hash = hashlib.sha256(source.model_dump_json(exclude={"path"}, exclude_defaults=True).encode()).hexdigest()[:12]
     checked: dict[str, CheckedFile] = {}
     files = source.files(root)
+    bounded = _not_ahead(source, ingested_at)
     for path in files:
         name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
         mark = f"{table.name}:{spec_hash}:{_content_hash(path)}"
         if mark in checked or _has_mark(known, mark):
             continue
         text = read_text_rows(path, wanted=source.wanted())
-        found = check(text.table, source=source, file=name, names=text.names)
+        found = check(text.table, source=bounded, file=name, names=text.names)
         lines = found.refused["line"].to_pylist()
         bad = sorted([*text.broken, *zip(lines, found.refused["reason"].to_pylist(), text.raw(lines), strict=True)]) if lines else text.broken
         stamped = [(table.name, _printable(name), line, reason, raw, ingested_at.replace(tzinfo=None)) for line, reason, raw in bad]
         checked[mark] = CheckedFile(mark, found.rows, _refused_table(stamped), text.table.num_rows + len(text.broken))
     return Prepared(table.name, len(files), len(files) - len(checked), list(checked.values()))
+
+
+def _not_ahead(source: SourceSpec, ingested_at: datetime) -> SourceSpec:
+    """A row from more than a day ahead is a wrong clock: one of them would make every window look over. As for streams."""
+    now = ingested_at if ingested_at.tzinfo else ingested_at.replace(tzinfo=UTC)
+    if source.table not in ("events", "telemetry") or source.valid_until is not None:
+        return source
+    return source.model_copy(update={"valid_until": (now + timedelta(days=1)).replace(microsecond=0)})
 
 
 def commit(prepared: Prepared, *, lake: Path) -> IngestResult:

@@ -53,12 +53,24 @@ def runs(reports: Path) -> list[dict]:
 
 
 def previous_manifest(reports: Path, name: str, *, before: str) -> dict | None:
-    """The newest earlier run of the same name that went well; None when there is none."""
+    """The newest earlier run of the same name that went well and can be compared with; None when there is none."""
     for manifest in runs(reports):
         is_same = isinstance(manifest.get("params"), dict) and manifest["params"].get("name") == name
-        if is_same and manifest.get("status") == "ok" and str(manifest["started_at"]) < before:
+        if is_same and manifest.get("status") == "ok" and str(manifest["started_at"]) < before and _is_whole(manifest):
             return manifest
     return None
+
+
+def _is_whole(manifest: dict) -> bool:
+    """Whether a manifest read from disk has the shape that `changes` reads; one damaged by hand must not end a later run."""
+    metrics, inputs = manifest.get("metrics"), manifest.get("inputs")
+    if not isinstance(manifest.get("run_id"), str) or not isinstance(metrics, list) or not isinstance(inputs, dict):
+        return False
+    keys = ("notebook", "name")
+    is_listed = all(isinstance(m, dict) and all(isinstance(m.get(k), str) for k in keys) and isinstance(m.get("segment"), str | None) for m in metrics)
+    has_numbers = is_listed and all(isinstance(m.get("value"), int | float | None) for m in metrics)
+    by_date = [t.get("rows_by_date") or {} if isinstance(t, dict) else None for t in inputs.values()]
+    return has_numbers and all(isinstance(d, dict) and all(isinstance(n, int) for n in d.values()) for d in by_date)
 
 
 def changes(manifest: dict, before: dict | None) -> Changes | None:

@@ -97,7 +97,8 @@ def metric_line(record: dict) -> str:
 
 def answer(*sentences: str) -> None:
     """Shows the verdict; the page puts it at its top."""
-    text = "\n".join(f"- {s}" for s in sentences)
+    # One line each: a line break in a name from the data must not begin a sentence of its own.
+    text = "\n".join(f"- {' '.join(str(s).splitlines())}" for s in sentences)
     display({"text/markdown": text, "text/plain": text}, raw=True)
 
 

@@ -21,8 +21,8 @@ from markupsafe import Markup
 from launchpad_lib.workbook.history import Changes
 from launchpad_lib.workbook.output import METRIC_MIME, SPEC_MIME, formatted, formatted_span
 
-# Raw HTML in markdown stays text: names from the data may stand in it.
-MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+# Raw HTML in markdown stays text, and nothing in it becomes a link or a picture: names from the data may stand in it.
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["link", "image", "autolink", "reference"])
 DRAW_JS = (Path(__file__).parent / "templates" / "draw.js").read_text(encoding="utf-8")
 # Only the one script whose hash is named may run, and the drawing library it unpacks (Vega compiles expressions, hence
 # unsafe-eval). Nothing may be fetched from anywhere.
@@ -190,7 +190,8 @@ def publish_run_index(reports: Path) -> None:
             continue
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
-            runs.append({"id": path.parent.name, "started_at": str(manifest["started_at"]), "status": str(manifest["status"]), "notebooks": manifest["notebooks"]})
+            notebooks = [{"name": str(n["name"]), **n} for n in manifest["notebooks"]]
+            runs.append({"id": path.parent.name, "started_at": str(manifest["started_at"]), "status": str(manifest["status"]), "notebooks": notebooks})
         except (ValueError, KeyError, TypeError, OSError):
             runs.append({"id": path.parent.name, "started_at": "", "status": "unreadable manifest", "notebooks": []})
     runs.sort(key=lambda r: (r["started_at"], r["id"]), reverse=True)

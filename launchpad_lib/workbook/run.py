@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +19,14 @@ from launchpad_lib.simulation import simulate
 from launchpad_lib.staging import open_lake
 from launchpad_lib.workbook.execution import Executed, cell_count, execute
 from launchpad_lib.workbook.forked_kernels import kernel_server
-from launchpad_lib.workbook.history import changes, previous_manifest, rows_by_date
+from launchpad_lib.workbook.history import changes, previous_manifest, rows_by_date, runs
 from launchpad_lib.workbook.parameters import NOTEBOOKS, RunParams
 from launchpad_lib.workbook.progress import Progress
 from launchpad_lib.workbook.publication import publish_index, publish_notebook, publish_run_index
 
-PACKAGES = ("pandas", "duckdb", "ibis-framework", "deltalake", "statsmodels", "scikit-learn", "altair", "papermill")
+PACKAGES = (
+    "pandas", "numpy", "scipy", "pyarrow", "duckdb", "ibis-framework", "deltalake", "statsmodels", "scikit-learn", "altair", "vl-convert-python", "papermill",
+)  # fmt: skip
 
 
 def bring_up_to_date(run: RunParams, *, now: datetime, say: Callable[[str], None]) -> None:
@@ -55,11 +59,21 @@ def run_report(run: RunParams, *, now: datetime, run_id: str, progress: Progress
 
 def _execute_and_publish(run: RunParams, *, now: datetime, run_id: str, progress: Progress, notebooks: Path) -> int:
     reports = Path(run.reports)
-    final, partial = reports / run_id, reports / f".{run_id}.partial"
+    final = reports / run_id
     if final.exists():
         raise ValueError(f"run-id={run_id!r}: {final} exists; choose another run id")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    reports.mkdir(parents=True, exist_ok=True)
+    # A folder of its own, so that two runs of one id never write into, or delete, each other's pages: the first to end is kept.
+    partial = Path(tempfile.mkdtemp(prefix=f".{run_id}.", suffix=".partial", dir=reports))
+    partial.chmod(0o755)
+    try:
+        return _publish_from(partial, run, final=final, now=now, run_id=run_id, progress=progress, notebooks=notebooks)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # nothing is there any more when all went well
+
+
+def _publish_from(partial: Path, run: RunParams, *, final: Path, now: datetime, run_id: str, progress: Progress, notebooks: Path) -> int:
+    reports = final.parent
     context = {"run_id": run_id, "started_at": now.isoformat(timespec="seconds"), "inputs": {}}
     rows, metrics = [], []
     with ThreadPoolExecutor(max_workers=run.workers) as pool:
@@ -68,7 +82,7 @@ def _execute_and_publish(run: RunParams, *, now: datetime, run_id: str, progress
             if number == 0:
                 context["inputs"] = _inputs(run.lake)  # while the first notebooks run
             for job in jobs:
-                done = job.result()
+                done = _result_of(job, pool)
                 html = f"{done.name}.html"
                 found = publish_notebook(
                     done.path, html_path=partial / html, title=done.title, status=done.status, error=done.error, context=context,
@@ -95,7 +109,12 @@ def _execute_and_publish(run: RunParams, *, now: datetime, run_id: str, progress
     }
     (partial / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
     publish_index(partial, manifest, since=changes(manifest, previous_manifest(reports, run.name, before=manifest["started_at"])))
-    partial.rename(final)
+    try:
+        partial.rename(final)
+    except OSError as error:
+        if not final.exists():
+            raise
+        raise ValueError(f"run-id={run_id!r}: another run published {final} meanwhile; choose another run id") from error
     publish_run_index(reports)
     progress.say(f"{'failed' if is_failed else 'done'}: {final / 'index.html'}")
     return 1 if is_failed else 0
@@ -110,6 +129,15 @@ def _execute_one(run: RunParams, name: str, *, notebooks: Path, folder: Path, pr
     )
     progress.finish(name, seconds=done.seconds, error=done.error)
     return done
+
+
+def _result_of(job: Future[Executed], pool: ThreadPoolExecutor) -> Executed:
+    """The notebook's outcome; when the run is stopped meanwhile, what has not begun never does."""
+    try:
+        return job.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
 
 
 def _inputs(lake: str) -> dict:
@@ -130,13 +158,11 @@ def _inputs(lake: str) -> dict:
 
 def _last_good(reports: Path, run_name: str, notebook: str) -> str | None:
     """Relative address of the newest good page of this notebook in an earlier run of the same name."""
-    for path in sorted(reports.glob(f"{run_name}-*/manifest.json"), reverse=True):
-        try:
-            rows = json.loads(path.read_text(encoding="utf-8"))["notebooks"]
-            if any(r["name"] == notebook and r["status"] == "ok" for r in rows):
-                return f"../{path.parent.name}/{notebook}.html"
-        except (ValueError, KeyError, TypeError, OSError):
-            continue
+    for manifest in runs(reports):
+        is_same = isinstance(manifest.get("params"), dict) and manifest["params"].get("name") == run_name
+        good = {n.get("name") for n in manifest.get("notebooks", []) if isinstance(n, dict) and n.get("status") == "ok"}
+        if is_same and notebook in good and (reports / str(manifest["run_id"]) / f"{notebook}.html").is_file():
+            return f"../{manifest['run_id']}/{notebook}.html"
     return None
 
 
@@ -147,4 +173,4 @@ def _versions() -> dict:
     except (OSError, subprocess.CalledProcessError):
         commit = None
     lock_hash = hashlib.sha256(lock.read_bytes()).hexdigest()[:16] if lock.exists() else None
-    return {"commit": commit, "lock_hash": lock_hash, "packages": {p: version(p) for p in PACKAGES}}
+    return {"commit": commit, "lock_hash": lock_hash, "packages": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES}}

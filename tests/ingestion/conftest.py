@@ -10,7 +10,7 @@ import pytest
 from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.staging import open_lake
 
-NOW = datetime(2026, 2, 1)
+NOW = datetime(2027, 2, 1)
 
 
 class Place:

@@ -7,12 +7,12 @@ import random
 import subprocess
 import sys
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from deltalake import DeltaTable
 
-from launchpad_lib.ingestion import SourceSpec
+from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.ingestion.sink import commit, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,3 +170,9 @@ def test_a_death_between_the_refused_rows_and_the_rows_is_mended(place, line, mo
     found = place.ingest("x.jsonl", now=datetime(2026, 2, 1) + timedelta(hours=1))
     assert (found.accepted, found.rejected) == (1, 1)
     assert (len(place.events()), len(place.rejected())) == (1, 1)
+
+
+def test_a_row_from_a_clock_more_than_a_day_ahead_is_refused_so_that_it_cannot_end_every_window(tmp_path):
+    (tmp_path / "e.csv").write_text("event_id,event_name,user_id,event_at\n1,a,u,2026-03-01T00:00:00Z\n2,a,u,2026-03-02T11:00:00Z\n3,a,u,2099-01-01T00:00:00Z\n")
+    done = ingest(SourceSpec(table="events", path=str(tmp_path / "e.csv")), lake=tmp_path / "lake", ingested_at=datetime(2026, 3, 1, 12, tzinfo=UTC))
+    assert (done.accepted, done.rejected) == (2, 1)
