@@ -51,6 +51,14 @@ def test_a_user_whose_day_is_not_yet_observed_is_in_neither_count(tmp_path):
     assert (found["users"][0], found["retained"][0], found["users_immature"][0]) == (1, 1, 1)
 
 
+@pytest.mark.parametrize("period", ["rolling", "calendar"])
+def test_a_return_at_the_instant_of_the_start_counts_also_where_a_row_group_ends_between_them(tmp_path, period):
+    """Hand count: B and A at the same instant, B first in the file, each in a row group of its own; day 0 begins at A."""
+    log = write_days(tmp_path, rows_of((0, "B", 0), (0, "A", 0)), event_codes=CODES, row_group_size=1)
+    found = fast_retention(log, days=[0], observed_through=FAR, start_event="A", return_event="B", period=period).to_pandas()
+    assert (found["users"][0], found["retained"][0]) == (1, 1)
+
+
 def test_day_64_is_refused(tmp_path):
     log = write_days(tmp_path, rows_of((0, "A", 0)), event_codes=CODES)
     with pytest.raises(ValueError, match="0 to 63"):

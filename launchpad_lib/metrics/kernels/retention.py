@@ -102,6 +102,7 @@ def _fold_coded(users, at, codes, start, end, roles, midnights, first_date, stat
                 day //= DAY_US
             if day < HORIZON_DAYS:
                 state[u, 1] |= np.int64(1) << day
+    carry[0], carry[1], carry[2] = user, now, returned
 
 
 @njit(cache=True, nogil=True)
