@@ -57,6 +57,7 @@ chaos: $(STAMP)
 	@$(BIN)/python -W ignore -m tests.chaos.chaos --source kafka --events 100000 --kills 60 --rate 3000 --workers 2
 	@$(BIN)/python -W ignore -m tests.chaos.chaos --source collector --events 1000000 --kills 300 --rate 4500
 	@$(BIN)/python -W ignore -m tests.chaos.chaos --source spool --events 200000 --kills 100 --rate 4000
+	@$(BIN)/python -W ignore -m tests.chaos.at_once
 	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python -W ignore -m tests.chaos.chaos --source disk --events 60000; else echo "the disk run needs root for its tmpfs; left out"; fi
 
 # A real Kafka on 127.0.0.1:9092 (needs a JDK and Maven); its data are in .tools/kafka/data.
