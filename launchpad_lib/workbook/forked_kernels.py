@@ -34,7 +34,6 @@ PRELOADED = (
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
     "ipykernel.zmqshell",
-    "ipykernel.datapub",
     "IPython.core.interactiveshell",
     "pandas",
     "pyarrow.parquet",
@@ -54,6 +53,7 @@ PRELOADED = (
     "launchpad_lib.metrics",
     "launchpad_lib.risk",
     "launchpad_lib.staging",
+    "launchpad_lib.trends",
     "launchpad_lib.workbook.output",
     "launchpad_lib.workbook.wording",
 )
@@ -238,11 +238,10 @@ def _become_kernel(connection: socket.socket, request: dict) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(request["cwd"])
         os.environ.clear()
-        os.environ.update(request["env"], JPY_PARENT_PID=str(os.getppid()))
+        os.environ.update(request["env"])
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         sys.argv = ["ipykernel_launcher", *request["arguments"]]
-        if sys.path and sys.path[0] != "":
-            sys.path.insert(0, "")
+        sys.path[:1] = [""]  # a kernel finds modules where its notebook is, not where the run was started
         from ipykernel import kernelapp
 
         # The parent's pid is read from the environment when ipykernel is imported, which is long ago here.

@@ -40,25 +40,34 @@ def rows_by_date(table: ir.Table, time_column: str) -> dict[str, int]:
     return {str(d): int(n) for d, n in zip(counted["day"], counted["rows"], strict=True)}
 
 
-def runs(reports: Path) -> list[dict]:
-    """The manifests under a reports folder, newest first; unreadable ones are left out."""
+def manifests(reports: Path) -> list[tuple[str, dict | None]]:
+    """The published runs under a reports folder as (folder name, manifest), newest first; None where it cannot be read."""
     found = []
     for path in reports.glob("*/manifest.json"):
+        if path.parent.name.startswith("."):
+            continue  # a run that is not published
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
-            found.append((str(manifest["started_at"]), path.parent.name, manifest))
+            started_at = str(manifest["started_at"])
         except (ValueError, KeyError, TypeError, OSError):
-            continue
-    return [m for _, name, m in sorted(found, key=lambda f: f[:2], reverse=True) if not name.startswith(".")]
+            manifest, started_at = None, ""
+        found.append((started_at, path.parent.name, manifest))
+    return [(name, manifest) for _, name, manifest in sorted(found, key=lambda f: f[:2], reverse=True)]
+
+
+def runs_of(reports: Path, name: str) -> list[dict]:
+    """The readable manifests of the runs of one name, newest first."""
+    return [m for _, m in manifests(reports) if m is not None and _name_of(m) == name]
+
+
+def _name_of(manifest: dict) -> str | None:
+    return manifest["params"].get("name") if isinstance(manifest.get("params"), dict) else None
 
 
 def previous_manifest(reports: Path, name: str, *, before: str) -> dict | None:
     """The newest earlier run of the same name that went well and can be compared with; None when there is none."""
-    for manifest in runs(reports):
-        is_same = isinstance(manifest.get("params"), dict) and manifest["params"].get("name") == name
-        if is_same and manifest.get("status") == "ok" and str(manifest["started_at"]) < before and _is_whole(manifest):
-            return manifest
-    return None
+    good = (m for m in runs_of(reports, name) if m.get("status") == "ok" and str(m["started_at"]) < before and _is_whole(m))
+    return next(good, None)
 
 
 def _is_whole(manifest: dict) -> bool:
@@ -100,9 +109,9 @@ def history_lines(reports: Path, name: str, *, metric: str | None = None) -> lis
     Raises:
         ValueError: no such run, or no such metric in it.
     """
-    of_name = [m for m in reversed(runs(reports)) if isinstance(m.get("params"), dict) and m["params"].get("name") == name]
+    of_name = [m for m in reversed(runs_of(reports, name)) if _is_whole(m)]
     if not of_name:
-        names = sorted({str(m["params"].get("name")) for m in runs(reports) if isinstance(m.get("params"), dict)})
+        names = sorted({str(_name_of(m)) for _, m in manifests(reports) if m is not None and _name_of(m)})
         raise ValueError(f"name={name!r}: no run of that name under {reports}; there are {', '.join(names) or 'none yet (make report)'}")
     rows = [(m["run_id"], k) for m in of_name for k in m.get("metrics", []) if metric in (None, k["name"])]
     if not rows:

@@ -62,7 +62,11 @@ def metric(
 
 
 def formatted(value: float | None, unit: str) -> str:
-    """A metric's value as its reader meets it."""
+    """A metric's value as its reader meets it.
+
+    >>> formatted(1234, "count"), formatted(0.5, "fraction"), formatted(431.2, "ms")
+    ('1,234', '50.0 %', '431 ms')
+    """
     if value is None:
         return "no number"
     if unit == "fraction":
@@ -71,7 +75,8 @@ def formatted(value: float | None, unit: str) -> str:
         return duration(value)
     if unit == "points":
         return f"{100 * value:+.1f} points"
-    return f"{value:,.3g} {'' if unit in ('count', 'score') else unit}".strip() if abs(value) < 1000 else f"{value:,.0f} {unit}"
+    written = f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return written if unit in ("count", "score") else f"{written} {unit}"
 
 
 def formatted_span(low: float, high: float, unit: str) -> str:

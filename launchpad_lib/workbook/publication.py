@@ -18,7 +18,7 @@ import nbformat
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from launchpad_lib.workbook.history import Changes
+from launchpad_lib.workbook.history import Changes, manifests
 from launchpad_lib.workbook.output import METRIC_MIME, SPEC_MIME, formatted, formatted_span
 
 # Raw HTML in markdown stays text, and nothing in it becomes a link or a picture: names from the data may stand in it.
@@ -185,14 +185,10 @@ def publish_index(run_dir: Path, manifest: dict, *, since: Changes | None = None
 def publish_run_index(reports: Path) -> None:
     """Rebuilds the index of all runs, newest first; a manifest that cannot be read is shown as such."""
     runs = []
-    for path in reports.glob("*/manifest.json"):
-        if path.parent.name.startswith("."):
-            continue
+    for name, manifest in manifests(reports):
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
             notebooks = [{"name": str(n["name"]), **n} for n in manifest["notebooks"]]
-            runs.append({"id": path.parent.name, "started_at": str(manifest["started_at"]), "status": str(manifest["status"]), "notebooks": notebooks})
-        except (ValueError, KeyError, TypeError, OSError):
-            runs.append({"id": path.parent.name, "started_at": "", "status": "unreadable manifest", "notebooks": []})
-    runs.sort(key=lambda r: (r["started_at"], r["id"]), reverse=True)
+            runs.append({"id": name, "started_at": str(manifest["started_at"]), "status": str(manifest["status"]), "notebooks": notebooks})
+        except (KeyError, TypeError):
+            runs.append({"id": name, "started_at": "", "status": "unreadable manifest", "notebooks": []})
     (reports / "index.html").write_text(_environment().get_template("runs.html.j2").render(runs=runs, policy=POLICY), encoding="utf-8")

@@ -19,7 +19,7 @@ from launchpad_lib.simulation import simulate
 from launchpad_lib.staging import open_lake
 from launchpad_lib.workbook.execution import Executed, cell_count, execute
 from launchpad_lib.workbook.forked_kernels import kernel_server
-from launchpad_lib.workbook.history import changes, previous_manifest, rows_by_date, runs
+from launchpad_lib.workbook.history import changes, previous_manifest, rows_by_date, runs_of
 from launchpad_lib.workbook.parameters import NOTEBOOKS, RunParams
 from launchpad_lib.workbook.progress import Progress
 from launchpad_lib.workbook.publication import publish_index, publish_notebook, publish_run_index
@@ -38,7 +38,8 @@ def bring_up_to_date(run: RunParams, *, now: datetime, say: Callable[[str], None
             if folder.exists() and not mark.exists() and any(folder.iterdir()):
                 raise ValueError(f"simulate: {folder} holds files that this command did not write; move them away")
             shutil.rmtree(folder, ignore_errors=True)
-            shutil.rmtree(run.lake, ignore_errors=True) if Path(run.lake).name == "simulated" else None
+            if Path(run.lake).name == "simulated":  # rows of another simulation must not mix with these; any other lake may hold more
+                shutil.rmtree(run.lake, ignore_errors=True)
             result = simulate(folder, seed=run.simulate.seed, users=run.simulate.users, days=run.simulate.days)
             mark.write_text(stamp)
             say(f"simulated {result.rows['events']:,} events and {result.rows['telemetry']:,} telemetry rows")
@@ -158,10 +159,9 @@ def _inputs(lake: str) -> dict:
 
 def _last_good(reports: Path, run_name: str, notebook: str) -> str | None:
     """Relative address of the newest good page of this notebook in an earlier run of the same name."""
-    for manifest in runs(reports):
-        is_same = isinstance(manifest.get("params"), dict) and manifest["params"].get("name") == run_name
+    for manifest in runs_of(reports, run_name):
         good = {n.get("name") for n in manifest.get("notebooks", []) if isinstance(n, dict) and n.get("status") == "ok"}
-        if is_same and notebook in good and (reports / str(manifest["run_id"]) / f"{notebook}.html").is_file():
+        if notebook in good and (reports / str(manifest["run_id"]) / f"{notebook}.html").is_file():
             return f"../{manifest['run_id']}/{notebook}.html"
     return None
 
