@@ -37,10 +37,12 @@
   const tip = document.createElement("table");
   tip.id = "tip";
   document.body.append(tip);
+  // An axis format of "%" writes six decimals where there is no axis to choose them.
+  const readable = (text) => (/^-?\d+\.\d{6}%$/.test(text) ? `${parseFloat(text).toFixed(1)} %` : text);
   const showTip = (_handler, event, _item, value) => {
     tip.hidden = value === null || value === undefined || value === "";
     if (tip.hidden) return;
-    const rows = typeof value === "object" ? Object.entries(value) : [["", value]];
+    const rows = typeof value === "object" ? Object.entries(value).map(([name, of]) => [name.replaceAll("_", " "), readable(String(of))]) : [["", value]];
     tip.replaceChildren(
       ...rows.map((cells) => {
         const row = document.createElement("tr");
