@@ -84,11 +84,14 @@ def open_lake(path: str | Path, *, versions: dict[str, int] | None = None) -> La
     """Opens the newest (or the named) version of every table; a table that is not there is empty.
 
     Raises:
-        ValueError: the lake's folder does not exist.
+        ValueError: the lake's folder does not exist, or a named table or version.
     """
     root = Path(path)
     if not root.is_dir():
         raise ValueError(f"lake={str(path)!r}: there is no such folder; run `launchpad ingest` with a params file first, or correct the path")
+    unknown = sorted(set(versions or {}) - set(TABLES))
+    if unknown:
+        raise ValueError(f"lake_versions.{unknown[0]}: no such table; there are {', '.join(TABLES)}")
     # DuckDB merges nested selects itself; Ibis doing it first costs a third of the time of a funnel and changes no answer.
     ibis.options.sql.fuse_selects = False
     # One thread: sums of floats, and so published digits, do not depend on the order in which threads finish.
@@ -122,15 +125,24 @@ def open_lake(path: str | Path, *, versions: dict[str, int] | None = None) -> La
     )
 
 
+def newest_versions(path: str | Path) -> dict[str, int]:
+    """The newest version of every table that is there: what `open_lake` is given so that several readers read the same."""
+    places = {name: Path(path) / name for name in TABLES}
+    return {name: _opened(place, None).version() for name, place in places.items() if DeltaTable.is_deltatable(str(place))}
+
+
 def _opened(place: Path, version: int | None) -> DeltaTable:
     """The table at its newest or a named version. A listing made while a worker commits can miss a commit; it is then made again."""
     for delay in (0.02, 0.05, 0.1, 0.2, 0.4):
         try:
             return DeltaTable(str(place), version=version)
         except DeltaError as error:
-            if "contiguous" not in str(error):
+            if "contiguous" in str(error):
+                time.sleep(delay)
+            elif version is not None:
+                raise ValueError(f"lake_versions.{place.name}={version}: {place} has no such version any more, or never had; leave it out for the newest") from error
+            else:
                 raise
-            time.sleep(delay)
     return DeltaTable(str(place), version=version)
 
 

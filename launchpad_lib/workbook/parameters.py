@@ -25,6 +25,7 @@ class NotebookParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     lake: str = Field(default="../data/lake/simulated", description="folder of the Delta tables")
+    lake_versions: dict[str, int] = Field(default={}, description="table: the version of it to read; the newest of every other")
     report_timezone: str = Field(default="UTC", description="IANA name; decides calendar days")
     min_cell: int = Field(default=30, ge=1, le=100_000, description="cells with fewer units are marked")
 
@@ -178,6 +179,7 @@ class RunParams(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$", description="name of the run; lower case letters, digits, _ and -")
     lake: str = Field(default="data/lake", description="folder of the Delta tables")
+    lake_versions: dict[str, int] = Field(default_factory=dict, description="table: version; to render an earlier run again, from its manifest's inputs")
     reports: str = Field(default="reports", description="folder of the reports")
     timeout_seconds: int = Field(default=300, ge=5, le=86_400, description="longest time of one cell")
     workers: int = Field(default=2, ge=1, le=64, description="notebooks run at the same time")

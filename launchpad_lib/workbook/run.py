@@ -16,7 +16,7 @@ from pathlib import Path
 
 from launchpad_lib.ingestion import commit, prepare
 from launchpad_lib.simulation import simulate
-from launchpad_lib.staging import open_lake
+from launchpad_lib.staging import newest_versions, open_lake
 from launchpad_lib.workbook.execution import Executed, cell_count, execute
 from launchpad_lib.workbook.forked_kernels import kernel_server
 from launchpad_lib.workbook.history import changes, previous_manifest, rows_by_date, runs_of
@@ -77,11 +77,13 @@ def _publish_from(partial: Path, run: RunParams, *, final: Path, now: datetime, 
     reports = final.parent
     context = {"run_id": run_id, "started_at": now.isoformat(timespec="seconds"), "inputs": {}}
     rows, metrics = [], []
+    # One version of every table for all pages and the manifest, whatever a stream writes meanwhile.
+    versions = newest_versions(run.lake) | run.lake_versions
     with ThreadPoolExecutor(max_workers=run.workers) as pool:
         for number, stage in enumerate(run.sequence):
-            jobs = [pool.submit(_execute_one, run, name, notebooks=notebooks, folder=partial, progress=progress) for name in stage]
+            jobs = [pool.submit(_execute_one, run, name, versions=versions, notebooks=notebooks, folder=partial, progress=progress) for name in stage]
             if number == 0:
-                context["inputs"] = _inputs(run.lake)  # while the first notebooks run
+                context["inputs"] = _inputs(run.lake, versions)  # while the first notebooks run
             for job in jobs:
                 done = _result_of(job, pool)
                 html = f"{done.name}.html"
@@ -121,10 +123,10 @@ def _publish_from(partial: Path, run: RunParams, *, final: Path, now: datetime, 
     return 1 if is_failed else 0
 
 
-def _execute_one(run: RunParams, name: str, *, notebooks: Path, folder: Path, progress: Progress) -> Executed:
+def _execute_one(run: RunParams, name: str, *, versions: dict[str, int], notebooks: Path, folder: Path, progress: Progress) -> Executed:
     source = notebooks / f"{name}.ipynb"
     progress.start(name, cells=cell_count(source))
-    parameters = run.for_notebook(name) | {"lake": run.lake}
+    parameters = run.for_notebook(name) | {"lake": run.lake, "lake_versions": versions}
     done = execute(
         source, out=folder / source.name, parameters=parameters, timeout_seconds=run.timeout_seconds, on_cell=lambda: progress.advance(name)
     )
@@ -141,9 +143,9 @@ def _result_of(job: Future[Executed], pool: ThreadPoolExecutor) -> Executed:
         raise
 
 
-def _inputs(lake: str) -> dict:
+def _inputs(lake: str, versions: dict[str, int]) -> dict:
     """What was read, per table."""
-    opened = open_lake(lake)
+    opened = open_lake(lake, versions=versions)
     by_date = {"events": rows_by_date(opened.events, "event_at"), "telemetry": rows_by_date(opened.telemetry, "observed_at")}
     return {
         n: {

@@ -16,6 +16,7 @@ import nbformat
 import psutil
 import pytest
 
+from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.workbook.parameters import NOTEBOOKS, RunParams
 from launchpad_lib.workbook.progress import PlainProgress
 from launchpad_lib.workbook.run import run_report
@@ -34,8 +35,9 @@ def notebook(folder: Path, name: str, *code: str, without: str | None = None) ->
     nbformat.write(nb, folder / f"{name}.ipynb")
 
 
-def run(tmp_path: Path, names: list[str], *, now: datetime = NOW, timeout_seconds: int = 60) -> tuple[int, dict, Path, str]:
-    params = RunParams(name="small", lake=str(tmp_path / "lake"), reports=str(tmp_path / "reports"), timeout_seconds=timeout_seconds, sequence=[names])
+def run(tmp_path: Path, names: list, *, now: datetime = NOW, timeout_seconds: int = 60, **more: object) -> tuple[int, dict, Path, str]:
+    sequence = names if isinstance(names[0], list) else [names]
+    params = RunParams(name="small", lake=str(tmp_path / "lake"), reports=str(tmp_path / "reports"), timeout_seconds=timeout_seconds, sequence=sequence, **more)
     said = io.StringIO()
     run_id = f"small-{now:%Y%m%dT%H%M%SZ}"
     status = run_report(params, now=now, run_id=run_id, progress=PlainProgress(said), notebooks=tmp_path / "notebooks")
@@ -147,3 +149,39 @@ def test_a_day_that_changed_after_it_was_reported_is_named_and_the_open_last_day
     found = changes(manifest(d2026_01_01=5, d2026_01_02=8, d2026_01_03=9), manifest(d2026_01_01=5, d2026_01_02=7, d2026_01_03=1))
     assert [tuple(r) for r in found.restated] == [("events", "2026-01-02", 7, 8)]
     assert changes(manifest(), None) is None
+
+
+READS = """
+from launchpad_lib.staging import open_lake
+from launchpad_lib.workbook.output import metric
+metric('m', label='Features', value=float(open_lake(lake, versions=lake_versions).features.count().execute()), definition='d', n=1, unit='count')
+"""
+
+
+def grow(tmp_path: Path, name: str, at: datetime) -> None:
+    (tmp_path / f"{name}.csv").write_text(f"feature_id\n{name}\n")
+    ingest(SourceSpec(table="features", path=str(tmp_path / f"{name}.csv")), lake=tmp_path / "lake", ingested_at=at)
+
+
+def test_every_page_reads_the_version_that_the_manifest_names_though_the_lake_grows_meanwhile(tmp_path):
+    """The first notebook adds a feature to the lake; the second, a stage later, still reads the one that was there."""
+    grow(tmp_path, "a", NOW)
+    write = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from test_run import grow, NOW; from pathlib import Path; grow(Path({str(tmp_path)!r}), 'b', NOW)"
+    notebook(tmp_path / "notebooks", "engagement", write)
+    notebook(tmp_path / "notebooks", "funnels", READS)
+    _, manifest, _, _ = run(tmp_path, [["engagement"], ["funnels"]])
+    assert (manifest["metrics"][0]["value"], manifest["inputs"]["features"]["rows"]) == (1, 1)
+    _, manifest, _, _ = run(tmp_path, [["funnels"]], now=NOW + timedelta(days=1))
+    assert (manifest["metrics"][0]["value"], manifest["inputs"]["features"]["rows"]) == (2, 2)
+    before = manifest["inputs"]["features"]["version"] - 1
+    _, manifest, _, _ = run(tmp_path, [["funnels"]], now=NOW + timedelta(days=2), lake_versions={"features": before})
+    assert (manifest["metrics"][0]["value"], manifest["inputs"]["features"]) == (1, manifest["inputs"]["features"] | {"rows": 1, "version": before})
+
+
+@pytest.mark.parametrize(("versions", "sentence"), [({"features": 99}, "features=99.*no such version"), ({"feature": 0}, "feature: no such table; there are events")])
+def test_a_version_or_table_that_is_not_there_is_refused(tmp_path, versions, sentence):
+    grow(tmp_path, "a", NOW)
+    notebook(tmp_path / "notebooks", "funnels", READS)
+    with pytest.raises(ValueError, match=sentence):
+        run(tmp_path, [["funnels"]], lake_versions=versions)
+    assert not list((tmp_path / "reports").iterdir())
