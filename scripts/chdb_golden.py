@@ -52,10 +52,19 @@ def the_log() -> dict:
     """Seeded: many ties (a grid of 10 seconds), repeats, other events (X), users with one event; days for retention."""
     rng = random.Random(20260101)
     funnel_log = [
-        (f"u{u:02d}", rng.choice("AAABBCCDX"), 10 * rng.randint(0, 9)) for u in range(80) for _ in range(rng.randint(1, 9))
+        (f"u{u:02d}", rng.choice("AAABBCCDX"), 10 * rng.randint(0, 9))
+        for u in range(80)
+        for _ in range(rng.randint(1, 9))
     ]
     visits = sorted({(f"u{u:02d}", rng.randint(0, 14)) for u in range(40) for _ in range(rng.randint(1, 6))})
-    return {"steps": STEPS, "window_seconds": WINDOW_SECONDS, "modes": MODES, "return_days": RETURN_DAYS, "funnel_log": funnel_log, "retention_log": visits}
+    return {
+        "steps": STEPS,
+        "window_seconds": WINDOW_SECONDS,
+        "modes": MODES,
+        "return_days": RETURN_DAYS,
+        "funnel_log": funnel_log,
+        "retention_log": visits,
+    }
 
 
 def main() -> int:
@@ -67,10 +76,14 @@ def main() -> int:
     if subprocess.run([str(python), "-c", "import chdb"], capture_output=True).returncode:
         subprocess.run([str(python), "-m", "pip", "install", "-q", PINNED], check=True)
     given = the_log()
-    answered = subprocess.run([str(python), "-c", ORACLE], input=json.dumps(given), capture_output=True, text=True, check=True)
+    answered = subprocess.run(
+        [str(python), "-c", ORACLE], input=json.dumps(given), capture_output=True, text=True, check=True
+    )
     OUT.parent.mkdir(exist_ok=True)
     answers = json.loads(answered.stdout)
-    lines = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in ({"engine": answers["engine"], **given} | answers).items())
+    lines = ",\n".join(
+        f"{json.dumps(k)}: {json.dumps(v)}" for k, v in ({"engine": answers["engine"], **given} | answers).items()
+    )
     OUT.write_text("{\n" + lines + "\n}\n")
     print(f"wrote {OUT.relative_to(ROOT)} with {answers['engine']}")
     return 0

@@ -11,7 +11,15 @@ sys.path.insert(0, str(ROOT))
 
 from tests.collecting import running  # noqa: E402
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
 
 
@@ -23,7 +31,11 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as spool, running(Path(spool)) as collector, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        for name, viewport, scheme in (("phone", PHONE, "light"), ("desktop", DESKTOP, "light"), ("night", DESKTOP, "dark")):
+        for name, viewport, scheme in (
+            ("phone", PHONE, "light"),
+            ("desktop", DESKTOP, "light"),
+            ("night", DESKTOP, "dark"),
+        ):
             context = browser.new_context(viewport=viewport, color_scheme=scheme)
             page = context.new_page()
 

@@ -8,10 +8,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from launchpad_lib.schema import EVENT_PROPERTIES  # noqa: E402
+from launchpad_lib.contract.tables import EVENT_PROPERTIES  # noqa: E402
 
 MODULE = ROOT / "launchpad_lib/collector/static/tracking.js"
-BEGIN = "// begin of the part generated from launchpad_lib/schema.py by scripts/tracking_types.py\n"
+BEGIN = "// begin of the part generated from launchpad_lib/contract/tables.py by scripts/tracking_types.py\n"
 END = "// end of the generated part\n"
 TYPES = {"string": "string", "number": "number", "integer": "number", "boolean": "boolean"}
 
@@ -42,7 +42,9 @@ def main() -> int:
     fresh = head + BEGIN + generated() + END + rest.split(END)[1]
     if "--check" in sys.argv:
         if fresh != text:
-            print(f"{MODULE.relative_to(ROOT)} is not up to date: run python scripts/tracking_types.py", file=sys.stderr)
+            print(
+                f"{MODULE.relative_to(ROOT)} is not up to date: run python scripts/tracking_types.py", file=sys.stderr
+            )
             return 1
         return 0
     MODULE.write_text(fresh, encoding="utf-8")

@@ -28,7 +28,9 @@ class Collector(NamedTuple):
     process: subprocess.Popen
 
     def post(self, body: bytes | str | list | dict, **headers: str) -> httpx.Response:
-        content = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        content = (
+            body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        )
         names = {"content-type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()}
         return CLIENT.post(f"{self.url}/v1/events", content=content, headers=names, timeout=20)
 
@@ -37,10 +39,30 @@ class Collector(NamedTuple):
         self.process.wait()
 
 
-def start(spool: Path, *options: str, port: int = 0, environment: dict[str, str] | None = None, max_file_bytes: int | None = None) -> Collector:
-    command = [sys.executable, "-m", "launchpad_lib.cli", "collect", "--spool", str(spool), "--port", str(port), *options]
+def start(
+    spool: Path,
+    *options: str,
+    port: int = 0,
+    environment: dict[str, str] | None = None,
+    max_file_bytes: int | None = None,
+) -> Collector:
+    command = [
+        sys.executable,
+        "-m",
+        "launchpad_lib.cli.main",
+        "collect",
+        "--spool",
+        str(spool),
+        "--port",
+        str(port),
+        *options,
+    ]
     env = {k: v for k, v in os.environ.items() if k != WRITE_KEYS} | {"PYTHONPATH": str(ROOT)} | (environment or {})
-    limit = None if max_file_bytes is None else (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes)))
+    limit = (
+        None
+        if max_file_bytes is None
+        else (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes)))
+    )
     process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, preexec_fn=limit)
     said = process.stdout.readline()
     if "http://" not in said:

@@ -47,7 +47,11 @@ class Broker(NamedTuple):
     def started(cls, folder: Path, *, topics: list[str]) -> Broker:
         """A new broker with its data in the folder; each topic has three partitions."""
         port = free_port()
-        process = subprocess.Popen(["sh", str(SCRIPT), "run", str(folder), str(port), str(free_port())], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            ["sh", str(SCRIPT), "run", str(folder), str(port), str(free_port())],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         broker = cls(f"127.0.0.1:{port}", process)
         deadline = time.monotonic() + 90
         while True:

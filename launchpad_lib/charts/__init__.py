@@ -15,12 +15,23 @@ def _themed(chart: alt.Chart | alt.LayerChart, title: str) -> alt.Chart | alt.La
         chart.properties(title=title, width=640, height=260, background="transparent")
         .configure_title(color=INK, fontSize=15, anchor="start", fontWeight=600)
         .configure_axis(
-            labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, titleFontWeight="normal",
-            gridColor=GREY, gridOpacity=0.25, domainColor=GREY, tickColor=GREY, labelLimit=230, labelSeparation=8,
+            labelColor=INK,
+            titleColor=INK,
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            gridColor=GREY,
+            gridOpacity=0.25,
+            domainColor=GREY,
+            tickColor=GREY,
+            labelLimit=230,
+            labelSeparation=8,
         )  # fmt: skip
         .configure_axisX(grid=False)
         .configure_axisY(ticks=False, domain=False)
-        .configure_legend(labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, orient="bottom", columns=4)
+        .configure_legend(
+            labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, orient="bottom", columns=4
+        )
         .configure_mark(tooltip=True)
         .configure_view(strokeOpacity=0)
     )
@@ -29,7 +40,9 @@ def _themed(chart: alt.Chart | alt.LayerChart, title: str) -> alt.Chart | alt.La
 def funnel_chart(result: pd.DataFrame) -> alt.LayerChart:
     """Conversion of step 1 per step with its Wilson interval."""
     base = alt.Chart(result).encode(y=alt.Y("step_name:N", sort=None, title=None))
-    bars = base.mark_bar(color=BLUE).encode(x=alt.X("conversion_rate:Q", title="Share of mature entrants", axis=alt.Axis(format="%")))
+    bars = base.mark_bar(color=BLUE).encode(
+        x=alt.X("conversion_rate:Q", title="Share of mature entrants", axis=alt.Axis(format="%"))
+    )
     rules = base.mark_rule(color=ORANGE, strokeWidth=2).encode(x="ci_low:Q", x2="ci_high:Q")
     return _themed(bars + rules, "How many of those who enter reach each step?")
 
@@ -48,14 +61,18 @@ def difference_chart(result: pd.DataFrame, *, category: str, title: str) -> alt.
     base = alt.Chart(result).encode(y=alt.Y(f"{category}:N", sort=None, title=None))
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY, strokeDash=[4, 4]).encode(x="zero:Q")
     points_axis = alt.Axis(labelExpr="format(100 * datum.value, '+~f')", tickCount=8)
-    rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X("ci_low:Q", title="Difference (percentage points)", axis=points_axis), x2="ci_high:Q")
+    rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(
+        x=alt.X("ci_low:Q", title="Difference (percentage points)", axis=points_axis), x2="ci_high:Q"
+    )
     points = base.mark_point(color=ORANGE, filled=True, size=90).encode(x="absolute_lift:Q")
     return _themed(zero + rules + points, title)
 
 
 def latency_chart(daily: pd.DataFrame, *, annotations: pd.DataFrame) -> alt.LayerChart:
     """Daily p95 latency per feature; deployments and incidents as dashed lines."""
-    data = daily.assign(observed_on=pd.to_datetime(daily["observed_on"]))[["observed_on", "feature_id", "p95_latency_ms"]]
+    data = daily.assign(observed_on=pd.to_datetime(daily["observed_on"]))[
+        ["observed_on", "feature_id", "p95_latency_ms"]
+    ]
     lines = (
         alt.Chart(data)
         .mark_line()
@@ -67,13 +84,25 @@ def latency_chart(daily: pd.DataFrame, *, annotations: pd.DataFrame) -> alt.Laye
     )
     if annotations.empty:
         return _themed(alt.layer(lines), "How slow is each feature for its slowest twentieth?")
-    marks = alt.Chart(annotations[["at", "label"]]).mark_rule(color=GREY, strokeDash=[4, 4]).encode(x="at:T", tooltip="label:N")
+    marks = (
+        alt.Chart(annotations[["at", "label"]])
+        .mark_rule(color=GREY, strokeDash=[4, 4])
+        .encode(x="at:T", tooltip="label:N")
+    )
     return _themed(lines + marks, "How slow is each feature for its slowest twentieth?")
 
 
-def bar_counts(result: pd.DataFrame, *, category: str, value: str, title: str, value_title: str = "Rows") -> alt.LayerChart:
+def bar_counts(
+    result: pd.DataFrame, *, category: str, value: str, title: str, value_title: str = "Rows"
+) -> alt.LayerChart:
     """Counts per category, or per date where the category is one."""
     is_date = pd.api.types.is_datetime64_any_dtype(result[category])
     days = alt.Axis(format="%d %b", tickCount="day", labelOverlap="greedy")
-    x = alt.X(f"yearmonthdate({category}):T", title="Date", axis=days) if is_date else alt.X(f"{category}:N", title=None, sort=None)
-    return _themed(alt.layer(alt.Chart(result).mark_bar(color=BLUE).encode(x=x, y=alt.Y(f"{value}:Q", title=value_title))), title)
+    x = (
+        alt.X(f"yearmonthdate({category}):T", title="Date", axis=days)
+        if is_date
+        else alt.X(f"{category}:N", title=None, sort=None)
+    )
+    return _themed(
+        alt.layer(alt.Chart(result).mark_bar(color=BLUE).encode(x=x, y=alt.Y(f"{value}:Q", title=value_title))), title
+    )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from launchpad_lib.collector.framing import MAX_DEPTH, frame
-from launchpad_lib.schema import EVENT_PROPERTIES, EVENTS
+from launchpad_lib.contract.tables import EVENT_PROPERTIES, EVENTS
 
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Label = Annotated[str, msgspec.Meta(max_length=256)]
@@ -67,7 +67,10 @@ _one = msgspec.json.Decoder(Event)
 _loose = msgspec.json.Decoder(dict[str, Any])
 _encoder = msgspec.json.Encoder()
 _TYPED = {
-    name: {p.name: {"string": (str,), "number": (int, float), "integer": (int,), "boolean": (bool,)}[p.type] for p in properties}
+    name: {
+        p.name: {"string": (str,), "number": (int, float), "integer": (int,), "boolean": (bool,)}[p.type]
+        for p in properties
+    }
     for name, properties in EVENT_PROPERTIES.items()
 }
 
@@ -90,7 +93,9 @@ def admit(body: bytes, *, is_lines: bool, received_at: datetime, max_event_bytes
             pass
     framed = frame(body, is_lines=is_lines)
     if len(framed.pieces) > max_events:
-        raise TooManyEventsError(f"{len(framed.pieces)} events in one request: at most {max_events} may be; send smaller batches")
+        raise TooManyEventsError(
+            f"{len(framed.pieces)} events in one request: at most {max_events} may be; send smaller batches"
+        )
     events, refused = [], []
     for index, piece in enumerate(framed.pieces):
         try:
@@ -111,7 +116,10 @@ def lines_of(events: list[Event]) -> bytes:
 
 def _judge(piece: bytes, max_event_bytes: int) -> Event:
     if len(piece) > max_event_bytes:
-        raise RefusedError("too_large", f"the event has {len(piece)} bytes: at most {max_event_bytes} are taken; send less in properties")
+        raise RefusedError(
+            "too_large",
+            f"the event has {len(piece)} bytes: at most {max_event_bytes} are taken; send less in properties",
+        )
     try:
         return _one.decode(piece)
     except msgspec.ValidationError:
@@ -119,7 +127,9 @@ def _judge(piece: bytes, max_event_bytes: int) -> Event:
     except msgspec.DecodeError as error:
         raise RefusedError("malformed", f"not valid JSON: {str(error).removeprefix('JSON is malformed: ')}") from None
     except UnicodeDecodeError as error:
-        raise RefusedError("malformed", f"not valid UTF-8: byte 0x{error.object[error.start]:02x} ({error.reason})") from None
+        raise RefusedError(
+            "malformed", f"not valid UTF-8: byte 0x{error.object[error.start]:02x} ({error.reason})"
+        ) from None
     except RecursionError:
         raise RefusedError("too_deep", f"nests deeper than {MAX_DEPTH} levels; flatten properties") from None
 
@@ -131,7 +141,9 @@ def _convert(piece: bytes) -> Event:
     except RecursionError:
         raise RefusedError("too_deep", f"nests deeper than {MAX_DEPTH} levels; flatten properties") from None
     except UnicodeDecodeError as error:
-        raise RefusedError("malformed", f"not valid UTF-8: byte 0x{error.object[error.start]:02x} ({error.reason})") from None
+        raise RefusedError(
+            "malformed", f"not valid UTF-8: byte 0x{error.object[error.start]:02x} ({error.reason})"
+        ) from None
     except msgspec.MsgspecError as error:
         raise RefusedError("invalid", _worded(str(error))) from None
     missing = [name for name in _REQUIRED if fields.get(name) is None]
@@ -186,7 +198,12 @@ def _check_depth(value: object) -> None:
     while level:
         if depth > MAX_DEPTH:
             raise RefusedError("too_deep", f"nests deeper than {MAX_DEPTH} levels; flatten properties")
-        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer) if inner.__class__ is dict or inner.__class__ is list]
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if inner.__class__ is dict or inner.__class__ is list
+        ]
         depth += 1
 
 
@@ -196,11 +213,20 @@ def _check_typed(event: Event, typed: dict[str, tuple[type, ...]], properties: d
         kinds = typed.get(name)
         # bool is an int to Python, not to the contract.
         if kinds is not None and (not isinstance(value, kinds) or (value.__class__ is bool and bool not in kinds)):
-            raise RefusedError("invalid", f"properties.{name} of {event.event_name}: a {_named(value)} is not a {_kind(kinds)}")
+            raise RefusedError(
+                "invalid", f"properties.{name} of {event.event_name}: a {_named(value)} is not a {_kind(kinds)}"
+            )
 
 
 def _named(value: object) -> str:
-    return {"str": "string", "int": "number", "float": "number", "bool": "boolean", "dict": "object", "list": "list"}.get(type(value).__name__, "null")
+    return {
+        "str": "string",
+        "int": "number",
+        "float": "number",
+        "bool": "boolean",
+        "dict": "object",
+        "list": "list",
+    }.get(type(value).__name__, "null")
 
 
 def _kind(kinds: tuple[type, ...]) -> str:

@@ -28,7 +28,9 @@ async def read_body(request: Request, headers: dict[bytes, bytes], *, limit_byte
     """
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > limit_bytes:
-        raise BodyTooLargeError(f"the body has {int(declared)} bytes: at most {limit_bytes} are taken; send smaller batches")
+        raise BodyTooLargeError(
+            f"the body has {int(declared)} bytes: at most {limit_bytes} are taken; send smaller batches"
+        )
     encoding = headers.get(b"content-encoding", b"").strip().lower()
     if encoding not in (b"", b"identity", b"gzip"):
         raise BodyEncodingError("content-encoding: only gzip or none is taken")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from launchpad_lib.collector.settings import Settings
-from launchpad_lib.schema import EVENT_PROPERTIES, EVENTS
+from launchpad_lib.contract.tables import EVENT_PROPERTIES, EVENTS
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.55 system-ui, sans-serif; }
@@ -28,28 +28,44 @@ _REPLIES = (
         "Every event was judged, and the accepted ones are on the disk: "
         '<code>{"accepted": n, "refused": [{"index", "event_id", "reason"}]}</code>. Do not send refused events again.',
     ),
-    ("400, 413, 415", "The request cannot be read, is too large, or is packed in another way than gzip. Nothing was kept."),
+    (
+        "400, 413, 415",
+        "The request cannot be read, is too large, or is packed in another way than gzip. Nothing was kept.",
+    ),
     ("401, 403", "The write key or the web origin may not write. Nothing was kept."),
-    ("429, 503", "Too many events, or the disk refuses. Nothing was kept: send again after <code>Retry-After</code> seconds."),
+    (
+        "429, 503",
+        "Too many events, or the disk refuses. Nothing was kept: send again after <code>Retry-After</code> seconds.",
+    ),
 )
 
 
 def docs_page(settings: Settings) -> str:
     """The page as HTML."""
-    columns = [(c.name, "text" if c.type == "string" else c.type, "yes" if c.required else "", c.description) for c in EVENTS.columns]
-    typed = [(event, p.name, p.type, p.description) for event, properties in EVENT_PROPERTIES.items() for p in properties]
+    columns = [
+        (c.name, "text" if c.type == "string" else c.type, "yes" if c.required else "", c.description)
+        for c in EVENTS.columns
+    ]
+    typed = [
+        (event, p.name, p.type, p.description) for event, properties in EVENT_PROPERTIES.items() for p in properties
+    ]
     limits = [
         ("request", f"{settings.max_body_bytes:,} bytes, unpacked too"),
         ("event", f"{settings.max_event_bytes:,} bytes"),
         ("events a request", f"{settings.max_events:,}"),
-        ("rate", f"{settings.rate_per_second:g} events a second per key or client" if settings.rate_per_second else "no limit"),
+        (
+            "rate",
+            f"{settings.rate_per_second:g} events a second per key or client"
+            if settings.rate_per_second
+            else "no limit",
+        ),
         ("write key", "needed" if settings.write_keys else "not needed"),
     ]
     replies = "".join(f"<tr><td><code>{status}</code></td><td>{text}</td></tr>" for status, text in _REPLIES)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Collector</title><style>{_STYLE}</style><h1>Feature Launchpad collector</h1>"
-        "<p><code>POST /v1/events</code> takes a JSON array of events, <code>{\"events\": [...]}</code>, or one event a line "
+        '<p><code>POST /v1/events</code> takes a JSON array of events, <code>{"events": [...]}</code>, or one event a line '
         "(<code>application/x-ndjson</code>), plain or gzip. The write key goes into <code>Authorization: Bearer</code>, <code>X-Write-Key</code> or "
         f"<code>?write_key=</code>.</p><pre>{escape(_EXAMPLE)}</pre>"
         f"<h2>Answers</h2><table><tr><th>status<th>meaning</tr>{replies}</table>"

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from launchpad_lib.collector.kafka_target import KafkaTarget, TargetUnavailableError
 from launchpad_lib.collector.settings import CollectorError
-from launchpad_lib.schema import SPOOL_SEGMENT_PATTERN
+from launchpad_lib.contract.tables import SPOOL_SEGMENT_PATTERN
 
 __all__ = ["Forwarder", "KafkaTarget", "Target", "run"]
 
@@ -122,7 +122,9 @@ class Forwarder:
             read = json.loads(path.read_text())
             return {str(name): int(at) for name, at in read["segments"].items()}
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise CollectorError(f"{path}: is not a position file; remove it to forward the whole spool again (the lake keeps each event once)") from None
+            raise CollectorError(
+                f"{path}: is not a position file; remove it to forward the whole spool again (the lake keeps each event once)"
+            ) from None
 
     def _write_positions(self) -> None:
         path = self.spool / POSITIONS
@@ -144,7 +146,13 @@ def _whole_lines(path: Path, start: int) -> bytes:
     return chunk[: chunk.rfind(b"\n") + 1]
 
 
-def run(forwarder: Forwarder, *, until: Literal["stopped", "empty"], say: Callable[[str], object], idle_seconds: float = 0.05) -> int:
+def run(
+    forwarder: Forwarder,
+    *,
+    until: Literal["stopped", "empty"],
+    say: Callable[[str], object],
+    idle_seconds: float = 0.05,
+) -> int:
     """Forwards until SIGINT or SIGTERM, or until everything is forwarded. Waits with full jitter while the target is away."""
     stopping = threading.Event()
     if threading.current_thread() is threading.main_thread():

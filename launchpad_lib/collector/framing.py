@@ -35,7 +35,7 @@ def frame(body: bytes, *, is_lines: bool) -> Framed:
     """Cuts a body into the texts of its events. `is_lines` when the content type says ndjson."""
     text = body.strip(b" \t\r\n")
     if not text:
-        return Framed([], "the body is empty; send a JSON array, {\"events\": [...]} or one event a line")
+        return Framed([], 'the body is empty; send a JSON array, {"events": [...]} or one event a line')
     if is_lines:
         return _lines(text)
     if text[:1] == b"[":
@@ -80,16 +80,23 @@ def cut_array(text: bytes) -> Framed:
         if byte in b"[{":
             open_brackets.append(byte)
             if len(open_brackets) > MAX_DEPTH + 3:
-                return Framed(pieces, f"event {len(pieces)} nests deeper than {MAX_DEPTH} levels; it and what follows were not read")
+                return Framed(
+                    pieces,
+                    f"event {len(pieces)} nests deeper than {MAX_DEPTH} levels; it and what follows were not read",
+                )
         elif byte in b"]}":
             if not open_brackets or open_brackets[-1] != _CLOSES[byte]:
-                return Framed(pieces, f"event {len(pieces)} has brackets that do not match; it and what follows were not read")
+                return Framed(
+                    pieces, f"event {len(pieces)} has brackets that do not match; it and what follows were not read"
+                )
             open_brackets.pop()
             if not open_brackets:
                 last = text[start : token.start()].strip(b" \t\r\n")
                 rest = text[token.end() :].strip(b" \t\r\n")
                 if rest:
-                    return Framed(pieces, f"event {len(pieces)} is followed by text after the end of the array; it was not read")
+                    return Framed(
+                        pieces, f"event {len(pieces)} is followed by text after the end of the array; it was not read"
+                    )
                 return Framed([*pieces, last] if last or pieces else pieces, None)
         elif byte == 0x2C and len(open_brackets) == 1:
             pieces.append(text[start : token.start()].strip(b" \t\r\n"))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from launchpad_lib.collector.settings import CollectorError
-from launchpad_lib.schema import NDJSON
+from launchpad_lib.contract.tables import NDJSON
 
 PREFIX = "LAUNCHPAD_KAFKA_"
 OF_THE_BROKER = ("libs", "heap")  # of scripts/kafka.sh
@@ -39,7 +39,9 @@ class KafkaTarget:
     An envelope holds events of one partition only, and is keyed by its first user: each user's events stay in order in one partition.
     """
 
-    def __init__(self, to: str, *, form: Literal["envelope", "single"] = "envelope", timeout_seconds: float = 30.0) -> None:
+    def __init__(
+        self, to: str, *, form: Literal["envelope", "single"] = "envelope", timeout_seconds: float = 30.0
+    ) -> None:
         address = _ADDRESS.fullmatch(to)
         if address is None:
             raise CollectorError(f"to={to!r}: must be kafka://host:port/topic, several hosts with commas; mend it")
@@ -68,7 +70,9 @@ class KafkaTarget:
                 future.get(timeout=self._timeout_seconds)
         except KafkaError as error:
             self.close()
-            raise TargetUnavailableError(f"Kafka at {','.join(self._servers)} did not confirm ({type(error).__name__})") from None
+            raise TargetUnavailableError(
+                f"Kafka at {','.join(self._servers)} did not confirm ({type(error).__name__})"
+            ) from None
 
     def close(self) -> None:
         """Closes the connection without waiting for anything unsent."""
@@ -98,7 +102,14 @@ class KafkaTarget:
         if self._producer is None:
             from kafka import KafkaProducer
 
-            settings = {"acks": "all", "enable_idempotence": True, "linger_ms": 2, "compression_type": "lz4", "max_request_size": 8 * 1024 * 1024, "bootstrap_timeout_ms": 10_000}
+            settings = {
+                "acks": "all",
+                "enable_idempotence": True,
+                "linger_ms": 2,
+                "compression_type": "lz4",
+                "max_request_size": 8 * 1024 * 1024,
+                "bootstrap_timeout_ms": 10_000,
+            }
             self._producer = KafkaProducer(**(settings | self._secure | {"bootstrap_servers": self._servers}))
         return self._producer
 
@@ -115,7 +126,9 @@ def settings_from(environment: Mapping[str, str]) -> dict[str, str | bool]:
         if not name.startswith(PREFIX) or key in OF_THE_BROKER:
             continue
         if key not in SETTINGS:
-            raise CollectorError(f"{name}: there is no such Kafka setting; there are {', '.join(PREFIX + s.upper() for s in sorted(SETTINGS))}")
+            raise CollectorError(
+                f"{name}: there is no such Kafka setting; there are {', '.join(PREFIX + s.upper() for s in sorted(SETTINGS))}"
+            )
         found[key] = value.lower() not in ("0", "false", "no") if key == "ssl_check_hostname" else value
     return found
 

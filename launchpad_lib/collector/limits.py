@@ -57,7 +57,11 @@ class RateLimit:
 
     def _forget(self, now: float) -> None:
         """Buckets that are full again carry no memory; if none is, the older half goes."""
-        self._buckets = {n: (t, at) for n, (t, at) in self._buckets.items() if t + (now - at) * self.rate_per_second < self.burst_events}
+        self._buckets = {
+            n: (t, at)
+            for n, (t, at) in self._buckets.items()
+            if t + (now - at) * self.rate_per_second < self.burst_events
+        }
         if len(self._buckets) >= MAX_BUCKETS:
             self._buckets = dict(list(self._buckets.items())[MAX_BUCKETS // 2 :])
 

@@ -30,7 +30,7 @@ from launchpad_lib.collector.limits import RateLimit, RecentIds, WriteKeys
 from launchpad_lib.collector.monitor import Monitor
 from launchpad_lib.collector.settings import Settings
 from launchpad_lib.collector.spool import SpoolUnavailableError, SpoolWriter, recent_ids
-from launchpad_lib.schema import NDJSON
+from launchpad_lib.contract.tables import NDJSON
 
 STATIC = Path(__file__).parent / "static"
 SECURITY_HEADERS = {
@@ -50,7 +50,12 @@ class _Collector(FastAPI):
     door: _Door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == "/v1/events" and scope["method"] == "POST" and not any(h[0] == b"origin" for h in scope["headers"]):
+        if (
+            scope["type"] == "http"
+            and scope["path"] == "/v1/events"
+            and scope["method"] == "POST"
+            and not any(h[0] == b"origin" for h in scope["headers"])
+        ):
             response = await self.door.take(Request(scope, receive))
             await response(scope, receive, send)
         else:
@@ -116,7 +121,11 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        return Response(docs_page(settings), media_type="text/html", headers={**SECURITY_HEADERS, "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"})
+        return Response(
+            docs_page(settings),
+            media_type="text/html",
+            headers={**SECURITY_HEADERS, "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"},
+        )
 
     app.mount("/", _Pages(directory=STATIC, html=True), name="configurator")
     return app
@@ -144,10 +153,16 @@ class _Door:
         headers = dict(request.scope["headers"])
         origin = headers.get(b"origin")
         if origin is not None and origin not in self._origins and origin.rpartition(b"://")[2] != headers.get(b"host"):
-            return self._refuse(403, "forbidden_origin", "this origin may not send events; start the collector with --allow-origin for it")
+            return self._refuse(
+                403,
+                "forbidden_origin",
+                "this origin may not send events; start the collector with --allow-origin for it",
+            )
         key = self._key(headers, request.scope["query_string"])
         if self._keys and not self._keys.admits(key):
-            return self._refuse(401, "unauthorised", "the write key is missing or wrong; send it as `Authorization: Bearer ...`")
+            return self._refuse(
+                401, "unauthorised", "the write key is missing or wrong; send it as `Authorization: Bearer ...`"
+            )
         try:
             body = await read_body(request, headers, limit_bytes=self._settings.max_body_bytes)
         except BodyTooLargeError as error:
@@ -185,13 +200,17 @@ class _Door:
             await asyncio.sleep(0.002)
         fresh = admission.events
         if self._recent.has_any(ids) or len(set(ids)) < len(ids):
-            fresh = list({e.event_id: e for e in reversed(admission.events) if e.event_id not in self._recent}.values())[::-1]
+            fresh = list(
+                {e.event_id: e for e in reversed(admission.events) if e.event_id not in self._recent}.values()
+            )[::-1]
         if fresh:
             self._writing.update(ids)
             try:
                 await self._spool.append(lines_of(fresh))
             except SpoolUnavailableError as error:
-                return self._refuse(503, "unavailable", f"the events were not kept ({error}); send them again", retry_after=5)
+                return self._refuse(
+                    503, "unavailable", f"the events were not kept ({error}); send them again", retry_after=5
+                )
             finally:
                 self._writing.difference_update(ids)
             # Only what is durable counts as seen.
@@ -229,7 +248,10 @@ class _Door:
 
 
 def _answer(status: int, admission: Admission, *, kept: int, duplicates: int) -> Response:
-    refused = [{"index": r.index, **({"event_id": r.event_id} if r.event_id else {}), "reason": r.reason} for r in admission.refused]
+    refused = [
+        {"index": r.index, **({"event_id": r.event_id} if r.event_id else {}), "reason": r.reason}
+        for r in admission.refused
+    ]
     return _json(status, {"accepted": kept, **({"duplicates": duplicates} if duplicates else {}), "refused": refused})
 
 
@@ -237,5 +259,13 @@ def _json(status: int, value: object) -> Response:
     return Response(msgspec.json.encode(value), status_code=status, media_type="application/json")
 
 
-_EVENTS_SCHEMA = {"type": "array", "items": {"type": "object", "required": ["event_id", "event_name", "user_id", "event_at"]}}
-_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _EVENTS_SCHEMA}, NDJSON: {"schema": {"type": "string"}}}}}
+_EVENTS_SCHEMA = {
+    "type": "array",
+    "items": {"type": "object", "required": ["event_id", "event_name", "user_id", "event_at"]},
+}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": _EVENTS_SCHEMA}, NDJSON: {"schema": {"type": "string"}}},
+    }
+}

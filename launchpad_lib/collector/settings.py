@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from launchpad_lib.schema import SPOOL_SEGMENT_BYTES
+from launchpad_lib.contract.tables import SPOOL_SEGMENT_BYTES
 
 WRITE_KEYS_VARIABLE = "LAUNCHPAD_WRITE_KEYS"
 
@@ -44,13 +44,19 @@ class Settings(NamedTuple):
             if getattr(self, name) < 1:
                 raise CollectorError(f"{name}={getattr(self, name)}: must be at least 1; raise it")
         if self.rate_per_second < 0 or self.burst_events < 0:
-            raise CollectorError(f"rate_per_second={self.rate_per_second:g}, burst_events={self.burst_events:g}: must not be negative; 0 means no limit")
+            raise CollectorError(
+                f"rate_per_second={self.rate_per_second:g}, burst_events={self.burst_events:g}: must not be negative; 0 means no limit"
+            )
         for origin in self.allowed_origins:
             if not re.fullmatch(r"https?://[^/\s*]+", origin):
-                raise CollectorError(f"allowed origin {origin!r}: must be scheme and host such as https://shop.example; name each one")
+                raise CollectorError(
+                    f"allowed origin {origin!r}: must be scheme and host such as https://shop.example; name each one"
+                )
         for key in self.write_keys:
             if len(key) < 16 or not key.isascii() or not key.isprintable():
-                raise CollectorError("a write key has fewer than 16 printable ASCII characters; use a longer random one")
+                raise CollectorError(
+                    "a write key has fewer than 16 printable ASCII characters; use a longer random one"
+                )
         return self
 
 
@@ -81,7 +87,9 @@ def serve(settings: Settings, *, host: str, port: int) -> int:
         (settings.spool / ".writable").touch()
         (settings.spool / ".writable").unlink()
     except OSError as error:
-        raise CollectorError(f"spool={str(settings.spool)!r}: cannot be written ({error.strerror}); name a folder this process may write") from None
+        raise CollectorError(
+            f"spool={str(settings.spool)!r}: cannot be written ({error.strerror}); name a folder this process may write"
+        ) from None
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from launchpad_lib.schema import SPOOL_SEGMENT_BYTES
+from launchpad_lib.contract.tables import SPOOL_SEGMENT_BYTES
 
 MAX_PENDING_BYTES = 64 * 1024 * 1024
 MAX_GROUP_BYTES = 4 * 1024 * 1024
@@ -32,7 +32,13 @@ class SpoolUnavailableError(OSError):
 class SpoolWriter:
     """One process's writer into a spool. `append` is awaited by requests; `on_group(lines_bytes, seconds)` hears of each synced group."""
 
-    def __init__(self, folder: Path, *, segment_bytes: int = SPOOL_SEGMENT_BYTES, on_group: Callable[[int, float], None] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_bytes: int = SPOOL_SEGMENT_BYTES,
+        on_group: Callable[[int, float], None] | None = None,
+    ) -> None:
         self.folder = folder
         self.writer = f"{PREFIX}{uuid.uuid4().hex[:16]}"
         self.failure: str | None = None
@@ -125,7 +131,9 @@ class SpoolWriter:
                 if not self._waiting:
                     return
                 group, taken = [], 0
-                while len(group) < len(self._waiting) and (not group or taken + len(self._waiting[len(group)][0]) <= MAX_GROUP_BYTES):
+                while len(group) < len(self._waiting) and (
+                    not group or taken + len(self._waiting[len(group)][0]) <= MAX_GROUP_BYTES
+                ):
                     taken += len(self._waiting[len(group)][0])
                     group.append(self._waiting[len(group)])
                 del self._waiting[: len(group)]

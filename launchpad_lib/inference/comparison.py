@@ -38,13 +38,21 @@ def compare_rates(counts: pd.DataFrame, *, false_discovery_rate: float = 0.05, m
         (Benjamini-Hochberg), is_changed (p_adjusted <= false_discovery_rate), is_small.
     """
     rows = counts.copy()
-    found = [(int(r.converted_after), int(r.n_after), int(r.converted_before), int(r.n_before)) for r in counts.itertuples()]
+    found = [
+        (int(r.converted_after), int(r.n_after), int(r.converted_before), int(r.n_before)) for r in counts.itertuples()
+    ]
     rows["rate_before"] = [kb / nb if nb else None for _, _, kb, nb in found]
     rows["rate_after"] = [ka / na if na else None for ka, na, _, _ in found]
-    rows[["absolute_lift", "ci_low", "ci_high"]] = pd.DataFrame([newcombe(*f) for f in found], index=rows.index, columns=["absolute_lift", "ci_low", "ci_high"])
+    rows[["absolute_lift", "ci_low", "ci_high"]] = pd.DataFrame(
+        [newcombe(*f) for f in found], index=rows.index, columns=["absolute_lift", "ci_low", "ci_high"]
+    )
     rows["is_small"] = [min(f[1], f[3]) < min_cell for f in found]
     rows["p_value"] = [score_test_p(*f) for f in found]
-    tested = [i for i, (p, small) in enumerate(zip(rows["p_value"], rows["is_small"], strict=True)) if not small and p is not None and not pd.isna(p)]
+    tested = [
+        i
+        for i, (p, small) in enumerate(zip(rows["p_value"], rows["is_small"], strict=True))
+        if not small and p is not None and not pd.isna(p)
+    ]
     adjusted: list[float | None] = [None] * len(rows)
     for i, p in zip(tested, benjamini_hochberg([rows["p_value"].iloc[i] for i in tested]), strict=True):
         adjusted[i] = p

@@ -42,7 +42,9 @@ def _single(ratio: float) -> float:
     return above + sqrt(above * (above - 1))
 
 
-def robustness_value(estimate: float | None, *, standard_error: float | None, freedom: int, alpha: float | None = None) -> float | None:
+def robustness_value(
+    estimate: float | None, *, standard_error: float | None, freedom: int, alpha: float | None = None
+) -> float | None:
     """Cinelli and Hazlett (2020): the share of what is left of exposure and outcome that an unmeasured confounder must explain
     of *both* to bring the estimate to 0, or, with `alpha`, to bring its interval to 0 (0 where the interval holds 0 already).
 
@@ -57,7 +59,9 @@ def robustness_value(estimate: float | None, *, standard_error: float | None, fr
     return 0.5 * (sqrt(f**4 + 4 * f**2) - f**2)
 
 
-def doubt_table(table: pd.DataFrame, *, covariates: Sequence[str], placebos: dict[str, str], rng: np.random.Generator) -> pd.DataFrame:
+def doubt_table(
+    table: pd.DataFrame, *, covariates: Sequence[str], placebos: dict[str, str], rng: np.random.Generator
+) -> pd.DataFrame:
     """Grain: one row per placebo: check, absolute_lift, ci_low, ci_high, n, verdict ("no effect", "fails" or "cannot be checked").
 
     Args:
@@ -71,5 +75,17 @@ def doubt_table(table: pd.DataFrame, *, covariates: Sequence[str], placebos: dic
             verdict = "cannot be checked"
         else:
             verdict = "no effect" if effect.ci_low <= 0 <= effect.ci_high else "fails"
-        rows.append((label, effect.absolute_lift, effect.ci_low, effect.ci_high, effect.n_treated + effect.n_control, verdict, effect.refused_because))
-    return pd.DataFrame(rows, columns=["check", "absolute_lift", "ci_low", "ci_high", "n", "verdict", "refused_because"])
+        rows.append(
+            (
+                label,
+                effect.absolute_lift,
+                effect.ci_low,
+                effect.ci_high,
+                effect.n_treated + effect.n_control,
+                verdict,
+                effect.refused_because,
+            )
+        )
+    return pd.DataFrame(
+        rows, columns=["check", "absolute_lift", "ci_low", "ci_high", "n", "verdict", "refused_because"]
+    )

@@ -52,7 +52,11 @@ def experiment_result(
     several = variants.index[variants > 1]
     single = exposures[~exposures["user_id"].isin(several)]
     first = single.groupby("user_id").agg(variant=("variant", "first"), exposed_at=("event_at", "min")).reset_index()
-    is_mature = first["exposed_at"] + window <= observed_through if observed_through is not None else first["exposed_at"].notna()
+    is_mature = (
+        first["exposed_at"] + window <= observed_through
+        if observed_through is not None
+        else first["exposed_at"].notna()
+    )
     joined = outcomes.merge(first.assign(is_mature=is_mature), on="user_id")
     is_after = joined["event_at"] >= joined["exposed_at"]
     in_time = joined[is_after & joined["is_mature"] & (joined["event_at"] <= joined["exposed_at"] + window)]
@@ -62,10 +66,23 @@ def experiment_result(
     naive = joined[joined["is_mature"]].groupby("variant")["user_id"].nunique().reindex(units.index, fill_value=0)
     names = sorted(units.index, key=lambda v: (v != control, str(v)))
     counts = {v: (int(converted[v]), int(units[v])) for v in names}
-    rows = [(v, counts[v][1], int(exposed[v]) - counts[v][1], counts[v][0], *wilson(*counts[v]), *_lifts(v, control, counts, design), int(naive[v])) for v in names]
+    rows = [
+        (
+            v,
+            counts[v][1],
+            int(exposed[v]) - counts[v][1],
+            counts[v][0],
+            *wilson(*counts[v]),
+            *_lifts(v, control, counts, design),
+            int(naive[v]),
+        )
+        for v in names
+    ]
     reason = None
     if control not in counts:
-        reason = f"no unit was exposed to the control {control!r}" + (f"; variants seen: {', '.join(map(str, names))}" if names else "")
+        reason = f"no unit was exposed to the control {control!r}" + (
+            f"; variants seen: {', '.join(map(str, names))}" if names else ""
+        )
     elif len(names) < 2:
         reason = "only one variant was seen"
     elif min(n for _, n in counts.values()) < 2:
@@ -80,10 +97,19 @@ def _lifts(variant: str, control: str, counts: dict[str, tuple[int, int]], desig
     (k1, n1), (k0, n0) = counts[variant], counts[control]
     one, zero = Moments(n1, k1, k1), Moments(n0, k0, k0)
     level = 1 - 0.05 / (len(counts) - 1)
-    corrected = newcombe(k1, n1, k0, n0, level=level)[1] if design == "fixed" else sequential_difference(one, zero, tuning_n=n1 + n0, level=level)[1]
+    corrected = (
+        newcombe(k1, n1, k0, n0, level=level)[1]
+        if design == "fixed"
+        else sequential_difference(one, zero, tuning_n=n1 + n0, level=level)[1]
+    )
     absolute = newcombe(k1, n1, k0, n0) if design == "fixed" else sequential_difference(one, zero, tuning_n=n1 + n0)[:3]
     relative = fieller_difference(one, zero)[:3] if design == "fixed" else (None,) * 3
-    return (*absolute, *relative, corrected, detectable_difference(rate=k0 / n0, n_treatment=n1, n_control=n0) if 0 < k0 < n0 else None)
+    return (
+        *absolute,
+        *relative,
+        corrected,
+        detectable_difference(rate=k0 / n0, n_treatment=n1, n_control=n0) if 0 < k0 < n0 else None,
+    )
 
 
 class Decision(NamedTuple):
@@ -93,24 +119,38 @@ class Decision(NamedTuple):
     because: str
 
 
-def decide(success: Experiment, guardrails: dict[str, Experiment], *, variant: str, is_ratio_broken: bool, margin: float) -> Decision:
+def decide(
+    success: Experiment, guardrails: dict[str, Experiment], *, variant: str, is_ratio_broken: bool, margin: float
+) -> Decision:
     """One rule: ship if the success metric is above control (interval above 0, Bonferroni over the variants), every guardrail is within `margin` below control
     (interval above -margin), and units were assigned as planned. A guardrail event that nobody did says nothing and is left out."""
     if is_ratio_broken:
         return Decision("no decision", "units were not assigned in the planned ratio, so no difference can be trusted")
     if success.refused_because:
         return Decision("no decision", success.refused_because)
-    rows = {name: e.arms.set_index("variant").loc[variant] for name, e in guardrails.items() if not e.refused_because and variant in set(e.arms["variant"])}
+    rows = {
+        name: e.arms.set_index("variant").loc[variant]
+        for name, e in guardrails.items()
+        if not e.refused_because and variant in set(e.arms["variant"])
+    }
     worse = [name for name, row in rows.items() if row["lift_high"] < 0]
     seen = {name for name, e in guardrails.items() if e.arms["converted"].sum() > 0}
     open_ones = [name for name, row in rows.items() if name in seen and not row_is_within(row, margin)]
     own = success.arms.set_index("variant").loc[variant]
     if own["lift_high"] < 0 or worse:
-        return Decision("do not ship", f"{'the success metric' if own['lift_high'] < 0 else ', '.join(worse)} is below control")
+        return Decision(
+            "do not ship", f"{'the success metric' if own['lift_high'] < 0 else ', '.join(worse)} is below control"
+        )
     if own["corrected_low"] <= 0:
-        return Decision("do not ship", "the success metric is not shown to be above control" + (" after correction for several variants" if own["lift_low"] > 0 else ""))
+        return Decision(
+            "do not ship",
+            "the success metric is not shown to be above control"
+            + (" after correction for several variants" if own["lift_low"] > 0 else ""),
+        )
     if open_ones:
-        return Decision("do not ship", f"{', '.join(open_ones)} is not shown to be within {100 * margin:g} points of control")
+        return Decision(
+            "do not ship", f"{', '.join(open_ones)} is not shown to be within {100 * margin:g} points of control"
+        )
     return Decision("ship", "the success metric is above control and no guardrail is worse by more than its margin")
 
 

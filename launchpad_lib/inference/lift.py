@@ -95,8 +95,20 @@ def adjusted_lift(table: pd.DataFrame, *, covariates: tuple[str, ...] = COVARIAT
         propensity = selection.fit(disp=False)
         scores = propensity.predict()
         if ((scores < OVERLAP[0]) | (scores > OVERLAP[1])).mean() > 0.1:
-            return LiftEstimate("adjusted", None, None, None, n_treated, n_control, "completers and others hardly overlap on what was measured before")
-        effect = TreatmentEffect(OLS(table["returned"].astype(float), design), table["treated"].to_numpy(), results_select=propensity)
+            return LiftEstimate(
+                "adjusted",
+                None,
+                None,
+                None,
+                n_treated,
+                n_control,
+                "completers and others hardly overlap on what was measured before",
+            )
+        effect = TreatmentEffect(
+            OLS(table["returned"].astype(float), design), table["treated"].to_numpy(), results_select=propensity
+        )
         result = effect.aipw(return_results=True)
         low, high = result.results_gmm.conf_int()[0]
-    return LiftEstimate("adjusted", float(np.ravel(result.effect)[0]), float(low), float(high), n_treated, n_control, None)
+    return LiftEstimate(
+        "adjusted", float(np.ravel(result.effect)[0]), float(low), float(high), n_treated, n_control, None
+    )

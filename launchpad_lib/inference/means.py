@@ -79,7 +79,9 @@ def fieller_difference(treatment: Moments, control: Moments, *, level: float = 0
     return Contrast(ratio - 1, low, high, absolute_difference(treatment, control, level=level).p_value, None)
 
 
-def sequential_difference(treatment: Moments, control: Moments, *, tuning_n: float = 5000.0, level: float = 0.95) -> Contrast:
+def sequential_difference(
+    treatment: Moments, control: Moments, *, tuning_n: float = 5000.0, level: float = 0.95
+) -> Contrast:
     """Treatment mean minus control mean with the asymptotic confidence sequence of Waudby-Smith et al. (2023): valid at every look.
 
     `tuning_n`: the number of units at which it is tightest. No p value.
@@ -91,7 +93,9 @@ def sequential_difference(treatment: Moments, control: Moments, *, tuning_n: flo
     return Contrast(d, d - half, d + half, None, None)
 
 
-def detectable_difference(*, rate: float, n_treatment: int, n_control: int, power: float = 0.8, alpha: float = 0.05) -> float:
+def detectable_difference(
+    *, rate: float, n_treatment: int, n_control: int, power: float = 0.8, alpha: float = 0.05
+) -> float:
     """The smallest difference of rates that so many units find with probability `power`, both rates near `rate` (two-sided).
 
     (z(1 - alpha / 2) + z(power)) sqrt(rate (1 - rate) (1 / n1 + 1 / n0)). It depends on the plan, not on the result.

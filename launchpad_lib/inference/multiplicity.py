@@ -9,7 +9,9 @@ def _checked(p_values: Sequence[float]) -> list[float]:
     values = [float(p) for p in p_values]
     wrong = [p for p in values if not 0 <= p <= 1]
     if wrong:
-        raise ValueError(f"p_values: {wrong[0]!r} is no probability; give numbers from 0 to 1 and leave missing ones out")
+        raise ValueError(
+            f"p_values: {wrong[0]!r} is no probability; give numbers from 0 to 1 and leave missing ones out"
+        )
     return values
 
 

@@ -35,9 +35,14 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
     if n == 0:
         return Interval(None, None, None)
     z, p = float(norm.ppf((1 + level) / 2)), successes / n
-    centre, half = (p + z * z / (2 * n)) / (1 + z * z / n), z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    centre, half = (
+        (p + z * z / (2 * n)) / (1 + z * z / n),
+        z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n)),
+    )
     # At 0 and n the limits are exactly 0 and 1; computed, they miss it in the last digit.
-    return Interval(p, 0.0 if successes == 0 else max(centre - half, 0.0), 1.0 if successes == n else min(centre + half, 1.0))
+    return Interval(
+        p, 0.0 if successes == 0 else max(centre - half, 0.0), 1.0 if successes == n else min(centre + half, 1.0)
+    )
 
 
 def newcombe(successes_1: int, n_1: int, successes_2: int, n_2: int, *, level: float = 0.95) -> Difference:

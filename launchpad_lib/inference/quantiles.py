@@ -30,7 +30,9 @@ class QuantileChange(NamedTuple):
     refused_because: str | None
 
 
-def quantile_draws(values: np.ndarray, units: np.ndarray, *, quantile: float, rng: np.random.Generator, draws: int) -> np.ndarray:
+def quantile_draws(
+    values: np.ndarray, units: np.ndarray, *, quantile: float, rng: np.random.Generator, draws: int
+) -> np.ndarray:
     """`draws` bootstrap values of a quantile; each draw takes as many units as there are, with replacement.
 
     A unit brings all its observations. The quantile of a draw is the smallest value that the share `quantile` of the
@@ -79,7 +81,9 @@ def quantile_change(
     before, after = np.asarray(values_before, dtype=float), np.asarray(values_after, dtype=float)
     counts = (len(before), len(after), len(np.unique(units_before)), len(np.unique(units_after)))
     if min(counts[2:]) < min_units:
-        return QuantileChange(*(None,) * 6, *counts, f"{counts[2]} units before and {counts[3]} after; each period needs {min_units}")
+        return QuantileChange(
+            *(None,) * 6, *counts, f"{counts[2]} units before and {counts[3]} after; each period needs {min_units}"
+        )
     if min(before.min(), after.min()) < 0 or np.quantile(before, quantile) <= 0 or np.quantile(after, quantile) <= 0:
         return QuantileChange(*(None,) * 6, *counts, "a quantile of 0 has no ratio")
     old, new = (float(np.quantile(v, quantile, method="inverted_cdf")) for v in (before, after))
@@ -87,22 +91,34 @@ def quantile_change(
     draws_after = quantile_draws(after, units_after, quantile=quantile, rng=rng, draws=draws)
     draws_before = quantile_draws(before, units_before, quantile=quantile, rng=rng, draws=draws)
     sampled = np.log(np.maximum(draws_after, 1e-12)) - np.log(np.maximum(draws_before, 1e-12))
-    low, high = np.quantile(sampled + period_sd * rng.standard_t(period_df, size=draws), [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(
+        sampled + period_sd * rng.standard_t(period_df, size=draws), [(1 - level) / 2, (1 + level) / 2]
+    )
     variance = float(sampled.var(ddof=1)) + period_sd**2
     freedom = period_df * (variance / period_sd**2) ** 2 if period_sd > 0 else 1e6
-    p_value = float(2 * t.sf(abs(estimate) / sqrt(variance), freedom)) if variance > 0 else (1.0 if estimate == 0 else 0.0)
+    p_value = (
+        float(2 * t.sf(abs(estimate) / sqrt(variance), freedom)) if variance > 0 else (1.0 if estimate == 0 else 0.0)
+    )
     return QuantileChange(old, new, exp(estimate), exp(low), exp(high), p_value, *counts, None)
 
 
 def mix_share(
-    values_before: np.ndarray, values_after: np.ndarray, strata_before: np.ndarray, strata_after: np.ndarray, *, quantile: float = 0.95, min_support: float = 0.9
+    values_before: np.ndarray,
+    values_after: np.ndarray,
+    strata_before: np.ndarray,
+    strata_after: np.ndarray,
+    *,
+    quantile: float = 0.95,
+    min_support: float = 0.9,
 ) -> float | None:
     """Share of the log change of a quantile that composition explains: the period before is re-weighted to the mix after.
 
     None where the quantile did not change by at least 1 %, or where less than `min_support` of the later observations are in strata seen before.
     """
     before, after = np.asarray(values_before, dtype=float), np.asarray(values_after, dtype=float)
-    names, codes = np.unique(np.r_[np.asarray(strata_before, dtype=str), np.asarray(strata_after, dtype=str)], return_inverse=True)
+    names, codes = np.unique(
+        np.r_[np.asarray(strata_before, dtype=str), np.asarray(strata_after, dtype=str)], return_inverse=True
+    )
     old, new = codes[: len(before)], codes[len(before) :]
     n_old, n_new = np.bincount(old, minlength=len(names)), np.bincount(new, minlength=len(names))
     if len(before) == 0 or len(after) == 0 or n_new[n_old > 0].sum() < min_support * len(after):
@@ -115,4 +131,3 @@ def mix_share(
     if min(first, last, mixed) <= 0 or abs(log(last / first)) < 0.01:
         return None
     return log(mixed / first) / log(last / first)
-

@@ -17,7 +17,12 @@ SMALLEST_RISE = 0.10
 
 def _units(one: pd.DataFrame) -> np.ndarray:
     """The user of each observation; an hour where the user is unknown, since neighbours in time are alike."""
-    return one["user_id"].astype(object).where(one["user_id"].notna(), one["observed_at"].dt.floor("h").astype(str)).to_numpy(dtype=str)
+    return (
+        one["user_id"]
+        .astype(object)
+        .where(one["user_id"].notna(), one["observed_at"].dt.floor("h").astype(str))
+        .to_numpy(dtype=str)
+    )
 
 
 def quantile_changes(
@@ -43,7 +48,9 @@ def quantile_changes(
     window's), mix_share_<column>: share of the change that the column's composition explains.
     """
     start, end = split_at - timedelta(days=window_days), split_at + timedelta(days=window_days)
-    seen = observations[observations[value].notna() & (observations["observed_at"] > start) & (observations["observed_at"] <= end)]
+    seen = observations[
+        observations[value].notna() & (observations["observed_at"] > start) & (observations["observed_at"] <= end)
+    ]
     rows = []
     for feature_id in sorted(observations["feature_id"].unique()):
         one = seen[seen["feature_id"] == feature_id]
@@ -51,16 +58,34 @@ def quantile_changes(
         values, units = one[value].to_numpy(dtype=float), _units(one)
         parts = (values[~is_after], values[is_after])
         noise = period_noise.loc[feature_id].to_dict() if feature_id in period_noise.index else {}
-        change = quantile_change(*parts, units[~is_after], units[is_after], rng=rng, quantile=quantile, draws=draws, min_units=min_units, **noise)
+        change = quantile_change(
+            *parts,
+            units[~is_after],
+            units[is_after],
+            rng=rng,
+            quantile=quantile,
+            draws=draws,
+            min_units=min_units,
+            **noise,
+        )
         later = one[is_after].groupby(one["observed_at"].dt.floor("D"))[value].quantile(quantile)
         days_up = int((later > change.before).sum()) if change.before is not None else None
         strata = [one[m].fillna("unknown").to_numpy(dtype=str) for m in mix]
         shares = [mix_share(*parts, s[~is_after], s[is_after], quantile=quantile) for s in strata]
         rows.append((feature_id, *change, days_up, *shares))
-    return pd.DataFrame(rows, columns=["feature_id", *QuantileChange._fields, "days_up", *(f"mix_share_{m}" for m in mix)])
+    return pd.DataFrame(
+        rows, columns=["feature_id", *QuantileChange._fields, "days_up", *(f"mix_share_{m}" for m in mix)]
+    )
 
 
-def regression_table(changes: pd.DataFrame, shifts: pd.DataFrame, *, sustained_days: int, alpha: float = ALPHA, smallest_rise: float = SMALLEST_RISE) -> pd.DataFrame:
+def regression_table(
+    changes: pd.DataFrame,
+    shifts: pd.DataFrame,
+    *,
+    sustained_days: int,
+    alpha: float = ALPHA,
+    smallest_rise: float = SMALLEST_RISE,
+) -> pd.DataFrame:
     """Grain: one row per feature: change between two windows, and shift of level in the whole history.
 
     `is_new`: the last window is higher than the one before. `is_standing`: the level moved up on `shift_on` and is still
@@ -76,7 +101,19 @@ def regression_table(changes: pd.DataFrame, shifts: pd.DataFrame, *, sustained_d
             adjusted[known[:, question], question] = false_discovery_control(p[known[:, question], question])
     above = table["days_above"].astype(float).fillna(0) >= sustained_days
     ratio, shift = table["ratio"].astype(float), table["shift_ratio"].astype(float)
-    is_new = (adjusted[:, 0] < alpha) & (ratio >= 1 + smallest_rise) & (table["days_up"].astype(float).fillna(0) >= sustained_days)
+    is_new = (
+        (adjusted[:, 0] < alpha)
+        & (ratio >= 1 + smallest_rise)
+        & (table["days_up"].astype(float).fillna(0) >= sustained_days)
+    )
     is_standing = (adjusted[:, 1] < alpha) & (shift >= 1 + smallest_rise) & above
-    table = table.assign(change_q=adjusted[:, 0], shift_q=adjusted[:, 1], is_new=is_new, is_standing=is_standing, is_regression=is_new | is_standing)
-    return table.sort_values(["is_regression", "ratio", "feature_id"], ascending=[False, False, True]).reset_index(drop=True)
+    table = table.assign(
+        change_q=adjusted[:, 0],
+        shift_q=adjusted[:, 1],
+        is_new=is_new,
+        is_standing=is_standing,
+        is_regression=is_new | is_standing,
+    )
+    return table.sort_values(["is_regression", "ratio", "feature_id"], ascending=[False, False, True]).reset_index(
+        drop=True
+    )

@@ -13,7 +13,13 @@ ACTIVITY = ("active_day_share", "sessions_before", "events_last_day")
 
 
 def starter_table(
-    events: pd.DataFrame, *, start_event: str, complete_event: str, landmark_days: int, outcome_days: int, observed_through: datetime
+    events: pd.DataFrame,
+    *,
+    start_event: str,
+    complete_event: str,
+    landmark_days: int,
+    outcome_days: int,
+    observed_through: datetime,
 ) -> pd.DataFrame:
     """Grain: one row per user with a start whose outcome window is over at `observed_through`.
 
@@ -36,7 +42,9 @@ def starter_table(
     done = log[log["event_name"] == complete_event].groupby("user_id")["age"].min().reindex(table.index)
     before = log[log["age"] < timedelta(0)]
     table["treated"] = (done <= landmark).astype(int)
-    table["returned"] = table.index.isin(log.loc[(log["age"] > landmark) & (log["age"] <= landmark + outcome), "user_id"]).astype(int)
+    table["returned"] = table.index.isin(
+        log.loc[(log["age"] > landmark) & (log["age"] <= landmark + outcome), "user_id"]
+    ).astype(int)
     first = events.groupby("user_id")["event_at"].min().reindex(table.index)
     platform = log.sort_values("event_at", kind="stable").groupby("user_id")["platform"].first().reindex(table.index)
     table["is_web"], table["is_ios"] = (platform == "web").astype(float), (platform == "ios").astype(float)
@@ -45,11 +53,22 @@ def starter_table(
     days = before["event_at"].dt.floor("D").groupby(before["user_id"]).nunique().reindex(table.index).fillna(0)
     table["active_day_share"] = days / ((table["t0"].dt.floor("D") - first.dt.floor("D")) / day + 1)
     gap = before.sort_values(["user_id", "event_at"]).groupby("user_id")["event_at"].diff()
-    table["sessions_before"] = np.log1p((gap.isna() | (gap > timedelta(minutes=30))).groupby(before["user_id"]).sum().reindex(table.index).fillna(0).astype(float))
-    table["events_last_day"] = np.log1p(before[before["age"] > -day].groupby("user_id").size().reindex(table.index).fillna(0).astype(float))
+    table["sessions_before"] = np.log1p(
+        (gap.isna() | (gap > timedelta(minutes=30)))
+        .groupby(before["user_id"])
+        .sum()
+        .reindex(table.index)
+        .fillna(0)
+        .astype(float)
+    )
+    table["events_last_day"] = np.log1p(
+        before[before["age"] > -day].groupby("user_id").size().reindex(table.index).fillna(0).astype(float)
+    )
     earlier = before[(before["age"] >= -landmark - outcome) & (before["age"] < -landmark)]
     reaches_back = table["t0"] - landmark - outcome >= events["event_at"].min()
-    table["active_before"] = pd.Series(table.index.isin(earlier["user_id"]), index=table.index).astype(float).where(reaches_back)
+    table["active_before"] = (
+        pd.Series(table.index.isin(earlier["user_id"]), index=table.index).astype(float).where(reaches_back)
+    )
     table["was_busy_before"] = (table["events_last_day"] > table["events_last_day"].median()).astype(float)
     is_mature = table["t0"] + landmark + outcome <= observed_through
     return table[is_mature & (done.isna() | (done >= timedelta(0)))].reset_index()

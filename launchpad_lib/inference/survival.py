@@ -30,7 +30,9 @@ class LogRank(NamedTuple):
 
 def _checked(durations: Sequence[float], observed: Sequence[bool]) -> list[tuple[float, bool]]:
     if len(durations) != len(observed):
-        raise ValueError(f"durations has {len(durations)} values and observed {len(observed)}: there must be one flag per duration; check the inputs")
+        raise ValueError(
+            f"durations has {len(durations)} values and observed {len(observed)}: there must be one flag per duration; check the inputs"
+        )
     wrong = [d for d in durations if not d >= 0]
     if wrong:
         raise ValueError(f"durations: {wrong[0]!r} is not a time from 0 up; leave such units out")
@@ -71,7 +73,10 @@ def _limits(survival: float, greenwood: float, z: float) -> tuple[float, float]:
 
 def median_survival(points: Sequence[SurvivalPoint]) -> tuple[float | None, float | None, float | None]:
     """The first time at which survival is at most one half, with limits (Brookmeyer and Crowley 1982); None where not reached."""
-    return tuple(next((p.time for p in points if value(p) <= 0.5), None) for value in (lambda p: p.survival, lambda p: p.ci_low, lambda p: p.ci_high))
+    return tuple(
+        next((p.time for p in points if value(p) <= 0.5), None)
+        for value in (lambda p: p.survival, lambda p: p.ci_low, lambda p: p.ci_high)
+    )
 
 
 def log_rank(groups: Sequence[tuple[Sequence[float], Sequence[bool]]]) -> LogRank:
@@ -83,14 +88,19 @@ def log_rank(groups: Sequence[tuple[Sequence[float], Sequence[bool]]]) -> LogRan
 
     data = [_checked(*g) for g in groups]
     if len(data) < 2 or not all(data):
-        raise ValueError(f"groups: {len(data)} groups, of which {sum(not g for g in data)} empty; needs at least two groups with units")
+        raise ValueError(
+            f"groups: {len(data)} groups, of which {sum(not g for g in data)} empty; needs at least two groups with units"
+        )
     times = sorted({t for g in data for t, o in g if o})
     excess, variance = np.zeros(len(data)), np.zeros((len(data), len(data)))
     sorted_times = [np.array([t for t, _ in g]) for g in data]
     event_times = [np.array([t for t, o in g if o]) for g in data]
     for time in times:
         at_risk = np.array([len(t) - np.searchsorted(t, time, side="left") for t in sorted_times], dtype=float)
-        events = np.array([np.searchsorted(t, time, side="right") - np.searchsorted(t, time, side="left") for t in event_times], dtype=float)
+        events = np.array(
+            [np.searchsorted(t, time, side="right") - np.searchsorted(t, time, side="left") for t in event_times],
+            dtype=float,
+        )
         n, d = at_risk.sum(), events.sum()
         excess += events - d * at_risk / n
         if n > 1:

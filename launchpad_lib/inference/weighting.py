@@ -63,7 +63,9 @@ def standardised_difference(values: np.ndarray, treated: np.ndarray, weights: np
     """(weighted mean treated - weighted mean control) / sqrt of the mean of the two unweighted variances (Austin 2009)."""
     is_treated = treated == 1
     spread = np.sqrt((values[is_treated].var(ddof=1) + values[~is_treated].var(ddof=1)) / 2)
-    gap = np.average(values[is_treated], weights=weights[is_treated]) - np.average(values[~is_treated], weights=weights[~is_treated])
+    gap = np.average(values[is_treated], weights=weights[is_treated]) - np.average(
+        values[~is_treated], weights=weights[~is_treated]
+    )
     return float(gap / spread) if spread > 0 else 0.0
 
 
@@ -82,7 +84,9 @@ def _predict(model, x: np.ndarray) -> np.ndarray:
     return model.predict_proba(x)[:, 1] if hasattr(model, "predict_proba") else model.predict(x)
 
 
-def _nuisances(x: np.ndarray, t: np.ndarray, y: np.ndarray, *, folds: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _nuisances(
+    x: np.ndarray, t: np.ndarray, y: np.ndarray, *, folds: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Out-of-fold propensity and mean outcomes; folds are stratified by treatment and, where it is binary, outcome."""
     strata = 2 * t + (y > np.median(y))
     fold = np.empty(len(t), dtype=int)
@@ -92,7 +96,12 @@ def _nuisances(x: np.ndarray, t: np.ndarray, y: np.ndarray, *, folds: int, rng: 
     propensity, control, treated = (np.empty(len(t)) for _ in range(3))
     for k in range(folds):
         train, test = fold != k, fold == k
-        propensity[test] = _predict(make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=500, solver=SOLVER)).fit(x[train], t[train]), x[test])
+        propensity[test] = _predict(
+            make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=500, solver=SOLVER)).fit(
+                x[train], t[train]
+            ),
+            x[test],
+        )
         for arm, out in ((0, control), (1, treated)):
             rows = train & (t == arm)
             constant = np.ptp(y[rows]) == 0
@@ -108,7 +117,19 @@ def _effect(method: str, one: np.ndarray, zero: np.ndarray, counts: tuple[int, i
     if m1 > 0 and m0 > 0:
         se_log = (one / m1 - zero / m0).std(ddof=1) / np.sqrt(n)
         ratio, ratio_low, ratio_high = (float(m1 / m0 * np.exp(k * z * se_log)) for k in (0, -1, 1))
-    return Effect(method, float(m1 - m0), float(m1 - m0 - z * se), float(m1 - m0 + z * se), float(m1), float(m0), ratio, ratio_low, ratio_high, *counts, None)
+    return Effect(
+        method,
+        float(m1 - m0),
+        float(m1 - m0 - z * se),
+        float(m1 - m0 + z * se),
+        float(m1),
+        float(m0),
+        ratio,
+        ratio_low,
+        ratio_high,
+        *counts,
+        None,
+    )
 
 
 def _refused(reason: str, counts: tuple[int, int]) -> CrossFit:
@@ -118,7 +139,14 @@ def _refused(reason: str, counts: tuple[int, int]) -> CrossFit:
 
 
 def crossfit_effects(
-    table: pd.DataFrame, *, covariates: Sequence[str], rng: np.random.Generator, outcome: str = "returned", folds: int = 5, repeats: int = 3, min_group: int = MINIMUM_PER_GROUP
+    table: pd.DataFrame,
+    *,
+    covariates: Sequence[str],
+    rng: np.random.Generator,
+    outcome: str = "returned",
+    folds: int = 5,
+    repeats: int = 3,
+    min_group: int = MINIMUM_PER_GROUP,
 ) -> CrossFit:
     """ATE and ATT of `treated` on `outcome` by cross-fitted AIPW (Chernozhukov et al. 2018) with regularised (logistic) regressions.
 
@@ -142,18 +170,31 @@ def crossfit_effects(
     inside = (propensity >= OVERLAP[0]) & (propensity <= OVERLAP[1])
     trimmed = float(1 - inside.mean())
     if trimmed > MOST_TRIMMED:
-        return _refused(f"{100 * trimmed:.0f} % of units have a propensity outside {OVERLAP[0]:g} to {OVERLAP[1]:g}: the groups hardly overlap", counts)
+        return _refused(
+            f"{100 * trimmed:.0f} % of units have a propensity outside {OVERLAP[0]:g} to {OVERLAP[1]:g}: the groups hardly overlap",
+            counts,
+        )
     x, t, y, e, m0, m1 = x[inside], t[inside], y[inside], propensity[inside], control[inside], treated[inside]
     weights = np.where(t == 1, 1 / e, 1 / (1 - e))
     flat = np.ones(len(t))
     rows = [
-        (c, x[t == 1, i].mean(), x[t == 0, i].mean(), standardised_difference(x[:, i], t, flat), standardised_difference(x[:, i], t, weights))
+        (
+            c,
+            x[t == 1, i].mean(),
+            x[t == 0, i].mean(),
+            standardised_difference(x[:, i], t, flat),
+            standardised_difference(x[:, i], t, weights),
+        )
         for i, c in enumerate(used)
     ]
     balance = pd.DataFrame(rows, columns=["covariate", "mean_treated", "mean_control", "smd_before", "smd_after"])
     largest = float(balance["smd_after"].abs().max())
     sizes = (effective_size(weights[t == 1]), effective_size(weights[t == 0]))
-    reason = None if largest < BALANCE_LIMIT else f"weighting leaves a standardised difference of {largest:.2f}, {BALANCE_LIMIT} or more"
+    reason = (
+        None
+        if largest < BALANCE_LIMIT
+        else f"weighting leaves a standardised difference of {largest:.2f}, {BALANCE_LIMIT} or more"
+    )
     support = Support(*counts, *sizes, trimmed, largest, reason)
     if reason:
         return CrossFit(*(Effect(m, *(None,) * 8, *counts, reason) for m in ("ATE", "ATT")), support, balance)

@@ -1,6 +1,6 @@
 """Files in, rows and refused rows out, each exactly once."""
 
-from launchpad_lib.ingestion.sink import IngestResult, commit, ingest, prepare
-from launchpad_lib.ingestion.source import IngestError, SourceSpec
+from launchpad_lib.ingestion.files.sink import IngestResult, commit, ingest, prepare
+from launchpad_lib.ingestion.files.source import IngestError, SourceSpec
 
 __all__ = ["IngestError", "IngestResult", "SourceSpec", "commit", "ingest", "prepare"]

@@ -1,5 +1,6 @@
 """Metrics: Ibis table in, Ibis table out; no connection, file or clock inside."""
 
+from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.metrics.checks import nobody_mature, require_known, unknown_names
 from launchpad_lib.metrics.dropoff import funnel_next_events, funnel_times
 from launchpad_lib.metrics.engagement import (
@@ -18,12 +19,25 @@ from launchpad_lib.metrics.engagement import (
 from launchpad_lib.metrics.funnel import funnel, funnel_comparison, funnel_trend
 from launchpad_lib.metrics.lifecycle import active_days, active_users, lifecycle
 from launchpad_lib.metrics.paths import path_steps, transitions
-from launchpad_lib.metrics.quality import daily_rows, delivery, missing_share, rejects_by_reason, rejects_by_source, restated_days
+from launchpad_lib.metrics.quality import (
+    daily_rows,
+    delivery,
+    missing_share,
+    rejects_by_reason,
+    rejects_by_source,
+    restated_days,
+)
 from launchpad_lib.metrics.reliability import apdex, crash_free_sessions, crash_free_users
-from launchpad_lib.metrics.retention import activity_spans, behavioural_cohorts, on_or_after, pooled_retention, retention, retention_curve
+from launchpad_lib.metrics.retention import (
+    activity_spans,
+    behavioural_cohorts,
+    on_or_after,
+    pooled_retention,
+    retention,
+    retention_curve,
+)
 from launchpad_lib.metrics.rules import RULES, FunnelRule, funnel_rules
 from launchpad_lib.metrics.steps import Exclusion, Step
-from launchpad_lib.metrics.windows import parse_window
 
 __all__ = [
     "Exclusion",

@@ -12,7 +12,7 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
-from launchpad_lib.metrics.windows import nearest
+from launchpad_lib.contract.names import nearest
 
 
 @ibis.udf.scalar.builtin(name="json_keys", signature=(("json",), "array<string>"))
@@ -52,7 +52,9 @@ def require_known(events: ir.Table, *, event_names: Iterable[str], properties: I
         raise ValueError(sentence)
 
 
-def nobody_mature(users: int | None, *, immature: int | None, what: str, observed_through: datetime | None = None) -> str | None:
+def nobody_mature(
+    users: int | None, *, immature: int | None, what: str, observed_through: datetime | None = None
+) -> str | None:
     """None where somebody can be counted; else why a rate has no number.
 
     >>> nobody_mature(0, immature=12, what="day 30")

@@ -13,7 +13,16 @@ from launchpad_lib.metrics.steps import Entry, Exclusion, Mode, Step, checked_ru
 from launchpad_lib.metrics.windows import seconds_between
 
 OTHER = "(other)"
-TIME_BUCKETS = ((60, "under 1 min"), (300, "1-5 min"), (900, "5-15 min"), (3_600, "15-60 min"), (21_600, "1-6 h"), (86_400, "6-24 h"), (604_800, "1-7 d"), (None, "over 7 d"))
+TIME_BUCKETS = (
+    (60, "under 1 min"),
+    (300, "1-5 min"),
+    (900, "5-15 min"),
+    (3_600, "15-60 min"),
+    (21_600, "1-6 h"),
+    (86_400, "6-24 h"),
+    (604_800, "1-7 d"),
+    (None, "over 7 d"),
+)
 
 
 def funnel_times(
@@ -40,17 +49,28 @@ def funnel_times(
     >>> found["users"].tolist()
     [0, 1, 0, 1, 0, 0, 0, 0]
     """
-    rules = checked_rules(steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant)
+    rules = checked_rules(
+        steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
+    )
     units = funnel_units(events, rules=rules, observed_through=observed_through, keep=kept_by(mode))
     done = units.filter(units.is_mature & ~units.is_removed & units[f"step_{len(rules.steps)}_at"].notnull())
     seconds = seconds_between(done.step_1_at, done[f"step_{len(rules.steps)}_at"])
-    place = ibis.cases(*((seconds < limit, k) for k, (limit, _) in enumerate(TIME_BUCKETS[:-1])), else_=len(TIME_BUCKETS) - 1)
+    place = ibis.cases(
+        *((seconds < limit, k) for k, (limit, _) in enumerate(TIME_BUCKETS[:-1])), else_=len(TIME_BUCKETS) - 1
+    )
     own = done.select(place=place)
     places = range(len(TIME_BUCKETS))
-    sums = own.agg(total=own.count(), **{f"users_{k}": (own.place == k).sum().fill_null(0).cast("int64") for k in places})
+    sums = own.agg(
+        total=own.count(), **{f"users_{k}": (own.place == k).sum().fill_null(0).cast("int64") for k in places}
+    )
     long = sums.mutate(place=ibis.array([ibis.literal(k, "int64") for k in places]).unnest())
     users = ibis.cases(*((long.place == k, long[f"users_{k}"]) for k in places))
-    return long.select(place=long.place, time=ibis.cases(*((long.place == k, TIME_BUCKETS[k][1]) for k in places)), users=users, share=users / long.total.nullif(0))
+    return long.select(
+        place=long.place,
+        time=ibis.cases(*((long.place == k, TIME_BUCKETS[k][1]) for k in places)),
+        users=users,
+        share=users / long.total.nullif(0),
+    )
 
 
 def funnel_next_events(
@@ -81,7 +101,9 @@ def funnel_next_events(
     """
     if most < 1:
         raise ValueError(f"most={most}: must be at least 1; raise it")
-    rules = checked_rules(steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant)
+    rules = checked_rules(
+        steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
+    )
     log = event_log(events, rules, keep="all")
     units = with_maturity(funnel_chains(log, rules), rules, observed_through)
     last = max(rules.required)
@@ -94,15 +116,23 @@ def funnel_next_events(
         stopped_at=ibis.coalesce(*(stopped[f"step_{k}_at"] for k in reversed(rules.required))),
     )
     numbered = log.mutate(position=ibis.row_number().over(ibis.window(group_by="unit", order_by=order_of(log))) - 1)
-    following = numbered.select(unit=numbered.unit, position=numbered.position, next_event=numbered.event_name, next_at=numbered.at)
+    following = numbered.select(
+        unit=numbered.unit, position=numbered.position, next_event=numbered.event_name, next_at=numbered.at
+    )
     joined = stopped.left_join(following, ["unit", "position"])
     joined = joined.select(joined.step, joined.next_event, seconds=seconds_between(joined.stopped_at, joined.next_at))
     named = joined.group_by(["step", "next_event"]).agg(n=joined.count())
-    ranked = named.mutate(place=ibis.row_number().over(ibis.window(group_by="step", order_by=[named.next_event.isnull(), ibis.desc(named.n), named.next_event])))
+    ranked = named.mutate(
+        place=ibis.row_number().over(
+            ibis.window(group_by="step", order_by=[named.next_event.isnull(), ibis.desc(named.n), named.next_event])
+        )
+    )
     kept = ranked.select(ranked.step, ranked.next_event, is_kept=(ranked.place < most) | ranked.next_event.isnull())
     labelled = joined.join(kept, (joined.step == kept.step) & joined.next_event.identical_to(kept.next_event))
     labelled = labelled.mutate(next_event=ibis.ifelse(labelled.is_kept, labelled.next_event, OTHER))
-    rows = labelled.group_by(["step", "next_event"]).agg(users=labelled.count(), median_seconds=labelled.seconds.quantile(0.5))
+    rows = labelled.group_by(["step", "next_event"]).agg(
+        users=labelled.count(), median_seconds=labelled.seconds.quantile(0.5)
+    )
     rows = rows.mutate(dropped=rows.users.sum().over(ibis.window(group_by="step")))
     return rows.select(
         step=rows.step.cast("int64"),

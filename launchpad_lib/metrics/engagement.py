@@ -8,8 +8,16 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.metrics.funnel import funnel
-from launchpad_lib.metrics.windows import last_complete_period, local_date, parse_window, period_number, period_start, ratio_limits, wilson_limits
+from launchpad_lib.metrics.windows import (
+    last_complete_period,
+    local_date,
+    period_number,
+    period_start,
+    ratio_limits,
+    wilson_limits,
+)
 
 FREQUENCY_BUCKETS = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 9), (10, 19), (20, 49), (50, None))
 
@@ -26,10 +34,14 @@ def adoption(events: ir.Table, *, feature_id: str, report_timezone: str = "UTC")
     counts = dated.group_by("active_on").agg(
         users=dated.user_id.nunique(where=dated.feature_id == feature_id), active_users=dated.user_id.nunique()
     )
-    return counts.mutate(adoption_rate=counts.users / counts.active_users.nullif(0), **wilson_limits(counts.users, counts.active_users))
+    return counts.mutate(
+        adoption_rate=counts.users / counts.active_users.nullif(0), **wilson_limits(counts.users, counts.active_users)
+    )
 
 
-def adoption_weekly(events: ir.Table, *, feature_id: str, observed_through: datetime, report_timezone: str = "UTC") -> ir.Table:
+def adoption_weekly(
+    events: ir.Table, *, feature_id: str, observed_through: datetime, report_timezone: str = "UTC"
+) -> ir.Table:
     """Weekly adoption both ways. Grain: one row per local week (from Monday) with an event.
 
     `adoption_rate`: distinct users of the feature in the week / WAU of the week, with Wilson limits. `daily_mean_rate`:
@@ -49,7 +61,8 @@ def adoption_weekly(events: ir.Table, *, feature_id: str, observed_through: date
     means = daily.group_by("week").agg(daily_mean_rate=daily.adoption_rate.mean(), days=daily.count())
     dated = events.mutate(week=period_number(local_date(events.event_at, report_timezone), "week"))
     counts = dated.group_by("week").agg(
-        users=dated.user_id.nunique(where=(dated.feature_id == feature_id).fill_null(False)), active_users=dated.user_id.nunique()
+        users=dated.user_id.nunique(where=(dated.feature_id == feature_id).fill_null(False)),
+        active_users=dated.user_id.nunique(),
     )
     rows = counts.join(means, "week")
     last = last_complete_period(observed_through, report_timezone, "week")
@@ -72,9 +85,13 @@ def completion(
     """One row: starts (mature units that started), completed, completion_rate, ci_low, ci_high, immature."""
     steps = funnel(events, steps=[start_event, complete_event], window=window, observed_through=observed_through, by=by)
     wide = steps.agg(
-        starts=steps.users.sum(where=steps.step == 1), completed=steps.users.sum(where=steps.step == 2), immature=steps.entrants_immature.max()
+        starts=steps.users.sum(where=steps.step == 1),
+        completed=steps.users.sum(where=steps.step == 2),
+        immature=steps.entrants_immature.max(),
     )
-    return wide.mutate(completion_rate=wide.completed / wide.starts.nullif(0), **wilson_limits(wide.completed, wide.starts))
+    return wide.mutate(
+        completion_rate=wide.completed / wide.starts.nullif(0), **wilson_limits(wide.completed, wide.starts)
+    )
 
 
 def depth(events: ir.Table, *, start_event: str, interaction_events: Sequence[str]) -> ir.Table:
@@ -108,17 +125,25 @@ def depth(events: ir.Table, *, start_event: str, interaction_events: Sequence[st
 def session_duration(sessions: ir.Table) -> ir.Table:
     """One row: sessions, median_seconds, p90_seconds of last minus first event; a single-event session lasts 0."""
     return sessions.agg(
-        sessions=sessions.count(), median_seconds=sessions.duration_seconds.quantile(0.5), p90_seconds=sessions.duration_seconds.quantile(0.9)
+        sessions=sessions.count(),
+        median_seconds=sessions.duration_seconds.quantile(0.5),
+        p90_seconds=sessions.duration_seconds.quantile(0.9),
     )
 
 
-def share_rate(events: ir.Table, *, view_event: str, share_event: str, window: str, observed_through: datetime) -> ir.Table:
+def share_rate(
+    events: ir.Table, *, view_event: str, share_event: str, window: str, observed_through: datetime
+) -> ir.Table:
     """One row: viewers (mature), sharers, share_rate, ci_low, ci_high, immature."""
-    done = completion(events, start_event=view_event, complete_event=share_event, window=window, observed_through=observed_through)
+    done = completion(
+        events, start_event=view_event, complete_event=share_event, window=window, observed_through=observed_through
+    )
     return done.rename(viewers="starts", sharers="completed", share_rate="completion_rate")
 
 
-def shares_per_viewer(events: ir.Table, *, view_event: str, share_event: str, window: str, observed_through: datetime) -> ir.Table:
+def shares_per_viewer(
+    events: ir.Table, *, view_event: str, share_event: str, window: str, observed_through: datetime
+) -> ir.Table:
     """How often a result is passed on. One row over mature viewers (first view + window <= observed_through).
 
     Views and shares are those from a viewer's first view to the end of its window. shares_per_viewer = shares / viewers;
@@ -137,12 +162,19 @@ def shares_per_viewer(events: ir.Table, *, view_event: str, share_event: str, wi
     length = parse_window(window)
     log = events.filter(events.user_id.notnull() & events.event_name.isin([view_event, share_event]))
     whole = ibis.window(group_by="user_id", preceding=None, following=None)
-    log = log.select(user_id=log.user_id, at=log.event_at, is_view=log.event_name == view_event, is_share=log.event_name == share_event)
+    log = log.select(
+        user_id=log.user_id,
+        at=log.event_at,
+        is_view=log.event_name == view_event,
+        is_share=log.event_name == share_event,
+    )
     log = log.mutate(first_at=log.at.min(where=log.is_view).over(whole))
     log = log.filter(log.first_at.notnull())
     inside = (log.at >= log.first_at) & (log.at <= log.first_at + ibis.interval(seconds=int(length.total_seconds())))
     own = log.group_by("user_id").agg(
-        first_at=log.first_at.min(), x=(inside & log.is_view).sum().cast("int64"), y=(inside & log.is_share).sum().cast("int64")
+        first_at=log.first_at.min(),
+        x=(inside & log.is_view).sum().cast("int64"),
+        y=(inside & log.is_share).sum().cast("int64"),
     )
     own = own.mutate(is_mature=own.first_at <= ibis.literal(observed_through - length, "timestamp"))
     counted = own.is_mature
@@ -163,7 +195,10 @@ def shares_per_viewer(events: ir.Table, *, view_event: str, share_event: str, wi
 def _from_zero(limits: dict[str, ir.NumericValue]) -> dict[str, ir.NumericValue]:
     """Limits of a count per unit do not lie under 0; NULL stays NULL."""
     low = limits["ci_low"]
-    return {"ci_low": ibis.ifelse(low.isnull(), ibis.null("float64"), ibis.greatest(low, 0.0)), "ci_high": limits["ci_high"]}
+    return {
+        "ci_low": ibis.ifelse(low.isnull(), ibis.null("float64"), ibis.greatest(low, 0.0)),
+        "ci_high": limits["ci_high"],
+    }
 
 
 def stickiness(events: ir.Table, *, observed_through: datetime, report_timezone: str = "UTC") -> ir.Table:
@@ -180,12 +215,19 @@ def stickiness(events: ir.Table, *, observed_through: datetime, report_timezone:
     dated = events.mutate(day=period_number(local_date(events.event_at, report_timezone), "day"))
     recent = dated.filter((dated.day > last - 28) & (dated.day <= last))
     daily = recent.group_by("day").agg(dau=recent.user_id.nunique())
-    return recent.agg(mean_dau=daily.dau.mean().as_scalar(), mau=recent.user_id.nunique(), days=recent.day.nunique()).mutate(
-        stickiness=ibis._.mean_dau / ibis._.mau.nullif(0)
-    )
+    return recent.agg(
+        mean_dau=daily.dau.mean().as_scalar(), mau=recent.user_id.nunique(), days=recent.day.nunique()
+    ).mutate(stickiness=ibis._.mean_dau / ibis._.mau.nullif(0))
 
 
-def frequency(events: ir.Table, *, event_name: str, observed_through: datetime, window_days: int = 28, report_timezone: str = "UTC") -> ir.Table:
+def frequency(
+    events: ir.Table,
+    *,
+    event_name: str,
+    observed_through: datetime,
+    window_days: int = 28,
+    report_timezone: str = "UTC",
+) -> ir.Table:
     """How often users do something. Grain: one row per bucket of times within the last complete local days, zeros included.
 
     Columns: place, times ("1", "5-9", "50+"), users, share (of users who did it at all in the window).
@@ -200,15 +242,24 @@ def frequency(events: ir.Table, *, event_name: str, observed_through: datetime, 
         raise ValueError(f"window_days={window_days}: must be at least 1; raise it")
     last = last_complete_period(observed_through, report_timezone, "day")
     day = period_number(local_date(events.event_at, report_timezone), "day")
-    chosen = events.filter((events.event_name == event_name) & events.user_id.notnull() & (day <= last) & (day > last - window_days))
+    chosen = events.filter(
+        (events.event_name == event_name) & events.user_id.notnull() & (day <= last) & (day > last - window_days)
+    )
     own = chosen.group_by("user_id").agg(n=chosen.count())
     within = [(own.n >= low) & (own.n <= high if high else ibis.literal(True)) for low, high in FREQUENCY_BUCKETS]
-    sums = own.agg(total=own.count(), **{f"users_{k}": w.sum().fill_null(0).cast("int64") for k, w in enumerate(within)})
+    sums = own.agg(
+        total=own.count(), **{f"users_{k}": w.sum().fill_null(0).cast("int64") for k, w in enumerate(within)}
+    )
     places = range(len(FREQUENCY_BUCKETS))
     long = sums.mutate(place=ibis.array([ibis.literal(k, "int64") for k in places]).unnest())
     names = [str(low) if low == high else f"{low}-{high}" if high else f"{low}+" for low, high in FREQUENCY_BUCKETS]
     users = ibis.cases(*((long.place == k, long[f"users_{k}"]) for k in places))
-    return long.select(place=long.place, times=ibis.cases(*((long.place == k, names[k]) for k in places)), users=users, share=users / long.total.nullif(0))
+    return long.select(
+        place=long.place,
+        times=ibis.cases(*((long.place == k, names[k]) for k in places)),
+        users=users,
+        share=users / long.total.nullif(0),
+    )
 
 
 def feature_overlap(events: ir.Table) -> ir.Table:

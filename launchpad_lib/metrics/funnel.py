@@ -9,9 +9,27 @@ from typing import TYPE_CHECKING, Literal
 import ibis
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.metrics.chains import funnel_chains, funnel_units, with_maturity
-from launchpad_lib.metrics.steps import Attribution, Entry, Exclusion, Mode, Rules, Step, checked_rules, event_log, kept_by
-from launchpad_lib.metrics.windows import Period, local_date, parse_window, period_number, period_start, seconds_between, wilson_limits
+from launchpad_lib.metrics.steps import (
+    Attribution,
+    Entry,
+    Exclusion,
+    Mode,
+    Rules,
+    Step,
+    checked_rules,
+    event_log,
+    kept_by,
+)
+from launchpad_lib.metrics.windows import (
+    Period,
+    local_date,
+    period_number,
+    period_start,
+    seconds_between,
+    wilson_limits,
+)
 
 if TYPE_CHECKING:
     from launchpad_lib.metrics.kernels import EventLog
@@ -91,7 +109,9 @@ def funnel(
     return _counted(units, rules, by=("segment",) if breakdown else ())
 
 
-def _compiled_funnel(log: EventLog, rules: Rules, *, window: str | None, observed_through: datetime, immature: str) -> ir.Table:
+def _compiled_funnel(
+    log: EventLog, rules: Rules, *, window: str | None, observed_through: datetime, immature: str
+) -> ir.Table:
     """The compiled fold behind `funnel`, with its columns; refused where the fold has no form of what is asked."""
     from launchpad_lib.metrics.kernels import fast_funnel
 
@@ -103,12 +123,29 @@ def _compiled_funnel(log: EventLog, rules: Rules, *, window: str | None, observe
     }  # fmt: skip
     if any(asked.values()):
         named = ", ".join(k for k, is_asked in asked.items() if is_asked)
-        raise ValueError(f"{named}: day files answer the plain ordered funnel per user only; pass the events table instead")
+        raise ValueError(
+            f"{named}: day files answer the plain ordered funnel per user only; pass the events table instead"
+        )
     names = [s.event_name for s in rules.steps]
-    found = fast_funnel(log, steps=names, window=window, observed_through=observed_through, entry=rules.entry, states=getattr(log, "states", None))
-    nothing, seconds = ibis.null("float64"), ("median_seconds", "p90_seconds", "median_seconds_from_entry", "p90_seconds_from_entry")
+    found = fast_funnel(
+        log,
+        steps=names,
+        window=window,
+        observed_through=observed_through,
+        entry=rules.entry,
+        states=getattr(log, "states", None),
+    )
+    nothing, seconds = (
+        ibis.null("float64"),
+        ("median_seconds", "p90_seconds", "median_seconds_from_entry", "p90_seconds_from_entry"),
+    )
     at_risk = ibis.coalesce(found.users.lag().over(order_by=found.step), found.users)
-    return found.mutate(is_optional=ibis.literal(False), users_at_risk=at_risk, users_removed=ibis.literal(0, "int64"), **dict.fromkeys(seconds, nothing))
+    return found.mutate(
+        is_optional=ibis.literal(False),
+        users_at_risk=at_risk,
+        users_removed=ibis.literal(0, "int64"),
+        **dict.fromkeys(seconds, nothing),
+    )
 
 
 def funnel_trend(
@@ -139,9 +176,13 @@ def funnel_trend(
     >>> days.filter(days.step == 2).order_by("period_on").to_pandas()["users"].tolist()
     [1, 0]
     """
-    rules = checked_rules(steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant)
+    rules = checked_rules(
+        steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
+    )
     if window is None:
-        raise ValueError("window=None: a trend needs a window, for entries of an old period would never stop counting; write for example '7d'")
+        raise ValueError(
+            "window=None: a trend needs a window, for entries of an old period would never stop counting; write for example '7d'"
+        )
     log = event_log(events, rules, keep=kept_by(mode))
     log = log.mutate(own_period=period_number(local_date(log.at, report_timezone), period))
     shortest_days = {"day": 1, "week": 7, "month": 28}[period]

@@ -15,10 +15,14 @@ TRAILING_DAYS = {"dau": 1, "wau": 7, "mau": 28}
 def _active(events: ir.Table, period: Period, zone: str) -> ir.Table:
     """Grain: one row per user and local period with an event: user_id, active."""
     known = events.filter(events.user_id.notnull() & events.event_at.notnull())
-    return known.select(user_id=known.user_id, active=period_number(local_date(known.event_at, zone), period)).distinct()
+    return known.select(
+        user_id=known.user_id, active=period_number(local_date(known.event_at, zone), period)
+    ).distinct()
 
 
-def lifecycle(events: ir.Table, *, observed_through: datetime, period: Period = "week", report_timezone: str = "UTC") -> ir.Table:
+def lifecycle(
+    events: ir.Table, *, observed_through: datetime, period: Period = "week", report_timezone: str = "UTC"
+) -> ir.Table:
     """Users by state. Grain: one row per local period from the first to the last with an event, gaps included.
 
     new: active for the first time. returning: active in the period before too. resurrected: active before, but not in
@@ -39,14 +43,18 @@ def lifecycle(events: ir.Table, *, observed_through: datetime, period: Period = 
     active = _active(events, period, report_timezone)
     by_time = ibis.window(group_by="user_id", order_by=active.active)
     active = active.mutate(before=active.active.lag().over(by_time), after=active.active.lead().over(by_time))
-    state = ibis.cases((active.before.isnull(), "new"), (active.before == active.active - 1, "returning"), else_="resurrected")
+    state = ibis.cases(
+        (active.before.isnull(), "new"), (active.before == active.active - 1, "returning"), else_="resurrected"
+    )
     present = active.select(period=active.active, state=state)
     gone = active.filter(active.after.isnull() | (active.after > active.active + 1))
     gone = gone.select(period=gone.active + 1, state=ibis.literal("dormant"))
     both = present.union(gone)
     ends = active.agg(first=active.active.min(), last=active.active.max())
     spine = ends.select(period=ibis.range(ends.first, ends.last + 1).unnest())
-    states = both.group_by("period").agg(**{s: (both.state == s).sum().cast("int64") for s in ("new", "returning", "resurrected", "dormant")})
+    states = both.group_by("period").agg(
+        **{s: (both.state == s).sum().cast("int64") for s in ("new", "returning", "resurrected", "dormant")}
+    )
     rows = spine.left_join(states, "period").drop("period_right")
     rows = rows.mutate(**{s: rows[s].fill_null(0) for s in ("new", "returning", "resurrected", "dormant")})
     last = last_complete_period(observed_through, report_timezone, period)
@@ -75,23 +83,33 @@ def active_users(events: ir.Table, *, report_timezone: str = "UTC") -> ir.Table:
     active = active.mutate(following=following)
     changes = None
     for name, days in TRAILING_DAYS.items():
-        leaves = ibis.ifelse(active.following.isnull(), active.active + days, ibis.least(active.active + days, active.following))
+        leaves = ibis.ifelse(
+            active.following.isnull(), active.active + days, ibis.least(active.active + days, active.following)
+        )
         come = active.select(day=active.active, name=ibis.literal(name), change=ibis.literal(1, "int64"))
         part = come.union(active.select(day=leaves, name=ibis.literal(name), change=ibis.literal(-1, "int64")))
         changes = part if changes is None else changes.union(part)
-    daily = changes.group_by("day").agg(**{n: changes.change.sum(where=changes.name == n).fill_null(0).cast("int64") for n in TRAILING_DAYS})
+    daily = changes.group_by("day").agg(
+        **{n: changes.change.sum(where=changes.name == n).fill_null(0).cast("int64") for n in TRAILING_DAYS}
+    )
     ends = active.agg(first=active.active.min(), last=active.active.max())
     spine = ends.select(day=ibis.range(ends.first, ends.last + 1).unnest(), first=ends.first)
     rows = spine.left_join(daily, "day")
     running = ibis.cumulative_window(order_by=rows.day)
-    rows = rows.select(day=rows.day, first=rows.first, **{n: rows[n].fill_null(0).sum().over(running).cast("int64") for n in TRAILING_DAYS})
+    rows = rows.select(
+        day=rows.day,
+        first=rows.first,
+        **{n: rows[n].fill_null(0).sum().over(running).cast("int64") for n in TRAILING_DAYS},
+    )
     return rows.select(
         active_on=period_start(rows.day, "day"), dau=rows.dau, wau=rows.wau, mau=rows.mau, stickiness=rows.dau / rows.mau.nullif(0),
         days_observed=ibis.least(rows.day - rows.first + 1, 28),
     )  # fmt: skip
 
 
-def active_days(events: ir.Table, *, observed_through: datetime, window_days: int = 28, report_timezone: str = "UTC") -> ir.Table:
+def active_days(
+    events: ir.Table, *, observed_through: datetime, window_days: int = 28, report_timezone: str = "UTC"
+) -> ir.Table:
     """The power-user curve: on how many of the last complete local days was each active user active?
 
     Grain: one row per number of days 1..window_days, zeros included. Columns: days, users, share (of users active at all
@@ -114,4 +132,8 @@ def active_days(events: ir.Table, *, observed_through: datetime, window_days: in
     total = users.agg(total=users.count())
     spine = total.select(days=ibis.range(1, window_days + 1).unnest(), total=total.total)
     rows = spine.left_join(counts, "days")
-    return rows.select(days=rows.days.cast("int64"), users=rows.users.fill_null(0), share=rows.users.fill_null(0) / rows.total.nullif(0))
+    return rows.select(
+        days=rows.days.cast("int64"),
+        users=rows.users.fill_null(0),
+        share=rows.users.fill_null(0) / rows.total.nullif(0),
+    )

@@ -17,10 +17,15 @@ def _sequence(events: ir.Table, by: str, repeats: Literal["kept", "collapsed"]) 
     if repeats not in ("kept", "collapsed"):
         raise ValueError(f"repeats={repeats!r}: must be 'kept' or 'collapsed'; choose one")
     log = events.select(
-        unit=events[by], at=events.event_at, name=events.event_name, **{n: events[n] for n in ("received_at", "event_id") if n in events.columns}
+        unit=events[by],
+        at=events.event_at,
+        name=events.event_name,
+        **{n: events[n] for n in ("received_at", "event_id") if n in events.columns},
     ).filter(lambda t: t.unit.notnull() & t.at.notnull() & t.name.notnull())
     order = [log.at, *(log[n] for n in ("received_at", "event_id") if n in log.columns), log.name]
-    log = log.mutate(position=ibis.row_number().over(ibis.window(group_by="unit", order_by=order))).select("unit", "at", "name", "position")
+    log = log.mutate(position=ibis.row_number().over(ibis.window(group_by="unit", order_by=order))).select(
+        "unit", "at", "name", "position"
+    )
     if repeats == "kept":
         return log
     in_order = ibis.window(group_by="unit", order_by=log.position)
@@ -29,7 +34,9 @@ def _sequence(events: ir.Table, by: str, repeats: Literal["kept", "collapsed"]) 
     return log.mutate(position=ibis.row_number().over(ibis.window(group_by="unit", order_by=log.position)))
 
 
-def transitions(events: ir.Table, *, by: str = "session_key", most: int = 12, repeats: Literal["kept", "collapsed"] = "collapsed") -> ir.Table:
+def transitions(
+    events: ir.Table, *, by: str = "session_key", most: int = 12, repeats: Literal["kept", "collapsed"] = "collapsed"
+) -> ir.Table:
     """The transition matrix, long. Grain: one row per event and next event of the same unit.
 
     The `most` frequent names are kept, all others are "(other)"; the last event of a unit is followed by "(end)".
@@ -54,9 +61,18 @@ def transitions(events: ir.Table, *, by: str = "session_key", most: int = 12, re
     in_order = ibis.window(group_by="unit", order_by=log.position)
     log = log.mutate(to_event=log.name.lead().over(in_order).fill_null(END), to_at=log.at.lead().over(in_order))
     log = log.mutate(seconds=seconds_between(log.at, log.to_at))
-    pairs = log.group_by(from_event=log.name, to_event=log.to_event).agg(transitions=log.count(), median_seconds=log.seconds.quantile(0.5))
+    pairs = log.group_by(from_event=log.name, to_event=log.to_event).agg(
+        transitions=log.count(), median_seconds=log.seconds.quantile(0.5)
+    )
     pairs = pairs.mutate(from_count=pairs.transitions.sum().over(ibis.window(group_by="from_event")).cast("int64"))
-    return pairs.select("from_event", "to_event", "transitions", "from_count", share=pairs.transitions / pairs.from_count, median_seconds=pairs.median_seconds)
+    return pairs.select(
+        "from_event",
+        "to_event",
+        "transitions",
+        "from_count",
+        share=pairs.transitions / pairs.from_count,
+        median_seconds=pairs.median_seconds,
+    )
 
 
 def path_steps(
@@ -96,8 +112,14 @@ def path_steps(
     found = found.select(found.unit, step=found.step, name=found.name.fill_null(END if direction == "after" else START))
     counts = found.group_by(["step", "name"]).agg(n=found.count())
     edge = counts.name.isin([END, START])
-    ranked = counts.mutate(place=ibis.row_number().over(ibis.window(group_by="step", order_by=[edge, ibis.desc(counts.n), counts.name])))
-    kept = ranked.mutate(event_name=ibis.ifelse((ranked.place < most) | ranked.name.isin([END, START]), ranked.name, OTHER))
+    ranked = counts.mutate(
+        place=ibis.row_number().over(ibis.window(group_by="step", order_by=[edge, ibis.desc(counts.n), counts.name]))
+    )
+    kept = ranked.mutate(
+        event_name=ibis.ifelse((ranked.place < most) | ranked.name.isin([END, START]), ranked.name, OTHER)
+    )
     rows = kept.group_by(["step", "event_name"]).agg(units=kept.n.sum().cast("int64"))
     total = rows.units.sum().over(ibis.window(group_by="step"))
-    return rows.mutate(share=rows.units / total).select(position=ibis._.step.cast("int64"), event_name=ibis._.event_name, units=ibis._.units, share=ibis._.share)
+    return rows.mutate(share=rows.units / total).select(
+        position=ibis._.step.cast("int64"), event_name=ibis._.event_name, units=ibis._.units, share=ibis._.share
+    )

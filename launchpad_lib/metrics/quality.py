@@ -16,7 +16,11 @@ def daily_rows(table: ir.Table, time_column: str) -> ir.Table:
 
 def rejects_by_reason(rejected: ir.Table) -> ir.Table:
     """Grain: one row per table and reason. Columns: table_name, reason, rows."""
-    return rejected.group_by(["table_name", "reason"]).agg(rows=rejected.count()).order_by([ibis.desc("rows"), "table_name", "reason"])
+    return (
+        rejected.group_by(["table_name", "reason"])
+        .agg(rows=rejected.count())
+        .order_by([ibis.desc("rows"), "table_name", "reason"])
+    )
 
 
 def rejects_by_source(rejected: ir.Table) -> ir.Table:
@@ -34,7 +38,9 @@ def delivery(events: ir.Table) -> ir.Table:
     Columns: events, median_seconds, p90_seconds, p99_seconds, late, late_share, ci_low, ci_high (Wilson), ahead.
     """
     seconds = (events.received_at.epoch_seconds() - events.event_at.epoch_seconds()).cast("float64")
-    timed = events.mutate(delay=seconds, is_late=events.received_at.date() > events.event_at.date(), is_ahead=seconds < -60)
+    timed = events.mutate(
+        delay=seconds, is_late=events.received_at.date() > events.event_at.date(), is_ahead=seconds < -60
+    )
     found = timed.agg(
         events=timed.count(),
         median_seconds=timed.delay.quantile(0.5),
@@ -52,15 +58,22 @@ def restated_days(events: ir.Table) -> ir.Table:
     What a report said of these days before `last_received_at` was of fewer events.
     """
     dated = events.mutate(day=events.event_at.date(), is_late=events.received_at.date() > events.event_at.date())
-    counted = dated.group_by("day").agg(rows=dated.count(), late_rows=dated.is_late.sum(), last_received_at=dated.received_at.max())
+    counted = dated.group_by("day").agg(
+        rows=dated.count(), late_rows=dated.is_late.sum(), last_received_at=dated.received_at.max()
+    )
     moved = counted.filter(counted.late_rows > 0)
-    return moved.mutate(late_share=moved.late_rows / moved.rows).select("day", "rows", "late_rows", "late_share", "last_received_at").order_by("day")
+    return (
+        moved.mutate(late_share=moved.late_rows / moved.rows)
+        .select("day", "rows", "late_rows", "late_share", "last_received_at")
+        .order_by("day")
+    )
 
 
 def missing_share(table: ir.Table) -> ir.Table:
     """Grain: one row per column. missing_share = rows where it is NULL / rows."""
     parts = [
-        table.agg(column=ibis.literal(name), rows=table.count(), missing=table[name].isnull().sum().fill_null(0)) for name in table.columns
+        table.agg(column=ibis.literal(name), rows=table.count(), missing=table[name].isnull().sum().fill_null(0))
+        for name in table.columns
     ]
     together = parts[0].union(*parts[1:])
     return together.mutate(missing_share=together.missing / together.rows.nullif(0)).order_by("column")

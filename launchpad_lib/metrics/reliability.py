@@ -11,9 +11,13 @@ from launchpad_lib.metrics.windows import Z95, wilson_limits
 def crash_free_users(telemetry: ir.Table) -> ir.Table:
     """Grain: one row per feature. rate = 1 - users with a crash / users with a known crash flag; NULL is unknown, never healthy."""
     known = telemetry.filter(telemetry.crashed.notnull() & telemetry.user_id.notnull())
-    counts = known.group_by("feature_id").agg(users=known.user_id.nunique(), crashed_users=known.user_id.nunique(where=known.crashed))
+    counts = known.group_by("feature_id").agg(
+        users=known.user_id.nunique(), crashed_users=known.user_id.nunique(where=known.crashed)
+    )
     counts = counts.mutate(free=counts.users - counts.crashed_users)
-    return counts.mutate(crash_free_users_rate=counts.free / counts.users.nullif(0), **wilson_limits(counts.free, counts.users)).drop("free")
+    return counts.mutate(
+        crash_free_users_rate=counts.free / counts.users.nullif(0), **wilson_limits(counts.free, counts.users)
+    ).drop("free")
 
 
 def crash_free_sessions(telemetry: ir.Table, *, gap_minutes: int = 30) -> ir.Table:
@@ -31,7 +35,9 @@ def crash_free_sessions(telemetry: ir.Table, *, gap_minutes: int = 30) -> ir.Tab
     each = numbered.group_by(["feature_id", "user_id", "session"]).agg(has_crash=numbered.crashed.any())
     counts = each.group_by("feature_id").agg(sessions=each.count(), crashed_sessions=each.has_crash.cast("int64").sum())
     counts = counts.mutate(free=counts.sessions - counts.crashed_sessions)
-    return counts.mutate(crash_free_sessions_rate=counts.free / counts.sessions.nullif(0), **wilson_limits(counts.free, counts.sessions)).drop("free")
+    return counts.mutate(
+        crash_free_sessions_rate=counts.free / counts.sessions.nullif(0), **wilson_limits(counts.free, counts.sessions)
+    ).drop("free")
 
 
 def apdex(telemetry: ir.Table, *, threshold_ms: float) -> ir.Table:

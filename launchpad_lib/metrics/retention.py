@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal
 import ibis
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.metrics.steps import Step, matches
 from launchpad_lib.metrics.windows import (
     Period,
     last_complete_period,
     local_date,
     micros,
-    parse_window,
     period_number,
     period_start,
     property_value,
@@ -90,14 +90,30 @@ def retention(
     """
     brackets = _brackets(returns)
     if counting == "rolling" and start == "recurring":
-        raise ValueError("start='recurring': counts calendar periods with a start, so it needs counting='calendar'; change one of the two")
+        raise ValueError(
+            "start='recurring': counts calendar periods with a start, so it needs counting='calendar'; change one of the two"
+        )
     if counting == "rolling" and period not in ROLLING_HOURS:
-        raise ValueError(f"period={period!r}: has no fixed length, so it needs counting='calendar'; change one of the two")
+        raise ValueError(
+            f"period={period!r}: has no fixed length, so it needs counting='calendar'; change one of the two"
+        )
     if counting not in ("rolling", "calendar") or start not in ("first", "recurring"):
-        raise ValueError(f"counting={counting!r}, start={start!r}: must be 'rolling' or 'calendar', and 'first' or 'recurring'; choose among them")
+        raise ValueError(
+            f"counting={counting!r}, start={start!r}: must be 'rolling' or 'calendar', and 'first' or 'recurring'; choose among them"
+        )
     if sum(x is not None for x in (cohort_by, cohort_property, cohorts)) > 1:
-        raise ValueError("cohort_by, cohort_property, cohorts: more than one is given; give the one that makes the rows")
-    starts = _starts(events, start=start, start_event=start_event, period=period, zone=report_timezone, cohort_by=cohort_by, cohort_property=cohort_property)
+        raise ValueError(
+            "cohort_by, cohort_property, cohorts: more than one is given; give the one that makes the rows"
+        )
+    starts = _starts(
+        events,
+        start=start,
+        start_event=start_event,
+        period=period,
+        zone=report_timezone,
+        cohort_by=cohort_by,
+        cohort_property=cohort_property,
+    )
     if cohorts is not None:
         starts = starts.drop("cohort").join(cohorts.select("user_id", "cohort"), "user_id")
     back = events.filter(_is(events, return_event))
@@ -105,10 +121,15 @@ def retention(
         unit_us = ROLLING_HOURS[period] * 3_600_000_000
         joined = starts.join(back.select(user_id=back.user_id, at=back.event_at), "user_id")
         behind = ((micros(joined.at) - micros(joined.t0)) / unit_us).floor().cast("int64")
-        limit = {k: observed_through - timedelta(hours=ROLLING_HOURS[period] * (high + 1)) for k, (_, high) in enumerate(brackets)}
+        limit = {
+            k: observed_through - timedelta(hours=ROLLING_HOURS[period] * (high + 1))
+            for k, (_, high) in enumerate(brackets)
+        }
         latest = ibis.array([ibis.literal(v, "timestamp") for v in limit.values()])
     else:
-        dated = back.select(user_id=back.user_id, active=period_number(local_date(back.event_at, report_timezone), period)).distinct()
+        dated = back.select(
+            user_id=back.user_id, active=period_number(local_date(back.event_at, report_timezone), period)
+        ).distinct()
         joined = starts.join(dated, "user_id")
         behind = joined.active - joined.own_period
         last = last_complete_period(observed_through, report_timezone, period)
@@ -118,11 +139,17 @@ def retention(
     which = ibis.array([ibis.literal(k, "int64") for k in range(len(brackets))])
     pairs = joined.select(user_id=joined.user_id, own_period=joined.own_period, behind=behind).distinct()
     pairs = pairs.mutate(which=which.unnest())
-    hits = pairs.filter((pairs.behind >= lows[pairs.which]) & (pairs.behind <= highs[pairs.which])).select("user_id", "own_period", "which").distinct()
+    hits = (
+        pairs.filter((pairs.behind >= lows[pairs.which]) & (pairs.behind <= highs[pairs.which]))
+        .select("user_id", "own_period", "which")
+        .distinct()
+    )
     asked = starts.mutate(which=which.unnest())
     asked = asked.mutate(is_mature=(asked.t0 if counting == "rolling" else asked.own_period) <= latest[asked.which])
     seen = asked.left_join(hits, ["user_id", "own_period", "which"])
-    seen = seen.select(seen.user_id, seen.cohort, seen.which, seen.is_mature, is_retained=seen.is_mature & seen.user_id_right.notnull())
+    seen = seen.select(
+        seen.user_id, seen.cohort, seen.which, seen.is_mature, is_retained=seen.is_mature & seen.user_id_right.notnull()
+    )
     rows = _counted(seen, clustered=start == "recurring")
     shown = {} if cohort_by is None and cohort_property is None and cohorts is None else {"cohort": rows.cohort}
     return rows.select(
@@ -138,7 +165,9 @@ def _brackets(returns: Sequence[int | tuple[int, int]]) -> list[tuple[int, int]]
         raise ValueError("returns=[]: names no period; give for example [1, 7]")
     for low, high in brackets:
         if low < 0 or high < low:
-            raise ValueError(f"returns={(low, high)!r}: a bracket runs from 0 or later to an end not before its start; correct it")
+            raise ValueError(
+                f"returns={(low, high)!r}: a bracket runs from 0 or later to an end not before its start; correct it"
+            )
     return brackets
 
 
@@ -149,7 +178,16 @@ def _is(events: ir.Table, wanted: str | Step | None) -> ir.BooleanValue:
     return matches(events, step.event_name, step.filters) & events.user_id.notnull()
 
 
-def _starts(events: ir.Table, *, start: str, start_event, period: Period, zone: str, cohort_by: Period | None, cohort_property: str | None) -> ir.Table:
+def _starts(
+    events: ir.Table,
+    *,
+    start: str,
+    start_event,
+    period: Period,
+    zone: str,
+    cohort_by: Period | None,
+    cohort_property: str | None,
+) -> ir.Table:
     """Grain: one row per user (first) or per user and local period (recurring): user_id, own_period, t0, cohort."""
     chosen = events.filter(_is(events, start_event))
     own = period_number(local_date(chosen.event_at, zone), period)
@@ -176,14 +214,19 @@ def _counted(seen: ir.Table, *, clustered: bool) -> ir.Table:
         )
         return rows.mutate(**wilson_limits(rows.retained, rows.users))
     own = seen.group_by(["cohort", "which", "user_id"]).agg(
-        x=seen.is_mature.sum().fill_null(0).cast("int64"), y=seen.is_retained.sum().fill_null(0).cast("int64"), late=(~seen.is_mature).sum().fill_null(0)
+        x=seen.is_mature.sum().fill_null(0).cast("int64"),
+        y=seen.is_retained.sum().fill_null(0).cast("int64"),
+        late=(~seen.is_mature).sum().fill_null(0),
     )
     rows = own.group_by(["cohort", "which"]).agg(
         users=own.x.sum(), retained=own.y.sum(), users_immature=own.late.sum().cast("int64"), persons=(own.x > 0).sum(),
         yy=(own.y * own.y).sum(), yx=(own.y * own.x).sum(), xx=(own.x * own.x).sum(),
     )  # fmt: skip
     limits = ratio_limits(rows.retained, rows.users, (rows.yy, rows.yx, rows.xx), rows.persons)
-    held = {k: ibis.ifelse(v.isnull(), ibis.null("float64"), ibis.least(ibis.greatest(v, 0.0), 1.0)) for k, v in limits.items()}
+    held = {
+        k: ibis.ifelse(v.isnull(), ibis.null("float64"), ibis.least(ibis.greatest(v, 0.0), 1.0))
+        for k, v in limits.items()
+    }
     return rows.mutate(**held)
 
 
@@ -194,13 +237,20 @@ def pooled_retention(matrix: ir.Table) -> ir.Table:
     starts call `retention` without cohorts, whose limits know that a user counts several times.
     """
     rows = matrix.group_by(["period_from", "period_to"]).agg(
-        users=matrix.users.sum().cast("int64"), retained=matrix.retained.sum().cast("int64"), users_immature=matrix.users_immature.sum().cast("int64")
+        users=matrix.users.sum().cast("int64"),
+        retained=matrix.retained.sum().cast("int64"),
+        users_immature=matrix.users_immature.sum().cast("int64"),
     )
     return rows.mutate(retention_rate=rows.retained / rows.users.nullif(0), **wilson_limits(rows.retained, rows.users))
 
 
 def retention_curve(
-    events: ir.Table | EventLog, *, days: Sequence[int], observed_through: datetime, start_event: str | None = None, return_event: str | None = None
+    events: ir.Table | EventLog,
+    *,
+    days: Sequence[int],
+    observed_through: datetime,
+    start_event: str | None = None,
+    return_event: str | None = None,
 ) -> ir.Table:
     """Rolling day-N retention. Grain: one row per day N.
 
@@ -212,9 +262,20 @@ def retention_curve(
         from launchpad_lib.metrics.kernels import fast_retention
 
         return fast_retention(
-            events, days=list(days), observed_through=observed_through, start_event=start_event, return_event=return_event, states=getattr(events, "states", None)
+            events,
+            days=list(days),
+            observed_through=observed_through,
+            start_event=start_event,
+            return_event=return_event,
+            states=getattr(events, "states", None),
         )
-    found = retention(events, returns=list(days), observed_through=observed_through, start_event=start_event, return_event=return_event)
+    found = retention(
+        events,
+        returns=list(days),
+        observed_through=observed_through,
+        start_event=start_event,
+        return_event=return_event,
+    )
     return found.select(
         day=found.period_from, users=found.users, retained=found.retained, users_immature=found.users_immature,
         retention_rate=found.retention_rate, ci_low=found.ci_low, ci_high=found.ci_high,
@@ -222,7 +283,13 @@ def retention_curve(
 
 
 def behavioural_cohorts(
-    events: ir.Table, *, event: str | Step, at_least: int, within: str, observed_through: datetime, start_event: str | Step | None = None
+    events: ir.Table,
+    *,
+    event: str | Step,
+    at_least: int,
+    within: str,
+    observed_through: datetime,
+    start_event: str | Step | None = None,
 ) -> ir.Table:
     """Cohorts by what users did soon after their first start. Grain: one row per user with t0 + within <= observed_through.
 
@@ -246,12 +313,21 @@ def behavioural_cohorts(
     first = first.filter(first.t0 <= ibis.literal(observed_through - length, "timestamp"))
     log = events.select(by=events.user_id, at=events.event_at, is_wanted=_is(events, wanted))
     joined = first.join(log, first.user_id == log.by)
-    times = (joined.is_wanted & (joined.at >= joined.t0) & (joined.at <= joined.t0 + ibis.interval(seconds=int(length.total_seconds())))).sum()
+    times = (
+        joined.is_wanted
+        & (joined.at >= joined.t0)
+        & (joined.at <= joined.t0 + ibis.interval(seconds=int(length.total_seconds())))
+    ).sum()
     counted = joined.group_by("user_id").agg(times=times)
-    return counted.select(counted.user_id, cohort=ibis.ifelse(counted.times >= at_least, f"{wanted.event_name} >= {at_least} in {within}", "fewer"))
+    return counted.select(
+        counted.user_id,
+        cohort=ibis.ifelse(counted.times >= at_least, f"{wanted.event_name} >= {at_least} in {within}", "fewer"),
+    )
 
 
-def activity_spans(events: ir.Table, *, gap: str, observed_through: datetime, group_property: str | None = None) -> ir.Table:
+def activity_spans(
+    events: ir.Table, *, gap: str, observed_through: datetime, group_property: str | None = None
+) -> ir.Table:
     """Time to last activity, for `inference.kaplan_meier`. Grain: one row per user first seen by observed_through - gap.
 
     A user has churned when the gap after the last event is over at `observed_through`; duration_days is then from first
@@ -271,9 +347,18 @@ def activity_spans(events: ir.Table, *, gap: str, observed_through: datetime, gr
     label = property_value(log, group_property) if group_property else ibis.null("string")
     log = log.select(user_id=log.user_id, at=log.event_at, label=label)
     order = [log.at, log.label]
-    log = log.mutate(group_name=log.label.first().over(ibis.window(group_by="user_id", order_by=order, preceding=None, following=None)))
+    log = log.mutate(
+        group_name=log.label.first().over(
+            ibis.window(group_by="user_id", order_by=order, preceding=None, following=None)
+        )
+    )
     users = log.group_by("user_id").agg(first_at=log.at.min(), last_at=log.at.max(), group_name=log.group_name.min())
     users = users.filter(users.first_at <= cut)
     is_churned = users.last_at <= cut
     end = ibis.ifelse(is_churned, users.last_at, cut)
-    return users.select(users.user_id, duration_days=seconds_between(users.first_at, end) / 86_400, is_churned=is_churned, group_name=users.group_name)
+    return users.select(
+        users.user_id,
+        duration_days=seconds_between(users.first_at, end) / 86_400,
+        is_churned=is_churned,
+        group_name=users.group_name,
+    )

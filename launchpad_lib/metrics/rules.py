@@ -56,7 +56,13 @@ RULES = (
 
 
 def funnel_rules(
-    events: ir.Table, *, steps: Sequence[Step | str], window: str, observed_through: datetime, by: str = "user_id", rules: Sequence[FunnelRule] = RULES
+    events: ir.Table,
+    *,
+    steps: Sequence[Step | str],
+    window: str,
+    observed_through: datetime,
+    by: str = "user_id",
+    rules: Sequence[FunnelRule] = RULES,
 ) -> ir.Table:
     """The funnel of the same log and window under each rule. Grain: one row per rule and step.
 
@@ -79,12 +85,21 @@ def funnel_rules(
     for place, rule in enumerate(rules, start=1):
         key = tuple(sorted(rule.options.items()))
         if key not in known:  # several products share a rule: it is computed once
-            known[key] = funnel(events, steps=steps, window=window, observed_through=observed_through, by=by, **rule.options)
+            known[key] = funnel(
+                events, steps=steps, window=window, observed_through=observed_through, by=by, **rule.options
+            )
         found = known[key]
         parts.append(
             found.select(
-                place=ibis.literal(place, "int64"), rule=ibis.literal(rule.name), why=ibis.literal(rule.why), step=found.step, step_name=found.step_name,
-                users=found.users, conversion_rate=found.conversion_rate, ci_low=found.ci_low, ci_high=found.ci_high,
+                place=ibis.literal(place, "int64"),
+                rule=ibis.literal(rule.name),
+                why=ibis.literal(rule.why),
+                step=found.step,
+                step_name=found.step_name,
+                users=found.users,
+                conversion_rate=found.conversion_rate,
+                ci_low=found.ci_low,
+                ci_high=found.ci_high,
             )  # fmt: skip
         )
     return parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]

@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 import ibis
 import ibis.expr.types as ir
 
-from launchpad_lib.metrics.windows import parse_window, property_value
+from launchpad_lib.contract.durations import parse_window
+from launchpad_lib.metrics.windows import property_value
 
 Mode = Literal["ordered", "strict", "any_order", "strict_order"]
 Entry = Literal["any", "first"]
@@ -83,7 +84,9 @@ def checked_rules(
     wanted = tuple(s if isinstance(s, Step) else Step(s) for s in steps)
     barred = tuple(e if isinstance(e, Exclusion) else Exclusion(e) for e in exclusions)
     if sum(not s.is_optional for s in wanted) < 2:
-        raise ValueError(f"steps={list(steps)!r}: a funnel needs at least two steps that are not optional; name another event")
+        raise ValueError(
+            f"steps={list(steps)!r}: a funnel needs at least two steps that are not optional; name another event"
+        )
     if window is not None:
         parse_window(window)
     for name, value, allowed in (
@@ -94,29 +97,56 @@ def checked_rules(
         if value not in allowed:
             raise ValueError(f"{name}={value!r}: must be one of {', '.join(map(repr, allowed))}; choose one")
     if wanted[0].is_optional or wanted[-1].is_optional:
-        raise ValueError(f"steps={[s.event_name for s in wanted]!r}: the first and the last step cannot be optional; make them required or leave them out")
+        raise ValueError(
+            f"steps={[s.event_name for s in wanted]!r}: the first and the last step cannot be optional; make them required or leave them out"
+        )
     if mode != "ordered":
         if any(s.is_optional for s in wanted):
-            raise ValueError(f"mode={mode!r}: optional steps need an order with room between steps; use mode='ordered' or drop the optional steps")
+            raise ValueError(
+                f"mode={mode!r}: optional steps need an order with room between steps; use mode='ordered' or drop the optional steps"
+            )
         if barred:
-            why = "has no last step to exclude events before" if mode == "any_order" else "already excludes every other event"
-            raise ValueError(f"mode={mode!r}: {why}, so exclusions say nothing; use mode='ordered' or drop the exclusions")
+            why = (
+                "has no last step to exclude events before"
+                if mode == "any_order"
+                else "already excludes every other event"
+            )
+            raise ValueError(
+                f"mode={mode!r}: {why}, so exclusions say nothing; use mode='ordered' or drop the exclusions"
+            )
     if mode == "strict_order" and hold_constant:
-        raise ValueError("mode='strict_order': is ClickHouse's rule, which holds no property constant; use mode='strict' or 'ordered'")
+        raise ValueError(
+            "mode='strict_order': is ClickHouse's rule, which holds no property constant; use mode='strict' or 'ordered'"
+        )
     if mode == "any_order":
         if len({(s.event_name, s.filters) for s in wanted}) < len(wanted):
-            raise ValueError("mode='any_order': a step is named twice, which has no meaning without an order; name it once or use mode='ordered'")
+            raise ValueError(
+                "mode='any_order': a step is named twice, which has no meaning without an order; name it once or use mode='ordered'"
+            )
         if same_instant != "counts":
-            raise ValueError("same_instant='does_not_count': says nothing where any order counts; use mode='ordered' or same_instant='counts'")
+            raise ValueError(
+                "same_instant='does_not_count': says nothing where any order counts; use mode='ordered' or same_instant='counts'"
+            )
         if breakdown and attribution != "first_touch":
-            raise ValueError(f"attribution={attribution!r}: steps without an order have no last or k-th one; use attribution='first_touch'")
+            raise ValueError(
+                f"attribution={attribution!r}: steps without an order have no last or k-th one; use attribution='first_touch'"
+            )
     for e in barred:
         if e.effect not in ("remove_user", "block_progress"):
-            raise ValueError(f"exclusions={e.event_name!r}: effect={e.effect!r} must be 'remove_user' or 'block_progress'; choose one")
+            raise ValueError(
+                f"exclusions={e.event_name!r}: effect={e.effect!r} must be 'remove_user' or 'block_progress'; choose one"
+            )
         if any(s.event_name == e.event_name and s.filters == e.filters for s in wanted):
-            raise ValueError(f"exclusions={e.event_name!r}: is a step too, so nobody could pass it; take it out of one of the two")
-    if isinstance(attribution, bool) or not (attribution in ("first_touch", "last_touch") or (isinstance(attribution, int) and 1 <= attribution <= len(wanted))):
-        raise ValueError(f"attribution={attribution!r}: must be 'first_touch', 'last_touch' or a step number from 1 to {len(wanted)}; choose one")
+            raise ValueError(
+                f"exclusions={e.event_name!r}: is a step too, so nobody could pass it; take it out of one of the two"
+            )
+    if isinstance(attribution, bool) or not (
+        attribution in ("first_touch", "last_touch")
+        or (isinstance(attribution, int) and 1 <= attribution <= len(wanted))
+    ):
+        raise ValueError(
+            f"attribution={attribution!r}: must be 'first_touch', 'last_touch' or a step number from 1 to {len(wanted)}; choose one"
+        )
     if entered is not None and not entered[0] < entered[1]:
         raise ValueError(f"entered={entered!r}: the start must come before the end; swap them")
     return Rules(wanted, barred, window, mode, entry, by, hold_constant, breakdown, attribution, same_instant, entered)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import ibis
 import ibis.expr.types as ir
 
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+from launchpad_lib.contract.durations import check_timezone
+from launchpad_lib.contract.names import nearest
+
 Z95 = 1.959963984540054
 Period = Literal["day", "week", "month"]
 
@@ -21,29 +22,6 @@ def _as_zoned(zone, at): ...
 
 @ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp('UTC')"), "timestamp"))
 def _as_local(zone, at): ...
-
-
-def parse_window(text: str) -> timedelta:
-    """A duration with its unit: s, m, h or d.
-
-    Raises:
-        ValueError: no unit, or not above 0.
-
-    >>> parse_window("30m")
-    datetime.timedelta(seconds=1800)
-    """
-    match = re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", str(text))
-    if not match or int(match[1]) == 0:
-        raise ValueError(f"window={text!r}: must be a whole number above 0 with a unit s, m, h or d; write for example '7d' or '30m'")
-    try:
-        return timedelta(**{UNITS[match[2]]: int(match[1])})
-    except OverflowError:
-        raise ValueError(f"window={text!r}: is longer than any log; write for example '30d'") from None
-
-
-def window_us(text: str | None) -> int | None:
-    """The window in microseconds; None is unbounded."""
-    return None if text is None else int(parse_window(text) / timedelta(microseconds=1))
 
 
 def wilson_limits(successes: ir.NumericValue, n: ir.NumericValue) -> dict[str, ir.NumericValue]:
@@ -60,7 +38,10 @@ def wilson_limits(successes: ir.NumericValue, n: ir.NumericValue) -> dict[str, i
 
 
 def ratio_limits(
-    numerator: ir.NumericValue, denominator: ir.NumericValue, squares: tuple[ir.NumericValue, ir.NumericValue, ir.NumericValue], units: ir.NumericValue
+    numerator: ir.NumericValue,
+    denominator: ir.NumericValue,
+    squares: tuple[ir.NumericValue, ir.NumericValue, ir.NumericValue],
+    units: ir.NumericValue,
 ) -> dict[str, ir.NumericValue]:
     """`ci_low, ci_high`: 95 % limits of a ratio of sums over independent units, by the delta method.
 
@@ -70,30 +51,11 @@ def ratio_limits(
     """
     total = denominator.cast("float64").nullif(0.0)
     n, ratio = units.cast("float64"), numerator.cast("float64") / total
-    spread = squares[0].cast("float64") - 2 * ratio * squares[1].cast("float64") + ratio * ratio * squares[2].cast("float64")
+    spread = (
+        squares[0].cast("float64") - 2 * ratio * squares[1].cast("float64") + ratio * ratio * squares[2].cast("float64")
+    )
     half = Z95 * (n / (n - 1).nullif(0.0) * ibis.greatest(spread, 0.0)).sqrt() / total
     return {"ci_low": ratio - half, "ci_high": ratio + half}
-
-
-def check_timezone(report_timezone: str) -> None:
-    """Raises ValueError, with the nearest names, unless it is an IANA time zone."""
-    if report_timezone not in available_timezones():
-        raise ValueError(f"report_timezone={report_timezone!r}: is no IANA time zone; {nearest(report_timezone, available_timezones())}")
-
-
-def nearest(name: str, known) -> str:
-    """The end of a sentence: the nearest known names, or some of them.
-
-    >>> nearest("quiz_start", ["quiz_started", "page_viewed"])
-    "did you mean 'quiz_started'?"
-    """
-    import difflib
-
-    names = sorted(str(k) for k in known)
-    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
-    if near:
-        return f"did you mean {' or '.join(repr(n) for n in near)}?"
-    return f"there are {', '.join(names[:10])}{' and others' if len(names) > 10 else ''}" if names else "there are none"
 
 
 def local_time(at: ir.TimestampValue, report_timezone: str) -> ir.TimestampValue:
@@ -145,7 +107,11 @@ def python_period_number(on: date, period: Period) -> int:
 def last_complete_period(observed_through: datetime, report_timezone: str, period: Period) -> int:
     """The number of the last local period that `observed_through` (UTC, without a zone) has seen to its end."""
     check_timezone(report_timezone)
-    local = (observed_through + timedelta(microseconds=1)).replace(tzinfo=ZoneInfo("UTC")).astimezone(ZoneInfo(report_timezone))
+    local = (
+        (observed_through + timedelta(microseconds=1))
+        .replace(tzinfo=ZoneInfo("UTC"))
+        .astimezone(ZoneInfo(report_timezone))
+    )
     return python_period_number(local.date(), period) - 1
 
 
@@ -168,7 +134,9 @@ def property_value(events: ir.Table, name: str) -> ir.StringValue:
     if name in events.columns:
         return events[name].cast("string")
     if "properties" not in events.columns:
-        raise ValueError(f"property={name!r}: the table has neither this column nor `properties`; {nearest(name, events.columns)}")
+        raise ValueError(
+            f"property={name!r}: the table has neither this column nor `properties`; {nearest(name, events.columns)}"
+        )
     value = events.properties.cast("string").try_cast("json")[name]
     # `.str` is NULL for numbers and booleans, whose JSON text is their value; JSON null is absent.
     return ibis.coalesce(value.str, value.cast("string").nullif("null"))

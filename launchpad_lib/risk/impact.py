@@ -24,7 +24,9 @@ IMPACT_COLUMNS = (
 )  # fmt: skip
 
 
-def score(panel: pd.DataFrame, *, chosen: str, users_per_week: pd.Series, rng: np.random.Generator, draws: int = DRAWS) -> pd.DataFrame:
+def score(
+    panel: pd.DataFrame, *, chosen: str, users_per_week: pd.Series, rng: np.random.Generator, draws: int = DRAWS
+) -> pd.DataFrame:
     """Grain: one row per feature, as of its last day, highest impact first.
 
     impact_score = p_degrade x users_per_week x severity; severity = p95 over its objective (mean of 3 days), at least 1.
@@ -35,7 +37,9 @@ def score(panel: pd.DataFrame, *, chosen: str, users_per_week: pd.Series, rng: n
         users_per_week: by feature_id, distinct users met in the last 7 days; 0 where the feature is not named.
     """
     known = panel.dropna(subset=["degrades"])
-    latest = panel.sort_values("as_of_on").groupby("feature_id").tail(1).sort_values("feature_id").reset_index(drop=True)
+    latest = (
+        panel.sort_values("as_of_on").groupby("feature_id").tail(1).sort_values("feature_id").reset_index(drop=True)
+    )
     if latest.empty or known.empty:
         return pd.DataFrame(columns=list(IMPACT_COLUMNS))
     p, drawn = predict(chosen, known, latest), _draws(chosen, known, latest, rng=rng, draws=draws)
@@ -44,8 +48,13 @@ def score(panel: pd.DataFrame, *, chosen: str, users_per_week: pd.Series, rng: n
     weight = users * severity
     ranks = (-(drawn * weight)).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable") + 1
     spread = (known[list(INPUTS)].std().replace(0, np.nan)).to_numpy(dtype=float)
-    above = np.nan_to_num((latest[list(INPUTS)].to_numpy(dtype=float) - known[list(INPUTS)].mean().to_numpy(dtype=float)) / spread)
-    reasons = [WORDS[INPUTS[i]] if row[i] > 0.5 else "nothing unusual" for row, i in zip(above, above.argmax(axis=1), strict=True)]
+    above = np.nan_to_num(
+        (latest[list(INPUTS)].to_numpy(dtype=float) - known[list(INPUTS)].mean().to_numpy(dtype=float)) / spread
+    )
+    reasons = [
+        WORDS[INPUTS[i]] if row[i] > 0.5 else "nothing unusual"
+        for row, i in zip(above, above.argmax(axis=1), strict=True)
+    ]
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     table = latest[["feature_id"]].assign(
         impact_score=p * weight, ci_low=low * weight, ci_high=high * weight, p_degrade=p, p_low=low, p_high=high, users_per_week=users, severity=severity, because=reasons,
@@ -55,7 +64,9 @@ def score(panel: pd.DataFrame, *, chosen: str, users_per_week: pd.Series, rng: n
     return table.assign(rank=range(1, len(table) + 1))[list(IMPACT_COLUMNS)]
 
 
-def _draws(chosen: str, known: pd.DataFrame, latest: pd.DataFrame, *, rng: np.random.Generator, draws: int) -> np.ndarray:
+def _draws(
+    chosen: str, known: pd.DataFrame, latest: pd.DataFrame, *, rng: np.random.Generator, draws: int
+) -> np.ndarray:
     """Probabilities (draw, feature) under the uncertainty of what was learned."""
     if chosen == "persistence":
         breaches = latest["breaches_before"].to_numpy(dtype=float)
@@ -65,10 +76,20 @@ def _draws(chosen: str, known: pd.DataFrame, latest: pd.DataFrame, *, rng: np.ra
     if chosen == "base rate" or len(np.unique(truth)) < 2:
         return np.repeat((weights @ truth / weights.sum(axis=1))[:, None], len(latest), axis=1)
     inputs = list(INPUTS) if chosen == "model" else ["breaches_before"]
-    return refitted_probabilities(known[inputs].to_numpy(dtype=float), truth, latest[inputs].to_numpy(dtype=float), weights)
+    return refitted_probabilities(
+        known[inputs].to_numpy(dtype=float), truth, latest[inputs].to_numpy(dtype=float), weights
+    )
 
 
-def refitted_probabilities(x: np.ndarray, truth: np.ndarray, x_new: np.ndarray, weights: np.ndarray, *, penalty: float = 1 / STRENGTH, steps: int = 12) -> np.ndarray:
+def refitted_probabilities(
+    x: np.ndarray,
+    truth: np.ndarray,
+    x_new: np.ndarray,
+    weights: np.ndarray,
+    *,
+    penalty: float = 1 / STRENGTH,
+    steps: int = 12,
+) -> np.ndarray:
     """Probabilities (draw, new row) of the model's penalised logistic regression refitted under each row of weights at once (Newton)."""
     mean, sd = x.mean(axis=0), x.std(axis=0)
     sd = np.where(sd > 0, sd, 1.0)

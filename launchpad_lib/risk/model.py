@@ -36,7 +36,9 @@ class Evaluation(NamedTuple):
 
 
 def _fit(rows: pd.DataFrame, inputs: tuple[str, ...] = INPUTS):
-    return make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH)).fit(rows[list(inputs)].to_numpy(), rows["degrades"].to_numpy())
+    return make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH)).fit(
+        rows[list(inputs)].to_numpy(), rows["degrades"].to_numpy()
+    )
 
 
 def predict(name: str, train: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
@@ -77,14 +79,20 @@ def evaluate(panel: pd.DataFrame, *, horizon_days: int, rng: np.random.Generator
         skill = 1 - errors[name] / errors["base rate"]
         measures = (*ranking_scores(truth, p, weights), errors[name], skill, recall_at_top(test, p, weights, top=top))
         rows.append((name, *(v for m in measures for v in (float(m[0]), *interval(m))), len(test), int(truth.sum())))
-    names = [f"{m}{end}" for m in ("pr_auc", "roc_auc", "brier", "brier_skill", "recall_at_top") for end in ("", "_low", "_high")]
+    names = [
+        f"{m}{end}"
+        for m in ("pr_auc", "roc_auc", "brier", "brier_skill", "recall_at_top")
+        for end in ("", "_low", "_high")
+    ]
     table = pd.DataFrame(rows, columns=["name", *names, "n_test", "positives_test"])
     best = min(("base rate", "persistence", "best single signal"), key=lambda n: errors[n][0])
     gain = errors[best] - errors["model"]
     low, high = interval(gain)
     chosen = "model" if low is not None and low > 0 else best
     importance = _importance(train, test, rng=rng)
-    return Evaluation(table, chosen, float(gain[0]), low, high, reliability_bins(truth, scores[chosen]), importance, None)
+    return Evaluation(
+        table, chosen, float(gain[0]), low, high, reliability_bins(truth, scores[chosen]), importance, None
+    )
 
 
 def _importance(train: pd.DataFrame, test: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:

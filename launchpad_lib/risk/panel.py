@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-INPUTS = ("p95_over_slo", "p95_change", "p95_volatility", "breaches_before", "error_rate_before", "crash_share_before", "deploys_before")
+INPUTS = (
+    "p95_over_slo",
+    "p95_change",
+    "p95_volatility",
+    "breaches_before",
+    "error_rate_before",
+    "crash_share_before",
+    "deploys_before",
+)
 PANEL_COLUMNS = ("as_of_on", "feature_id", *INPUTS, "degrades")
 
 
@@ -18,10 +26,14 @@ def breaches(feature_metrics: pd.DataFrame, features: pd.DataFrame) -> pd.DataFr
         | (daily["error_rate"] > daily["slo_error_rate"])
         | (daily["mean_feedback_score"] < daily["slo_feedback_score"])
     )
-    return daily.assign(is_breach=missed.astype(int), observed_on=pd.to_datetime(daily["observed_on"])).reset_index(drop=True)
+    return daily.assign(is_breach=missed.astype(int), observed_on=pd.to_datetime(daily["observed_on"])).reset_index(
+        drop=True
+    )
 
 
-def risk_panel(daily: pd.DataFrame, *, horizon_days: int, min_breach_days: int, annotations: pd.DataFrame | None = None) -> pd.DataFrame:
+def risk_panel(
+    daily: pd.DataFrame, *, horizon_days: int, min_breach_days: int, annotations: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Grain: one row per feature and cut-off day. Inputs use days up to the cut-off; the label the days after it.
 
     `degrades` is 1 when at least `min_breach_days` of the next `horizon_days` days breach; NULL while they are not observed.
@@ -56,5 +68,12 @@ def risk_panel(daily: pd.DataFrame, *, horizon_days: int, min_breach_days: int, 
             .reset_index()
         )
     if not frames:
-        return pd.DataFrame({c: pd.Series(dtype="object" if c == "feature_id" else "datetime64[us]" if c == "as_of_on" else "float64") for c in PANEL_COLUMNS})
+        return pd.DataFrame(
+            {
+                c: pd.Series(
+                    dtype="object" if c == "feature_id" else "datetime64[us]" if c == "as_of_on" else "float64"
+                )
+                for c in PANEL_COLUMNS
+            }
+        )
     return pd.concat(frames, ignore_index=True).dropna(subset=list(INPUTS))

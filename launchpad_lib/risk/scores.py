@@ -38,7 +38,9 @@ def brier(truth: np.ndarray, p: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def interval(draws: np.ndarray) -> tuple[float | None, float | None]:
     """Percentile interval of the draws after the first row, which is the sample; None where fewer than half of the draws have a value."""
     known = draws[1:][np.isfinite(draws[1:])]
-    return (None, None) if 2 * len(known) < len(draws) - 1 else tuple(float(v) for v in np.quantile(known, [0.025, 0.975]))
+    return (
+        (None, None) if 2 * len(known) < len(draws) - 1 else tuple(float(v) for v in np.quantile(known, [0.025, 0.975]))
+    )
 
 
 def recall_at_top(test: pd.DataFrame, p: np.ndarray, weights: np.ndarray, *, top: int) -> np.ndarray:
@@ -57,7 +59,11 @@ def reliability_bins(truth: np.ndarray, p: np.ndarray, *, bins: int = 5) -> pd.D
     """
     edges = np.unique(np.quantile(p, np.arange(1, bins) / bins))
     frame = pd.DataFrame({"bin": np.searchsorted(edges, p, side="right"), "p": p, "y": truth})
-    result = frame.groupby("bin").agg(predicted=("p", "mean"), observed=("y", "mean"), n=("y", "size")).reset_index(drop=True)
+    result = (
+        frame.groupby("bin")
+        .agg(predicted=("p", "mean"), observed=("y", "mean"), n=("y", "size"))
+        .reset_index(drop=True)
+    )
     z, n, share = norm.ppf(0.975), result["n"], result["observed"]
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))

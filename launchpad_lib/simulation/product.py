@@ -43,7 +43,12 @@ def simulate(
             raise ValueError(f"{name}={value}: must be at least {low}; raise it")
     rng = np.random.default_rng(seed)
     out.mkdir(parents=True, exist_ok=True)
-    paths = {"events": out / "events", "telemetry": out / "telemetry", "annotations": out / "annotations.csv", "features": out / "features.csv"}
+    paths = {
+        "events": out / "events",
+        "telemetry": out / "telemetry",
+        "annotations": out / "annotations.csv",
+        "features": out / "features.csv",
+    }
     events = _events(rng, users=users, days=days, start_on=start_on, truth=truth)
     rows = {"events": _write_events(rng, events, paths["events"], truth=truth)}
     last_on = start_on + timedelta(days=days - 1)
@@ -74,7 +79,9 @@ def _events(rng: np.random.Generator, *, users: int, days: int, start_on: date, 
     browsing = [f for f in truth.features if f != "configurator"]
     for user in range(users):
         base = 1 / (1 + np.exp(-(0.2 + 2 * truth.confounding_strength * propensity[user])))
-        start_probability = np.clip(truth.start_rate_mean + truth.confounding_strength * 0.4 * propensity[user], 0.05, 0.9)
+        start_probability = np.clip(
+            truth.start_rate_mean + truth.confounding_strength * 0.4 * propensity[user], 0.05, 0.9
+        )
         completed = exposed = False
         for day in range(days):
             if rng.random() >= min(base + (truth.return_effect if completed else 0.0), 0.98):
@@ -144,7 +151,10 @@ def _write_events(rng: np.random.Generator, events: list[dict], folder: Path, *,
         by_day.setdefault(row["event_at"][:10], []).append(row)
     for day, rows in by_day.items():
         text = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
-        with (folder / f"{day}.jsonl.gz").open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as packed:
+        with (
+            (folder / f"{day}.jsonl.gz").open("wb") as raw,
+            gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as packed,
+        ):
             packed.write(text.encode())
     return len(events) + len(planted)
 
@@ -171,14 +181,21 @@ def _telemetry(rng: np.random.Generator, *, users: int, days: int, start_on: dat
                     {
                         "feature_id": feature,
                         "user_id": [f"u{u:05d}" for u in rng.integers(0, users, n)],
-                        "observed_at": pd.Timestamp(start_on + timedelta(days=day)) + pd.to_timedelta(seconds.round(3), unit="s"),
+                        "observed_at": pd.Timestamp(start_on + timedelta(days=day))
+                        + pd.to_timedelta(seconds.round(3), unit="s"),
                         "latency_ms": np.round(base_ms * slow * np.exp(spell + rng.normal(0, 0.35, n)), 2),
                         "crashed": rng.random(n) < crash_rate,
                         "error_count": rng.poisson(0.02 * np.exp(3 * max(spell, 0.0)), n),
-                        "feedback_score": np.where(rng.random(n) < 0.2, np.clip(rng.normal(4.2 - 2 * max(spell, 0.0), 0.6, n).round(), 1, 5), np.nan),
+                        "feedback_score": np.where(
+                            rng.random(n) < 0.2,
+                            np.clip(rng.normal(4.2 - 2 * max(spell, 0.0), 0.6, n).round(), 1, 5),
+                            np.nan,
+                        ),
                         "session_seconds": np.round(rng.exponential(120, n), 1),
                         "app_version": "2.1.0" if day > days - 8 else "2.0.0",
-                        "platform": np.where(rng.random(n) < android, "android", np.where(rng.random(n) < 0.6, "web", "ios")),
+                        "platform": np.where(
+                            rng.random(n) < android, "android", np.where(rng.random(n) < 0.6, "web", "ios")
+                        ),
                     }
                 )
             )
@@ -192,7 +209,10 @@ def _annotations(start_on: date, days: int, truth: Truth) -> pd.DataFrame:
     marks = [(r.day, "deployment", r.feature_id, f"{r.feature_id} release") for r in truth.regressions if r.day < days]
     marks.append((truth.incident_days[0], "incident", truth.incident_feature, "crash wave"))
     return pd.DataFrame(
-        [{"at": f"{start_on + timedelta(days=d)}T00:00:00Z", "kind": k, "feature_id": f, "label": text} for d, k, f, text in sorted(marks)]
+        [
+            {"at": f"{start_on + timedelta(days=d)}T00:00:00Z", "kind": k, "feature_id": f, "label": text}
+            for d, k, f, text in sorted(marks)
+        ]
     )
 
 

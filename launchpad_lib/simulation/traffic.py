@@ -57,13 +57,20 @@ def traffic(*, seed: int, now: Callable[[], datetime], name: str = "") -> Iterat
     number = 0
     while True:
         user, session = f"u{rng.randrange(5000):05d}", f"s{seed}-{number}"
-        names = ["quiz_started"] + [rng.choice(("slider_adjusted", "option_selected")) for _ in range(rng.randint(TRUTH.interactions_low, TRUTH.interactions_high))]
+        names = ["quiz_started"] + [
+            rng.choice(("slider_adjusted", "option_selected"))
+            for _ in range(rng.randint(TRUTH.interactions_low, TRUTH.interactions_high))
+        ]
         if rng.random() < TRUTH.completion_rate:
             names += ["quiz_completed", "result_viewed"]
         for event_name in names:
             draw = rng.random()
             if draw < MALFORMED_SHARE:
-                yield Line(None, user, b'{"event_name":"quiz_started","user_id":"%s","n":%d}' % (user.encode(), number)), "malformed", False
+                yield (
+                    Line(None, user, b'{"event_name":"quiz_started","user_id":"%s","n":%d}' % (user.encode(), number)),
+                    "malformed",
+                    False,
+                )
             if MALFORMED_SHARE <= draw < MALFORMED_SHARE + DUPLICATE_SHARE and recent:
                 yield rng.choice(recent), "duplicate", False
             is_late = draw > 1 - LATE_SHARE
@@ -96,7 +103,16 @@ def _text(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def send_traffic(sender: Sender, *, events: int, rate_per_second: float | None, batch: int = 50, seed: int, name: str = "", ledger: Path | None = None) -> TrafficResult:
+def send_traffic(
+    sender: Sender,
+    *,
+    events: int,
+    rate_per_second: float | None,
+    batch: int = 50,
+    seed: int,
+    name: str = "",
+    ledger: Path | None = None,
+) -> TrafficResult:
     """Sends until `events` unique events are acknowledged; `ledger` gets the id of each, one a line, after its acknowledgement.
 
     Raises:
@@ -105,7 +121,9 @@ def send_traffic(sender: Sender, *, events: int, rate_per_second: float | None, 
     if events < 1:
         raise ValueError(f"events={events}: must be at least 1; raise it")
     if rate_per_second is not None and rate_per_second <= 0:
-        raise ValueError(f"rate={rate_per_second}: events per second must be above 0; leave it out for as fast as possible")
+        raise ValueError(
+            f"rate={rate_per_second}: events per second must be above 0; leave it out for as fast as possible"
+        )
     counts = dict.fromkeys(("sent", "unique", "duplicate", "malformed", "late", "quiz_started", "quiz_completed"), 0)
     source = traffic(seed=seed, now=lambda: datetime.now(UTC), name=name)
     started = time.monotonic()
@@ -139,7 +157,16 @@ def send_traffic(sender: Sender, *, events: int, rate_per_second: float | None, 
             book.close()
         sender.close()
     seconds = time.monotonic() - started
-    return TrafficResult(counts["sent"], counts["unique"], counts["duplicate"], counts["malformed"], counts["late"], counts["quiz_started"], counts["quiz_completed"], seconds)
+    return TrafficResult(
+        counts["sent"],
+        counts["unique"],
+        counts["duplicate"],
+        counts["malformed"],
+        counts["late"],
+        counts["quiz_started"],
+        counts["quiz_completed"],
+        seconds,
+    )
 
 
 class SpoolSender:
@@ -173,13 +200,25 @@ class KafkaSender:
 
         self._topic, self._is_envelope = topic, is_envelope
         self._producer = KafkaProducer(
-            bootstrap_servers=address.split(","), acks="all", delivery_timeout_ms=120_000, request_timeout_ms=5000, reconnect_backoff_max_ms=500, **(settings or {})
+            bootstrap_servers=address.split(","),
+            acks="all",
+            delivery_timeout_ms=120_000,
+            request_timeout_ms=5000,
+            reconnect_backoff_max_ms=500,
+            **(settings or {}),
         )
 
     def send(self, lines: list[Line]) -> None:
         if self._is_envelope:
             value = b"\n".join(line.text for line in lines)
-            sent = [self._producer.send(self._topic, value, key=lines[0].user_id.encode(), headers=[("content-type", b"application/x-ndjson")])]
+            sent = [
+                self._producer.send(
+                    self._topic,
+                    value,
+                    key=lines[0].user_id.encode(),
+                    headers=[("content-type", b"application/x-ndjson")],
+                )
+            ]
         else:
             sent = [self._producer.send(self._topic, line.text, key=line.user_id.encode()) for line in lines]
         self._producer.flush()
@@ -196,7 +235,11 @@ class CollectorSender:
     def __init__(self, url: str, *, give_up_seconds: float = 60) -> None:
         import httpx
 
-        self._client, self._url, self._give_up = httpx.Client(timeout=5), url.rstrip("/") + "/v1/events", give_up_seconds
+        self._client, self._url, self._give_up = (
+            httpx.Client(timeout=5),
+            url.rstrip("/") + "/v1/events",
+            give_up_seconds,
+        )
 
     def send(self, lines: list[Line]) -> None:
         import httpx
@@ -212,7 +255,9 @@ class CollectorSender:
             except httpx.HTTPError as error:
                 problem = type(error).__name__
             if time.monotonic() > until:
-                raise ValueError(f"to={self._url}: {problem} for {self._give_up:.0f} s; start the collector (`launchpad collect`) or correct the address")
+                raise ValueError(
+                    f"to={self._url}: {problem} for {self._give_up:.0f} s; start the collector (`launchpad collect`) or correct the address"
+                )
             time.sleep(0.2)
 
     def close(self) -> None:

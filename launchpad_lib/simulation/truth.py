@@ -26,8 +26,20 @@ class Truth(NamedTuple):
     start_rate_mean: float = 0.30
     malformed_rows: int = 60
     duplicate_rows: int = 300
-    features: tuple[str, ...] = ("configurator", "search", "checkout", "recommendations", "profile", "notifications", "wishlist", "support_chat")
-    regressions: tuple[LatencyRegression, ...] = (LatencyRegression("search", 55, 1.6), LatencyRegression("checkout", 30, 1.4))
+    features: tuple[str, ...] = (
+        "configurator",
+        "search",
+        "checkout",
+        "recommendations",
+        "profile",
+        "notifications",
+        "wishlist",
+        "support_chat",
+    )
+    regressions: tuple[LatencyRegression, ...] = (
+        LatencyRegression("search", 55, 1.6),
+        LatencyRegression("checkout", 30, 1.4),
+    )
     incident_feature: str = "recommendations"
     incident_days: tuple[int, int] = (40, 44)
     incident_crash_rate: float = 0.08

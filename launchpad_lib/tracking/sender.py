@@ -164,7 +164,10 @@ class Sender:
                     self._refuse(held[0], outcome.reason)
                 else:
                     # The first half is sent first: order is kept.
-                    work += [Batch(held[len(held) // 2 :], Position(0, 0)), Batch(held[: len(held) // 2], Position(0, 0))]
+                    work += [
+                        Batch(held[len(held) // 2 :], Position(0, 0)),
+                        Batch(held[: len(held) // 2], Position(0, 0)),
+                    ]
             else:
                 failures += 1
                 self.retries += 1

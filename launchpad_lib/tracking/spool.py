@@ -15,7 +15,7 @@ import uuid
 from pathlib import Path
 from typing import NamedTuple
 
-from launchpad_lib.schema import SPOOL_SEGMENT_BYTES, SPOOL_SEGMENT_PATTERN
+from launchpad_lib.contract.tables import SPOOL_SEGMENT_BYTES, SPOOL_SEGMENT_PATTERN
 
 PREFIX = "sdk-"
 _SEGMENT = re.compile(SPOOL_SEGMENT_PATTERN)
@@ -42,7 +42,9 @@ class Spool:
         """`cap_bytes` bounds what waits; `is_source` means that others read the segments, so they stay."""
         self._setup(folder, f"{PREFIX}{os.getpid()}-{uuid.uuid4().hex[:12]}", is_source=is_source)
         self._cap_bytes = cap_bytes
-        self._segment_bytes = SPOOL_SEGMENT_BYTES if cap_bytes is None else min(SPOOL_SEGMENT_BYTES, max(16 * 1024, cap_bytes // 8))
+        self._segment_bytes = (
+            SPOOL_SEGMENT_BYTES if cap_bytes is None else min(SPOOL_SEGMENT_BYTES, max(16 * 1024, cap_bytes // 8))
+        )
         folder.mkdir(parents=True, exist_ok=True)
         self._lock_fd = _locked(folder / f"{self.writer}.lock", wait=True)
 
@@ -103,13 +105,21 @@ class Spool:
         """The next lines that were not read yet, or None. They stay until `settle`."""
         with self._lock:
             while self._sizes:
-                seq = self._read.seq if self._read.seq in self._sizes else min((s for s in self._sizes if s > self._read.seq), default=-1)
+                seq = (
+                    self._read.seq
+                    if self._read.seq in self._sizes
+                    else min((s for s in self._sizes if s > self._read.seq), default=-1)
+                )
                 if seq < 0:
                     return None
                 start = self._read.byte if seq == self._read.seq else 0
                 chunk = self._chunk(seq, start, max_bytes)
                 if chunk:
-                    lines = chunk.split(b"\n", max_events)[:max_events] if chunk.count(b"\n") > max_events else chunk[:-1].split(b"\n")
+                    lines = (
+                        chunk.split(b"\n", max_events)[:max_events]
+                        if chunk.count(b"\n") > max_events
+                        else chunk[:-1].split(b"\n")
+                    )
                     self._read = Position(seq, start + sum(map(len, lines)) + len(lines))
                     self._in_flight += 1
                     return Batch(lines, self._read)
@@ -135,7 +145,11 @@ class Spool:
     def end(self) -> Position:
         """The position after the last line."""
         with self._lock:
-            return Position(self._next_seq - 1, self._sizes.get(self._next_seq - 1, 0)) if self._next_seq else Position(0, 0)
+            return (
+                Position(self._next_seq - 1, self._sizes.get(self._next_seq - 1, 0))
+                if self._next_seq
+                else Position(0, 0)
+            )
 
     def is_settled_to(self, position: Position) -> bool:
         """Whether every line before the position was settled or dropped."""
@@ -194,7 +208,9 @@ class Spool:
         return sum(self._sizes.values()) - (self._sent.byte if self._sent.seq in self._sizes else 0)
 
     def _roll(self) -> None:
-        fd = os.open(self._path(self._next_seq), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fd = os.open(
+            self._path(self._next_seq), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = fd

@@ -86,11 +86,15 @@ class Tracker(ConfiguratorEvents):
         key = hash_key if hash_key is not None else os.environ.get(HASH_KEY_VARIABLE)
         key = key.encode() if isinstance(key, str) else key
         if identity == "hashed" and (key is None or len(key) < 16):
-            raise TrackingError(f"identity='hashed' needs a key of at least 16 bytes; give hash_key or set {HASH_KEY_VARIABLE}")
+            raise TrackingError(
+                f"identity='hashed' needs a key of at least 16 bytes; give hash_key or set {HASH_KEY_VARIABLE}"
+            )
         if cap_bytes is not None and cap_bytes < SMALLEST_CAP_BYTES:
             raise TrackingError(f"cap_bytes={cap_bytes}: must be at least {SMALLEST_CAP_BYTES}; raise it")
         if interval_seconds <= 0 or batch_events < 1 or batch_bytes < 1:
-            raise TrackingError(f"interval_seconds={interval_seconds}, batch_events={batch_events}, batch_bytes={batch_bytes}: must be positive; raise them")
+            raise TrackingError(
+                f"interval_seconds={interval_seconds}, batch_events={batch_events}, batch_bytes={batch_bytes}: must be positive; raise them"
+            )
         self._transport = transport
         self._folder = Path(spool)
         self._user_id = user_id
@@ -112,7 +116,9 @@ class Tracker(ConfiguratorEvents):
         try:
             self._spool = Spool(self._folder, cap_bytes=self._cap_bytes, is_source=transport is None)
         except OSError as error:
-            raise TrackingError(f"spool={str(spool)!r}: cannot be written ({error.strerror}); name a folder this process may write") from None
+            raise TrackingError(
+                f"spool={str(spool)!r}: cannot be written ({error.strerror}); name a folder this process may write"
+            ) from None
         _living.add(self)
         if transport is not None:
             self._started()  # what an ended process left behind leaves now, not with the first event
@@ -139,7 +145,10 @@ class Tracker(ConfiguratorEvents):
             self._keep(line)
         except Exception as error:
             # Whatever the product hands in or the disk says: the product goes on, and hears of it.
-            self._refuse(event, str(error) if isinstance(error, TrackingError) else f"cannot be kept: {type(error).__name__}: {error}")
+            self._refuse(
+                event,
+                str(error) if isinstance(error, TrackingError) else f"cannot be kept: {type(error).__name__}: {error}",
+            )
             return None
         return event["event_id"]
 
@@ -178,7 +187,12 @@ class Tracker(ConfiguratorEvents):
         """What happened so far."""
         sender, spool = self._sender, self._spool
         return Counts(
-            self._tracked, sender.delivered if sender else 0, self._refused, self._dropped, sender.retries if sender else 0, spool.pending_bytes if spool else 0
+            self._tracked,
+            sender.delivered if sender else 0,
+            self._refused,
+            self._dropped,
+            sender.retries if sender else 0,
+            spool.pending_bytes if spool else 0,
         )
 
     def flush_on_sigterm(self) -> None:
@@ -195,7 +209,15 @@ class Tracker(ConfiguratorEvents):
         if previous is not signal.SIG_IGN:
             signal.signal(signal.SIGTERM, end)
 
-    def _line(self, event: dict[str, Any], at: datetime, user_id: str | None, feature_id: str | None, properties: dict[str, Any] | None, session_id: str | None) -> bytes:
+    def _line(
+        self,
+        event: dict[str, Any],
+        at: datetime,
+        user_id: str | None,
+        feature_id: str | None,
+        properties: dict[str, Any] | None,
+        session_id: str | None,
+    ) -> bytes:
         user = user_id if user_id is not None else self._user_id
         session = session_id or self._sessions.session_of(user or "", at.timestamp())
         if user is None:
@@ -215,7 +237,9 @@ class Tracker(ConfiguratorEvents):
             event["properties"] = properties
         line = _encode(event) + b"\n"
         if len(line) > MAX_EVENT_BYTES:
-            raise TrackingError(f"the event has {len(line)} bytes: at most {MAX_EVENT_BYTES} are taken; track less in properties")
+            raise TrackingError(
+                f"the event has {len(line)} bytes: at most {MAX_EVENT_BYTES} are taken; track less in properties"
+            )
         return line
 
     def _keep(self, line: bytes) -> None:

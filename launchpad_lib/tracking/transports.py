@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from launchpad_lib.schema import NDJSON
+from launchpad_lib.contract.tables import NDJSON
 
 WRITE_KEY_VARIABLE = "LAUNCHPAD_WRITE_KEY"
 MAX_RETRY_AFTER_SECONDS = 3600.0
@@ -41,7 +41,14 @@ class Transport(Protocol):
 class CollectorTransport:
     """HTTP to `launchpad collect` at `url`. The write key comes from the argument or LAUNCHPAD_WRITE_KEY and is never shown."""
 
-    def __init__(self, url: str, *, write_key: str | None = None, timeout_seconds: float = 10.0, encoding: Literal["gzip", "identity"] = "gzip") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        write_key: str | None = None,
+        timeout_seconds: float = 10.0,
+        encoding: Literal["gzip", "identity"] = "gzip",
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"url={url!r}: must be http(s)://host[:port]; mend it")
@@ -50,7 +57,9 @@ class CollectorTransport:
         self._timeout_seconds = timeout_seconds
         self._encoding = encoding
         key = write_key or os.environ.get(WRITE_KEY_VARIABLE)
-        self._headers = {"content-type": "application/json", "user-agent": "launchpad-tracking"} | ({"authorization": f"Bearer {key}"} if key else {})
+        self._headers = {"content-type": "application/json", "user-agent": "launchpad-tracking"} | (
+            {"authorization": f"Bearer {key}"} if key else {}
+        )
         self._connection: http.client.HTTPConnection | None = None
 
     def __repr__(self) -> str:
@@ -83,7 +92,9 @@ class CollectorTransport:
         if self._connection is None:
             host, port = self._parts.hostname, self._parts.port
             if self._parts.scheme == "https":
-                self._connection = http.client.HTTPSConnection(host, port, timeout=self._timeout_seconds, context=ssl.create_default_context())
+                self._connection = http.client.HTTPSConnection(
+                    host, port, timeout=self._timeout_seconds, context=ssl.create_default_context()
+                )
             else:
                 self._connection = http.client.HTTPConnection(host, port, timeout=self._timeout_seconds)
         self._connection.request("POST", self._path, body=body, headers=headers)
@@ -120,7 +131,11 @@ def _seconds(retry_after: str | None) -> float | None:
     if retry_after is None:
         return None
     try:
-        seconds = float(retry_after) if retry_after.strip().isdigit() else parsedate_to_datetime(retry_after).timestamp() - time.time()
+        seconds = (
+            float(retry_after)
+            if retry_after.strip().isdigit()
+            else parsedate_to_datetime(retry_after).timestamp() - time.time()
+        )
     except (ValueError, TypeError, IndexError):
         return None
     return min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS)
@@ -175,7 +190,11 @@ class KafkaTransport:
             for user, held in groups.items():
                 key = user.encode()
                 if self._form == "envelope" and len(held) > 1:
-                    futures.append(self._producer.send(self._topic, key=key, value=b"\n".join(held), headers=[("content-type", NDJSON.encode())]))
+                    futures.append(
+                        self._producer.send(
+                            self._topic, key=key, value=b"\n".join(held), headers=[("content-type", NDJSON.encode())]
+                        )
+                    )
                 else:
                     futures += [self._producer.send(self._topic, key=key, value=line) for line in held]
             self._producer.flush(timeout=self._timeout_seconds)

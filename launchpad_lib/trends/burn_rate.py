@@ -51,10 +51,16 @@ def burn_rates(
     rows = []
     for feature_id, budget in budgets[budgets > 0].sort_index().items():
         one = observations[observations["feature_id"] == feature_id].sort_values("observed_at")
-        at, bad = one["observed_at"].to_numpy(dtype="datetime64[us]"), np.r_[0, np.cumsum(one["is_bad"].to_numpy(dtype=int))]
+        at, bad = (
+            one["observed_at"].to_numpy(dtype="datetime64[us]"),
+            np.r_[0, np.cumsum(one["is_bad"].to_numpy(dtype=int))],
+        )
         end = int(np.searchsorted(at, np.datetime64(as_of, "us"), side="right"))
         for window in windows:
-            starts = [int(np.searchsorted(at, np.datetime64(as_of - w, "us"), side="right")) for w in (window.long, window.short)]
+            starts = [
+                int(np.searchsorted(at, np.datetime64(as_of - w, "us"), side="right"))
+                for w in (window.long, window.short)
+            ]
             (n_long, bad_long), (n_short, bad_short) = [(end - s, int(bad[end] - bad[s])) for s in starts]
             burn_long = bad_long / n_long / budget if n_long else None
             burn_short = bad_short / n_short / budget if n_short else None
@@ -62,6 +68,21 @@ def burn_rates(
             is_over = bool(n_long and n_short and burn_long > window.factor and burn_short > window.factor)
             is_alert = is_over and n_long >= min_events and guard < guard_p
             hours = (window.long / timedelta(hours=1), window.short / timedelta(hours=1))
-            rows.append((feature_id, float(budget), *hours, window.factor, n_long, bad_long, burn_long, n_short, bad_short, burn_short, guard, is_alert))
+            rows.append(
+                (
+                    feature_id,
+                    float(budget),
+                    *hours,
+                    window.factor,
+                    n_long,
+                    bad_long,
+                    burn_long,
+                    n_short,
+                    bad_short,
+                    burn_short,
+                    guard,
+                    is_alert,
+                )
+            )
     names = "feature_id budget long_hours short_hours factor events_long bad_long burn_long events_short bad_short burn_short guard is_alert"
     return pd.DataFrame(rows, columns=names.split())

@@ -101,7 +101,9 @@ def _noise_model(columns: Sequence[np.ndarray], edge_days: int) -> tuple[float, 
             design = _design(days, edge_days, persistence, nugget)
             residual, projected = _scan(column[:, None], design)
             without = -0.5 * days * np.log(residual[0])
-            with_shift = -0.5 * days * np.log(residual[0] - (projected**2).max()) - 0.5 * PARAMETERS_OF_A_SHIFT * np.log(days)
+            with_shift = -0.5 * days * np.log(
+                residual[0] - (projected**2).max()
+            ) - 0.5 * PARAMETERS_OF_A_SHIFT * np.log(days)
             total += max(without, with_shift) - design.half_log_determinant
         scores.append(total)
     near = [g for g, s in zip(GRID, scores, strict=True) if s >= max(scores) - LIKELIHOOD_SLACK]
@@ -117,7 +119,12 @@ def _refusal(values: np.ndarray) -> str | None:
 
 
 def level_shifts(
-    series: Sequence[np.ndarray], *, rng: np.random.Generator, edge_days: int = 3, simulations: int = 1000, level: float = 0.95
+    series: Sequence[np.ndarray],
+    *,
+    rng: np.random.Generator,
+    edge_days: int = 3,
+    simulations: int = 1000,
+    level: float = 0.95,
 ) -> list[LevelShift]:
     """The likelihood-ratio test for one shift of level in each of several daily series with spells; one answer per series.
 
@@ -144,14 +151,18 @@ def level_shifts(
         residual, projected = _scan(column, design)
         p_value = (1 + int((null[days] >= _best_support(column, design)[0]).sum())) / (simulations + 1)
         day = int(np.abs(projected[:, 0]).argmax())
-        near = np.flatnonzero(0.5 * days * np.log((residual[0] - projected[:, 0] ** 2) / (residual[0] - projected[day, 0] ** 2)) <= 1.92)
+        near = np.flatnonzero(
+            0.5 * days * np.log((residual[0] - projected[:, 0] ** 2) / (residual[0] - projected[day, 0] ** 2)) <= 1.92
+        )
         freedom = days - 2
         noise = float(np.sqrt((residual[0] - projected[day, 0] ** 2) / freedom))
         length = design.step_length[day]
         shift, half = float(projected[day, 0] / length), float(t.ppf((1 + level) / 2, freedom) * noise / length)
         dates = (int(near[0]) + edge_days, int(near[-1]) + edge_days)
         spread = (float(noise * np.sqrt(1 - nugget)), float(noise * np.sqrt(nugget)))
-        found.append(LevelShift(day + edge_days, *dates, shift, shift - half, shift + half, float(p_value), persistence, *spread))
+        found.append(
+            LevelShift(day + edge_days, *dates, shift, shift - half, shift + half, float(p_value), persistence, *spread)
+        )
     return found
 
 

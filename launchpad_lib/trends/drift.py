@@ -27,7 +27,9 @@ class Psi(NamedTuple):
     bins: int
 
 
-def psi_of_counts(reference: np.ndarray, current: np.ndarray, *, smoothing: float = SMOOTHING, alpha: float = ALPHA) -> Psi:
+def psi_of_counts(
+    reference: np.ndarray, current: np.ndarray, *, smoothing: float = SMOOTHING, alpha: float = ALPHA
+) -> Psi:
     """PSI = sum (q - p) ln(q / p) over bins, each count plus `smoothing`.
 
     Critical value chi2(1 - alpha, bins - 1) (1 / n + 1 / m) (Yurdakul 2018): fixed thresholds of 0.1 and 0.2 fire on
@@ -36,13 +38,17 @@ def psi_of_counts(reference: np.ndarray, current: np.ndarray, *, smoothing: floa
     n, m, bins = reference.sum(), current.sum(), len(reference)
     p = (reference + smoothing) / (n + smoothing * bins)
     q = (current + smoothing) / (m + smoothing * bins)
-    return Psi(float(((q - p) * np.log(q / p)).sum()), float(chi2.ppf(1 - alpha, max(bins - 1, 1)) * (1 / n + 1 / m)), bins)
+    return Psi(
+        float(((q - p) * np.log(q / p)).sum()), float(chi2.ppf(1 - alpha, max(bins - 1, 1)) * (1 / n + 1 / m)), bins
+    )
 
 
 def decile_counts(reference: np.ndarray, current: np.ndarray, *, bins: int = BINS) -> tuple[np.ndarray, np.ndarray]:
     """Counts of both samples between the quantiles of the reference; equal quantiles become one bin, outliers stay in the outer bins."""
     edges = np.unique(np.quantile(reference, np.arange(1, bins) / bins))
-    return tuple(np.bincount(np.searchsorted(edges, v, side="left"), minlength=len(edges) + 1) for v in (reference, current))
+    return tuple(
+        np.bincount(np.searchsorted(edges, v, side="left"), minlength=len(edges) + 1) for v in (reference, current)
+    )
 
 
 def _number(name: str, reference: np.ndarray, current: np.ndarray) -> tuple:
@@ -61,7 +67,9 @@ def _number(name: str, reference: np.ndarray, current: np.ndarray) -> tuple:
 def _category(name: str, reference: np.ndarray, current: np.ndarray) -> tuple:
     """Categories expected fewer than 5 times in a period are taken together, as Cochran's rule for chi-square asks."""
     names, codes = np.unique(np.r_[reference, current], return_inverse=True)
-    counts = np.array([np.bincount(c, minlength=len(names)) for c in (codes[: len(reference)], codes[len(reference) :])])
+    counts = np.array(
+        [np.bincount(c, minlength=len(names)) for c in (codes[: len(reference)], codes[len(reference) :])]
+    )
     expected = counts.sum(axis=0) * min(len(reference), len(current)) / counts.sum()
     rare = expected < 5
     if rare.any():
@@ -78,7 +86,14 @@ def _category(name: str, reference: np.ndarray, current: np.ndarray) -> tuple:
     )  # fmt: skip
 
 
-def drift_table(reference: pd.DataFrame, current: pd.DataFrame, *, columns: Sequence[str], alpha: float = ALPHA, min_rows: int = FEWEST_ROWS) -> pd.DataFrame:
+def drift_table(
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    *,
+    columns: Sequence[str],
+    alpha: float = ALPHA,
+    min_rows: int = FEWEST_ROWS,
+) -> pd.DataFrame:
     """Grain: one row per column. Rows must be independent: pass one row per user and period (`one_row_per_unit`).
 
     Numbers: Kolmogorov-Smirnov, Wasserstein distance in the column's unit. Categories: chi-square, total variation distance.
@@ -108,8 +123,20 @@ def one_row_per_unit(rows: pd.DataFrame, *, unit: str, time_column: str, rng: np
     return mixed[~key.duplicated()]
 
 
-def drift_between(rows: pd.DataFrame, *, time_column: str, since: datetime, rng: np.random.Generator, unit: str = "user_id", min_rows: int = FEWEST_ROWS) -> pd.DataFrame:
+def drift_between(
+    rows: pd.DataFrame,
+    *,
+    time_column: str,
+    since: datetime,
+    rng: np.random.Generator,
+    unit: str = "user_id",
+    min_rows: int = FEWEST_ROWS,
+) -> pd.DataFrame:
     """Grain: one row per column other than unit and time: rows after `since` against all rows before, one row per unit and period."""
     is_current = rows[time_column] > since
-    reference, current = (one_row_per_unit(rows[m], unit=unit, time_column=time_column, rng=rng) for m in (~is_current, is_current))
-    return drift_table(reference, current, columns=[c for c in rows.columns if c not in (unit, time_column)], min_rows=min_rows)
+    reference, current = (
+        one_row_per_unit(rows[m], unit=unit, time_column=time_column, rng=rng) for m in (~is_current, is_current)
+    )
+    return drift_table(
+        reference, current, columns=[c for c in rows.columns if c not in (unit, time_column)], min_rows=min_rows
+    )

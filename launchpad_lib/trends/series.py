@@ -26,7 +26,13 @@ def _complete(one: pd.DataFrame, value: str, *, min_observations: int) -> pd.Ser
 
 
 def shift_table(
-    daily: pd.DataFrame, *, rng: np.random.Generator, value: str = "p95_latency_ms", min_observations: int = 20, last_days: int = 7, simulations: int = 1000
+    daily: pd.DataFrame,
+    *,
+    rng: np.random.Generator,
+    value: str = "p95_latency_ms",
+    min_observations: int = 20,
+    last_days: int = 7,
+    simulations: int = 1000,
 ) -> pd.DataFrame:
     """Grain: one row per feature. The best supported shift of the daily log value (see `level_shifts`).
 
@@ -40,7 +46,9 @@ def shift_table(
     names = sorted(daily["feature_id"].unique())
     series = [_complete(daily[daily["feature_id"] == n], value, min_observations=min_observations) for n in names]
     rows = []
-    for name, one, found in zip(names, series, level_shifts([s.to_numpy() for s in series], rng=rng, simulations=simulations), strict=True):
+    for name, one, found in zip(
+        names, series, level_shifts([s.to_numpy() for s in series], rng=rng, simulations=simulations), strict=True
+    ):
         if found.refused_because:
             rows.append((name, len(one), *(pd.NaT,) * 3, *(None,) * 8, found.refused_because))
             continue
@@ -48,12 +56,27 @@ def shift_table(
         above = int((one.iloc[-last_days:] > middle).sum())
         ratios = np.exp([found.shift, found.ci_low, found.ci_high])
         dates = [one.index[i] for i in (found.index, found.index_low, found.index_high)]
-        rows.append((name, len(one), *dates, *ratios, found.p_value, found.persistence, found.spell_sd, found.day_sd, above, None))
+        rows.append(
+            (
+                name,
+                len(one),
+                *dates,
+                *ratios,
+                found.p_value,
+                found.persistence,
+                found.spell_sd,
+                found.day_sd,
+                above,
+                None,
+            )
+        )
     table = pd.DataFrame(rows, columns=list(SHIFT_COLUMNS))
     return table.assign(**{c: pd.to_datetime(table[c]) for c in ("shift_on", "shift_first_on", "shift_last_on")})
 
 
-def nearest_annotation(table: pd.DataFrame, annotations: pd.DataFrame, *, date_column: str, within_days: int = 3) -> pd.DataFrame:
+def nearest_annotation(
+    table: pd.DataFrame, annotations: pd.DataFrame, *, date_column: str, within_days: int = 3
+) -> pd.DataFrame:
     """Adds `annotation` and `annotation_days` (its date minus the row's, in days) of the nearest mark of the feature or of all features.
 
     Near in time is a hint, not a cause. None where no mark lies within `within_days`.
@@ -66,7 +89,9 @@ def nearest_annotation(table: pd.DataFrame, annotations: pd.DataFrame, *, date_c
         near = days[days.abs() <= within_days].abs().sort_values(kind="stable")
         labels.append(f"{own['kind'][near.index[0]]}: {own['label'][near.index[0]]}" if len(near) else None)
         gaps.append(int(days[near.index[0]]) if len(near) else None)
-    return table.assign(annotation=pd.Series(labels, dtype=object, index=table.index), annotation_days=pd.array(gaps, dtype="Int64"))
+    return table.assign(
+        annotation=pd.Series(labels, dtype=object, index=table.index), annotation_days=pd.array(gaps, dtype="Int64")
+    )
 
 
 def spell_noise_of_change(shifts: pd.DataFrame, *, window_days: int) -> pd.DataFrame:
@@ -77,7 +102,10 @@ def spell_noise_of_change(shifts: pd.DataFrame, *, window_days: int) -> pd.DataF
     """
     known = shifts.dropna(subset=["spell_sd"]).set_index("feature_id")
     days = {"days_before": window_days, "days_after": window_days}
-    sd = [spell_contrast_sd(**days, persistence=p, spell_sd=s) for p, s in zip(known["persistence"], known["spell_sd"], strict=True)]
+    sd = [
+        spell_contrast_sd(**days, persistence=p, spell_sd=s)
+        for p, s in zip(known["persistence"], known["spell_sd"], strict=True)
+    ]
     squared = known["persistence"].astype(float) ** 2
     freedom = (known["days"] * (1 - squared) / (1 + squared) - 2).clip(lower=3)
     noise = pd.DataFrame({"period_sd": pd.Series(sd, index=known.index, dtype=float), "period_df": freedom})

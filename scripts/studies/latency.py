@@ -22,8 +22,16 @@ def one(seed: int) -> pd.DataFrame:
     """The notebook's regression table for one simulated product."""
     rng = np.random.default_rng(seed)
     seen = _telemetry(rng, users=500, days=60, start_on=START, truth=TRUTH)
-    groups = seen.assign(observed_on=seen["observed_at"].dt.floor("D")).groupby(["feature_id", "observed_on"])["latency_ms"]
-    daily = groups.quantile(0.95).rename("p95_latency_ms").to_frame().assign(latency_observations=groups.size()).reset_index()
+    groups = seen.assign(observed_on=seen["observed_at"].dt.floor("D")).groupby(["feature_id", "observed_on"])[
+        "latency_ms"
+    ]
+    daily = (
+        groups.quantile(0.95)
+        .rename("p95_latency_ms")
+        .to_frame()
+        .assign(latency_observations=groups.size())
+        .reset_index()
+    )
     shifts = shift_table(daily, rng=rng, simulations=500)
     noise = spell_noise_of_change(shifts, window_days=7)
     split = seen["observed_at"].max() - timedelta(days=7)
@@ -34,16 +42,34 @@ def one(seed: int) -> pd.DataFrame:
 def main(seeds: int = 120) -> None:
     table = pd.concat([one(s) for s in range(1000, 1000 + seeds)])
     planted = {r.feature_id: r for r in TRUTH.regressions}
-    table["kind"] = [f"{f} (x {planted[f].factor} from day {planted[f].day})" if f in planted else "healthy features" for f in table["feature_id"]]
+    table["kind"] = [
+        f"{f} (x {planted[f].factor} from day {planted[f].day})" if f in planted else "healthy features"
+        for f in table["feature_id"]
+    ]
     table["day"] = (table["shift_on"] - pd.Timestamp(START)).dt.days
     table["true_day"] = [planted[f].day if f in planted else np.nan for f in table["feature_id"]]
     print(f"\n{seeds} products of 8 features and 60 days.\n")
-    print("| features | named a regression | new | standing | shift p < 0.05 | window interval covers 1 | date within 2 days, of those standing |\n|---|---|---|---|---|---|---|")
+    print(
+        "| features | named a regression | new | standing | shift p < 0.05 | window interval covers 1 | date within 2 days, of those standing |\n|---|---|---|---|---|---|---|"
+    )
     for kind, g in table.groupby("kind"):
         covers = ((g["ci_low"] <= 1) & (g["ci_high"] >= 1)).mean()
         found = g[g["is_standing"]]
-        near = f"{100 * ((found['day'] - found['true_day']).abs() <= 2).mean():.0f} %" if kind != "healthy features" else "–"
-        shares = " | ".join(f"{100 * v:.1f} %" for v in (g["is_regression"].mean(), g["is_new"].mean(), g["is_standing"].mean(), (g["shift_p"] < 0.05).mean(), covers))
+        near = (
+            f"{100 * ((found['day'] - found['true_day']).abs() <= 2).mean():.0f} %"
+            if kind != "healthy features"
+            else "–"
+        )
+        shares = " | ".join(
+            f"{100 * v:.1f} %"
+            for v in (
+                g["is_regression"].mean(),
+                g["is_new"].mean(),
+                g["is_standing"].mean(),
+                (g["shift_p"] < 0.05).mean(),
+                covers,
+            )
+        )
         print(f"| {kind} | {shares} | {near} |")
     healthy = table[table["kind"] == "healthy features"].groupby("seed")["is_regression"].any().mean()
     print(f"\nReports that name any healthy feature: {100 * healthy:.1f} %.")

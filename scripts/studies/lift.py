@@ -36,7 +36,9 @@ class Product:
         self.at = np.arange(DAYS)[:, None, None] * 24 + hours
         self.platform = rng.choice(["web", "ios", "android"], size=users, p=[0.5, 0.25, 0.25])
 
-    def run(self, effect: float, *, forced: int | None = None, landmark_days: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def run(
+        self, effect: float, *, forced: int | None = None, landmark_days: int = 1
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Session present, quiz started, quiz completed, each (day, session, user). `forced`: 1 completes the first quiz, 0 none within the landmark."""
         users = len(self.base)
         completed, first = np.zeros(users, dtype=bool), np.full(users, np.inf)
@@ -59,11 +61,19 @@ class Product:
 
     def events(self, world: tuple[np.ndarray, np.ndarray, np.ndarray]) -> pd.DataFrame:
         frames = []
-        for name, mask, minutes in zip(("page_viewed", "quiz_started", "quiz_completed"), world, (0, 1.3, 5), strict=True):
+        for name, mask, minutes in zip(
+            ("page_viewed", "quiz_started", "quiz_completed"), world, (0, 1.3, 5), strict=True
+        ):
             day, session, user = np.nonzero(mask)
-            frames.append(pd.DataFrame({"user_id": user, "event_name": name, "event_at": self.at[day, session, user] + minutes / 60}))
+            frames.append(
+                pd.DataFrame(
+                    {"user_id": user, "event_name": name, "event_at": self.at[day, session, user] + minutes / 60}
+                )
+            )
         log = pd.concat(frames, ignore_index=True)
-        return log.assign(event_at=START + pd.to_timedelta(log["event_at"], unit="h"), platform=self.platform[log["user_id"]]).sort_values(["user_id", "event_at"])
+        return log.assign(
+            event_at=START + pd.to_timedelta(log["event_at"], unit="h"), platform=self.platform[log["user_id"]]
+        ).sort_values(["user_id", "event_at"])
 
 
 def true_effect(rng: np.random.Generator, *, landmark_days: int, outcome_days: int, users: int = 200_000) -> float:
@@ -79,7 +89,9 @@ def true_effect(rng: np.random.Generator, *, landmark_days: int, outcome_days: i
     return outcomes[0] - outcomes[1]
 
 
-def study(*, effect: float, replicates: int, users: int = 500, landmark_days: int = 1, outcome_days: int = 1, seed: int = 1) -> pd.DataFrame:
+def study(
+    *, effect: float, replicates: int, users: int = 500, landmark_days: int = 1, outcome_days: int = 1, seed: int = 1
+) -> pd.DataFrame:
     """Grain: one row per design: mean estimate, its interval's coverage of the true effect, mean half width."""
     rng = np.random.default_rng(seed)
     truth = true_effect(rng, landmark_days=landmark_days, outcome_days=outcome_days) if effect else 0.0
@@ -103,18 +115,28 @@ def study(*, effect: float, replicates: int, users: int = 500, landmark_days: in
     table = pd.DataFrame(rows, columns=["design", "lift", "low", "high"])
     refused = table["lift"].isna().groupby(table["design"], sort=False).sum()
     known = table.dropna()
-    known = known.assign(covers=(known["low"] <= truth) & (known["high"] >= truth), half=(known["high"] - known["low"]) / 2)
-    result = known.groupby("design", sort=False).agg(mean_lift=("lift", "mean"), coverage=("covers", "mean"), half_width=("half", "mean"))
+    known = known.assign(
+        covers=(known["low"] <= truth) & (known["high"] >= truth), half=(known["high"] - known["low"]) / 2
+    )
+    result = known.groupby("design", sort=False).agg(
+        mean_lift=("lift", "mean"), coverage=("covers", "mean"), half_width=("half", "mean")
+    )
     return result.assign(true_effect=truth, refused=refused).reset_index()
 
 
 def main() -> None:
     for effect in (TRUTH.return_effect, 0.0):
         table = study(effect=effect, replicates=150)
-        print(f"\nDeclared effect per later day {effect:g}; true effect on the outcome {100 * table['true_effect'].iloc[0]:.1f} points; 150 products of 500 users.\n")
-        print("| design | mean estimate (points) | 95 % interval covers | half width (points) | refused |\n|---|---|---|---|---|")
+        print(
+            f"\nDeclared effect per later day {effect:g}; true effect on the outcome {100 * table['true_effect'].iloc[0]:.1f} points; 150 products of 500 users.\n"
+        )
+        print(
+            "| design | mean estimate (points) | 95 % interval covers | half width (points) | refused |\n|---|---|---|---|---|"
+        )
         for r in table.itertuples():
-            print(f"| {r.design} | {100 * r.mean_lift:+.1f} | {100 * r.coverage:.0f} % | {100 * r.half_width:.1f} | {r.refused} |")
+            print(
+                f"| {r.design} | {100 * r.mean_lift:+.1f} | {100 * r.coverage:.0f} % | {100 * r.half_width:.1f} | {r.refused} |"
+            )
 
 
 if __name__ == "__main__":

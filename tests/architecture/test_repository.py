@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from launchpad_lib.workbook.publication import harvest_metrics
+from launchpad_lib.page.publication import harvest_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = sorted((ROOT / "launchpad_lib").rglob("*.py"))
@@ -23,7 +23,10 @@ LOCKED = {m[1].lower(): m[2] for m in re.finditer(r"^([A-Za-z0-9_.-]+)==([^\s;\\
 
 def declared() -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [Requirement(r) for r in [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]]
+    return [
+        Requirement(r)
+        for r in [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    ]
 
 
 @pytest.mark.parametrize("requirement", declared(), ids=lambda r: r.name)
@@ -40,7 +43,11 @@ def test_every_locked_package_has_hashes_and_no_address_is_written():
 
 def test_every_metric_that_a_notebook_shows_is_in_the_glossary():
     glossary = (ROOT / "GLOSSARY.md").read_text()
-    shown = {m["name"] for p in (ROOT / "notebooks").glob("*.ipynb") for m in harvest_metrics(nbformat.read(p, as_version=4), name=p.stem)}
+    shown = {
+        m["name"]
+        for p in (ROOT / "notebooks").glob("*.ipynb")
+        for m in harvest_metrics(nbformat.read(p, as_version=4), name=p.stem)
+    }
     assert shown, "the committed notebooks have no metric outputs"
     assert {name for name in shown if f"`{name}`" not in glossary} == set()
 
@@ -60,21 +67,39 @@ def test_the_house_style_of_a_module(path):
     for node in ast.walk(tree):
         assert not isinstance(node, ast.Assert), f"line {node.lineno}: no assert outside tests"
         assert not (isinstance(node, ast.ExceptHandler) and node.type is None), f"line {node.lineno}: bare except"
-        is_clock = isinstance(node, ast.Attribute) and node.attr in ("today", "utcnow") and isinstance(node.value, ast.Name) and node.value.id in ("date", "datetime")
+        is_clock = (
+            isinstance(node, ast.Attribute)
+            and node.attr in ("today", "utcnow")
+            and isinstance(node.value, ast.Name)
+            and node.value.id in ("date", "datetime")
+        )
         assert not is_clock, f"line {node.lineno}: dates are passed in"
 
 
 def test_no_tracked_file_names_a_path_or_an_address_of_one_machine():
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
-    texts = [p for p in tracked if p and Path(p).suffix in (".py", ".md", ".toml", ".yaml", ".yml", ".sh", ".ipynb", ".lock", ".js", ".j2", ".json")]
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    texts = [
+        p
+        for p in tracked
+        if p
+        and Path(p).suffix in (".py", ".md", ".toml", ".yaml", ".yml", ".sh", ".ipynb", ".lock", ".js", ".j2", ".json")
+    ]
     marks = re.compile("/" + r"work/|/ro[o]t/|artif[a]ctory|pypi[.]org/simple|registry[.]npmjs[.]org")
-    assert [p for p in texts if (ROOT / p).exists() and marks.search((ROOT / p).read_text(encoding="utf-8", errors="replace"))] == []
+    assert [
+        p
+        for p in texts
+        if (ROOT / p).exists() and marks.search((ROOT / p).read_text(encoding="utf-8", errors="replace"))
+    ] == []
 
 
 def test_every_link_of_a_page_leads_to_a_file():
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     links = [(p, t) for p in pages for t in re.findall(r"\]\(([^)#\s]+)|src=\"([^\"]+)\"", p.read_text())]
-    missing = [f"{p.name}: {a or b}" for p, (a, b) in links if "://" not in (a or b) and not (p.parent / (a or b)).exists()]
+    missing = [
+        f"{p.name}: {a or b}" for p, (a, b) in links if "://" not in (a or b) and not (p.parent / (a or b)).exists()
+    ]
     assert links and missing == []
 
 
@@ -88,4 +113,6 @@ def test_a_decision_record_says_context_decision_and_consequences():
     assert records
     for path in records:
         assert re.fullmatch(r"\d{4}-[a-z0-9-]+\.md", path.name)
-        assert {"context", "decision", "consequences"} <= {w.lower() for w in re.findall(r"\w+", path.read_text())}, path.name
+        assert {"context", "decision", "consequences"} <= {w.lower() for w in re.findall(r"\w+", path.read_text())}, (
+            path.name
+        )

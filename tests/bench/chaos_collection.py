@@ -57,7 +57,16 @@ class Products:
         page = self.folder / f"page{life}"
         page.write_bytes(bytes(8))
         self.pages.append(page)
-        command = [sys.executable, "-c", PRODUCT, self.url, str(self.folder / "sdk"), str(page), str(life), str(self.rate)]
+        command = [
+            sys.executable,
+            "-c",
+            PRODUCT,
+            self.url,
+            str(self.folder / "sdk"),
+            str(page),
+            str(life),
+            str(self.rate),
+        ]
         self.living[life] = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
 
     def kill(self, life: int) -> None:
@@ -76,7 +85,17 @@ class Products:
 
 def forward(broker: Broker, spool: Path, *options: str) -> subprocess.Popen:
     """A forwarder process."""
-    command = [sys.executable, "-m", "launchpad_lib.cli", "forward", "--spool", str(spool), "--to", f"kafka://{broker.address}/events", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "launchpad_lib.cli.main",
+        "forward",
+        "--spool",
+        str(spool),
+        "--to",
+        f"kafka://{broker.address}/events",
+        *options,
+    ]
     return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
 
 
@@ -126,13 +145,23 @@ def main() -> int:
         tracked = products.tracked()
         lost = sum(len(set(range(1, count + 1)) - found.get(life, set())) for life, count in tracked.items())
         doubled = sum(count - 1 for count in counted.values())
-        figures = {"kills": dict(kills), "tracked": sum(tracked.values()), "in_the_spool": len(counted), "lost": lost, "doubled_in_the_spool": doubled, "drained": is_drained}
+        figures = {
+            "kills": dict(kills),
+            "tracked": sum(tracked.values()),
+            "in_the_spool": len(counted),
+            "lost": lost,
+            "doubled_in_the_spool": doubled,
+            "drained": is_drained,
+        }
         if forwarder:
             forwarder.kill()
             forwarder.wait()
             forward(broker, folder / "collected", "--until", "empty").wait()
             forwarded = ids_in(broker, "events")
-            figures |= {"lost_on_the_way_to_kafka": len(set(counted) - set(forwarded)), "doubled_in_kafka": sum(c - 1 for c in forwarded.values())}
+            figures |= {
+                "lost_on_the_way_to_kafka": len(set(counted) - set(forwarded)),
+                "doubled_in_kafka": sum(c - 1 for c in forwarded.values()),
+            }
             broker.stop()
         stop(collector)
         print(json.dumps(figures | {"seconds": round(time.monotonic() - started, 1), "seed": arguments.seed}))

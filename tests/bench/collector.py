@@ -116,7 +116,12 @@ def main() -> None:
         cpu_before = sum(process.cpu_times()[:2])
         ours, theirs = multiprocessing.Pipe()
         child = multiprocessing.get_context("spawn").Process(
-            target=_child, args=(theirs, (host, int(port)), how | {"name": "load", "seconds": arguments.seconds, "rate": arguments.rate})
+            target=_child,
+            args=(
+                theirs,
+                (host, int(port)),
+                how | {"name": "load", "seconds": arguments.seconds, "rate": arguments.rate},
+            ),
         )
         child.start()
         memory = []
@@ -124,10 +129,19 @@ def main() -> None:
             memory.append(round(process.memory_info().rss / 1e6))
         load: Load = ours.recv()
         child.join()
-        metrics = {s.name: s.value for f in text_string_to_metric_families(CLIENT.get(f"{collector.url}/metrics").text) for s in f.samples if not s.labels}
+        metrics = {
+            s.name: s.value
+            for f in text_string_to_metric_families(CLIENT.get(f"{collector.url}/metrics").text)
+            for s in f.samples
+            if not s.labels
+        }
         cpu = sum(process.cpu_times()[:2]) - cpu_before
         stop(collector)
-        kept = sum(line.startswith(b'{"event_id":"load-') for p in (Path(folder) / "spool").glob("*.ndjson") for line in p.open("rb"))
+        kept = sum(
+            line.startswith(b'{"event_id":"load-')
+            for p in (Path(folder) / "spool").glob("*.ndjson")
+            for line in p.open("rb")
+        )
         ordered = sorted(load.latencies)
         syncs = metrics["launchpad_collector_spool_sync_seconds_count"]
         figures = {

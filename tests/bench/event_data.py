@@ -12,7 +12,15 @@ from pathlib import Path
 
 import duckdb
 
-NAMES = ["page_viewed", "quiz_started", "slider_adjusted", "option_selected", "quiz_completed", "result_viewed", "result_shared"]
+NAMES = [
+    "page_viewed",
+    "quiz_started",
+    "slider_adjusted",
+    "option_selected",
+    "quiz_completed",
+    "result_viewed",
+    "result_shared",
+]
 STEPS = NAMES[1:]
 CODES = {name: code for code, name in enumerate(NAMES)}
 FIRST_DAY_US = 1_767_225_600_000_000  # 2026-01-01

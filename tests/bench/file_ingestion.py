@@ -18,8 +18,8 @@ from pathlib import Path
 import duckdb
 
 from launchpad_lib.ingestion import SourceSpec, ingest
-from launchpad_lib.ingestion.contract import check
-from launchpad_lib.ingestion.files import read_text_rows
+from launchpad_lib.ingestion.files.judging import check
+from launchpad_lib.ingestion.files.readers import read_text_rows
 
 ROWS = """
     SELECT 'e' || i AS event_id, ['quiz_started', 'slider_adjusted', 'option_selected', 'quiz_completed'][1 + i % 4] AS event_name, 'u' || hash(i) % 50000 AS user_id,
@@ -27,7 +27,11 @@ ROWS = """
         ['web', 'ios', 'android'][1 + i % 3] AS platform, '2.1.0' AS app_version, ['DE', 'FR', 'US'][1 + i % 3] AS country, i % 100 AS position, 'option ' || i % 7 AS label
     FROM range($rows) t(i)
 """
-READERS = {"csv": "read_csv('{}', all_varchar = true)", "jsonl": "read_json('{}', format = 'newline_delimited', ignore_errors = true)", "parquet": "read_parquet('{}')"}
+READERS = {
+    "csv": "read_csv('{}', all_varchar = true)",
+    "jsonl": "read_json('{}', format = 'newline_delimited', ignore_errors = true)",
+    "parquet": "read_parquet('{}')",
+}
 FORMATS = {"csv": "(FORMAT csv)", "jsonl": "(FORMAT json)", "parquet": "(FORMAT parquet)"}
 REPEATS = 3
 
@@ -39,7 +43,9 @@ def main() -> None:
     place = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         print(f"{rows:,} events of 11 fields; median of {REPEATS}; two threads\n")
-        print("| file | MB | ours, rows/s | of it read s | check s | commit s | DuckDB try_cast, rows/s | ours / DuckDB time |\n|---|---|---|---|---|---|---|---|")
+        print(
+            "| file | MB | ours, rows/s | of it read s | check s | commit s | DuckDB try_cast, rows/s | ours / DuckDB time |\n|---|---|---|---|---|---|---|---|"
+        )
         for kind in FORMATS:
             _one(kind, rows, place)
         _quoted(rows, place)

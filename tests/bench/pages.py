@@ -10,7 +10,15 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def main() -> int:
@@ -31,7 +39,11 @@ def main() -> int:
                 paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null")
                 painted.append(paint or float("nan"))
                 context.close()
-            row = {"page": path.name, "kilobytes": round(path.stat().st_size / 1000), "first_paint_ms": round(statistics.median(painted))}
+            row = {
+                "page": path.name,
+                "kilobytes": round(path.stat().st_size / 1000),
+                "first_paint_ms": round(statistics.median(painted)),
+            }
             print(json.dumps(row | {"drawn_ms": round(statistics.median(drawn)) if drawn else None}))
         chromium.close()
     return 0

@@ -96,7 +96,9 @@ def ours_quantiles(files):
     from launchpad_lib.metrics.kernels import daily_histograms
     from launchpad_lib.metrics.kernels.histogram import quantiles
 
-    found = daily_histograms({date(2026, 1, 1) + timedelta(days=n): [f] for n, f in enumerate(files)}, key="feature_id", value="latency_ms")
+    found = daily_histograms(
+        {date(2026, 1, 1) + timedelta(days=n): [f] for n, f in enumerate(files)}, key="feature_id", value="latency_ms"
+    )
     return [[k, *quantiles(h, at=(0.5, 0.95, 0.99))] for day in found.values() for k, h in sorted(day.items())]
 
 
@@ -115,14 +117,20 @@ def duck_funnel(files):
 
     con = ibis.duckdb.connect(threads=2)
     events = con.read_parquet(files).rename(text_id="user_id").rename(user_id="user_number")
-    return con.execute(funnel(events, steps=STEPS, window="7d", observed_through=FAR)).sort_values("step")["users"].tolist()
+    return (
+        con.execute(funnel(events, steps=STEPS, window="7d", observed_through=FAR))
+        .sort_values("step")["users"]
+        .tolist()
+    )
 
 
 def duck_retention(files):
     """Calendar retention by a bit mask of dates."""
     bits = ", ".join(f"sum((since >> {d}) & 1)" for d in RETENTION_DAYS)
     row = duck()(f"""SELECT count(*), {bits} FROM (SELECT mask // (mask & -mask)::UBIGINT AS since FROM (
-        SELECT user_number, bit_or(1::HUGEINT << ((event_at::DATE - DATE '2026-01-01')::INTEGER)) AS mask FROM read_parquet({listed(files)}) GROUP BY user_number))""")[0]
+        SELECT user_number, bit_or(1::HUGEINT << ((event_at::DATE - DATE '2026-01-01')::INTEGER)) AS mask FROM read_parquet({listed(files)}) GROUP BY user_number))""")[
+        0
+    ]
     return [[int(row[0]), int(n)] for n in row[1:]]
 
 
@@ -137,7 +145,9 @@ def duck_sessions(files):
 def chdb_query(query: str):
     import chdb
 
-    text = str(chdb.query(query + " SETTINGS schema_inference_make_columns_nullable=0, max_threads=2", "JSONCompactEachRow"))
+    text = str(
+        chdb.query(query + " SETTINGS schema_inference_make_columns_nullable=0, max_threads=2", "JSONCompactEachRow")
+    )
     return [json.loads(line) for line in text.splitlines()]
 
 
@@ -159,7 +169,9 @@ def chdb_retention(files):
     since = "bitShiftRight(mask, toUInt8(log2(bitAnd(mask, bitNot(mask) + 1))))"
     bits = ", ".join(f"sum(bitAnd(bitShiftRight(since, {d}), 1))" for d in RETENTION_DAYS)
     row = chdb_query(f"""SELECT count(), {bits} FROM (SELECT {since} AS since FROM (SELECT user_number,
-        groupBitOr(bitShiftLeft(toUInt64(1), toUInt8(toDate(event_at, 'UTC') - toDate('2026-01-01')))) AS mask FROM {chdb_files(files)} GROUP BY user_number))""")[0]
+        groupBitOr(bitShiftLeft(toUInt64(1), toUInt8(toDate(event_at, 'UTC') - toDate('2026-01-01')))) AS mask FROM {chdb_files(files)} GROUP BY user_number))""")[
+        0
+    ]
     return [[int(row[0]), int(n)] for n in row[1:]]
 
 
@@ -174,12 +186,16 @@ def chdb_retention_rolling(files):
 
 def chdb_sessions(files):
     row = chdb_query(f"""SELECT sum(1 + length(gaps)), sum(a[-1] - a[1] - arraySum(gaps)) FROM (SELECT arraySort(groupArray(toUnixTimestamp64Micro(event_at))) AS a,
-        arrayFilter(d -> d > 1800000000, arrayDifference(a)) AS gaps FROM {chdb_files(files)} GROUP BY user_number)""")[0]
+        arrayFilter(d -> d > 1800000000, arrayDifference(a)) AS gaps FROM {chdb_files(files)} GROUP BY user_number)""")[
+        0
+    ]
     return [int(row[0]), int(row[1])]
 
 
 def chdb_quantiles(files):
-    rows = chdb_query(f"SELECT _file, feature_id, quantilesExactInclusive(0.5, 0.95, 0.99)(latency_ms) FROM {chdb_files(files)} GROUP BY ALL ORDER BY ALL")
+    rows = chdb_query(
+        f"SELECT _file, feature_id, quantilesExactInclusive(0.5, 0.95, 0.99)(latency_ms) FROM {chdb_files(files)} GROUP BY ALL ORDER BY ALL"
+    )
     return [[k, *q] for _, k, q in rows]
 
 
@@ -187,11 +203,19 @@ def polars_funnel(files):
     """The same automaton as cumulative maxima: sort once, then one window a step."""
     import polars as pl
 
-    log = pl.scan_parquet(files).select("user_number", pl.col("event_at").dt.epoch("us").alias("t"), "event_code").filter(pl.col("event_code") > 0)
-    log = log.sort("user_number", "t", "event_code").with_columns(pl.when(pl.col("event_code") == 1).then("t").alias("f1"))
+    log = (
+        pl.scan_parquet(files)
+        .select("user_number", pl.col("event_at").dt.epoch("us").alias("t"), "event_code")
+        .filter(pl.col("event_code") > 0)
+    )
+    log = log.sort("user_number", "t", "event_code").with_columns(
+        pl.when(pl.col("event_code") == 1).then("t").alias("f1")
+    )
     for k in range(2, 7):
         begun = pl.col(f"f{k - 1}").cum_max().forward_fill().over("user_number")
-        log = log.with_columns(pl.when((pl.col("event_code") == k) & (pl.col("t") - begun <= WINDOW_US)).then(begun).alias(f"f{k}"))
+        log = log.with_columns(
+            pl.when((pl.col("event_code") == k) & (pl.col("t") - begun <= WINDOW_US)).then(begun).alias(f"f{k}")
+        )
     reached = log.group_by("user_number").agg(*(pl.col(f"f{k}").is_not_null().any() for k in range(1, 7)))
     return list(reached.select(*(pl.col(f"f{k}").sum() for k in range(1, 7))).collect().row(0))
 
@@ -211,10 +235,29 @@ QUESTIONS: dict[str, dict[str, Callable]] = {
         "DuckDB (expression form)": duck_funnel,
     },
     "funnel, first entry": {"scan": SCAN_3, "ours": ours_funnel("first")},
-    "retention, calendar days": {"scan": SCAN_2, "ours": ours_retention("calendar"), "DuckDB mask": duck_retention, "chdb mask": chdb_retention},
-    "retention, rolling days": {"scan": SCAN_2, "ours": ours_retention("rolling"), "chdb lists": chdb_retention_rolling},
-    "sessions, 30 minutes": {"scan": SCAN_2, "ours": ours_sessions, "chdb lists": chdb_sessions, "DuckDB windows": duck_sessions},
-    "daily p50, p95, p99 of 8 features": {"scan": SCAN_LATENCY, "ours (0.4 %)": ours_quantiles, "DuckDB exact": duck_quantiles, "chdb exact": chdb_quantiles},
+    "retention, calendar days": {
+        "scan": SCAN_2,
+        "ours": ours_retention("calendar"),
+        "DuckDB mask": duck_retention,
+        "chdb mask": chdb_retention,
+    },
+    "retention, rolling days": {
+        "scan": SCAN_2,
+        "ours": ours_retention("rolling"),
+        "chdb lists": chdb_retention_rolling,
+    },
+    "sessions, 30 minutes": {
+        "scan": SCAN_2,
+        "ours": ours_sessions,
+        "chdb lists": chdb_sessions,
+        "DuckDB windows": duck_sessions,
+    },
+    "daily p50, p95, p99 of 8 features": {
+        "scan": SCAN_LATENCY,
+        "ours (0.4 %)": ours_quantiles,
+        "DuckDB exact": duck_quantiles,
+        "chdb exact": chdb_quantiles,
+    },
 }
 
 
@@ -251,16 +294,29 @@ def oracle_python(folder: Path) -> str:
     return str(python)
 
 
-def table(question: str, forms: list[str], files_file: Path, *, rounds: int, python_of: Callable[[str], str]) -> list[str]:
+def table(
+    question: str, forms: list[str], files_file: Path, *, rounds: int, python_of: Callable[[str], str]
+) -> list[str]:
     """Runs the forms in turns and returns the rows of the table."""
     taken: dict[str, list[dict]] = {f: [] for f in forms}
     for _ in range(rounds):
         for form in forms:
             if taken[form] and "error" in taken[form][0]:
                 continue
-            done = subprocess.run([python_of(form), __file__, "--measure", question, form, str(files_file)], capture_output=True, text=True)
+            done = subprocess.run(
+                [python_of(form), __file__, "--measure", question, form, str(files_file)],
+                capture_output=True,
+                text=True,
+            )
             if done.returncode:
-                taken[form].append({"error": next((x for x in reversed(done.stderr.splitlines()) if "rror" in x), f"ended by signal {-done.returncode}")[:160]})
+                taken[form].append(
+                    {
+                        "error": next(
+                            (x for x in reversed(done.stderr.splitlines()) if "rror" in x),
+                            f"ended by signal {-done.returncode}",
+                        )[:160]
+                    }
+                )
             else:
                 taken[form].append(json.loads(done.stdout.strip().splitlines()[-1]))
     answer = next((t[0]["answer"] for f, t in taken.items() if f.startswith("ours")), None)
@@ -273,7 +329,9 @@ def table(question: str, forms: list[str], files_file: Path, *, rounds: int, pyt
         if runs[0]["answer"] is not None and not same(answer, runs[0]["answer"]):
             raise SystemExit(f"{question}: {form} answers {str(runs[0]['answer'])[:300]}, ours {str(answer)[:300]}")
         wall, cpu, peak = (statistics.median(r[k] for r in runs) for k in ("wall", "cpu", "peak_mb"))
-        wall_x, cpu_x = (statistics.median(r[k] / s[k] for r, s in zip(runs, taken["scan"], strict=True)) for k in ("wall", "cpu"))
+        wall_x, cpu_x = (
+            statistics.median(r[k] / s[k] for r, s in zip(runs, taken["scan"], strict=True)) for k in ("wall", "cpu")
+        )
         rows.append(f"| {question} | {form} | {wall:.2f} s | {wall_x:.2f} | {cpu_x:.2f} | {peak:,.0f} MB |")
     for row in rows:
         print(row, flush=True)
@@ -300,14 +358,23 @@ def main() -> None:
     telemetry = write_telemetry(place / "telemetry", rows=chosen.events, days=DAYS)
     oracles = None if chosen.ours_only else oracle_python(chosen.dir.resolve())
     print(f"{chosen.events:,} events, {DAYS} days, {users:,} users, {chosen.rounds} rounds\n")
-    print("| question | form | median | x scan (wall) | x scan (CPU) | peak memory |\n|---|---|---|---|---|---|", flush=True)
+    print(
+        "| question | form | median | x scan (wall) | x scan (CPU) | peak memory |\n|---|---|---|---|---|---|",
+        flush=True,
+    )
     for question, forms in QUESTIONS.items():
         if chosen.only and chosen.only not in question:
             continue
         names = [f for f in forms if f in ("scan", "ours") or f.startswith("ours") or not chosen.ours_only]
         names = [f for f in names if chosen.events <= 20_000_000 or f not in SMALL_ONLY]
         (place / "files.json").write_text(json.dumps(telemetry if "daily" in question else events))
-        table(question, names, place / "files.json", rounds=chosen.rounds, python_of=lambda f: oracles if f.startswith(("chdb", "polars")) else sys.executable)
+        table(
+            question,
+            names,
+            place / "files.json",
+            rounds=chosen.rounds,
+            python_of=lambda f: oracles if f.startswith(("chdb", "polars")) else sys.executable,
+        )
 
 
 if __name__ == "__main__":

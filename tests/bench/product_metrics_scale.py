@@ -30,7 +30,7 @@ class Log:
     def __init__(self, files: list[str], users: int) -> None:
         from event_data import CODES
 
-        from launchpad_lib.staging.day_files import DayFile
+        from launchpad_lib.lake.day_files import DayFile
 
         self.days = tuple(DayFile(date(2026, 1, 1) + timedelta(days=n), f, 0, f, "") for n, f in enumerate(files))
         self.paths, self.users, self.event_codes, self.table_version = files, users, CODES, 0
@@ -57,7 +57,7 @@ def fold_limited(job: dict) -> list[int]:
 
 
 def fold_saved(job: dict) -> list[int]:
-    from launchpad_lib.staging.fold_state import FoldStates
+    from launchpad_lib.lake.fold_state import FoldStates
 
     fold = new_fold()
     FoldStates(Path(job["states"])).advance(fold, Log(job["files"], job["users"]))
@@ -65,7 +65,7 @@ def fold_saved(job: dict) -> list[int]:
 
 
 def build(job: dict) -> list[int]:
-    from launchpad_lib.staging.day_files import build_day_files
+    from launchpad_lib.lake.day_files import build_day_files
 
     files = build_day_files(Path(job["lake"]), Path(job["days"]), memory_limit="1GB")
     return [len(files.rewritten), files.users, sum(d.rows for d in files.days)]
@@ -76,7 +76,7 @@ def number_only(job: dict) -> list[int]:
     import duckdb
     from deltalake import DeltaTable
 
-    from launchpad_lib.staging.day_files import _number_users
+    from launchpad_lib.lake.day_files import _number_users
 
     shutil.rmtree(job["days"], ignore_errors=True)
     (Path(job["days"]) / "users").mkdir(parents=True)
@@ -90,7 +90,14 @@ def group_by(job: dict) -> list[int]:
     import duckdb
 
     con = duckdb.connect(config={"threads": 2})
-    return [int(con.execute(f"SELECT count(*) FROM (SELECT {job['key']}, max(event_at) FROM read_parquet($f) GROUP BY 1)", {"f": job["files"]}).fetchall()[0][0])]
+    return [
+        int(
+            con.execute(
+                f"SELECT count(*) FROM (SELECT {job['key']}, max(event_at) FROM read_parquet($f) GROUP BY 1)",
+                {"f": job["files"]},
+            ).fetchall()[0][0]
+        )
+    ]
 
 
 WORK: dict[str, Callable[[dict], list[int]]] = {
@@ -101,20 +108,34 @@ WORK: dict[str, Callable[[dict], list[int]]] = {
 def measure(name: str, job: dict) -> None:
     from product_metrics import peak_mb
 
-    import launchpad_lib.staging.day_files
-    import launchpad_lib.staging.fold_state  # noqa: F401  (imports are not what is measured)
+    import launchpad_lib.lake.day_files
+    import launchpad_lib.lake.fold_state  # noqa: F401  (imports are not what is measured)
 
     if name.startswith("fold"):
         fold_all({**job, "files": job["files"][:1]})
     Path("/proc/self/clear_refs").write_text("5")
     wall, cpu = time.perf_counter(), time.process_time()
     answer = WORK[name](job)
-    print(json.dumps({"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "peak_mb": peak_mb(), "answer": answer}))
+    print(
+        json.dumps(
+            {
+                "wall": time.perf_counter() - wall,
+                "cpu": time.process_time() - cpu,
+                "peak_mb": peak_mb(),
+                "answer": answer,
+            }
+        )
+    )
 
 
 def run(name: str, job: dict) -> dict:
     variables = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"} if name == "fold_limited" else {}
-    done = subprocess.run([sys.executable, __file__, "--measure", name, json.dumps(job)], capture_output=True, text=True, env={**os.environ, **variables})
+    done = subprocess.run(
+        [sys.executable, __file__, "--measure", name, json.dumps(job)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **variables},
+    )
     if done.returncode:
         raise SystemExit(f"{name}: {done.stderr[-800:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
@@ -135,7 +156,16 @@ def head(title: str, *names: str) -> None:
 def linearity(place: Path, sizes: list[int], rounds: int) -> None:
     from event_data import write_day_files
 
-    head("Funnel of 6 steps, any entry, by size", "events", "users", "wall s", "CPU s", "CPU ns an event", "peak MB", "peak MB under a 1 GiB limit")
+    head(
+        "Funnel of 6 steps, any entry, by size",
+        "events",
+        "users",
+        "wall s",
+        "CPU s",
+        "CPU ns an event",
+        "peak MB",
+        "peak MB under a 1 GiB limit",
+    )
     for size in sizes:
         job = {"files": write_day_files(place / str(size) / "events", users=size // 40, days=60), "users": size // 40}
         runs = [run("fold_all", job) for _ in range(rounds)]
@@ -143,7 +173,15 @@ def linearity(place: Path, sizes: list[int], rounds: int) -> None:
         if limited["answer"] != runs[0]["answer"]:
             raise SystemExit("a limited fold answers differently")
         cpu = median(runs, "cpu")
-        row(f"{size:,}", f"{size // 40:,}", median(runs, "wall"), cpu, 1e9 * cpu / size, median(runs, "peak_mb"), limited["peak_mb"])
+        row(
+            f"{size:,}",
+            f"{size // 40:,}",
+            median(runs, "wall"),
+            cpu,
+            1e9 * cpu / size,
+            median(runs, "peak_mb"),
+            limited["peak_mb"],
+        )
 
 
 def bot(place: Path, events: int, rounds: int) -> None:
@@ -163,7 +201,12 @@ def bot(place: Path, events: int, rounds: int) -> None:
         taken["with"].append(run("fold_all", {"files": crowded, "users": users}))
     head("One bot with 200,000 events on one day", "log", "wall s", "CPU s", "x without")
     for name, runs in taken.items():
-        row(f"{events:,} events {name} the bot", median(runs, "wall"), median(runs, "cpu"), median(runs, "cpu") / median(taken["without"], "cpu"))
+        row(
+            f"{events:,} events {name} the bot",
+            median(runs, "wall"),
+            median(runs, "cpu"),
+            median(runs, "cpu") / median(taken["without"], "cpu"),
+        )
 
 
 def weekly(place: Path, events: int, rounds: int) -> None:
@@ -184,9 +227,20 @@ def weekly(place: Path, events: int, rounds: int) -> None:
             raise SystemExit("saved state answers differently")
     kept = sum(f.stat().st_size for f in states.glob("*/*/*")) / 1e6
     full = median(taken["full"], "wall")
-    lines = (("full", "67 days from nothing, nothing saved", 67), ("first", "60 days from nothing, states saved", 60), ("week", "7 new days on the state after 60", 7))
+    lines = (
+        ("full", "67 days from nothing, nothing saved", 67),
+        ("first", "60 days from nothing, states saved", 60),
+        ("week", "7 new days on the state after 60", 7),
+    )
     for name, text, days in lines:
-        row(text, days, median(taken[name], "wall"), median(taken[name], "cpu"), median(taken[name], "wall") / full, f"{kept:,.0f}" if name == "week" else "")
+        row(
+            text,
+            days,
+            median(taken[name], "wall"),
+            median(taken[name], "cpu"),
+            median(taken[name], "wall") / full,
+            f"{kept:,.0f}" if name == "week" else "",
+        )
 
 
 def flat(place: Path, rounds: int) -> None:
@@ -194,7 +248,13 @@ def flat(place: Path, rounds: int) -> None:
 
     users = 250_000
     files = write_day_files(place / "history" / "events", users=users, days=247)
-    head("Seven new days after a history of ... (250,000 users, 1.17 million events a week)", "days of history", "full wall s", "week wall s", "week CPU s")
+    head(
+        "Seven new days after a history of ... (250,000 users, 1.17 million events a week)",
+        "days of history",
+        "full wall s",
+        "week wall s",
+        "week CPU s",
+    )
     for history in (30, 60, 120, 240):
         states = place / "history" / "states"
         job = {"files": files[: history + 7], "users": users, "states": str(states)}
@@ -223,7 +283,14 @@ def numbering(place: Path, events: int) -> None:
             write_deltalake(str(lake), rows.to_arrow_table(), mode="append", partition_by=["event_on"])
     shutil.rmtree(days, ignore_errors=True)
     job = {"lake": str(lake), "days": str(days)}
-    head(f"Day files of {events:,} events from the Delta lake (DuckDB memory_limit 1 GB)", "step", "wall s", "CPU s", "CPU us an event", "peak MB")
+    head(
+        f"Day files of {events:,} events from the Delta lake (DuckDB memory_limit 1 GB)",
+        "step",
+        "wall s",
+        "CPU s",
+        "CPU us an event",
+        "peak MB",
+    )
     for name, work in (("full build: numbers, sorts, writes 60 days", "build"), ("nothing changed", "build")):
         one = run(work, job)
         row(name, one["wall"], one["cpu"], 1e6 * one["cpu"] / events, one["peak_mb"])
@@ -240,7 +307,13 @@ def numbering(place: Path, events: int) -> None:
     row("of the full build, giving the numbers", one["wall"], one["cpu"], 1e6 * one["cpu"] / events, one["peak_mb"])
     for key in ("user_number", "user_id"):
         runs = [run("group_by", {"files": files, "key": key}) for _ in range(3)]
-        row(f"for comparison, one GROUP BY {key} in DuckDB", median(runs, "wall"), median(runs, "cpu"), 1e6 * median(runs, "cpu") / events, median(runs, "peak_mb"))
+        row(
+            f"for comparison, one GROUP BY {key} in DuckDB",
+            median(runs, "wall"),
+            median(runs, "cpu"),
+            1e6 * median(runs, "cpu") / events,
+            median(runs, "peak_mb"),
+        )
     shutil.rmtree(lake)
 
 

@@ -53,7 +53,7 @@ def main() -> int:
         params = Path(folder) / "weekly.yaml"
         text = (ROOT / "params" / "weekly.yaml").read_text().replace("reports: reports", f"reports: {folder}/reports")
         params.write_text(text)
-        launchpad = [sys.executable, "-m", "launchpad_lib.cli"]
+        launchpad = [sys.executable, "-m", "launchpad_lib.cli.main"]
         seconds([*launchpad, "report", str(params), "--run-id", "warm"], cwd=ROOT)
         for number in range(rounds):
             whole.append(seconds([*launchpad, "report", str(params), "--run-id", f"r{number}"], cwd=ROOT))

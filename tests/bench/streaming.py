@@ -1,9 +1,9 @@
 """Streaming figures: throughput paired against a bare poll loop, event to queryable, memory, many small commits.
 
-    python -m tests.bench.streaming throughput     single records, then envelopes of 50; bare kafka-python loop and worker in turn
-    python -m tests.bench.streaming latency        10,000 events a second for 30 s through Kafka, read by DuckDB
-    python -m tests.bench.streaming memory         10 million events through a spool
-    python -m tests.bench.streaming commits        small commits with upkeep: time to commit, to open and to count
+python -m tests.bench.streaming throughput     single records, then envelopes of 50; bare kafka-python loop and worker in turn
+python -m tests.bench.streaming latency        10,000 events a second for 30 s through Kafka, read by DuckDB
+python -m tests.bench.streaming memory         10 million events through a spool
+python -m tests.bench.streaming commits        small commits with upkeep: time to commit, to open and to count
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def bare_loop(address: str, topic: str, records: int) -> float:
 
 def worker_run(address: str, topic: str, events: int, lake: str) -> float:
     """The worker on a fresh lake: seconds from its first poll that brought something to its last commit."""
-    from launchpad_lib.ingestion.kafka_source import KafkaSource
-    from launchpad_lib.ingestion.stream import StreamSettings, StreamWorker
-    from launchpad_lib.ingestion.stream_sink import StreamSink
+    from launchpad_lib.ingestion.stream.kafka_source import KafkaSource
+    from launchpad_lib.ingestion.stream.sink import StreamSink
+    from launchpad_lib.ingestion.stream.worker import StreamSettings, StreamWorker
     from tests.streaming.test_spool_to_lake import Quiet
 
     class Timed(KafkaSource):
@@ -82,7 +82,9 @@ def worker_run(address: str, topic: str, events: int, lake: str) -> float:
 
     source, quiet = Timed(address, topic), Quiet()
     sink = StreamSink(Path(lake), source_name=source.name)
-    StreamWorker(source, sink, observer=quiet, settings=StreamSettings()).run(lambda: quiet.rows + quiet.duplicates >= events)
+    StreamWorker(source, sink, observer=quiet, settings=StreamSettings()).run(
+        lambda: quiet.rows + quiet.duplicates >= events
+    )
     seconds = time.perf_counter() - source.first
     source.close()
     if (quiet.rows, quiet.refused) != (events, 0):
@@ -101,7 +103,9 @@ def throughput(folder: Path, *, single: int, enveloped: int, rounds: int) -> Non
     try:
         for topic, events, envelope in (("single", single, 1), ("enveloped", enveloped, 50)):
             broker.create_topic(topic)
-            in_process_fill = multiprocessing.get_context("spawn").Process(target=fill, args=(broker.address, topic), kwargs={"events": events, "envelope": envelope})
+            in_process_fill = multiprocessing.get_context("spawn").Process(
+                target=fill, args=(broker.address, topic), kwargs={"events": events, "envelope": envelope}
+            )
             in_process_fill.start()
             in_process_fill.join()
             pairs = []
@@ -109,10 +113,16 @@ def throughput(folder: Path, *, single: int, enveloped: int, rounds: int) -> Non
                 bare = in_process(bare_loop, broker.address, topic, -(-events // envelope))
                 ours = in_process(worker_run, broker.address, topic, events, str(folder / f"lake-{topic}-{number}"))
                 pairs.append((bare, ours))
-                print(f"{topic}: bare {events / bare:,.0f} events/s, worker {events / ours:,.0f} events/s, ratio {ours / bare:.2f}", flush=True)
+                print(
+                    f"{topic}: bare {events / bare:,.0f} events/s, worker {events / ours:,.0f} events/s, ratio {ours / bare:.2f}",
+                    flush=True,
+                )
             bare, ours = (statistics.median(p[i] for p in pairs) for i in (0, 1))
             ratio = statistics.median(o / b for b, o in pairs)
-            print(f"{topic} median of {rounds}: bare {events / bare:,.0f}, worker {events / ours:,.0f} events/s, ratio {ratio:.2f}", flush=True)
+            print(
+                f"{topic} median of {rounds}: bare {events / bare:,.0f}, worker {events / ours:,.0f} events/s, ratio {ratio:.2f}",
+                flush=True,
+            )
     finally:
         broker.stop()
 
@@ -124,7 +134,11 @@ def _send_steadily(address: str, rate: int, seconds: float, envelope: int) -> No
     prefix, number, started = uuid.uuid4().hex[:12].encode(), 0, time.time()
     while time.time() - started < seconds:
         at = instant()
-        producer.send("steady", b"\n".join(an_event(number + n, prefix, at) for n in range(envelope)), headers=[("content-type", b"application/x-ndjson")])
+        producer.send(
+            "steady",
+            b"\n".join(an_event(number + n, prefix, at) for n in range(envelope)),
+            headers=[("content-type", b"application/x-ndjson")],
+        )
         number += envelope
         ahead = number / rate - (time.time() - started)
         if ahead > 0:
@@ -138,18 +152,20 @@ def latency(folder: Path, *, rate: int, seconds: float) -> None:
     import duckdb
     import numpy as np
 
-    from launchpad_lib.ingestion.delta_log import open_table
+    from launchpad_lib.lake.delta_log import open_table
 
     broker = Broker(folder / "kafka").start()
     broker.create_topic("steady")
     lake, log = folder / "lake", open(folder / "worker.log", "wb")
-    worker = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "launchpad_lib.cli", "stream", "--from", f"kafka://{broker.address}/steady", "--lake", str(lake)],
+    worker = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "launchpad_lib.cli.main", "stream", "--from", f"kafka://{broker.address}/steady", "--lake", str(lake)],
                               stdout=log, stderr=log)  # fmt: skip
     try:
         while b"streaming" not in (folder / "worker.log").read_bytes():
             time.sleep(0.1)
         time.sleep(2)
-        sender = multiprocessing.get_context("spawn").Process(target=_send_steadily, args=(broker.address, rate, seconds, 20))
+        sender = multiprocessing.get_context("spawn").Process(
+            target=_send_steadily, args=(broker.address, rate, seconds, 20)
+        )
         sender.start()
         con, table, rounds = duckdb.connect(config={"threads": 1}), open_table(lake / "events"), 0
         known, delays, until = set(table.file_uris()), [], time.time() + seconds + 12
@@ -170,7 +186,9 @@ def latency(folder: Path, *, rate: int, seconds: float) -> None:
         sender.join()
         found = np.concatenate(delays)
         p50, p99 = np.quantile(found, [0.5, 0.99]) * 1000
-        print(f"event to queryable over {len(found):,} events: p50 {p50:.0f} ms, p99 {p99:.0f} ms, max {found.max() * 1000:.0f} ms")
+        print(
+            f"event to queryable over {len(found):,} events: p50 {p50:.0f} ms, p99 {p99:.0f} ms, max {found.max() * 1000:.0f} ms"
+        )
     finally:
         worker.terminate()
         worker.wait()
@@ -178,9 +196,9 @@ def latency(folder: Path, *, rate: int, seconds: float) -> None:
 
 
 def _spool_worker(spool: str, lake: str, events: int, pipe) -> None:
-    from launchpad_lib.ingestion.spool_source import SpoolSource
-    from launchpad_lib.ingestion.stream import StreamSettings, StreamWorker
-    from launchpad_lib.ingestion.stream_sink import StreamSink
+    from launchpad_lib.ingestion.stream.sink import StreamSink
+    from launchpad_lib.ingestion.stream.spool_source import SpoolSource
+    from launchpad_lib.ingestion.stream.worker import StreamSettings, StreamWorker
     from tests.streaming.test_spool_to_lake import Quiet
 
     def resident() -> float:
@@ -196,7 +214,9 @@ def _spool_worker(spool: str, lake: str, events: int, pipe) -> None:
                 print(f"{self.rows:>12,} events: {resident():.0f} MB resident", flush=True)
 
     source, quiet, started = SpoolSource(spool), Sampled(), time.perf_counter()
-    worker = StreamWorker(source, StreamSink(Path(lake), source_name=source.name), observer=quiet, settings=StreamSettings())
+    worker = StreamWorker(
+        source, StreamSink(Path(lake), source_name=source.name), observer=quiet, settings=StreamSettings()
+    )
     worker.run(lambda: quiet.rows >= events)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     pipe.send(f"{quiet.rows:,} events in {time.perf_counter() - started:.0f} s, peak {peak:.0f} MB")
@@ -209,7 +229,12 @@ def memory(folder: Path, *, events: int) -> None:
     (folder / "spool" / "w-000000000000.ndjson").write_bytes(b"")
     worker = context.Process(target=_spool_worker, args=(str(folder / "spool"), str(folder / "lake"), events, theirs))
     worker.start()
-    prefix, number, size, file = uuid.uuid4().hex[:12].encode(), 0, 0, open(folder / "spool" / "w-000000000000.ndjson", "ab")
+    prefix, number, size, file = (
+        uuid.uuid4().hex[:12].encode(),
+        0,
+        0,
+        open(folder / "spool" / "w-000000000000.ndjson", "ab"),
+    )
     segment = 0
     while number < events:
         at = instant()
@@ -230,10 +255,10 @@ def commits(folder: Path, *, count: int) -> None:
     """One event a commit, with the worker's own upkeep; every tenth part: what a commit, opening the table and a count cost."""
     import duckdb
 
-    from launchpad_lib.ingestion.compaction import Upkeep
-    from launchpad_lib.ingestion.decoding import Block, decode
-    from launchpad_lib.ingestion.delta_log import open_table
-    from launchpad_lib.ingestion.stream_sink import StreamSink
+    from launchpad_lib.ingestion.stream.decoding import Block, decode
+    from launchpad_lib.ingestion.stream.sink import StreamSink
+    from launchpad_lib.lake.compaction import Upkeep
+    from launchpad_lib.lake.delta_log import open_table
 
     lake = folder / "lake"
     sink = StreamSink(lake, source_name="bench", dedupe_window=100_000)
@@ -249,13 +274,21 @@ def commits(folder: Path, *, count: int) -> None:
             started = time.perf_counter()
             files = open_table(lake / "events").file_uris()
             opened = time.perf_counter()
-            rows = con.execute("SELECT count(DISTINCT user_id), count(*) FROM read_parquet($f)", {"f": files}).fetchall()[0][1]
+            rows = con.execute(
+                "SELECT count(DISTINCT user_id), count(*) FROM read_parquet($f)", {"f": files}
+            ).fetchall()[0][1]
             counted = time.perf_counter()
             size = sum(f.stat().st_size for f in (lake / "events").rglob("*") if f.is_file()) / 2**20
             log = len(list((lake / "events" / "_delta_log").iterdir()))
             p50, p99 = statistics.median(took) * 1e3, sorted(took)[int(len(took) * 0.99)] * 1e3
-            print(f"{number + 1:>8,} commits: commit p50 {p50:.1f} ms p99 {p99:.1f} ms, open {(opened - started) * 1e3:.0f} ms,", end=" ")
-            print(f"count {(counted - opened) * 1e3:.0f} ms, {len(files)} files, {log} log files, {size:.0f} MB, {rows:,} rows", flush=True)
+            print(
+                f"{number + 1:>8,} commits: commit p50 {p50:.1f} ms p99 {p99:.1f} ms, open {(opened - started) * 1e3:.0f} ms,",
+                end=" ",
+            )
+            print(
+                f"count {(counted - opened) * 1e3:.0f} ms, {len(files)} files, {log} log files, {size:.0f} MB, {rows:,} rows",
+                flush=True,
+            )
             took.clear()
 
 

@@ -1,6 +1,6 @@
 """What one `track` costs the product: calls a second into the spool, alone and with a collector taking them away meanwhile.
 
-    python -m tests.bench.tracking [--events 200000]
+python -m tests.bench.tracking [--events 200000]
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ def timed(tracker: Tracker, events: int) -> dict[str, float]:
         costs.append(time.perf_counter() - before)
     seconds = time.perf_counter() - started
     costs.sort()
-    return {"calls_per_second": round(events / seconds), "p50_us": round(1e6 * costs[events // 2], 1), "p99_us": round(1e6 * costs[events * 99 // 100], 1)}
+    return {
+        "calls_per_second": round(events / seconds),
+        "p50_us": round(1e6 * costs[events // 2], 1),
+        "p99_us": round(1e6 * costs[events * 99 // 100], 1),
+    }
 
 
 def main() -> None:

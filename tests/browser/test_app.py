@@ -19,12 +19,19 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def app():
     if not (ROOT / "data" / "lake" / "simulated").is_dir():
-        subprocess.run([sys.executable, "-m", "launchpad_lib.cli", "ingest", "params/weekly.yaml"], cwd=ROOT, check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "launchpad_lib.cli.main", "ingest", "params/weekly.yaml"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+        )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "launchpad_lib.cli", "app", "--port", str(port)]
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "launchpad_lib.cli.main", "app", "--port", str(port)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     address = f"http://127.0.0.1:{port}"
     for _ in range(120):
         try:

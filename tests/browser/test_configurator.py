@@ -15,11 +15,19 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from launchpad_lib.schema import CONFIGURATOR_EVENTS
+from launchpad_lib.contract.tables import CONFIGURATOR_EVENTS
 from tests.collecting import ROOT, Collector, running, spooled, start, stop
 
 CHROMIUM = Path(os.environ.get("LAUNCHPAD_CHROMIUM", "/usr/bin/chromium"))
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 STATIC = ROOT / "launchpad_lib/collector/static"
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 860}
@@ -63,7 +71,10 @@ def visit(browser):
 
         context.route("**/*", judge)
         context.on("weberror", lambda error: errors.append(str(error.error)))
-        context.on("console", lambda message: errors.append(message.text) if "Content Security Policy" in message.text else None)
+        context.on(
+            "console",
+            lambda message: errors.append(message.text) if "Content Security Policy" in message.text else None,
+        )
         return context
 
     yield open_context
@@ -109,7 +120,16 @@ def answer_all(page) -> None:
     page.get_by_role("button", name="Show my laptop").click()
 
 
-FULL = ["quiz_started", "option_selected", "option_selected", "slider_adjusted", "slider_adjusted", "option_selected", "quiz_completed", "result_viewed"]
+FULL = [
+    "quiz_started",
+    "option_selected",
+    "option_selected",
+    "slider_adjusted",
+    "slider_adjusted",
+    "option_selected",
+    "quiz_completed",
+    "result_viewed",
+]
 
 
 def test_a_quiz_completed_with_an_offline_time_in_the_middle_is_kept_once(visit, collector):
@@ -151,7 +171,12 @@ def test_a_quiz_completed_with_an_offline_time_in_the_middle_is_kept_once(visit,
     assert max(Counter(e["event_id"] for e in events).values()) == 1
     assert len({e["user_id"] for e in events}) == len({e["session_id"] for e in events}) == 1
     by_name = {e["event_name"]: e for e in events}
-    assert by_name["slider_adjusted"]["properties"] == {"quiz_id": "laptop", "slider": "budget", "value": 2800, "previous_value": 1400}
+    assert by_name["slider_adjusted"]["properties"] == {
+        "quiz_id": "laptop",
+        "slider": "budget",
+        "value": 2800,
+        "previous_value": 1400,
+    }
     assert by_name["quiz_completed"]["properties"]["interactions"] == 4
     assert by_name["result_viewed"]["properties"]["result"] == "atelier_16"
     assert by_name["result_shared"]["properties"]["channel"] == "link"
@@ -165,7 +190,9 @@ def test_the_page_opens_offline_and_what_it_kept_is_sent_after_a_reload(visit, c
     page.goto(collector.url)
     page.get_by_role("button", name="Yes, count").click()
     page.evaluate("navigator.serviceWorker.ready")
-    page.wait_for_function("caches.has('configurator-1').then(async (there) => there && (await (await caches.open('configurator-1')).keys()).length >= 6)")
+    page.wait_for_function(
+        "caches.has('configurator-1').then(async (there) => there && (await (await caches.open('configurator-1')).keys()).length >= 6)"
+    )
     context.set_offline(True)
     answer_all(page)
     page.reload()
@@ -299,7 +326,11 @@ def test_refused_oversized_and_too_many_events_are_told(visit, tmp_path):
             }"""
         )
         reasons = {name: reason for name, reason in told["told"] if name != "dropped"}
-        assert "64 KiB" in reasons["large"] and "413" in reasons["middling"] and "not a number" in reasons["slider_adjusted"]
+        assert (
+            "64 KiB" in reasons["large"]
+            and "413" in reasons["middling"]
+            and "not a number" in reasons["slider_adjusted"]
+        )
         assert told["counts"]["dropped"] == sum(count for name, count in told["told"] if name == "dropped") >= 10
         events = spooled(tmp_path)
         assert told["counts"]["delivered"] == len(events) == 43 - 2 - told["counts"]["dropped"]
@@ -336,7 +367,10 @@ def test_nothing_overflows_and_every_control_has_a_name(visit, collector, viewpo
     answer_all(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
     for section in ("intro", "use", "priority", "budget", "size", "result"):
-        page.evaluate("name => document.querySelectorAll('[data-step]').forEach((s) => (s.hidden = s.dataset.step !== name))", section)
+        page.evaluate(
+            "name => document.querySelectorAll('[data-step]').forEach((s) => (s.hidden = s.dataset.step !== name))",
+            section,
+        )
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"], section
         for role in ("button", "slider", "radio", "link"):
             for control in page.get_by_role(role).all():
@@ -364,7 +398,9 @@ def test_a_page_of_another_origin_sends_where_it_is_allowed_and_keeps_its_events
     }"""
     key = "a-public-key-of-the-shop"
     try:
-        with running(tmp_path / "open", "--allow-origin", origin, environment={"LAUNCHPAD_WRITE_KEYS": key}) as collector:
+        with running(
+            tmp_path / "open", "--allow-origin", origin, environment={"LAUNCHPAD_WRITE_KEYS": key}
+        ) as collector:
             page = visit().new_page()
             page.goto(origin)
             assert page.evaluate(send, [collector.url, key]) == [True, 1]
@@ -385,13 +421,19 @@ def test_a_page_of_another_origin_sends_where_it_is_allowed_and_keeps_its_events
 def luminance(colour: str) -> float:
     """WCAG 2.2, relative luminance."""
     colour = colour if len(colour) == 7 else "#" + "".join(c * 2 for c in colour[1:])
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))]
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+        for c in (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def test_text_is_readable_by_day_and_by_night():
     css = (STATIC / "configurator.css").read_text()
-    schemes = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6})\b", block)) for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)]
+    schemes = [
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6})\b", block))
+        for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    ]
     assert len(schemes) == 2
     for scheme in (schemes[0], schemes[0] | schemes[1]):
         pairs = "ink/paper soft/paper accent/paper ink/card soft/card ink/tint soft/tint on-accent/accent paper/calm"

@@ -22,7 +22,15 @@ def report(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("weekly")
     params = yaml.safe_load((ROOT / "params" / "weekly.yaml").read_text()) | {"reports": str(folder)}
     (folder / "weekly.yaml").write_text(yaml.safe_dump(params))
-    command = [sys.executable, "-m", "launchpad_lib.cli", "report", str(folder / "weekly.yaml"), "--run-id", "weekly-seen"]
+    command = [
+        sys.executable,
+        "-m",
+        "launchpad_lib.cli.main",
+        "report",
+        str(folder / "weekly.yaml"),
+        "--run-id",
+        "weekly-seen",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "weekly-seen"
@@ -90,7 +98,9 @@ def test_code_is_hidden_behind_one_toggle_that_works_by_keyboard_and_without_scr
 
 def test_text_of_charts_is_light_on_a_dark_page(browser, report):
     page, _, _ = opened(browser, report / "funnels.html", color_scheme="dark")
-    colour = page.evaluate("getComputedStyle(document.querySelector('.live svg .role-title-text text, .live svg text')).fill")
+    colour = page.evaluate(
+        "getComputedStyle(document.querySelector('.live svg .role-title-text text, .live svg text')).fill"
+    )
     red = int(colour.removeprefix("rgb(").split(",")[0])
     assert red > 130, colour
     page.context.close()
@@ -109,7 +119,12 @@ def test_no_name_inside_a_page_is_used_twice_so_every_colour_scale_is_drawn(brow
     """A gradient is found by its id; the first of two may lie in a picture that is not shown."""
     for path in pages(report):
         page, _, _ = opened(browser, path)
-        assert page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, place, all) => all.indexOf(id) !== place)") == [], path.name
+        assert (
+            page.evaluate(
+                "[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, place, all) => all.indexOf(id) !== place)"
+            )
+            == []
+        ), path.name
         page.context.close()
 
 

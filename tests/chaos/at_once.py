@@ -13,7 +13,7 @@ from pathlib import Path
 from deltalake import DeltaTable
 
 ROOT = Path(__file__).resolve().parents[2]
-LAUNCHPAD = [sys.executable, "-m", "launchpad_lib.cli"]
+LAUNCHPAD = [sys.executable, "-m", "launchpad_lib.cli.main"]
 RATE = 3000
 
 
@@ -38,12 +38,27 @@ def main() -> int:
         params = folder / "p.yaml"
         params.write_text(f"name: x\nlake: {lake}\nreports: {reports}\nsources: []\nsequence: [[data_quality]]\n")
         place = ["--lake", str(lake), "--reports", str(reports)]
-        worker = subprocess.Popen([*LAUNCHPAD, "stream", "--from", f"spool:{spool}", *place], cwd=ROOT, stdout=subprocess.DEVNULL)
-        sent = ["simulate", "--to", f"spool:{spool}", "--events", str(events), "--rate", str(RATE), "--ledger", str(folder / "ledger")]
+        worker = subprocess.Popen(
+            [*LAUNCHPAD, "stream", "--from", f"spool:{spool}", *place], cwd=ROOT, stdout=subprocess.DEVNULL
+        )
+        sent = [
+            "simulate",
+            "--to",
+            f"spool:{spool}",
+            "--events",
+            str(events),
+            "--rate",
+            str(RATE),
+            "--ledger",
+            str(folder / "ledger"),
+        ]
         producer = subprocess.Popen([*LAUNCHPAD, *sent], cwd=ROOT, stdout=subprocess.DEVNULL)
         time.sleep(4)
         until = time.monotonic() + events / RATE
-        jobs = [threading.Thread(target=repeat, args=(kind, command, until)) for kind, command in (("compactions", ["compact", *place]), ("reports", ["report", str(params)]))]
+        jobs = [
+            threading.Thread(target=repeat, args=(kind, command, until))
+            for kind, command in (("compactions", ["compact", *place]), ("reports", ["report", str(params)]))
+        ]
         for job in jobs:
             job.start()
         producer.wait()
@@ -55,7 +70,18 @@ def main() -> int:
         ids = DeltaTable(str(lake / "events")).to_pyarrow_table(columns=["event_id"])["event_id"].to_pylist()
         ledger = set((folder / "ledger").read_text().split())
     lost, doubled = len(ledger - set(ids)), len(ids) - len(set(ids))
-    print(json.dumps({**done, "acknowledged": len(ledger), "lost": lost, "doubled": doubled, "worker_status": status, "failures": failures[:3]}))
+    print(
+        json.dumps(
+            {
+                **done,
+                "acknowledged": len(ledger),
+                "lost": lost,
+                "doubled": doubled,
+                "worker_status": status,
+                "failures": failures[:3],
+            }
+        )
+    )
     return 1 if lost or doubled or status or failures else 0
 
 

@@ -59,7 +59,7 @@ def fork_worker(arguments: list[str], log: Path) -> int:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
-        from launchpad_lib.cli import main
+        from launchpad_lib.cli.main import main
 
         code = main(arguments)
     except BaseException as error:  # the child must never run the parent's code
@@ -75,16 +75,25 @@ def preload() -> None:
     import pyarrow as pa
     import pyarrow.parquet  # noqa: F401
 
-    import launchpad_lib.ingestion.compaction
-    import launchpad_lib.ingestion.kafka_source
-    import launchpad_lib.ingestion.spool_source
-    import launchpad_lib.ingestion.stream_metrics  # noqa: F401
-    from launchpad_lib.ingestion.seen_ids import SeenIds
+    import launchpad_lib.ingestion.stream.kafka_source
+    import launchpad_lib.ingestion.stream.monitoring  # noqa: F401
+    from launchpad_lib.ingestion.stream.seen_ids import SeenIds
 
     SeenIds(window=10).first_seen(pa.array(["a"]))
 
 
-def run(source: str, folder: Path, *, events: int, kills: int, rate: float, seed: int, workers: int = 1, broker_kills: int = 0, max_life_seconds: float = 1.6) -> Verdict:
+def run(
+    source: str,
+    folder: Path,
+    *,
+    events: int,
+    kills: int,
+    rate: float,
+    seed: int,
+    workers: int = 1,
+    broker_kills: int = 0,
+    max_life_seconds: float = 1.6,
+) -> Verdict:
     """Sends, kills, waits until everything acknowledged is read, and verifies. Needs a single-threaded caller."""
     preload()
     started, rng = time.monotonic(), random.Random(seed)
@@ -98,15 +107,30 @@ def run(source: str, folder: Path, *, events: int, kills: int, rate: float, seed
     (folder / "spool").mkdir(exist_ok=True)
     try:
         target = f"http://127.0.0.1:{port}" if source == "collector" else address
-        producer = multiprocessing.get_context("fork").Process(target=_produce, args=(source, folder, target, events, rate, seed))
+        producer = multiprocessing.get_context("fork").Process(
+            target=_produce, args=(source, folder, target, events, rate, seed)
+        )
         producer.start()
-        arguments = ["stream", "--from", address, "--lake", str(lake), "--reports", str(folder / "reports"), "--commit-every-ms", "20"]
+        arguments = [
+            "stream",
+            "--from",
+            address,
+            "--lake",
+            str(lake),
+            "--reports",
+            str(folder / "reports"),
+            "--commit-every-ms",
+            "20",
+        ]
         kill_broker_at = {round((n + 1) * kills / (broker_kills + 1)) for n in range(broker_kills)}
         pace = max(events / rate / max(kills, 1) * workers, 0.1)
         done = 0
         jobs = [arguments] * workers
         if source == "collector":
-            jobs += [["collect", "--spool", str(folder / "spool"), "--port", str(port)], ["forward", "--spool", str(folder / "spool"), "--to", address]]
+            jobs += [
+                ["collect", "--spool", str(folder / "spool"), "--port", str(port)],
+                ["forward", "--spool", str(folder / "spool"), "--to", address],
+            ]
         living = [fork_worker(job, folder / f"worker-{n}.log") for n, job in enumerate(jobs)]
         while done < kills:
             time.sleep(rng.uniform(0.02, min(2 * pace, max_life_seconds)))
@@ -128,7 +152,15 @@ def run(source: str, folder: Path, *, events: int, kills: int, rate: float, seed
             final = fork_worker([*arguments, "--idle-exit-seconds", "1.5"], folder / "worker-last.log")
             if os.waitstatus_to_exitcode(os.waitpid(final, 0)[1]) == 0:
                 break
-        return _verify(source, folder, TrafficResult(**json.loads(result.read_text())), ledger, kills=done, broker_kills=broker_kills, seconds=time.monotonic() - started)
+        return _verify(
+            source,
+            folder,
+            TrafficResult(**json.loads(result.read_text())),
+            ledger,
+            kills=done,
+            broker_kills=broker_kills,
+            seconds=time.monotonic() - started,
+        )
     finally:
         if broker is not None:
             broker.stop()
@@ -146,7 +178,9 @@ def _produce(source: str, folder: Path, address: str, events: int, rate: float, 
     (folder / "result.json").write_text(json.dumps(done._asdict()))
 
 
-def _verify(source: str, folder: Path, sent: TrafficResult, ledger: Path, *, kills: int, broker_kills: int, seconds: float) -> Verdict:
+def _verify(
+    source: str, folder: Path, sent: TrafficResult, ledger: Path, *, kills: int, broker_kills: int, seconds: float
+) -> Verdict:
     """In a process of its own, so that the engine's threads are not in the process that forks."""
     code = f"""
 import duckdb, json
@@ -167,7 +201,21 @@ print(json.dumps([one("SELECT count(*) FROM ledger"), one("SELECT count(*) FROM 
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     acknowledged, in_lake, lost, doubled, unknown, refused, twice, commits = json.loads(output)
     malformed = 0 if source == "collector" else sent.malformed
-    return Verdict(source, acknowledged, kills, broker_kills, in_lake, lost, doubled, unknown, malformed, refused, twice, commits, round(seconds, 1))
+    return Verdict(
+        source,
+        acknowledged,
+        kills,
+        broker_kills,
+        in_lake,
+        lost,
+        doubled,
+        unknown,
+        malformed,
+        refused,
+        twice,
+        commits,
+        round(seconds, 1),
+    )
 
 
 def run_disk(folder: Path, *, events: int, seed: int) -> Verdict:
@@ -178,7 +226,10 @@ def run_disk(folder: Path, *, events: int, seed: int) -> Verdict:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(lake)], check=True)
     try:
         (folder / "spool").mkdir()
-        pid = fork_worker(["stream", "--from", f"spool:{folder / 'spool'}", "--lake", str(lake), "--commit-every-ms", "50"], folder / "worker-0.log")
+        pid = fork_worker(
+            ["stream", "--from", f"spool:{folder / 'spool'}", "--lake", str(lake), "--commit-every-ms", "50"],
+            folder / "worker-0.log",
+        )
         producer = threading.Thread(target=_produce, args=("spool", folder, "", events, events / 20, seed))
         producer.start()
         time.sleep(4)
@@ -197,7 +248,13 @@ def run_disk(folder: Path, *, events: int, seed: int) -> Verdict:
         producer.join()
         time.sleep(3)
         os.kill(pid, signal.SIGTERM)
-        print("worker ended with", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), "after", (folder / "worker-0.log").read_text().count("cannot be written"), "refused writes")
+        print(
+            "worker ended with",
+            os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]),
+            "after",
+            (folder / "worker-0.log").read_text().count("cannot be written"),
+            "refused writes",
+        )
         return _verify("disk", folder, TrafficResult(**json.loads((folder / "result.json").read_text())), folder / "ledger.txt",
                        kills=0, broker_kills=0, seconds=time.monotonic() - started)  # fmt: skip
     finally:

@@ -102,7 +102,12 @@ def test_a_target_that_is_no_address_is_refused(to):
 
 
 def test_security_settings_are_handed_on_and_their_values_never_shown():
-    given = {"LAUNCHPAD_KAFKA_SASL_PLAIN_PASSWORD": "hush", "LAUNCHPAD_KAFKA_SSL_CHECK_HOSTNAME": "false", "LAUNCHPAD_KAFKA_HEAP": "1g", "HOME": "/"}
+    given = {
+        "LAUNCHPAD_KAFKA_SASL_PLAIN_PASSWORD": "hush",
+        "LAUNCHPAD_KAFKA_SSL_CHECK_HOSTNAME": "false",
+        "LAUNCHPAD_KAFKA_HEAP": "1g",
+        "HOME": "/",
+    }
     assert settings_from(given) == {"sasl_plain_password": "hush", "ssl_check_hostname": False}
     with pytest.raises(CollectorError, match="no such Kafka setting") as refused:
         settings_from({"LAUNCHPAD_KAFKA_PASSWORD": "hush"})
@@ -117,14 +122,30 @@ def broker(tmp_path_factory: pytest.TempPathFactory):
 
 
 def command(spool: Path, broker: Broker, topic: str, *options: str) -> list[str]:
-    return [sys.executable, "-m", "launchpad_lib.cli", "forward", "--spool", str(spool), "--to", f"kafka://{broker.address}/{topic}", *options]
+    return [
+        sys.executable,
+        "-m",
+        "launchpad_lib.cli.main",
+        "forward",
+        "--spool",
+        str(spool),
+        "--to",
+        f"kafka://{broker.address}/{topic}",
+        *options,
+    ]
 
 
 def test_a_real_broker_gets_every_line_under_its_users_partition(broker, tmp_path):
     (tmp_path / "w-000000000000.ndjson").write_bytes(lines(range(400)))
     for topic, form in (("events", "envelope"), ("single", "single")):
         (tmp_path / ".forwarded.json").unlink(missing_ok=True)
-        done = subprocess.run(command(tmp_path, broker, topic, "--format", form, "--until", "empty"), cwd=ROOT, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            command(tmp_path, broker, topic, "--format", form, "--until", "empty"),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         assert done.returncode == 0, done.stderr
         records = broker.read(topic)
         events = [(partition, json.loads(line)) for partition, _, _, held in records for line in held]
@@ -148,6 +169,8 @@ def test_a_forwarder_killed_again_and_again_loses_nothing(broker, tmp_path):
         time.sleep(delay)
         process.kill()
         process.wait()
-    done = subprocess.run(command(tmp_path, broker, "killed", "--until", "empty"), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command(tmp_path, broker, "killed", "--until", "empty"), cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     assert set(ids_in(broker, "killed")) == {f"e{n}" for n in range(36_000)}

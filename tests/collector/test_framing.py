@@ -25,18 +25,26 @@ def test_a_whole_array_is_cut_as_msgspec_cuts_it(values, indent):
     assert cut.broken is None
     assert [msgspec.json.decode(piece) for piece in cut.pieces] == msgspec.json.decode(text)
     assert [msgspec.json.decode(piece) for piece in frame(text, is_lines=False).pieces] == msgspec.json.decode(text)
-    assert [msgspec.json.decode(piece) for piece in frame(b'{"events":' + text + b"}", is_lines=False).pieces] == msgspec.json.decode(text)
+    assert [
+        msgspec.json.decode(piece) for piece in frame(b'{"events":' + text + b"}", is_lines=False).pieces
+    ] == msgspec.json.decode(text)
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(VALUES, min_size=3, max_size=6), st.sampled_from([b"NaN", b"tru", b"01", b'"\\x"', b"", b'"\xff"', b"1 2", b"{1:2}", b"[,]"]), st.data())
+@given(
+    st.lists(VALUES, min_size=3, max_size=6),
+    st.sampled_from([b"NaN", b"tru", b"01", b'"\\x"', b"", b'"\xff"', b"1 2", b"{1:2}", b"[,]"]),
+    st.data(),
+)
 def test_one_bad_element_costs_none_of_the_others(values, bad, data):
     place = data.draw(st.integers(0, len(values) - 1))
     pieces = [json.dumps(v).encode() for v in values]
     pieces[place] = bad
     cut = frame(b"[" + b",".join(pieces) + b"]", is_lines=False)
     assert cut.broken is None and len(cut.pieces) == len(values)
-    assert [cut.pieces[i] for i in range(len(values)) if i != place] == [pieces[i] for i in range(len(values)) if i != place]
+    assert [cut.pieces[i] for i in range(len(values)) if i != place] == [
+        pieces[i] for i in range(len(values)) if i != place
+    ]
 
 
 @settings(max_examples=500, deadline=None)

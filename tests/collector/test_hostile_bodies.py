@@ -54,7 +54,9 @@ def test_every_invalid_text_of_the_suite_is_refused_with_a_reason(collector: Col
     assert len(texts) == 188
     for number, (name, text) in enumerate(texts.items()):
         bad = wrapped(f"{framing}-{name}", text)
-        before, after = (json.dumps(event(event_id=f"{framing}-{place}-{number}")).encode() for place in ("before", "after"))
+        before, after = (
+            json.dumps(event(event_id=f"{framing}-{place}-{number}")).encode() for place in ("before", "after")
+        )
         if framing == "alone":
             reply = collector.post(b"[" + bad + b"]")
         elif framing == "between":
@@ -82,7 +84,12 @@ def test_the_texts_that_may_go_either_way_neither_crash_it_nor_spoil_the_spool(c
 
 def test_one_bad_event_never_refuses_its_batch(collector: Collector):
     good = [event(n, event_id=f"good{n}") for n in range(4)]
-    bad = [b'{"event_id":"nan","value":NaN}', b'{"event_id": "open", "x": [1,}', b"\xff\xfe", json.dumps(event(event_id="no-user", user_id=None)).encode()]
+    bad = [
+        b'{"event_id":"nan","value":NaN}',
+        b'{"event_id": "open", "x": [1,}',
+        b"\xff\xfe",
+        json.dumps(event(event_id="no-user", user_id=None)).encode(),
+    ]
     pieces = [piece for pair in zip([json.dumps(g).encode() for g in good], bad, strict=True) for piece in pair]
     answer = collector.post(b"[" + b",".join(pieces[:2] + pieces[4:]) + b"]").json()
     assert answer["accepted"] == 3
@@ -90,7 +97,12 @@ def test_one_bad_event_never_refuses_its_batch(collector: Collector):
     assert {"good0", "good2", "good3"} <= ids(collector)
     lines = collector.post(b"\n".join(pieces), content_type="application/x-ndjson; charset=utf-8").json()
     assert lines["accepted"] == 4
-    assert [(r["index"], r.get("event_id")) for r in lines["refused"]] == [(1, None), (3, None), (5, None), (7, "no-user")]
+    assert [(r["index"], r.get("event_id")) for r in lines["refused"]] == [
+        (1, None),
+        (3, None),
+        (5, None),
+        (7, "no-user"),
+    ]
 
 
 def test_bad_utf8_inside_properties_is_refused_though_its_neighbours_are_kept(collector: Collector):
@@ -100,7 +112,9 @@ def test_bad_utf8_inside_properties_is_refused_though_its_neighbours_are_kept(co
     assert "UTF-8" in answer["refused"][0]["reason"]
 
 
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "0x10", "01", "1.", "+1", "9" * 5000])
+@pytest.mark.parametrize(
+    "number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "0x10", "01", "1.", "+1", "9" * 5000]
+)
 def test_numbers_that_json_or_a_double_cannot_hold_are_refused(collector: Collector, number: str):
     answer = collector.post(b"[" + wrapped("number", number.encode()) + b"]").json()
     assert answer["accepted"] == 0 and answer["refused"][0]["reason"]
@@ -153,7 +167,9 @@ def test_gzip_is_accepted_and_broken_gzip_is_named(collector: Collector):
 
 
 def test_every_member_of_a_gzip_body_is_read_and_all_count_towards_the_limit(collector: Collector):
-    two = gzip.compress(b"[" + json.dumps(event(event_id="member1")).encode() + b",") + gzip.compress(json.dumps(event(event_id="member2")).encode() + b"]")
+    two = gzip.compress(b"[" + json.dumps(event(event_id="member1")).encode() + b",") + gzip.compress(
+        json.dumps(event(event_id="member2")).encode() + b"]"
+    )
     assert collector.post(two, content_encoding="gzip").json()["accepted"] == 2
     assert collector.post(gzip.compress(b"[" + b" " * 600_000) * 2, content_encoding="gzip").status_code == 413
     assert collector.post(two + b"tail", content_encoding="gzip").status_code == 415
@@ -161,7 +177,9 @@ def test_every_member_of_a_gzip_body_is_read_and_all_count_towards_the_limit(col
 
 def test_sizes_have_limits(collector: Collector):
     assert collector.post(b" " * (1024 * 1024 + 1)).status_code == 413
-    large = collector.post([event(event_id="large", properties={"t": "x" * 70_000}), event(event_id="beside-large")]).json()
+    large = collector.post(
+        [event(event_id="large", properties={"t": "x" * 70_000}), event(event_id="beside-large")]
+    ).json()
     assert large["accepted"] == 1 and "65536" in large["refused"][0]["reason"]
     assert collector.post(b"[" + b",".join([b"{}"] * 6000) + b"]").status_code == 413
 
@@ -178,7 +196,13 @@ def test_a_body_without_events_is_a_400_with_a_reason(collector: Collector, body
 
 
 def test_slow_to_cut_bodies_are_cut_in_linear_time(collector: Collector):
-    for body in (b'["' + b'\\"' * 500_000, b"[" + b'{"a":"' * 150_000, b"[" * 1_000_000, b"[" + b"]" * 1_000_000, b"{" * 1_000_000):
+    for body in (
+        b'["' + b'\\"' * 500_000,
+        b"[" + b'{"a":"' * 150_000,
+        b"[" * 1_000_000,
+        b"[" + b"]" * 1_000_000,
+        b"{" * 1_000_000,
+    ):
         started = time.monotonic()
         assert collector.post(body).status_code in (202, 400, 413)
         assert time.monotonic() - started < 5

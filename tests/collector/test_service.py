@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from launchpad_lib.collector.admission import Event
 from launchpad_lib.collector.limits import RateLimit, RecentIds
-from launchpad_lib.schema import EVENTS, SPOOL_SEGMENT_PATTERN
+from launchpad_lib.contract.tables import EVENTS, SPOOL_SEGMENT_PATTERN
 from tests.collecting import CLIENT, event, running, spooled, start, stop
 
 KEY = "correct-horse-battery-staple"
@@ -38,7 +38,9 @@ def value(url: str, name: str, **labels: str) -> float:
 
 
 def test_the_spool_holds_what_the_contract_says(collector):
-    sent = event(1, received_at="1999-01-01T00:00:00Z", colour="red", event_at="2026-01-31T10:30:00+01:00", session_id=None)
+    sent = event(
+        1, received_at="1999-01-01T00:00:00Z", colour="red", event_at="2026-01-31T10:30:00+01:00", session_id=None
+    )
     assert collector.post({"events": [sent]}).json() == {"accepted": 1, "refused": []}
     kept = spooled(collector.spool)[-1]
     assert kept["event_at"] == "2026-01-31T09:30:00Z"
@@ -64,7 +66,10 @@ def test_the_fields_of_an_event_are_the_columns_of_the_table():
         ({"event_at": "2026-01-31T09:30:00"}, "time zone"),
         ({"event_at": "0001-01-01T00:00:00+14:00"}, "years"),
         ({"properties": [1]}, "properties"),
-        ({"event_name": "slider_adjusted", "properties": {"value": "high"}}, "properties.value of slider_adjusted: a string is not a number"),
+        (
+            {"event_name": "slider_adjusted", "properties": {"value": "high"}},
+            "properties.value of slider_adjusted: a string is not a number",
+        ),
         ({"event_name": "quiz_completed", "properties": {"interactions": True}}, "boolean is not a whole number"),
     ],
 )
@@ -91,7 +96,9 @@ def test_the_same_event_twice_in_one_request_or_in_two_at_once_is_kept_once(coll
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(lambda n: collector.post([event(event_id=f"race{n // 8}")]), range(160)))
     assert {r.status_code for r in replies} == {202}
-    assert sorted(e["event_id"] for e in spooled(collector.spool) if e["event_id"].startswith("race")) == sorted(f"race{n}" for n in range(20))
+    assert sorted(e["event_id"] for e in spooled(collector.spool) if e["event_id"].startswith("race")) == sorted(
+        f"race{n}" for n in range(20)
+    )
 
 
 def test_a_retry_after_the_collectors_death_is_not_kept_twice(tmp_path):
@@ -100,7 +107,9 @@ def test_a_retry_after_the_collectors_death_is_not_kept_twice(tmp_path):
     assert first.post(batch).status_code == 202
     first.kill()
     first.process.stdout.close()
-    (tmp_path / "collector-0-000000000000.ndjson").write_bytes(b'not an event\n{"event_id":"e000050","x":1}\n{"event_id":"torn')
+    (tmp_path / "collector-0-000000000000.ndjson").write_bytes(
+        b'not an event\n{"event_id":"e000050","x":1}\n{"event_id":"torn'
+    )
     with running(tmp_path) as second:
         assert second.post([*batch, event(50), event(51)]).json() == {"accepted": 52, "duplicates": 51, "refused": []}
 
@@ -121,7 +130,9 @@ def test_metrics_count_what_happened(tmp_path):
         assert value(collector.url, "launchpad_collector_events_total", outcome="duplicate") == 1
         assert value(collector.url, "launchpad_collector_refusals_total", rule="invalid") == 1
         assert value(collector.url, "launchpad_collector_spool_sync_seconds_count") == 1
-        assert value(collector.url, "launchpad_collector_spooled_bytes_total") == sum(p.stat().st_size for p in tmp_path.glob("*.ndjson"))
+        assert value(collector.url, "launchpad_collector_spooled_bytes_total") == sum(
+            p.stat().st_size for p in tmp_path.glob("*.ndjson")
+        )
 
 
 def test_write_keys_are_asked_for_and_never_shown(tmp_path):
@@ -133,7 +144,12 @@ def test_write_keys_are_asked_for_and_never_shown(tmp_path):
         assert collector.post([event(1)], authorization=f"Bearer {KEY}").status_code == 202
         assert collector.post([event(2)], x_write_key="another-key-of-the-app").status_code == 202
         assert CLIENT.post(f"{collector.url}/v1/events?write_key={KEY}", json=[event(3)]).status_code == 202
-        assert KEY not in CLIENT.get(f"{collector.url}/metrics").text + CLIENT.get(f"{collector.url}/docs").text + CLIENT.get(f"{collector.url}/openapi.json").text
+        assert (
+            KEY
+            not in CLIENT.get(f"{collector.url}/metrics").text
+            + CLIENT.get(f"{collector.url}/docs").text
+            + CLIENT.get(f"{collector.url}/openapi.json").text
+        )
         assert CLIENT.get(f"{collector.url}/healthz").status_code == 200
     with running(tmp_path / "spool", environment={"LAUNCHPAD_WRITE_KEYS": f"{KEY},second-key-second-key"}) as collector:
         assert collector.post([event(4)]).status_code == 401
@@ -167,9 +183,16 @@ def test_only_named_origins_may_send(tmp_path):
         allowed = collector.post([event(1)], origin="https://shop.example")
         assert allowed.status_code == 202 and allowed.headers["access-control-allow-origin"] == "https://shop.example"
         assert collector.post([event(2)], origin=f"http://{host}").status_code == 202
-        asked = {"origin": "https://shop.example", "access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+        asked = {
+            "origin": "https://shop.example",
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "content-type",
+        }
         assert CLIENT.options(f"{collector.url}/v1/events", headers=asked).status_code == 200
-        assert CLIENT.options(f"{collector.url}/v1/events", headers=asked | {"origin": "https://evil.example"}).status_code == 400
+        assert (
+            CLIENT.options(f"{collector.url}/v1/events", headers=asked | {"origin": "https://evil.example"}).status_code
+            == 400
+        )
 
 
 @pytest.mark.parametrize(
@@ -185,7 +208,17 @@ def test_only_named_origins_may_send(tmp_path):
 def test_a_senseless_setting_is_one_sentence_and_status_2(tmp_path, options, words):
     from tests.collecting import ROOT
 
-    command = [os.sys.executable, "-m", "launchpad_lib.cli", "collect", "--spool", str(tmp_path / "s"), "--port", "0", *options]
+    command = [
+        os.sys.executable,
+        "-m",
+        "launchpad_lib.cli.main",
+        "collect",
+        "--spool",
+        str(tmp_path / "s"),
+        "--port",
+        "0",
+        *options,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
 
@@ -207,7 +240,14 @@ def test_a_body_that_trickles_in_does_not_hold_its_place_for_ever(tmp_path):
             async def send(message: dict) -> None:
                 statuses.append(message.get("status", 0))
 
-            scope = {"type": "http", "path": "/v1/events", "method": "POST", "headers": [], "query_string": b"", "client": ("127.0.0.1", 1)}
+            scope = {
+                "type": "http",
+                "path": "/v1/events",
+                "method": "POST",
+                "headers": [],
+                "query_string": b"",
+                "client": ("127.0.0.1", 1),
+            }
             await create_app(Settings(tmp_path))(scope, receive, send)
 
         asyncio.run(asyncio.wait_for(ask(), 5))
@@ -270,7 +310,9 @@ def test_a_torn_write_is_not_acknowledged_and_the_retry_is_kept_once(tmp_path):
         assert set(statuses) == {202, 503}
     kept = [e["event_id"] for e in spooled(tmp_path)]
     assert set(kept) == {f"t{n}-{k}" for n in range(40) for k in range(20)}
-    assert any(not p.read_bytes().endswith(b"\n") for p in tmp_path.glob("*.ndjson")), "no write was torn: the test tests nothing"
+    assert any(not p.read_bytes().endswith(b"\n") for p in tmp_path.glob("*.ndjson")), (
+        "no write was torn: the test tests nothing"
+    )
 
 
 @pytest.fixture
@@ -297,7 +339,10 @@ def test_a_full_and_a_read_only_disk_answer_503_and_heal(small_disk):
         assert CLIENT.get(f"{collector.url}/healthz").status_code == 200
         assert collector.post(big).status_code == 202
     # A finished segment that was torn is never changed; by event_id each is there, once read without duplicates.
-    assert {e["event_id"] for e in spooled(small_disk / "spool")} == {"e000001", *(f"e{n:06d}" for n in range(100, 160))}
+    assert {e["event_id"] for e in spooled(small_disk / "spool")} == {
+        "e000001",
+        *(f"e{n:06d}" for n in range(100, 160)),
+    }
 
 
 def test_segments_roll_and_are_never_changed_afterwards(tmp_path):

@@ -50,13 +50,19 @@ def test_fiellers_limits_solve_fiellers_equation_and_hold_the_truth():
         z = (one.mean - (1 + r) * zero.mean) / np.sqrt(one.variance_of_mean + (1 + r) ** 2 * zero.variance_of_mean)
         assert abs(z) == pytest.approx(1.959964, abs=1e-4)
     rng = np.random.default_rng(1)
-    pairs = [(Moments(400, a, a), Moments(400, b, b)) for a, b in zip(rng.binomial(400, 0.12, 600), rng.binomial(400, 0.1, 600), strict=True)]
+    pairs = [
+        (Moments(400, a, a), Moments(400, b, b))
+        for a, b in zip(rng.binomial(400, 0.12, 600), rng.binomial(400, 0.1, 600), strict=True)
+    ]
     assert 0.93 < np.mean([f.ci_low <= 0.2 <= f.ci_high for f in (fieller_difference(a, b) for a, b in pairs)]) < 0.975
 
 
 def test_a_relative_lift_is_not_shown_where_the_control_is_not_clearly_above_0():
     """2 conversions of 400: z^2 / k is above 1 (g = 1.9)."""
-    assert fieller_difference(Moments(400, 9, 9), Moments(400, 2, 2)).refused_because == "the control mean is not clearly above 0"
+    assert (
+        fieller_difference(Moments(400, 9, 9), Moments(400, 2, 2)).refused_because
+        == "the control mean is not clearly above 0"
+    )
 
 
 def test_a_detectable_difference_is_found_eight_times_in_ten():
@@ -72,11 +78,17 @@ def test_optimizely_counts_are_the_published_ones_and_a_naive_join_doubles_them(
     """Units 3304 / 3367 / 3329; purchasers within 48 h 163 / 169 / 223; a naive join counts 1,101 instead of 555."""
     decisions = pd.read_parquet(OPTIMIZELY / "decisions.parquet")
     bought = pd.read_parquet(OPTIMIZELY / "events_purchase.parquet")
-    exposures = pd.DataFrame({"user_id": decisions["visitor_id"], "variant": decisions["variation_id"], "event_at": decisions["timestamp"]})
+    exposures = pd.DataFrame(
+        {"user_id": decisions["visitor_id"], "variant": decisions["variation_id"], "event_at": decisions["timestamp"]}
+    )
     outcomes = pd.DataFrame({"user_id": bought["visitor_id"], "event_at": bought["timestamp"]})
     first = str(exposures["variant"].iloc[0])
     found = experiment_result(exposures, outcomes, control=first, window=timedelta(hours=48))
-    assert sorted(zip(found.arms["units"], found.arms["converted"], strict=True)) == [(3304, 163), (3329, 223), (3367, 169)]
+    assert sorted(zip(found.arms["units"], found.arms["converted"], strict=True)) == [
+        (3304, 163),
+        (3329, 223),
+        (3367, 169),
+    ]
     assert found.arms["naive_converted"].sum() == 1101 and found.arms["converted"].sum() == 555
     assert sorted(found.arms["rate"].round(6)) == [0.049334, 0.050193, 0.066987]
     assert not sample_ratio_mismatch(found.arms["units"].tolist()).is_mismatch
@@ -84,9 +96,13 @@ def test_optimizely_counts_are_the_published_ones_and_a_naive_join_doubles_them(
 
 def test_a_unit_whose_window_is_not_over_is_in_neither_count():
     """Hand count, window 1 day, observed to the end of day 2: a and b are mature, c is not although it converted."""
-    exposures = pd.DataFrame({"user_id": list("abcd"), "variant": ["x", "y", "x", "y"], "event_at": [T, T, T + 1.5 * DAY, T + DAY]})
+    exposures = pd.DataFrame(
+        {"user_id": list("abcd"), "variant": ["x", "y", "x", "y"], "event_at": [T, T, T + 1.5 * DAY, T + DAY]}
+    )
     outcomes = pd.DataFrame({"user_id": ["a", "c"], "event_at": [T + DAY / 2, T + 1.6 * DAY]})
-    arms = experiment_result(exposures, outcomes, control="y", window=DAY, observed_through=T + 2 * DAY).arms.set_index("variant")
+    arms = experiment_result(exposures, outcomes, control="y", window=DAY, observed_through=T + 2 * DAY).arms.set_index(
+        "variant"
+    )
     assert arms["units"].to_dict() == {"y": 2, "x": 1}
     assert arms["units_immature"].to_dict() == {"y": 0, "x": 1}
     assert arms["converted"].to_dict() == {"y": 0, "x": 1}
@@ -103,7 +119,9 @@ def test_an_experiment_that_is_not_there_or_lacks_its_control_is_refused():
 def made(k1: int, k0: int, n: int = 1000):
     exposures = pd.DataFrame({"user_id": range(2 * n), "variant": ["x"] * n + ["y"] * n, "event_at": T})
     users = [*range(k1), *range(n, n + k0)]
-    return experiment_result(exposures, pd.DataFrame({"user_id": users, "event_at": T + DAY / 2}), control="y", window=DAY)
+    return experiment_result(
+        exposures, pd.DataFrame({"user_id": users, "event_at": T + DAY / 2}), control="y", window=DAY
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,14 +135,21 @@ def made(k1: int, k0: int, n: int = 1000):
     ],
 )
 def test_the_rule_decides_as_it_is_written(success, guardrail, broken, choice):
-    assert decide(made(*success), {"g": made(*guardrail)}, variant="x", is_ratio_broken=broken, margin=0.05).choice == choice
+    assert (
+        decide(made(*success), {"g": made(*guardrail)}, variant="x", is_ratio_broken=broken, margin=0.05).choice
+        == choice
+    )
 
 
 def test_of_several_variants_each_has_to_win_at_a_stricter_level():
     """Two comparisons: the limit of the decision is that of a 97.5 % interval (Bonferroni); Newcombe's of 60 and 40 of 400 by the two levels."""
-    exposures = pd.DataFrame({"user_id": range(1200), "variant": ["x"] * 400 + ["y"] * 400 + ["z"] * 400, "event_at": T})
+    exposures = pd.DataFrame(
+        {"user_id": range(1200), "variant": ["x"] * 400 + ["y"] * 400 + ["z"] * 400, "event_at": T}
+    )
     users = [*range(60), *range(400, 440), *range(800, 840)]
-    arms = experiment_result(exposures, pd.DataFrame({"user_id": users, "event_at": T + DAY / 2}), control="y", window=DAY).arms.set_index("variant")
+    arms = experiment_result(
+        exposures, pd.DataFrame({"user_id": users, "event_at": T + DAY / 2}), control="y", window=DAY
+    ).arms.set_index("variant")
     assert arms.loc["x", "lift_low"] == pytest.approx(newcombe(60, 400, 40, 400)[1])
     assert arms.loc["x", "corrected_low"] == pytest.approx(newcombe(60, 400, 40, 400, level=0.975)[1])
     assert arms.loc["x", "corrected_low"] < arms.loc["x", "lift_low"]
@@ -133,5 +158,9 @@ def test_of_several_variants_each_has_to_win_at_a_stricter_level():
 def test_between_identical_arms_the_rule_ships_at_most_one_time_in_forty():
     """A/A: 300 experiments; only a lift above 0 ships, so 2.5 %; standard error 0.9 %."""
     rng = np.random.default_rng(3)
-    shipped = [decide(made(*rng.binomial(100, 0.3, 2), n=100), {}, variant="x", is_ratio_broken=False, margin=0.05).choice == "ship" for _ in range(300)]
+    shipped = [
+        decide(made(*rng.binomial(100, 0.3, 2), n=100), {}, variant="x", is_ratio_broken=False, margin=0.05).choice
+        == "ship"
+        for _ in range(300)
+    ]
     assert np.mean(shipped) < 0.05

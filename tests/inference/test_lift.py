@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from launchpad_lib.inference import adjusted_lift, crossfit_effects, difference_lift, doubt_table, e_value, robustness_value, starter_table
+from launchpad_lib.inference import (
+    adjusted_lift,
+    crossfit_effects,
+    difference_lift,
+    doubt_table,
+    e_value,
+    robustness_value,
+    starter_table,
+)
 from launchpad_lib.inference.weighting import effective_size, standardised_difference
 
 NHEFS = Path(__file__).resolve().parents[2] / "data/sample/nhefs/nhefs.csv"
@@ -66,7 +74,9 @@ def simulated_fact(rng: np.random.Generator, users: int = 200_000) -> pd.DataFra
     left = rng.exponential(1 / np.where(loyal, 0.00174222, 0.01064223))
     completed = rng.exponential(1 / np.where(loyal, 0.05512438, 0.00359471))
     completed = np.where((completed <= left) & (completed <= 30), completed, np.inf)
-    return pd.DataFrame({"loyal": loyal.astype(float), "left": left, "completed": completed, "returned": (left > 30).astype(int)})
+    return pd.DataFrame(
+        {"loyal": loyal.astype(float), "left": left, "completed": completed, "returned": (left > 30).astype(int)}
+    )
 
 
 def test_without_any_effect_only_landmark_and_adjustment_together_give_none():
@@ -87,7 +97,14 @@ def test_without_any_effect_only_landmark_and_adjustment_together_give_none():
 def confounded(rng: np.random.Generator, *, n: int = 400, effect: float = 0.1) -> pd.DataFrame:
     z = rng.normal(size=n)
     treated = (rng.random(n) < 1 / (1 + np.exp(-0.8 * z))).astype(int)
-    return pd.DataFrame({"z": z, "treated": treated, "returned": (rng.random(n) < np.clip(0.45 + 0.12 * z + effect * treated, 0, 1)).astype(int), "before": (z > 0).astype(float)})
+    return pd.DataFrame(
+        {
+            "z": z,
+            "treated": treated,
+            "returned": (rng.random(n) < np.clip(0.45 + 0.12 * z + effect * treated, 0, 1)).astype(int),
+            "before": (z > 0).astype(float),
+        }
+    )
 
 
 def test_the_intervals_of_both_effects_cover_the_truth_at_their_level():
@@ -110,7 +127,9 @@ def test_a_placebo_outcome_that_the_confounder_made_fails_unless_it_is_adjusted_
 def test_a_lift_is_refused_where_the_groups_hardly_overlap():
     rng = np.random.default_rng(5)
     z = rng.normal(size=2000)
-    table = pd.DataFrame({"z": z, "treated": (z + 0.1 * rng.normal(size=2000) > 0).astype(int), "returned": rng.integers(0, 2, 2000)})
+    table = pd.DataFrame(
+        {"z": z, "treated": (z + 0.1 * rng.normal(size=2000) > 0).astype(int), "returned": rng.integers(0, 2, 2000)}
+    )
     found = crossfit_effects(table, covariates=["z"], rng=rng)
     assert found.ate.absolute_lift is None and "hardly overlap" in found.ate.refused_because
 
@@ -118,7 +137,9 @@ def test_a_lift_is_refused_where_the_groups_hardly_overlap():
 def test_effective_size_and_standardised_difference_are_the_hand_counts():
     """(1 + 1 + 2)^2 / (1 + 1 + 4) = 16 / 6; means 3 and 1 with both variances 2: 2 / sqrt 2."""
     assert effective_size(np.array([1.0, 1.0, 2.0])) == pytest.approx(16 / 6)
-    assert standardised_difference(np.array([2.0, 4.0, 0.0, 2.0]), np.array([1, 1, 0, 0]), np.ones(4)) == pytest.approx(np.sqrt(2))
+    assert standardised_difference(np.array([2.0, 4.0, 0.0, 2.0]), np.array([1, 1, 0, 0]), np.ones(4)) == pytest.approx(
+        np.sqrt(2)
+    )
 
 
 def test_starters_are_counted_from_their_first_start_and_only_when_their_window_is_over():
@@ -131,9 +152,19 @@ def test_starters_are_counted_from_their_first_start_and_only_when_their_window_
         ("c", "start", t + 200 * h), ("d", "page", t),
     ]  # fmt: skip
     events = pd.DataFrame(rows, columns=["user_id", "event_name", "event_at"]).assign(platform="web")
-    found = starter_table(events, start_event="start", complete_event="done", landmark_days=1, outcome_days=1, observed_through=datetime(2026, 1, 14))
+    found = starter_table(
+        events,
+        start_event="start",
+        complete_event="done",
+        landmark_days=1,
+        outcome_days=1,
+        observed_through=datetime(2026, 1, 14),
+    )
     found = found.set_index("user_id")
     assert found.index.tolist() == ["a", "b"]
     assert found["treated"].to_dict() == {"a": 1, "b": 0}
-    assert found["returned"].to_dict() == {"a": 1, "b": 0}  # a comes back 30 h after its start; b after 20 h, before the landmark
+    assert found["returned"].to_dict() == {
+        "a": 1,
+        "b": 0,
+    }  # a comes back 30 h after its start; b after 20 h, before the landmark
     assert found.loc["a", "tenure_days"] == pytest.approx(30 / 24)

@@ -20,7 +20,8 @@ from launchpad_lib.inference import (
 
 
 @pytest.mark.parametrize(
-    ("k", "n", "low", "high"), [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
+    ("k", "n", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
 def test_wilson_limits_are_those_of_newcombe_1998_table_i(k, n, low, high):
     found = wilson(k, n)
@@ -59,7 +60,12 @@ def test_outcomes_before_exposure_and_users_of_two_variants_are_not_counted():
     """Hand count: a converts after, b before exposure, c is seen in both arms, d does nothing."""
     t = datetime(2026, 1, 1)
     exposures = pd.DataFrame({"user_id": list("abccd"), "variant": ["x", "x", "x", "y", "y"], "event_at": [t] * 5})
-    outcomes = pd.DataFrame({"user_id": ["a", "b", "c"], "event_at": [t + timedelta(hours=1), t - timedelta(hours=1), t + timedelta(hours=1)]})
+    outcomes = pd.DataFrame(
+        {
+            "user_id": ["a", "b", "c"],
+            "event_at": [t + timedelta(hours=1), t - timedelta(hours=1), t + timedelta(hours=1)],
+        }
+    )
     found = experiment_result(exposures, outcomes, control="y", window=timedelta(days=1))
     assert found.arms.set_index("variant")["units"].to_dict() == {"y": 1, "x": 2}
     assert found.arms.set_index("variant")["converted"].to_dict() == {"y": 0, "x": 1}
@@ -70,7 +76,12 @@ def test_a_confounder_measured_before_exposure_is_adjusted_away():
     """Simulated with zero effect: the unadjusted difference is far from 0, the adjusted one covers it."""
     rng = np.random.default_rng(7)
     z = rng.normal(size=6000)
-    table = pd.DataFrame({"treated": (rng.random(6000) < 1 / (1 + np.exp(-z))).astype(int), "returned": (rng.random(6000) < 1 / (1 + np.exp(-z))).astype(int)})
+    table = pd.DataFrame(
+        {
+            "treated": (rng.random(6000) < 1 / (1 + np.exp(-z))).astype(int),
+            "returned": (rng.random(6000) < 1 / (1 + np.exp(-z))).astype(int),
+        }
+    )
     table = table.assign(events_before=z)
     assert difference_lift(table, method="unadjusted").ci_low > 0.1
     found = adjusted_lift(table, covariates=("events_before",))
@@ -84,6 +95,15 @@ def test_a_lift_is_refused_where_a_group_is_too_small():
 
 def test_a_user_not_observed_to_the_end_of_the_outcome_window_is_not_eligible():
     t = pd.Timestamp("2026-01-01")
-    events = pd.DataFrame({"user_id": ["a", "b"], "event_name": ["x", "x"], "event_at": [t, t + pd.Timedelta(days=5)], "platform": ["web", "web"]})
-    found = landmark_table(events, complete_event="done", landmark_days=3, outcome_days=7, observed_through=datetime(2026, 1, 12))
+    events = pd.DataFrame(
+        {
+            "user_id": ["a", "b"],
+            "event_name": ["x", "x"],
+            "event_at": [t, t + pd.Timedelta(days=5)],
+            "platform": ["web", "web"],
+        }
+    )
+    found = landmark_table(
+        events, complete_event="done", landmark_days=3, outcome_days=7, observed_through=datetime(2026, 1, 12)
+    )
     assert found["user_id"].tolist() == ["a"]

@@ -40,7 +40,9 @@ def test_weeks_that_move_all_users_need_their_own_noise_in_the_interval():
 
 def test_a_unit_brings_all_its_observations():
     """Two units, one of constant 1 and one of constant 9: every draw's quantile is 1 or 9."""
-    draws = quantile_draws(np.array([1.0] * 5 + [9.0] * 5), np.repeat([0, 1], 5), quantile=0.5, rng=np.random.default_rng(3), draws=50)
+    draws = quantile_draws(
+        np.array([1.0] * 5 + [9.0] * 5), np.repeat([0, 1], 5), quantile=0.5, rng=np.random.default_rng(3), draws=50
+    )
     assert set(draws) == {1.0, 9.0}
 
 

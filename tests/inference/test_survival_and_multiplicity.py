@@ -5,10 +5,35 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from launchpad_lib.inference import benjamini_hochberg, compare_rates, holm, kaplan_meier, log_rank, median_survival, newcombe, score_test_p
+from launchpad_lib.inference import (
+    benjamini_hochberg,
+    compare_rates,
+    holm,
+    kaplan_meier,
+    log_rank,
+    median_survival,
+    newcombe,
+    score_test_p,
+)
 
 # Benjamini and Hochberg (1995), section 3.2: fifteen p-values of the myocardial infarction study of Neuhaus et al.
-BH_1995 = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0000]
+BH_1995 = [
+    0.0001,
+    0.0004,
+    0.0019,
+    0.0095,
+    0.0201,
+    0.0278,
+    0.0298,
+    0.0344,
+    0.0459,
+    0.3240,
+    0.4262,
+    0.5719,
+    0.6528,
+    0.7590,
+    1.0000,
+]
 
 # Freireich et al. (1963): weeks of remission under 6-MP (+ censored) and placebo, as in Kalbfleisch and Prentice.
 SIX_MP = [
@@ -50,7 +75,9 @@ def test_log_rank_of_freireich_1963():
 
 def test_a_rate_without_units_has_no_test_and_small_cells_take_no_part():
     """The last two rows are small, so that one p-value alone is adjusted, to itself."""
-    counts = pd.DataFrame({"converted_before": [48, 1, 0], "n_before": [80, 5, 0], "converted_after": [56, 4, 0], "n_after": [70, 5, 9]})
+    counts = pd.DataFrame(
+        {"converted_before": [48, 1, 0], "n_before": [80, 5, 0], "converted_after": [56, 4, 0], "n_after": [70, 5, 9]}
+    )
     found = compare_rates(counts)
     assert found["p_adjusted"].iloc[0] == pytest.approx(score_test_p(56, 70, 48, 80))
     assert (found["ci_low"].iloc[0], found["ci_high"].iloc[0]) == newcombe(56, 70, 48, 80)[1:]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from launchpad_lib.ingestion import SourceSpec, ingest
-from launchpad_lib.staging import open_lake
+from launchpad_lib.lake import open_lake
 
 NOW = datetime(2027, 2, 1)
 
@@ -53,6 +53,11 @@ def line() -> Callable[..., str]:
     import json
 
     def make(event_id: str, **fields: object) -> str:
-        return json.dumps({"event_id": event_id, "event_name": "a", "user_id": "u", "event_at": "2026-01-01T00:00:00Z"} | fields) + "\n"
+        return (
+            json.dumps(
+                {"event_id": event_id, "event_name": "a", "user_id": "u", "event_at": "2026-01-01T00:00:00Z"} | fields
+            )
+            + "\n"
+        )
 
     return make

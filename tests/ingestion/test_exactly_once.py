@@ -13,7 +13,7 @@ from pathlib import Path
 from deltalake import DeltaTable
 
 from launchpad_lib.ingestion import SourceSpec, ingest
-from launchpad_lib.ingestion.sink import commit, prepare
+from launchpad_lib.ingestion.files.sink import commit, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = f"""
@@ -31,7 +31,14 @@ for table, path in (("events", "in"), ("telemetry", "telemetry.jsonl")):
 
 
 def started(place) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", PROGRAM], cwd=place.root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        cwd=place.root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def fill(place, line, *, files: int = 4, rows: int = 500) -> None:
@@ -39,9 +46,22 @@ def fill(place, line, *, files: int = 4, rows: int = 500) -> None:
     for number in range(files):
         place.put(
             f"in/{number}.jsonl",
-            "".join(line(f"{number}-{i}", user_id=None if i % 10 == 0 else "u", event_at=f"2026-01-{1 + i % 20:02d}T00:00:00Z") for i in range(rows)),
+            "".join(
+                line(
+                    f"{number}-{i}",
+                    user_id=None if i % 10 == 0 else "u",
+                    event_at=f"2026-01-{1 + i % 20:02d}T00:00:00Z",
+                )
+                for i in range(rows)
+            ),
         )
-    place.put("telemetry.jsonl", "".join(json.dumps({"feature_id": "f", "observed_at": f"2026-01-{1 + i % 20:02d}", "latency_ms": i}) + "\n" for i in range(rows)))
+    place.put(
+        "telemetry.jsonl",
+        "".join(
+            json.dumps({"feature_id": "f", "observed_at": f"2026-01-{1 + i % 20:02d}", "latency_ms": i}) + "\n"
+            for i in range(rows)
+        ),
+    )
 
 
 def holds(place, *, files: int = 4, rows: int = 500) -> None:
@@ -77,7 +97,9 @@ def test_a_file_that_grew_gives_only_its_new_rows(place):
 
 def test_the_earliest_receipt_wins_within_a_file_over_files_and_over_ingestions(place, line):
     def received(hour: int, event_id: str = "1", day: int = 1) -> str:
-        return line(event_id, received_at=f"2026-01-02T{hour:02d}:00:00Z", event_at=f"2026-01-{day:02d}T00:00:00Z", copy=hour)
+        return line(
+            event_id, received_at=f"2026-01-02T{hour:02d}:00:00Z", event_at=f"2026-01-{day:02d}T00:00:00Z", copy=hour
+        )
 
     place.put("a.jsonl", received(9) + received(8) + received(5, "2"))
     assert place.ingest("a.jsonl").duplicates == 1
@@ -153,7 +175,7 @@ def test_after_kills_at_random_moments_nothing_is_lost_or_doubled(place, line):
 
 def test_a_death_between_the_refused_rows_and_the_rows_is_mended(place, line, monkeypatch):
     """The one moment that a kill seldom hits: the refused rows are in, the rows are not."""
-    from launchpad_lib.ingestion import sink
+    from launchpad_lib.ingestion.files import sink
 
     place.put("x.jsonl", line("1") + line("2", user_id=None))
     true = sink._new_rows
@@ -173,6 +195,12 @@ def test_a_death_between_the_refused_rows_and_the_rows_is_mended(place, line, mo
 
 
 def test_a_row_from_a_clock_more_than_a_day_ahead_is_refused_so_that_it_cannot_end_every_window(tmp_path):
-    (tmp_path / "e.csv").write_text("event_id,event_name,user_id,event_at\n1,a,u,2026-03-01T00:00:00Z\n2,a,u,2026-03-02T11:00:00Z\n3,a,u,2099-01-01T00:00:00Z\n")
-    done = ingest(SourceSpec(table="events", path=str(tmp_path / "e.csv")), lake=tmp_path / "lake", ingested_at=datetime(2026, 3, 1, 12, tzinfo=UTC))
+    (tmp_path / "e.csv").write_text(
+        "event_id,event_name,user_id,event_at\n1,a,u,2026-03-01T00:00:00Z\n2,a,u,2026-03-02T11:00:00Z\n3,a,u,2099-01-01T00:00:00Z\n"
+    )
+    done = ingest(
+        SourceSpec(table="events", path=str(tmp_path / "e.csv")),
+        lake=tmp_path / "lake",
+        ingested_at=datetime(2026, 3, 1, 12, tzinfo=UTC),
+    )
     assert (done.accepted, done.rejected) == (2, 1)

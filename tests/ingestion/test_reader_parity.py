@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from launchpad_lib.ingestion import IngestError
-from launchpad_lib.ingestion.files import _csv
-from launchpad_lib.ingestion.json_lines import read_json_lines
+from launchpad_lib.ingestion.files.json_lines import read_json_lines
+from launchpad_lib.ingestion.files.readers import _csv
 
 PATH = Path("x")
 
@@ -42,7 +42,10 @@ def test_a_csv_is_read_as_by_the_strict_reader(rows):
     expected = strict_csv(text)
     found = _csv(PATH, text.encode())
     lines = found.table["__line"].to_pylist()
-    got = [(line, [v or "" for v in row.values()]) for line, row in zip(lines, found.table.drop_columns("__line").to_pylist(), strict=True)]
+    got = [
+        (line, [v or "" for v in row.values()])
+        for line, row in zip(lines, found.table.drop_columns("__line").to_pylist(), strict=True)
+    ]
     if expected is not None:
         assert got == expected
     assert all(reason for _, reason, _ in found.broken)
@@ -69,11 +72,30 @@ def strict_json(line: str) -> dict | None:
 KEYS = ["a", "b", "a~/b", 'q\\"', "\\u0061"]
 VALUES = ["1", "-0", "1.50", "1e5", "1e400", "01", "NaN", "-Infinity", "nan", '"nan"', "true", "null"]
 VALUES += ['"\\ud83d\\ude00"', '"\\ud800"', '"\\u0041"', '"a\tb"', '"ü"', "[1,]", "[1,2]", '{"k":1,}']
-VALUES += ['{"k":{"z":null}}', '"a,}"', "", "'x'", "1 2", '"x', "[", "0x1", "+1", ".5", "1.", '"\\x"', "tru", "12345678901234567890123", "/**/1"]
+VALUES += [
+    '{"k":{"z":null}}',
+    '"a,}"',
+    "",
+    "'x'",
+    "1 2",
+    '"x',
+    "[",
+    "0x1",
+    "+1",
+    ".5",
+    "1.",
+    '"\\x"',
+    "tru",
+    "12345678901234567890123",
+    "/**/1",
+]
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES)), max_size=3), min_size=1, max_size=5), st.sampled_from(["\n", "\r\n"]))
+@given(
+    st.lists(st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES)), max_size=3), min_size=1, max_size=5),
+    st.sampled_from(["\n", "\r\n"]),
+)
 def test_a_json_line_is_read_as_by_the_strict_reader(rows, end):
     texts = ["{" + ",".join(f'"{k}":{v}' for k, v in row) + "}" for row in rows]
     content = end.join(["{}", *texts]).encode()

@@ -17,7 +17,14 @@ import pytest
 from launchpad_lib.ingestion import IngestError
 
 HEAD = "event_id,event_name,user_id,event_at,note\n"
-JSON_SUITE = next((p for p in (d / "shared/data/json_test_suite/test_parsing.tar.gz" for d in Path(__file__).resolve().parents) if p.exists()), None)
+JSON_SUITE = next(
+    (
+        p
+        for p in (d / "shared/data/json_test_suite/test_parsing.tar.gz" for d in Path(__file__).resolve().parents)
+        if p.exists()
+    ),
+    None,
+)
 
 
 def test_a_header_without_rows_is_no_rows_and_an_empty_csv_is_an_error(place):
@@ -56,11 +63,19 @@ def test_line_numbers_are_right_after_a_quoted_line_break(place):
     kept = place.rejected()
     assert kept["line"].tolist() == [5, 6, 7]
     assert kept["raw"].tolist() == ["2,a,u,never,x", "3,a,u", '"4",a,,2026-01-01,"a\nb"']
-    assert kept["reason"].tolist() == ["event_at: never is not a timestamp", "3 fields where the header has 5", "user_id is missing"]
+    assert kept["reason"].tolist() == [
+        "event_at: never is not a timestamp",
+        "3 fields where the header has 5",
+        "user_id is missing",
+    ]
 
 
 def test_a_quote_that_is_never_closed_refuses_its_own_line_only(place):
-    place.put("x.csv", HEAD + '1,a,u,2026-01-01,x\n2,a,u,2026-01-01,"open\n3,a,u,2026-01-01,x\n4,a,u,2026-01-01,"a"b\n5,a,u,2026-01-01,x\n')
+    place.put(
+        "x.csv",
+        HEAD
+        + '1,a,u,2026-01-01,x\n2,a,u,2026-01-01,"open\n3,a,u,2026-01-01,x\n4,a,u,2026-01-01,"a"b\n5,a,u,2026-01-01,x\n',
+    )
     found = place.ingest("x.csv")
     assert (found.accepted, found.rejected) == (3, 2)
     assert place.rejected()["line"].tolist() == [3, 5]
@@ -69,7 +84,9 @@ def test_a_quote_that_is_never_closed_refuses_its_own_line_only(place):
 
 def test_a_plain_csv_and_its_quoted_form_give_the_same_rows(place):
     """The first is read as a set, the second row by row."""
-    rows = [[str(i), "a", f"u{i % 3}", f"2026-01-{1 + i % 28:02d} 10:00:00", f"n {i}" if i % 2 else ""] for i in range(50)]
+    rows = [
+        [str(i), "a", f"u{i % 3}", f"2026-01-{1 + i % 28:02d} 10:00:00", f"n {i}" if i % 2 else ""] for i in range(50)
+    ]
     place.put("plain.csv", HEAD + "".join(",".join(r) + "\n" for r in rows))
     assert place.ingest("plain.csv").accepted == 50
     place.put("quoted.csv", HEAD + "".join(",".join(f'"{v}"' for v in r) + "\n" for r in rows))
@@ -87,7 +104,9 @@ def test_a_latin_1_file_is_a_clear_error_with_its_line(place):
 
 
 def test_a_json_line_that_is_not_utf_8_is_refused_alone(place, line):
-    place.put("x.jsonl", line("1").encode() + b'{"event_id":"2","user_id":"K\xf6ln"}\n' + line("3", city="Köln").encode())
+    place.put(
+        "x.jsonl", line("1").encode() + b'{"event_id":"2","user_id":"K\xf6ln"}\n' + line("3", city="Köln").encode()
+    )
     found = place.ingest("x.jsonl")
     assert (found.accepted, found.rejected) == (2, 1)
     assert place.rejected()[["line", "reason"]].values.tolist() == [[2, "not valid: not UTF-8"]]
@@ -96,14 +115,22 @@ def test_a_json_line_that_is_not_utf_8_is_refused_alone(place, line):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("cut.jsonl.gz", gzip.compress(b'{"event_id":"1"}\n' * 5000)[:60], "cut.jsonl.gz: cannot be read .*check that the file is whole"),
+        (
+            "cut.jsonl.gz",
+            gzip.compress(b'{"event_id":"1"}\n' * 5000)[:60],
+            "cut.jsonl.gz: cannot be read .*check that the file is whole",
+        ),
         ("bad.csv.gz", b"\x1f\x8b" + b"\x00" * 40, "bad.csv.gz: cannot be read"),
         ("bad.parquet", b"PAR1" + b"\x00" * 100 + b"PAR1", "bad.parquet: not a readable Parquet file"),
         ("empty.parquet", b"", "empty.parquet: not a readable Parquet file"),
         ("nul.csv", b"event_id,user_id\n1,\x00\n", "nul.csv, line 2: a NUL byte"),
         ("twice.csv", b"a,b,a\n1,2,3\n", "twice.csv, line 1: a column name stands twice"),
         ("table.xlsx", b"PK", "table.xlsx: unknown kind of file '.xlsx'"),
-        ("pretty.json", b'[\n {"event_id": "1"},\n {"event_id": "2"}\n]\n', "pretty.json, line 1: no line of the file is a JSON object"),
+        (
+            "pretty.json",
+            b'[\n {"event_id": "1"},\n {"event_id": "2"}\n]\n',
+            "pretty.json, line 1: no line of the file is a JSON object",
+        ),
     ],
 )
 def test_a_file_unreadable_as_a_whole_is_one_sentence_and_the_lake_is_as_before(place, line, name, content, message):
@@ -140,7 +167,10 @@ def test_a_folder_of_mixed_kinds_is_one_source_and_link_loops_do_no_harm(place, 
     place.put("in/a.csv", HEAD + "1,a,u,2026-01-01,x\n")
     place.put("in/deep/b.jsonl", line("2"))
     place.put("in/c.ndjson.gz", gzip.compress(line("3").encode()))
-    pq.write_table(pa.table({"event_id": ["4"], "event_name": ["a"], "user_id": ["u"], "event_at": [datetime(2026, 1, 1)]}), place.root / "in/d.parquet")
+    pq.write_table(
+        pa.table({"event_id": ["4"], "event_name": ["a"], "user_id": ["u"], "event_at": [datetime(2026, 1, 1)]}),
+        place.root / "in/d.parquet",
+    )
     place.put("in/.hidden", "x")
     (place.root / "in/loop").symlink_to(place.root / "in", target_is_directory=True)
     (place.root / "in/self.csv").symlink_to(place.root / "in/self.csv")
@@ -149,19 +179,42 @@ def test_a_folder_of_mixed_kinds_is_one_source_and_link_loops_do_no_harm(place, 
 
 
 def test_names_with_quotes_sql_html_and_reserved_words_are_only_names(place):
-    hostile = ['a"b', "x'; DROP TABLE judged; --", "<script>alert(1)</script>", "Event_ID", "__line", "EVENT_NAME", "a/b~c", "", "SELECT"]
-    row = {"event_id": "1", "event_name": "<b>'; --", "user_id": 'u"\'', "event_at": "2026-01-01"} | {n: f"{n}!" for n in hostile if n != "__line"}
+    hostile = [
+        'a"b',
+        "x'; DROP TABLE judged; --",
+        "<script>alert(1)</script>",
+        "Event_ID",
+        "__line",
+        "EVENT_NAME",
+        "a/b~c",
+        "",
+        "SELECT",
+    ]
+    row = {"event_id": "1", "event_name": "<b>'; --", "user_id": "u\"'", "event_at": "2026-01-01"} | {
+        n: f"{n}!" for n in hostile if n != "__line"
+    }
     place.put("<i>'x\".jsonl", json.dumps(row | {"__line": "7"}) + "\n" + '{"event_id": "<img>"}\n')
     found = place.ingest("<i>'x\".jsonl")
     assert (found.accepted, found.rejected) == (1, 1)
     kept = place.events().iloc[0]
-    assert (kept["event_name"], kept["user_id"]) == ("<b>'; --", 'u"\'')
+    assert (kept["event_name"], kept["user_id"]) == ("<b>'; --", "u\"'")
     assert json.loads(kept["properties"]) == {n: f"{n}!" for n in hostile if n != "__line"} | {"__line": "7"}
     assert place.rejected()["source"].tolist() == ["<i>'x\".jsonl"]
     header = ["id", *[h.replace('"', '""') for h in hostile]]
-    place.put("x.csv", ",".join(f'"{h}"' for h in header) + ",u,t\n" + ",".join(["2", *["v"] * len(hostile), "u", "2026-01-01"]) + "\n")
-    assert place.ingest("x.csv", columns={"event_id": "id", "user_id": "u", "event_at": "t", "event_name": 'a"b'}).accepted == 1
-    assert json.loads(place.events()["properties"][1]) == {n.replace("__line", "__line_"): "v" for n in hostile if n != 'a"b'}
+    place.put(
+        "x.csv",
+        ",".join(f'"{h}"' for h in header)
+        + ",u,t\n"
+        + ",".join(["2", *["v"] * len(hostile), "u", "2026-01-01"])
+        + "\n",
+    )
+    assert (
+        place.ingest("x.csv", columns={"event_id": "id", "user_id": "u", "event_at": "t", "event_name": 'a"b'}).accepted
+        == 1
+    )
+    assert json.loads(place.events()["properties"][1]) == {
+        n.replace("__line", "__line_"): "v" for n in hostile if n != 'a"b'
+    }
 
 
 def test_a_file_name_that_is_no_text_is_told_escaped(place):
@@ -197,7 +250,12 @@ def test_nested_parquet_columns_dates_and_numbers_keep_their_meaning(place):
     assert (found.accepted, found.rejected) == (2, 1)
     kept = place.events()
     assert kept["event_at"].astype(str).tolist() == ["2026-01-01 01:00:00"] * 2
-    assert json.loads(kept["properties"][0]) == {"items": [{"sku": "x", "price": 1.5}], "tags": {"k": "v"}, "score": 1.5, "is_new": True}
+    assert json.loads(kept["properties"][0]) == {
+        "items": [{"sku": "x", "price": 1.5}],
+        "tags": {"k": "v"},
+        "score": 1.5,
+        "is_new": True,
+    }
     assert json.loads(kept["properties"][1]) == {"items": [], "is_new": False}
     refused = place.rejected()
     assert refused[["line", "reason"]].values.tolist() == [[3, "event_name is missing"]]
@@ -212,14 +270,19 @@ def test_every_valid_text_of_the_json_test_suite_is_read_and_every_invalid_one_r
     valid, invalid = [], []
     with tar.open(JSON_SUITE) as archive:
         for member in archive.getmembers():
-            name, content = os.path.basename(member.name), archive.extractfile(member).read() if member.isfile() else b""
+            name, content = (
+                os.path.basename(member.name),
+                archive.extractfile(member).read() if member.isfile() else b"",
+            )
             if not member.isfile() or name[:2] not in ("y_", "n_"):
                 continue
             if b"\n" in content.strip(b"\n") and name.startswith("n_"):
                 continue
             (valid if name.startswith("y_") else invalid).append((name, content.replace(b"\n", b" ")))
     head = line("ID").encode().rstrip(b"}\n")
-    body = b"".join(head.replace(b"ID", f"v{i}".encode()) + b', "note": ' + content + b"}\n" for i, (_, content) in enumerate(valid))
+    body = b"".join(
+        head.replace(b"ID", f"v{i}".encode()) + b', "note": ' + content + b"}\n" for i, (_, content) in enumerate(valid)
+    )
     place.put("valid.jsonl", body)
     assert (place.ingest("valid.jsonl").accepted, len(valid)) == (95, 95)
     # An invalid text is a line of its own; inside an object a stray bracket might close it. A good line first, so that the file is one of JSON lines.
@@ -233,14 +296,23 @@ def test_every_valid_text_of_the_json_test_suite_is_read_and_every_invalid_one_r
 
 def test_fields_are_the_same_whether_a_line_is_read_as_a_set_or_strictly(place):
     """A surrogate pair sends a line to the strict reader; the values must not differ from a line that is read as a set."""
-    values = {"event_id": "x", "event_name": "a", "user_id": 7, "event_at": "2026-01-01", "n": 36, "f": 1.5, "t": True, "o": {"k": [1, {"z": "ü"}]}}
-    values |= {"s": "a\"b\\\n\t", "none": None}
+    values = {
+        "event_id": "x",
+        "event_name": "a",
+        "user_id": 7,
+        "event_at": "2026-01-01",
+        "n": 36,
+        "f": 1.5,
+        "t": True,
+        "o": {"k": [1, {"z": "ü"}]},
+    }
+    values |= {"s": 'a"b\\\n\t', "none": None}
     first, second = json.dumps(values, ensure_ascii=False), json.dumps(values | {"event_id": "y", "pair": "😀"})
     place.put("x.jsonl", first + "\n" + second + "\n")
     assert place.ingest("x.jsonl").accepted == 2
     set_based, strict = (json.loads(p) for p in place.events()["properties"])
     assert strict.pop("pair") == "😀"
-    assert set_based == strict == {"n": 36, "f": 1.5, "t": True, "o": {"k": [1, {"z": "ü"}]}, "s": "a\"b\\\n\t"}
+    assert set_based == strict == {"n": 36, "f": 1.5, "t": True, "o": {"k": [1, {"z": "ü"}]}, "s": 'a"b\\\n\t'}
     assert place.events()["user_id"].tolist() == ["7", "7"]
 
 

@@ -44,7 +44,21 @@ def test_an_iso_instant_is_read_with_the_zone_that_it_states(place, line, given,
     assert instants(place) == {"1": expected}
 
 
-@pytest.mark.parametrize("given", ["infinity", "-infinity", "yesterday", "2026-13-01", "2026-02-30", "99999-01-01", "2026-01-01 (BC)", "-0001-01-01", "01/02/2026", "1767225600"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "infinity",
+        "-infinity",
+        "yesterday",
+        "2026-13-01",
+        "2026-02-30",
+        "99999-01-01",
+        "2026-01-01 (BC)",
+        "-0001-01-01",
+        "01/02/2026",
+        "1767225600",
+    ],
+)
 def test_what_is_no_instant_of_the_years_1_to_9999_is_refused(place, line, given):
     place.put("x.jsonl", line("1", event_at=given))
     assert place.ingest("x.jsonl").rejected == 1
@@ -71,7 +85,10 @@ def test_a_stated_zone_holds_over_the_change_of_the_clocks(place, line):
         "zulu": "2026-03-29 02:30:00",
     }
     assert found.rejected == 1
-    assert place.rejected()["reason"][0] == "event_at: 2026-03-29 02:30:00 does not exist in Europe/Berlin (clocks go forward)"
+    assert (
+        place.rejected()["reason"][0]
+        == "event_at: 2026-03-29 02:30:00 does not exist in Europe/Berlin (clocks go forward)"
+    )
 
 
 TELEMETRY = '{"observation_id": "%s", "feature_id": "f", "observed_at": "2026-01-01", "%s": %s}\n'
@@ -109,7 +126,10 @@ def test_a_value_that_breaks_the_contract_is_refused_with_its_reason(place, fiel
 
 
 def test_of_a_key_that_stands_twice_the_last_value_wins(place):
-    place.put("x.jsonl", '{"event_id":"1","event_name":"a","user_id":"old","event_at":"2026-01-01","user_id":"new","k":1,"k":2}\n')
+    place.put(
+        "x.jsonl",
+        '{"event_id":"1","event_name":"a","user_id":"old","event_at":"2026-01-01","user_id":"new","k":1,"k":2}\n',
+    )
     place.ingest("x.jsonl")
     assert place.events()["user_id"].tolist() == ["new"]
     assert json.loads(place.events()["properties"][0]) == {"k": 2}
@@ -118,7 +138,10 @@ def test_of_a_key_that_stands_twice_the_last_value_wins(place):
 @pytest.mark.parametrize("given", ['{"a": NaN}', '{"a": 1,}', "[1]", "{", "text"])
 def test_properties_that_are_no_json_object_are_refused(place, given):
     quoted = given.replace('"', '""')
-    place.put("x.csv", f'event_id,event_name,user_id,event_at,properties\n1,a,u,2026-01-01,"{quoted}"\n2,a,u,2026-01-01,"{{""note"": ""inf, }} nan""}}"\n')
+    place.put(
+        "x.csv",
+        f'event_id,event_name,user_id,event_at,properties\n1,a,u,2026-01-01,"{quoted}"\n2,a,u,2026-01-01,"{{""note"": ""inf, }} nan""}}"\n',
+    )
     found = place.ingest("x.csv")
     assert (found.accepted, found.rejected) == (1, 1)
     assert place.rejected()["reason"].tolist() == ["properties is not a JSON object"]
@@ -130,7 +153,9 @@ def test_a_field_can_be_named_in_the_properties_and_is_text_there(place, line):
     place.ingest("x.jsonl", properties={"variant": "variation"}, constants={"experiment_id": "e"})
     assert json.loads(place.events()["properties"][0]) == {"variant": "17", "experiment_id": "e", "arm": "b"}
     place.put("y.jsonl", line("2", variaton=17))
-    with pytest.raises(IngestError, match="properties.variant='variation' is no column of this file; did you mean 'variaton'"):
+    with pytest.raises(
+        IngestError, match="properties.variant='variation' is no column of this file; did you mean 'variaton'"
+    ):
         place.ingest("y.jsonl", properties={"variant": "variation"})
 
 

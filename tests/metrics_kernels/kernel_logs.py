@@ -13,7 +13,9 @@ from launchpad_lib.metrics.kernels import PlainLog
 START = datetime(2026, 1, 1)
 
 
-def write_days(folder: Path, rows: list[tuple[int, int, datetime]], *, event_codes: dict[str, int], row_group_size: int = 7) -> PlainLog:
+def write_days(
+    folder: Path, rows: list[tuple[int, int, datetime]], *, event_codes: dict[str, int], row_group_size: int = 7
+) -> PlainLog:
     """Rows (user number, event code, event_at) as one sorted file per UTC day; rows of equal time stay in the order given."""
     days: dict[object, list[tuple[int, int, datetime]]] = {}
     for row in rows:

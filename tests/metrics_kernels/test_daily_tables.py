@@ -13,10 +13,16 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from kernel_logs import START
 
-from launchpad_lib.schema import EVENTS
-from launchpad_lib.staging import open_lake
-from launchpad_lib.staging.daily_tables import build_feature_metrics, build_session_parts, build_user_days, dim_users, sessions
-from launchpad_lib.staging.day_files import build_day_files
+from launchpad_lib.contract.tables import EVENTS
+from launchpad_lib.lake import open_lake
+from launchpad_lib.lake.daily_tables import (
+    build_feature_metrics,
+    build_session_parts,
+    build_user_days,
+    dim_users,
+    sessions,
+)
+from launchpad_lib.lake.day_files import build_day_files
 
 TELEMETRY = pa.schema(
     [
@@ -42,7 +48,22 @@ def append_telemetry(lake: Path, rng: random.Random, *, count: int, days: range,
         at = START + timedelta(days=rng.choice(days), seconds=rng.randrange(86_400))
         crashed, score = rng.choice([True, False, None]), rng.choice([None, rng.uniform(1, 5)])
         latency, errors = rng.choice([None, rng.uniform(1, 900)]), rng.choice([None, 0, 2])
-        rows.append((str(number), rng.choice("ab"), str(rng.randrange(9)), at, latency, crashed, errors, score, None, None, None, at.date()))
+        rows.append(
+            (
+                str(number),
+                rng.choice("ab"),
+                str(rng.randrange(9)),
+                at,
+                latency,
+                crashed,
+                errors,
+                score,
+                None,
+                None,
+                None,
+                at.date(),
+            )
+        )
     table = pa.Table.from_pylist([dict(zip(TELEMETRY.names, r, strict=True)) for r in rows], TELEMETRY)
     write_deltalake(str(lake / "telemetry"), table, mode="append", partition_by=["observed_on"])
 
@@ -52,8 +73,21 @@ def append_events(lake: Path, rng: random.Random, *, count: int, days: range, fi
     for number in range(first_id, first_id + count):
         at = START + timedelta(days=rng.choice(days), microseconds=rng.randrange(86_400_000_000))
         who, platform = str(rng.randrange(12)), rng.choice(["web", "ios", None])
-        rows.append({"event_id": str(number), "event_name": "A", "user_id": who, "event_at": at, "platform": platform, "country": rng.choice(["DE", "FR"]), "event_on": at.date()})
-    types = {"event_on": pa.date32(), **{c.name: pa.timestamp("us") if c.type == "timestamp" else pa.string() for c in EVENTS.columns}}
+        rows.append(
+            {
+                "event_id": str(number),
+                "event_name": "A",
+                "user_id": who,
+                "event_at": at,
+                "platform": platform,
+                "country": rng.choice(["DE", "FR"]),
+                "event_on": at.date(),
+            }
+        )
+    types = {
+        "event_on": pa.date32(),
+        **{c.name: pa.timestamp("us") if c.type == "timestamp" else pa.string() for c in EVENTS.columns},
+    }
     table = pa.Table.from_pylist(rows, pa.schema(list(types.items())))
     write_deltalake(str(lake / "events"), table, mode="append", partition_by=["event_on"])
 
@@ -67,7 +101,9 @@ def test_feature_metrics_made_in_steps_are_those_of_the_full_query_to_the_last_d
         if step == 2:
             DeltaTable(str(tmp_path / "telemetry")).optimize.compact()
         made = build_feature_metrics(tmp_path / "telemetry", tmp_path / "parts")
-    ours = duckdb.execute("SELECT * FROM read_parquet($f) ORDER BY feature_id, observed_on", {"f": list(made.paths)}).df()
+    ours = duckdb.execute(
+        "SELECT * FROM read_parquet($f) ORDER BY feature_id, observed_on", {"f": list(made.paths)}
+    ).df()
     reference = open_lake(tmp_path).feature_metrics.order_by(["feature_id", "observed_on"]).to_pandas()
     pd.testing.assert_frame_equal(ours, reference, check_dtype=False, check_exact=True)
 
@@ -95,9 +131,27 @@ def test_sessions_merged_from_days_are_those_of_the_full_query(tmp_path, seed):
             at = START + timedelta(days=1 + step, minutes=10 * rng.randrange(-12, 12))
             who = str(rng.randrange(5))
             client = rng.choice([None, None, f"s{rng.randrange(3)}"])
-            rows.append({"event_id": f"{step}-{number}", "event_name": "A", "user_id": who, "session_id": client, "event_at": at, "platform": who, "event_on": at.date()})
-        types = {"event_on": pa.date32(), **{c.name: pa.timestamp("us") if c.type == "timestamp" else pa.string() for c in EVENTS.columns}}
-        write_deltalake(str(tmp_path / "events"), pa.Table.from_pylist(rows, pa.schema(list(types.items()))), mode="append", partition_by=["event_on"])
+            rows.append(
+                {
+                    "event_id": f"{step}-{number}",
+                    "event_name": "A",
+                    "user_id": who,
+                    "session_id": client,
+                    "event_at": at,
+                    "platform": who,
+                    "event_on": at.date(),
+                }
+            )
+        types = {
+            "event_on": pa.date32(),
+            **{c.name: pa.timestamp("us") if c.type == "timestamp" else pa.string() for c in EVENTS.columns},
+        }
+        write_deltalake(
+            str(tmp_path / "events"),
+            pa.Table.from_pylist(rows, pa.schema(list(types.items()))),
+            mode="append",
+            partition_by=["event_on"],
+        )
         days = build_day_files(tmp_path / "events", tmp_path / "days")
         made = build_session_parts(days, tmp_path / "parts")
     assert len(made.rewritten) < len(made.paths)

@@ -12,8 +12,8 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from kernel_logs import START
 
+from launchpad_lib.lake.day_files import build_day_files, open_day_files
 from launchpad_lib.metrics.kernels import fast_funnel, fast_sessions
-from launchpad_lib.staging.day_files import build_day_files, open_day_files
 
 NAMES = ["quiz_started", "quiz_completed", "page_viewed"]
 
@@ -24,17 +24,33 @@ def random_events(rng: random.Random, *, count: int, days: range, first_id: int 
     for number in range(first_id, first_id + count):
         at = START + timedelta(days=rng.choice(days), minutes=10 * rng.randrange(144))
         late = timedelta(minutes=rng.randrange(0, 3000))
-        rows.append({"event_id": f"e{number}", "event_name": rng.choice(NAMES), "user_id": f"user'{rng.randrange(30)}", "event_at": at, "received_at": at + late})
+        rows.append(
+            {
+                "event_id": f"e{number}",
+                "event_name": rng.choice(NAMES),
+                "user_id": f"user'{rng.randrange(30)}",
+                "event_at": at,
+                "received_at": at + late,
+            }
+        )
     return rows
 
 
 def append(lake: Path, rows: list[dict]) -> None:
     table = pa.Table.from_pylist([{**r, "event_on": r["event_at"].date(), "platform": "web"} for r in rows])
-    write_deltalake(str(lake), table.set_column(3, "event_at", table["event_at"].cast(pa.timestamp("us"))), mode="append", partition_by=["event_on"])
+    write_deltalake(
+        str(lake),
+        table.set_column(3, "event_at", table["event_at"].cast(pa.timestamp("us"))),
+        mode="append",
+        partition_by=["event_on"],
+    )
 
 
 def rows_of(path: str) -> list[tuple]:
-    return duckdb.execute("SELECT user_number, event_at, received_at, event_id, event_code, user_id, event_name, platform FROM read_parquet($f)", {"f": path}).fetchall()
+    return duckdb.execute(
+        "SELECT user_number, event_at, received_at, event_id, event_code, user_id, event_name, platform FROM read_parquet($f)",
+        {"f": path},
+    ).fetchall()
 
 
 def content(files) -> list[tuple[str, bytes]]:
@@ -46,7 +62,9 @@ def test_a_day_file_is_in_the_total_order_and_says_both_numbers_and_strings(tmp_
     files = build_day_files(tmp_path / "events", tmp_path / "days")
     assert [d.day for d in files.days] == [date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3)]
     assert sum(d.rows for d in files.days) == 500
-    dictionary = dict(duckdb.execute("SELECT user_id, user_number FROM read_parquet($f)", {"f": files.dictionary_paths}).fetchall())
+    dictionary = dict(
+        duckdb.execute("SELECT user_id, user_number FROM read_parquet($f)", {"f": files.dictionary_paths}).fetchall()
+    )
     assert sorted(dictionary.values()) == list(range(files.users))
     for path in files.paths:
         rows = rows_of(path)
@@ -75,14 +93,21 @@ def test_built_in_steps_it_is_byte_for_byte_the_full_rebuild(tmp_path, seed):
     """Commits with new days, late events, new users and compaction; the rebuild takes over the dictionary only."""
     rng = random.Random(seed)
     for step in range(5):
-        append(tmp_path / "events", random_events(rng, count=rng.randrange(1, 80), days=range(rng.randrange(0, 4), 5 + step), first_id=1000 * step))
+        append(
+            tmp_path / "events",
+            random_events(
+                rng, count=rng.randrange(1, 80), days=range(rng.randrange(0, 4), 5 + step), first_id=1000 * step
+            ),
+        )
         if step == 3:
             DeltaTable(str(tmp_path / "events")).optimize.compact()
         in_steps = build_day_files(tmp_path / "events", tmp_path / "days")
     whole = build_day_files(tmp_path / "events", tmp_path / "whole", dictionary=tmp_path / "days")
     assert content(in_steps) == content(whole)
     from_nothing = build_day_files(tmp_path / "events", tmp_path / "nothing")
-    assert [sorted(r[1:4] for r in rows_of(p)) for p in from_nothing.paths] == [sorted(r[1:4] for r in rows_of(p)) for p in in_steps.paths]
+    assert [sorted(r[1:4] for r in rows_of(p)) for p in from_nothing.paths] == [
+        sorted(r[1:4] for r in rows_of(p)) for p in in_steps.paths
+    ]
     asked = {"steps": NAMES[:2], "window": "1d", "observed_through": datetime(2027, 1, 1)}
     assert fast_funnel(from_nothing, **asked).to_pandas().equals(fast_funnel(in_steps, **asked).to_pandas())
     assert fast_sessions(from_nothing).to_pandas().equals(fast_sessions(in_steps).to_pandas())
@@ -110,14 +135,32 @@ def test_an_older_version_can_be_built_again(tmp_path):
 
 
 def test_an_event_received_twice_is_one_row_the_earliest_received(tmp_path):
-    twice = [{"event_id": "e", "event_name": "A", "user_id": "u", "event_at": START, "received_at": START + timedelta(minutes=m)} for m in (9, 5, 7)]
+    twice = [
+        {
+            "event_id": "e",
+            "event_name": "A",
+            "user_id": "u",
+            "event_at": START,
+            "received_at": START + timedelta(minutes=m),
+        }
+        for m in (9, 5, 7)
+    ]
     append(tmp_path / "events", twice)
     files = build_day_files(tmp_path / "events", tmp_path / "days")
     assert [r[2] for r in rows_of(files.paths[0])] == [START + timedelta(minutes=5)]
 
 
 def test_the_three_hundredth_event_name_gets_a_number_too(tmp_path):
-    rows = [{"event_id": str(i), "event_name": f"name {i:03d}", "user_id": "u", "event_at": START + timedelta(minutes=i), "received_at": START} for i in range(300)]
+    rows = [
+        {
+            "event_id": str(i),
+            "event_name": f"name {i:03d}",
+            "user_id": "u",
+            "event_at": START + timedelta(minutes=i),
+            "received_at": START,
+        }
+        for i in range(300)
+    ]
     append(tmp_path / "events", rows)
     files = build_day_files(tmp_path / "events", tmp_path / "days")
     asked = fast_funnel(files, steps=["name 001", "name 299"], window="1d", observed_through=datetime(2027, 1, 1))
@@ -129,7 +172,9 @@ def test_a_build_that_was_cut_off_leaves_the_last_state(tmp_path, monkeypatch):
     append(tmp_path / "events", random_events(rng, count=40, days=range(2)))
     before = build_day_files(tmp_path / "events", tmp_path / "days")
     append(tmp_path / "events", random_events(rng, count=40, days=range(4), first_id=100))
-    monkeypatch.setattr("launchpad_lib.staging.day_files._write_day", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        "launchpad_lib.lake.day_files._write_day", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full"))
+    )
     with pytest.raises(OSError, match="disk full"):
         build_day_files(tmp_path / "events", tmp_path / "days")
     monkeypatch.undo()

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_logs import START, write_days
 
+from launchpad_lib.lake.day_files import DayFile
+from launchpad_lib.lake.fold_state import FoldStates
 from launchpad_lib.metrics.kernels import FunnelFold, RetentionFold, SessionFold, fast_funnel
-from launchpad_lib.staging.day_files import DayFile
-from launchpad_lib.staging.fold_state import FoldStates
 
 CODES = {"A": 1, "B": 2, "C": 3}
 FAR = datetime(2027, 1, 1)
@@ -37,7 +37,10 @@ class Log(NamedTuple):
 def log_of(folder: Path, rows: list[tuple[int, int, datetime]]) -> Log:
     folder.mkdir(exist_ok=True)
     plain = write_days(folder, rows, event_codes=CODES)
-    files = [DayFile(date.fromisoformat(Path(p).stem), p, 0, hashlib.sha256(Path(p).read_bytes()).hexdigest(), "") for p in plain.paths]
+    files = [
+        DayFile(date.fromisoformat(Path(p).stem), p, 0, hashlib.sha256(Path(p).read_bytes()).hexdigest(), "")
+        for p in plain.paths
+    ]
     return Log(tuple(files), plain.users)
 
 
@@ -59,7 +62,9 @@ EVENT = st.tuples(st.integers(0, 5), st.integers(1, 3), st.integers(0, 14 * 24))
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(EVENT, min_size=1, max_size=40), st.lists(st.lists(EVENT, min_size=1, max_size=6), min_size=1, max_size=4))
+@given(
+    st.lists(EVENT, min_size=1, max_size=40), st.lists(st.lists(EVENT, min_size=1, max_size=6), min_size=1, max_size=4)
+)
 def test_folded_in_runs_with_late_events_it_is_the_fold_from_nothing(first, later):
     """Each run adds events anywhere in the past or the future: late ones, new days, new users."""
     with tempfile.TemporaryDirectory() as folder:
@@ -131,8 +136,14 @@ def test_many_random_weeks_with_restatements_equal_the_fold_from_nothing(tmp_pat
     rng, rows = random.Random(7), []
     states = FoldStates(tmp_path / "states")
     for week in range(12):
-        rows += [(rng.randrange(20 + week), rng.randrange(1, 4), START + timedelta(days=7 * week, hours=rng.randrange(168))) for _ in range(60)]
-        rows += [(rng.randrange(20), rng.randrange(1, 4), START + timedelta(hours=rng.randrange(168 * (week + 1)))) for _ in range(rng.randrange(3))]
+        rows += [
+            (rng.randrange(20 + week), rng.randrange(1, 4), START + timedelta(days=7 * week, hours=rng.randrange(168)))
+            for _ in range(60)
+        ]
+        rows += [
+            (rng.randrange(20), rng.randrange(1, 4), START + timedelta(hours=rng.randrange(168 * (week + 1))))
+            for _ in range(rng.randrange(3))
+        ]
         log = log_of(tmp_path / f"{week}", rows)
         saved, fresh = folds()[0], folds()[0]
         states.advance(saved, log)

@@ -104,16 +104,27 @@ def brute_force(rows: list[tuple[int, str, float]], steps: list[str], window: fl
 
 # Days apart, minutes apart and equal instants; several events of one name at one instant; users without any step.
 TIMES = st.sampled_from([0, 1, 2, 3, 5, 8, 1438, 1439, 1440, 1441, 2880, 2890])
-EVENTS = st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["A", "B", "C", "other"]), TIMES), min_size=1, max_size=40)
+EVENTS = st.lists(
+    st.tuples(st.integers(0, 4), st.sampled_from(["A", "B", "C", "other"]), TIMES), min_size=1, max_size=40
+)
 STEPS = st.sampled_from([["A", "B", "C"], ["B", "A"], ["A", "B", "A"], ["A", "A"]])
 
 
 @settings(max_examples=150, deadline=None)
-@given(EVENTS, st.sampled_from(["any", "first"]), st.sampled_from([2, 5, 1440, None]), STEPS, st.integers(1, 9), st.integers(1, 3))
+@given(
+    EVENTS,
+    st.sampled_from(["any", "first"]),
+    st.sampled_from([2, 5, 1440, None]),
+    STEPS,
+    st.integers(1, 9),
+    st.integers(1, 3),
+)
 def test_the_compiled_funnel_is_what_its_definition_says(rows, entry, window, steps, row_group_size, threads):
     with tempfile.TemporaryDirectory() as folder:
         log = write_days(Path(folder), rows_of(*rows), event_codes=CODES, row_group_size=row_group_size)
-        fold = FunnelFold(step_codes=[CODES[s] for s in steps], window=window and f"{window}m", entry=entry, threads=threads)
+        fold = FunnelFold(
+            step_codes=[CODES[s] for s in steps], window=window and f"{window}m", entry=entry, threads=threads
+        )
         fold.fold(log.paths, users=log.users)
         assert fold.counts(observed_through=FAR)[0] == brute_force(rows, steps, window or 1e9, entry)
 
@@ -125,7 +136,12 @@ def test_the_compiled_funnel_equals_the_expression_form_in_every_column(rows, en
         [{"user_id": f"u{u}", "event_name": n, "event_at": minutes(t), "properties": None} for u, n, t in rows],
         schema={"user_id": "string", "event_name": "string", "event_at": "timestamp(6)", "properties": "string"},
     )
-    asked = {"steps": ["A", "B", "C"], "window": window and f"{window}m", "observed_through": minutes(observed_minutes), "entry": entry}
+    asked = {
+        "steps": ["A", "B", "C"],
+        "window": window and f"{window}m",
+        "observed_through": minutes(observed_minutes),
+        "entry": entry,
+    }
     with tempfile.TemporaryDirectory() as folder:
         log = write_days(Path(folder), rows_of(*rows), event_codes=CODES)
         ours = fast_funnel(log, **asked).order_by("step").to_pandas()
@@ -140,5 +156,7 @@ def test_a_bot_with_two_hundred_thousand_events_costs_a_linear_pass(tmp_path):
     """Counted, not timed: every event of the bot is one more row; the answer is its funnel and everybody else's."""
     names = np.array([1, 2, 3])
     bot = [(1, int(names[i % 3]), START + timedelta(milliseconds=400 * i)) for i in range(200_000)]
-    log = write_days(tmp_path, [*rows_of((0, "A", 1), (0, "B", 2), (2, "A", 3)), *bot], event_codes=CODES, row_group_size=122_880)
+    log = write_days(
+        tmp_path, [*rows_of((0, "A", 1), (0, "B", 2), (2, "A", 3)), *bot], event_codes=CODES, row_group_size=122_880
+    )
     assert users(fast_funnel(log, steps=["A", "B", "C"], window="1h", observed_through=FAR)) == [3, 2, 1]

@@ -17,7 +17,13 @@ from hypothesis import strategies as st
 from kernel_logs import minutes, write_days
 
 from launchpad_lib.metrics import retention_curve
-from launchpad_lib.metrics.kernels import SessionFold, daily_histograms, fast_daily_quantiles, fast_retention, fast_sessions
+from launchpad_lib.metrics.kernels import (
+    SessionFold,
+    daily_histograms,
+    fast_daily_quantiles,
+    fast_retention,
+    fast_sessions,
+)
 from launchpad_lib.metrics.kernels.histogram import BUCKETS, RELATIVE_ERROR, count_values, quantiles
 
 CODES = {"A": 1, "B": 2, "other": 0}
@@ -41,7 +47,9 @@ def test_a_date_of_23_hours_is_one_date(tmp_path):
     """Hand count: Berlin's clocks go forward on 29 March 2026, so 28 March 23:30 and 30 March 00:30 local are 24 hours and two dates apart."""
     rows = [(0, 1, datetime(2026, 3, 28, 22, 30)), (0, 1, datetime(2026, 3, 29, 22, 30))]
     log = write_days(tmp_path, rows, event_codes=CODES)
-    found = fast_retention(log, days=[0, 1, 2], observed_through=FAR, period="calendar", report_timezone="Europe/Berlin").to_pandas()
+    found = fast_retention(
+        log, days=[0, 1, 2], observed_through=FAR, period="calendar", report_timezone="Europe/Berlin"
+    ).to_pandas()
     assert found["retained"].tolist() == [1, 0, 1]
 
 
@@ -55,7 +63,9 @@ def test_a_user_whose_day_is_not_yet_observed_is_in_neither_count(tmp_path):
 def test_a_return_at_the_instant_of_the_start_counts_also_where_a_row_group_ends_between_them(tmp_path, period):
     """Hand count: B and A at the same instant, B first in the file, each in a row group of its own; day 0 begins at A."""
     log = write_days(tmp_path, rows_of((0, "B", 0), (0, "A", 0)), event_codes=CODES, row_group_size=1)
-    found = fast_retention(log, days=[0], observed_through=FAR, start_event="A", return_event="B", period=period).to_pandas()
+    found = fast_retention(
+        log, days=[0], observed_through=FAR, start_event="A", return_event="B", period=period
+    ).to_pandas()
     assert (found["users"][0], found["retained"][0]) == (1, 1)
 
 
@@ -73,8 +83,15 @@ EVENTS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["A", "B", "other
 @given(EVENTS, st.sampled_from([None, "A"]), st.sampled_from([None, "A", "B"]), st.integers(0, 95_000))
 def test_folded_retention_equals_the_expression_form(rows, start, back, observed_minutes):
     schema = {"user_id": "string", "event_name": "string", "event_at": "timestamp(6)"}
-    events = ibis.memtable([{"user_id": str(u), "event_name": n, "event_at": minutes(t)} for u, n, t in rows], schema=schema)
-    asked = {"days": [0, 1, 2, 3, 62, 63], "observed_through": minutes(observed_minutes), "start_event": start, "return_event": back}
+    events = ibis.memtable(
+        [{"user_id": str(u), "event_name": n, "event_at": minutes(t)} for u, n, t in rows], schema=schema
+    )
+    asked = {
+        "days": [0, 1, 2, 3, 62, 63],
+        "observed_through": minutes(observed_minutes),
+        "start_event": start,
+        "return_event": back,
+    }
     with tempfile.TemporaryDirectory() as folder:
         log = write_days(Path(folder), rows_of(*rows), event_codes=CODES)
         ours = fast_retention(log, **asked).order_by("day").to_pandas()
@@ -89,7 +106,13 @@ def test_folded_retention_equals_the_expression_form(rows, start, back, observed
 
 
 @settings(max_examples=50, deadline=None)
-@given(EVENTS, st.sampled_from([None, "A"]), st.sampled_from([None, "B"]), st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "America/New_York"]), st.integers(0, 95_000))
+@given(
+    EVENTS,
+    st.sampled_from([None, "A"]),
+    st.sampled_from([None, "B"]),
+    st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "America/New_York"]),
+    st.integers(0, 95_000),
+)
 def test_folded_calendar_retention_is_what_its_definition_says(rows, start, back, zone, observed_minutes):
     def local(at: datetime) -> date:
         return at.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).date()
@@ -100,14 +123,24 @@ def test_folded_calendar_retention_is_what_its_definition_says(rows, start, back
         t0 = min((t for u, n, t in rows if u == user and start in (None, n)), default=None)
         if t0 is None:
             continue
-        returns = {(local(minutes(t)) - local(minutes(t0))).days for u, n, t in rows if u == user and t >= t0 and back in (None, n)}
+        returns = {
+            (local(minutes(t)) - local(minutes(t0))).days
+            for u, n, t in rows
+            if u == user and t >= t0 and back in (None, n)
+        }
         for day, counts in expected.items():
             if day < (observed_on - local(minutes(t0))).days:
                 counts[0] += 1
                 counts[1] += day in returns
     with tempfile.TemporaryDirectory() as folder:
         log = write_days(Path(folder), rows_of(*rows), event_codes=CODES)
-        asked = {"start_event": start, "return_event": back, "period": "calendar", "report_timezone": zone, "observed_through": minutes(observed_minutes)}
+        asked = {
+            "start_event": start,
+            "return_event": back,
+            "period": "calendar",
+            "report_timezone": zone,
+            "observed_through": minutes(observed_minutes),
+        }
         found = fast_retention(log, days=list(expected), **asked).order_by("day").to_pandas()
     assert found[["users", "retained"]].to_numpy().tolist() == list(expected.values())
 
@@ -128,7 +161,9 @@ def test_folded_sessions_are_what_their_definition_says(rows, gap, threads):
     for user in {r[0] for r in rows}:
         times = sorted(t for u, _, t in rows if u == user)
         starts = [i for i, t in enumerate(times) if i == 0 or t - times[i - 1] > gap]
-        lengths += [60 * (times[end - 1] - times[begin]) for begin, end in zip(starts, [*starts[1:], len(times)], strict=True)]
+        lengths += [
+            60 * (times[end - 1] - times[begin]) for begin, end in zip(starts, [*starts[1:], len(times)], strict=True)
+        ]
     with tempfile.TemporaryDirectory() as folder:
         log = write_days(Path(folder), rows_of(*rows), event_codes=CODES)
         fold = SessionFold(gap_minutes=gap, threads=threads)
@@ -151,8 +186,14 @@ def test_daily_quantiles_merge_over_calendar_days_and_leave_the_unknown_out(tmp_
     """The trailing window is calendar days: with 2 January missing, 3 January's three days are the 1st and the 3rd."""
     first, third = [10.0, 20.0, None, 30.0], [100.0, 200.0]
     for name, values in (("a", first), ("b", third)):
-        pq.write_table(pa.table({"feature_id": ["quiz"] * len(values), "latency_ms": values}), tmp_path / f"{name}.parquet")
-    days = daily_histograms({date(2026, 1, 1): [str(tmp_path / "a.parquet")], date(2026, 1, 3): [str(tmp_path / "b.parquet")]}, key="feature_id", value="latency_ms")
+        pq.write_table(
+            pa.table({"feature_id": ["quiz"] * len(values), "latency_ms": values}), tmp_path / f"{name}.parquet"
+        )
+    days = daily_histograms(
+        {date(2026, 1, 1): [str(tmp_path / "a.parquet")], date(2026, 1, 3): [str(tmp_path / "b.parquet")]},
+        key="feature_id",
+        value="latency_ms",
+    )
     found = fast_daily_quantiles(days, trailing_days=3).order_by("day").to_pandas()
     assert found["observations"].tolist() == [3, 5]
     assert found["p50"].tolist() == pytest.approx([20, 30], rel=RELATIVE_ERROR)

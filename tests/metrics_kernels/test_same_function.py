@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from launchpad_lib.ingestion import SourceSpec, ingest
+from launchpad_lib.lake import open_event_log, open_lake
 from launchpad_lib.metrics import Step, funnel, retention_curve
 from launchpad_lib.simulation import simulate
-from launchpad_lib.staging import open_event_log, open_lake
 
 STEPS = ["quiz_started", "quiz_completed", "result_shared"]
 
@@ -18,7 +18,11 @@ STEPS = ["quiz_started", "quiz_completed", "result_shared"]
 def lake(tmp_path_factory):
     folder = tmp_path_factory.mktemp("engines")
     simulate(folder / "raw", users=40, days=4)
-    ingest(SourceSpec(table="events", path=str(folder / "raw" / "events")), lake=folder / "lake", ingested_at=datetime(2026, 2, 1, tzinfo=UTC))
+    ingest(
+        SourceSpec(table="events", path=str(folder / "raw" / "events")),
+        lake=folder / "lake",
+        ingested_at=datetime(2026, 2, 1, tzinfo=UTC),
+    )
     return folder / "lake"
 
 
@@ -29,7 +33,14 @@ def test_a_funnel_is_the_same_on_both_engines(lake, entry):
     expression = funnel(opened.events, **asked).order_by("step").to_pandas()
     for _ in range(2):  # the second time from the saved state
         compiled = funnel(open_event_log(lake), **asked).order_by("step").to_pandas()
-        columns = ["step_name", "users", "conversion_rate", "step_conversion_rate", "users_at_risk", "entrants_immature"]
+        columns = [
+            "step_name",
+            "users",
+            "conversion_rate",
+            "step_conversion_rate",
+            "users_at_risk",
+            "entrants_immature",
+        ]
         assert compiled[columns].to_dict("list") == expression[columns].to_dict("list")
         assert set(compiled.columns) == set(expression.columns)
 
@@ -38,7 +49,10 @@ def test_a_retention_curve_is_the_same_on_both_engines(lake):
     opened = open_lake(lake)
     asked = {"days": [0, 1, 2], "observed_through": opened.observed_through}
     columns = ["day", "users", "retained", "users_immature"]
-    tables = [retention_curve(log, **asked).order_by("day").to_pandas()[columns].to_dict("list") for log in (opened.events, open_event_log(lake))]
+    tables = [
+        retention_curve(log, **asked).order_by("day").to_pandas()[columns].to_dict("list")
+        for log in (opened.events, open_event_log(lake))
+    ]
     assert tables[0] == tables[1]
 
 

@@ -8,7 +8,17 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from launchpad_lib.risk import INPUTS, breaches, evaluate, feature_weights, ranking_scores, recall_at_top, reliability_bins, risk_panel, score
+from launchpad_lib.risk import (
+    INPUTS,
+    breaches,
+    evaluate,
+    feature_weights,
+    ranking_scores,
+    recall_at_top,
+    reliability_bins,
+    risk_panel,
+    score,
+)
 from launchpad_lib.risk.impact import refitted_probabilities
 
 
@@ -20,10 +30,32 @@ def daily(*, days: int = 60, features: int = 8, seed: int = 1, persistence: floa
         state = 0.0
         for day in range(days):
             state = persistence * state + rng.normal(0, np.sqrt(1 - persistence**2))
-            rows.append((f"f{f}", pd.Timestamp("2026-01-01") + pd.Timedelta(days=day), 200 * np.exp(0.2 * state - 0.15), 0.99, 0.02, 4.2))
+            rows.append(
+                (
+                    f"f{f}",
+                    pd.Timestamp("2026-01-01") + pd.Timedelta(days=day),
+                    200 * np.exp(0.2 * state - 0.15),
+                    0.99,
+                    0.02,
+                    4.2,
+                )
+            )
         meta.append((f"f{f}", 200.0, 0.9, 0.1, 3.0))
-    metrics = pd.DataFrame(rows, columns=["feature_id", "observed_on", "p95_latency_ms", "crash_free_users_rate", "error_rate", "mean_feedback_score"])
-    features_table = pd.DataFrame(meta, columns=["feature_id", "slo_p95_latency_ms", "slo_crash_free_users", "slo_error_rate", "slo_feedback_score"])
+    metrics = pd.DataFrame(
+        rows,
+        columns=[
+            "feature_id",
+            "observed_on",
+            "p95_latency_ms",
+            "crash_free_users_rate",
+            "error_rate",
+            "mean_feedback_score",
+        ],
+    )
+    features_table = pd.DataFrame(
+        meta,
+        columns=["feature_id", "slo_p95_latency_ms", "slo_crash_free_users", "slo_error_rate", "slo_feedback_score"],
+    )
     return breaches(metrics, features_table)
 
 
@@ -32,7 +64,9 @@ def test_a_changed_future_moves_labels_but_no_input():
     cut = pd.Timestamp("2026-02-01")
     later = table["observed_on"] > cut
     moved = table.assign(
-        p95_latency_ms=table["p95_latency_ms"].where(~later, 9999.0), error_rate=table["error_rate"].where(~later, 0.9), is_breach=table["is_breach"].where(~later, 1)
+        p95_latency_ms=table["p95_latency_ms"].where(~later, 9999.0),
+        error_rate=table["error_rate"].where(~later, 0.9),
+        is_breach=table["is_breach"].where(~later, 1),
     )
     marks = pd.DataFrame({"at": [cut + pd.Timedelta(days=2)], "kind": ["deployment"], "feature_id": ["f0"]})
     before = risk_panel(table, horizon_days=7, min_breach_days=2)
@@ -69,7 +103,11 @@ def test_the_refitted_regressions_are_those_of_scikit_learn():
     found = refitted_probabilities(x, truth, x_new, weights)
     scaled, scaled_new = ((v - x.mean(axis=0)) / x.std(axis=0) for v in (x, x_new))
     for i, w in enumerate(weights):
-        expected = LogisticRegression(C=0.5, tol=1e-8, max_iter=1000).fit(scaled, truth, sample_weight=w).predict_proba(scaled_new)[:, 1]
+        expected = (
+            LogisticRegression(C=0.5, tol=1e-8, max_iter=1000)
+            .fit(scaled, truth, sample_weight=w)
+            .predict_proba(scaled_new)[:, 1]
+        )
         assert found[i] == pytest.approx(expected, abs=1e-4)
 
 
@@ -101,8 +139,15 @@ def test_intervals_hold_their_estimate_and_a_short_history_is_refused():
     panel = risk_panel(daily(days=80, persistence=0.9), horizon_days=7, min_breach_days=2)
     table = evaluate(panel, horizon_days=7, rng=np.random.default_rng(5)).table
     for name in ("pr_auc", "brier_skill", "recall_at_top"):
-        assert (table[f"{name}_low"] <= table[name] + 1e-9).all() and (table[name] <= table[f"{name}_high"] + 1e-9).all()
-    assert "needed for a split" in evaluate(panel[panel["as_of_on"] < "2026-01-20"], horizon_days=7, rng=np.random.default_rng(5)).refused_because
+        assert (table[f"{name}_low"] <= table[name] + 1e-9).all() and (
+            table[name] <= table[f"{name}_high"] + 1e-9
+        ).all()
+    assert (
+        "needed for a split"
+        in evaluate(
+            panel[panel["as_of_on"] < "2026-01-20"], horizon_days=7, rng=np.random.default_rng(5)
+        ).refused_because
+    )
 
 
 def test_impact_is_the_product_of_its_printed_parts_and_ranks_have_intervals():
@@ -110,7 +155,9 @@ def test_impact_is_the_product_of_its_printed_parts_and_ranks_have_intervals():
     users = pd.Series({f"f{i}": 100.0 + i for i in range(8)})
     for chosen in ("model", "best single signal", "persistence", "base rate"):
         found = score(panel, chosen=chosen, users_per_week=users, rng=np.random.default_rng(6))
-        assert found["impact_score"].to_numpy() == pytest.approx((found["p_degrade"] * found["users_per_week"] * found["severity"]).to_numpy())
+        assert found["impact_score"].to_numpy() == pytest.approx(
+            (found["p_degrade"] * found["users_per_week"] * found["severity"]).to_numpy()
+        )
         assert found["rank"].tolist() == list(range(1, 9))
         assert ((found["rank_low"] >= 1) & (found["rank_high"] <= 8) & (found["rank_low"] <= found["rank_high"])).all()
 

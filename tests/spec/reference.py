@@ -34,7 +34,9 @@ def table(events: list[Event]) -> ibis.Table:
             "user_id": pd.Series([e.user for e in events], dtype="string"),
             "event_name": pd.Series([e.name for e in events], dtype="string"),
             "event_at": pd.Series([START + timedelta(minutes=e.at) for e in events], dtype="datetime64[us]"),
-            "received_at": pd.Series([START + timedelta(minutes=e.at + e.received) for e in events], dtype="datetime64[us]"),
+            "received_at": pd.Series(
+                [START + timedelta(minutes=e.at + e.received) for e in events], dtype="datetime64[us]"
+            ),
             "event_id": pd.Series([e.event_id for e in events], dtype="string"),
             "session_key": pd.Series([f"{e.user}-{e.item}" for e in events], dtype="string"),
             "plan": pd.Series([e.prop for e in events], dtype="string"),
@@ -56,7 +58,11 @@ class Chain(NamedTuple):
 
 def matched(event: Event, steps: list[str]) -> list[int]:
     """Numbers of the steps (from 0) that an event matches; a step is 'name' or 'name/plan'."""
-    return [k for k, s in enumerate(steps) if s.rstrip("?").split("/")[0] == event.name and ("/" not in s or s.rstrip("?").split("/")[1] == event.prop)]
+    return [
+        k
+        for k, s in enumerate(steps)
+        if s.rstrip("?").split("/")[0] == event.name and ("/" not in s or s.rstrip("?").split("/")[1] == event.prop)
+    ]
 
 
 def in_order(events: list[Event], steps: list[str], *, hold: bool = False) -> list[Event]:
@@ -68,7 +74,17 @@ def in_order(events: list[Event], steps: list[str], *, hold: bool = False) -> li
     return sorted(events, key=lambda e: (e.at, rank[e], e.at + e.received, e.event_id))
 
 
-def chain_from(log: list[Event], entry: int, steps: list[str], window: int | None, *, strict: bool, apart: bool, hold: bool, blocking: set[str]) -> list[int]:
+def chain_from(
+    log: list[Event],
+    entry: int,
+    steps: list[str],
+    window: int | None,
+    *,
+    strict: bool,
+    apart: bool,
+    hold: bool,
+    blocking: set[str],
+) -> list[int]:
     """Positions of the chain that starts at `entry` and takes each next required step as early as it can."""
     required = [k for k, s in enumerate(steps) if not s.endswith("?")]
     used = [entry]
@@ -97,7 +113,9 @@ def ordered_chain(
     if not entries:
         return None
     tried = entries[:1] if entry == "first" else entries
-    chains = [chain_from(log, i, steps, window, strict=strict, apart=apart, hold=hold, blocking=set(blocking)) for i in tried]
+    chains = [
+        chain_from(log, i, steps, window, strict=strict, apart=apart, hold=hold, blocking=set(blocking)) for i in tried
+    ]
     best = min(chains, key=lambda c: (-len(c), c[-1], -log[c[0]].at, c[0]))
     required = [k for k, s in enumerate(steps) if not s.endswith("?")]
     positions: list[int | None] = [None] * len(steps)
@@ -118,10 +136,14 @@ def ordered_chain(
                 break
     removed = any(log[p].name in removing for p in range(best[0] + 1, best[-1]))
     times = [None if p is None else log[p].at for p in positions]
-    return Chain(times, log[entries[0]].at, removed, log[best[-1]], [None if p is None else log[p].prop for p in positions])
+    return Chain(
+        times, log[entries[0]].at, removed, log[best[-1]], [None if p is None else log[p].prop for p in positions]
+    )
 
 
-def any_order_chain(events: list[Event], steps: list[str], window: int | None, *, entry: str = "any", hold: bool = False) -> Chain | None:
+def any_order_chain(
+    events: list[Event], steps: list[str], window: int | None, *, entry: str = "any", hold: bool = False
+) -> Chain | None:
     """All steps inside one window that begins at any of them; step k is the k-th different step found."""
     log = [e for e in in_order(events, steps) if matched(e, steps) and (not hold or e.item is not None)]
     if not log:
@@ -147,9 +169,13 @@ def by_user(events: list[Event]) -> dict[str, list[Event]]:
     return users
 
 
-def counts(chains: list[Chain], steps: list[str], *, through: int | None = None, window: int | None = None) -> list[int]:
+def counts(
+    chains: list[Chain], steps: list[str], *, through: int | None = None, window: int | None = None
+) -> list[int]:
     """Users per step among those mature (first entry + window <= through) and not removed."""
-    kept = [c for c in chains if not c.removed and (through is None or window is None or c.first_entry + window <= through)]
+    kept = [
+        c for c in chains if not c.removed and (through is None or window is None or c.first_entry + window <= through)
+    ]
     return [sum(c.times[k] is not None for c in kept) for k in range(len(steps))]
 
 
@@ -174,7 +200,9 @@ def rolling_retained(events: list[Event], low: int, high: int, through: int, *, 
     return mature, any(t0 + low * day <= e.at < t0 + (high + 1) * day for e in events)
 
 
-def calendar_retained(events: list[Event], low: int, high: int, through: int, period: str, zone: str) -> list[tuple[int, bool, bool]]:
+def calendar_retained(
+    events: list[Event], low: int, high: int, through: int, period: str, zone: str
+) -> list[tuple[int, bool, bool]]:
     """Per period in which the user was active: (period, is mature, is retained): local period difference in low..high."""
     active = sorted({period_of(local(e.at, zone), period) for e in events})
     last_complete = period_of(local(through, zone), period) - 1

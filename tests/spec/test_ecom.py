@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from launchpad_lib.ingestion import SourceSpec, ingest
+from launchpad_lib.lake import open_lake
 from launchpad_lib.metrics import funnel
-from launchpad_lib.staging import open_lake
 
 ECOM = Path(__file__).resolve().parents[2] / "data/sample/ecom/ecom.csv.gz"
 FAR = datetime(2100, 1, 1)
@@ -20,7 +20,11 @@ FAR = datetime(2100, 1, 1)
 @pytest.fixture(scope="module")
 def events() -> ibis.Table:
     frame = pd.read_csv(ECOM).rename(columns={"event": "event_name"})
-    return ibis.memtable(frame.assign(event_at=pd.to_datetime(frame["timestamp"]).astype("datetime64[us]"))[["user_id", "event_name", "event_at"]])
+    return ibis.memtable(
+        frame.assign(event_at=pd.to_datetime(frame["timestamp"]).astype("datetime64[us]"))[
+            ["user_id", "event_name", "event_at"]
+        ]
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,7 +42,17 @@ def test_the_ordered_funnel_gives_the_published_counts(events, steps, window, ex
 
 
 def test_strict_order_gives_the_published_counts_of_clickhouse(events):
-    found = funnel(events, steps=["cart", "shipping_details", "purchase"], window=None, observed_through=FAR, mode="strict_order").order_by("step").to_pandas()
+    found = (
+        funnel(
+            events,
+            steps=["cart", "shipping_details", "purchase"],
+            window=None,
+            observed_through=FAR,
+            mode="strict_order",
+        )
+        .order_by("step")
+        .to_pandas()
+    )
     assert found["users"].tolist() == [489, 60, 9]
 
 
@@ -63,7 +77,12 @@ def test_a_session_is_a_gap_of_thirty_minutes_as_published(tmp_path):
     assert open_lake(tmp_path / "given").sessions.count().execute() == 3_605
     plain = tmp_path / "plain.csv"
     pd.read_csv(ECOM)[["user_id", "event", "timestamp"]].to_csv(plain, index=False)
-    ingest(SourceSpec(table="events", path="plain.csv", columns=columns), lake=tmp_path / "made", ingested_at=FAR, root=tmp_path)
+    ingest(
+        SourceSpec(table="events", path="plain.csv", columns=columns),
+        lake=tmp_path / "made",
+        ingested_at=FAR,
+        root=tmp_path,
+    )
     assert open_lake(tmp_path / "made").sessions.count().execute() == 3_605
 
 

@@ -33,7 +33,15 @@ def spread(users: int = 80, seed: int = 3, names: str = "ABCDEF") -> list[Event]
     """`item` is a session and `prop` a feature here."""
     rng, features = random.Random(seed), ["quiz", "search", "home", None]
     rows = [
-        Event(f"u{u}", rng.choice(names), rng.randint(0, 30 * DAY), rng.randint(0, 2), f"e{rng.random():.12f}", rng.choice(features), str(rng.randint(0, 2)))
+        Event(
+            f"u{u}",
+            rng.choice(names),
+            rng.randint(0, 30 * DAY),
+            rng.randint(0, 2),
+            f"e{rng.random():.12f}",
+            rng.choice(features),
+            str(rng.randint(0, 2)),
+        )
         for u in range(users)
         for _ in range(rng.randint(1, 10))
     ]
@@ -61,8 +69,14 @@ def test_daily_and_weekly_adoption_are_distinct_users_over_distinct_active_users
                 place[key][0].add(e.user)
     daily = adoption(table(events), feature_id="quiz", report_timezone=ZONE).order_by("active_on").to_pandas()
     assert daily[["users", "active_users"]].values.tolist() == [[len(a), len(b)] for _, (a, b) in sorted(days.items())]
-    weekly = adoption_weekly(table(events), feature_id="quiz", observed_through=seen(30 * DAY), report_timezone=ZONE).order_by("week_on").to_pandas()
-    assert weekly[["users", "active_users"]].values.tolist() == [[len(a), len(b)] for _, (a, b) in sorted(weeks.items())]
+    weekly = (
+        adoption_weekly(table(events), feature_id="quiz", observed_through=seen(30 * DAY), report_timezone=ZONE)
+        .order_by("week_on")
+        .to_pandas()
+    )
+    assert weekly[["users", "active_users"]].values.tolist() == [
+        [len(a), len(b)] for _, (a, b) in sorted(weeks.items())
+    ]
     first = min(weeks)
     rates = [len(days[d][0]) / len(days[d][1]) for d in days if first <= d < first + timedelta(days=7)]
     assert weekly["daily_mean_rate"].iloc[0] == pytest.approx(sum(rates) / len(rates))
@@ -71,20 +85,43 @@ def test_daily_and_weekly_adoption_are_distinct_users_over_distinct_active_users
 
 def test_an_event_without_a_feature_makes_its_user_active_and_no_adopter():
     events = table([Event("u", "A", 0), Event("v", "A", 0, prop="quiz")])
-    assert adoption_weekly(events, feature_id="quiz", observed_through=seen(DAY)).to_pandas()[["users", "active_users"]].values.tolist() == [[1, 2]]
+    assert adoption_weekly(events, feature_id="quiz", observed_through=seen(DAY)).to_pandas()[
+        ["users", "active_users"]
+    ].values.tolist() == [[1, 2]]
     assert adoption(events, feature_id="search").to_pandas()["users"].tolist() == [0]
 
 
 def test_depth_counts_started_sessions_with_zeros_and_tells_kinds():
     """Hand count: s0 has 3 interactions of 2 kinds, s1 none, s2 was not started."""
     rows = [("A", "0"), ("B", "0"), ("B", "0"), ("C", "0"), ("A", "1"), ("B", "2")]
-    found = depth(table([Event("u", n, i, item=s) for i, (n, s) in enumerate(rows)]), start_event="A", interaction_events=["B", "C"]).to_pandas().iloc[0]
-    assert (found["sessions"], found["mean_interactions"], found["median_interactions"], found["mean_kinds"], found["median_kinds"]) == (2, 1.5, 1.5, 1.0, 1.0)
+    found = (
+        depth(
+            table([Event("u", n, i, item=s) for i, (n, s) in enumerate(rows)]),
+            start_event="A",
+            interaction_events=["B", "C"],
+        )
+        .to_pandas()
+        .iloc[0]
+    )
+    assert (
+        found["sessions"],
+        found["mean_interactions"],
+        found["median_interactions"],
+        found["mean_kinds"],
+        found["median_kinds"],
+    ) == (2, 1.5, 1.5, 1.0, 1.0)
     assert found["p90_interactions"] == pytest.approx(2.7)
 
 
 def test_completion_per_session_and_per_user_differ_where_a_user_completes_in_another_session():
-    events = table([Event("u", "A", 0, item="0"), Event("u", "B", 60, item="1"), Event("v", "A", 0, item="0"), Event("v", "B", 60, item="0")])
+    events = table(
+        [
+            Event("u", "A", 0, item="0"),
+            Event("u", "B", 60, item="1"),
+            Event("v", "A", 0, item="0"),
+            Event("v", "B", 60, item="0"),
+        ]
+    )
     options = {"start_event": "A", "complete_event": "B", "window": "1d", "observed_through": seen(9 * DAY)}
     assert completion(events, **options, by="user_id").to_pandas()["completion_rate"].tolist() == [1.0]
     assert completion(events, **options, by="session_key").to_pandas()["completion_rate"].tolist() == [0.5]
@@ -100,10 +137,16 @@ def test_shares_per_viewer_have_the_limits_of_the_delta_method():
             t0 = min(views)
             own.append(tuple(sum(e.name == n and t0 <= e.at <= t0 + window for e in log) for n in "AB"))
     x, y = pd.Series([v for v, _ in own], dtype=float), pd.Series([s for _, s in own], dtype=float)
-    found = shares_per_viewer(table(events), view_event="A", share_event="B", window="3d", observed_through=seen(through)).to_pandas().iloc[0]
+    found = (
+        shares_per_viewer(table(events), view_event="A", share_event="B", window="3d", observed_through=seen(through))
+        .to_pandas()
+        .iloc[0]
+    )
     assert (found["viewers"], found["views"], found["shares"]) == (len(own), x.sum(), y.sum())
     assert found["shares_per_viewer"] == pytest.approx(y.mean())
-    assert found["ci_high"] - found["shares_per_viewer"] == pytest.approx(1.959964 * y.std(ddof=1) / len(y) ** 0.5, rel=1e-6)
+    assert found["ci_high"] - found["shares_per_viewer"] == pytest.approx(
+        1.959964 * y.std(ddof=1) / len(y) ** 0.5, rel=1e-6
+    )
     residual = y - y.sum() / x.sum() * x
     half = 1.959964 * (len(x) / (len(x) - 1) * (residual**2).sum()) ** 0.5 / x.sum()
     assert found["per_view_ci_high"] - found["shares_per_view"] == pytest.approx(half, rel=1e-6)
@@ -117,7 +160,13 @@ def test_a_share_before_the_first_view_is_not_counted():
 
 
 def test_nobody_views_gives_no_ratio_and_no_interval():
-    found = shares_per_viewer(table([Event("u", "X", 0)]), view_event="A", share_event="B", window="1d", observed_through=seen(9 * DAY)).to_pandas().iloc[0]
+    found = (
+        shares_per_viewer(
+            table([Event("u", "X", 0)]), view_event="A", share_event="B", window="1d", observed_through=seen(9 * DAY)
+        )
+        .to_pandas()
+        .iloc[0]
+    )
     assert found["viewers"] == 0
     assert found[["shares_per_viewer", "ci_low", "ci_high", "shares_per_view"]].isna().all()
 
@@ -126,7 +175,11 @@ def test_frequency_puts_every_user_in_one_bucket():
     events = spread(names="A", users=60)
     last = date(2026, 1, 20)
     times = Counter(e.user for e in events if 0 <= (last - ref.local(e.at, "UTC")).days < 14)
-    found = frequency(table(events), event_name="A", observed_through=seen(20 * DAY + 60), window_days=14).order_by("place").to_pandas()
+    found = (
+        frequency(table(events), event_name="A", observed_through=seen(20 * DAY + 60), window_days=14)
+        .order_by("place")
+        .to_pandas()
+    )
     assert found["users"].tolist()[:4] == [sum(n == k for n in times.values()) for k in (1, 2, 3, 4)]
     assert found["users"].sum() == len(times)
     assert found["share"].sum() == pytest.approx(1)
@@ -136,7 +189,9 @@ def test_stickiness_uses_local_days():
     """Hand count: 23:30 UTC and 00:30 UTC are one day in New York, two in UTC."""
     events = table([Event("u", "A", 23 * 60 + 30), Event("u", "A", 24 * 60 + 30)])
     assert stickiness(events, observed_through=seen(2 * DAY - 1)).to_pandas()["days"].tolist() == [2]
-    assert stickiness(events, observed_through=seen(2 * DAY - 1), report_timezone=ZONE).to_pandas()["days"].tolist() == [1]
+    assert stickiness(events, observed_through=seen(2 * DAY - 1), report_timezone=ZONE).to_pandas()[
+        "days"
+    ].tolist() == [1]
 
 
 def test_overlap_counts_users_of_both_features_and_pairs_without_any():
@@ -204,7 +259,10 @@ def test_path_steps_walk_from_the_first_anchor_and_each_position_adds_up(directi
         (lambda t: path_steps(t, anchor="A", direction="up"), "'after' or 'before'"),
         (lambda t: path_steps(t, anchor="A", length=0), "at least 1"),
         (lambda t: frequency(t, event_name="A", observed_through=START, window_days=0), "window_days=0"),
-        (lambda t: completion(t, start_event="A", complete_event="B", window="1", observed_through=START), "with a unit"),
+        (
+            lambda t: completion(t, start_event="A", complete_event="B", window="1", observed_through=START),
+            "with a unit",
+        ),
     ],
 )
 def test_bad_options_are_refused(call, sentence):

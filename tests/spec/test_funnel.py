@@ -38,7 +38,9 @@ def test_any_entry_converts_where_the_first_entry_is_too_early():
 
 
 def test_at_the_same_instant_the_order_of_the_steps_wins():
-    assert users(funnel(log(("u", "B", at(9)), ("u", "A", at(9))), steps=["A", "B"], window="1h", observed_through=FAR)) == [1, 1]
+    assert users(
+        funnel(log(("u", "B", at(9)), ("u", "A", at(9))), steps=["A", "B"], window="1h", observed_through=FAR)
+    ) == [1, 1]
 
 
 def test_an_entrant_whose_window_is_open_is_in_neither_count():
@@ -77,7 +79,8 @@ def reference(rows: list[tuple[str, str, int]], steps: list[str], window: int, e
 
 @settings(max_examples=8, deadline=None)
 @given(
-    st.lists(st.tuples(st.sampled_from("uv"), st.sampled_from("ABC"), st.integers(0, 12)), min_size=1, max_size=14), st.sampled_from(["any", "first"])
+    st.lists(st.tuples(st.sampled_from("uv"), st.sampled_from("ABC"), st.integers(0, 12)), min_size=1, max_size=14),
+    st.sampled_from(["any", "first"]),
 )
 def test_the_funnel_is_what_its_definition_says(rows, entry):
     events = log(*((u, n, at(0) + timedelta(minutes=10 * t)) for u, n, t in rows))

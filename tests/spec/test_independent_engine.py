@@ -20,16 +20,33 @@ GOLDEN = json.loads((Path(__file__).parent / "golden/chdb.json").read_text())
 @pytest.fixture(scope="module")
 def events() -> ibis.Table:
     rows = GOLDEN["funnel_log"]
-    frame = pd.DataFrame({"user_id": [u for u, _, _ in rows], "event_name": [n for _, n, _ in rows], "event_at": [START + timedelta(seconds=s) for _, _, s in rows]})
-    return ibis.memtable(frame.assign(event_at=frame["event_at"].astype("datetime64[us]"), event_id=[f"e{i:04d}" for i in range(len(rows))]))
+    frame = pd.DataFrame(
+        {
+            "user_id": [u for u, _, _ in rows],
+            "event_name": [n for _, n, _ in rows],
+            "event_at": [START + timedelta(seconds=s) for _, _, s in rows],
+        }
+    )
+    return ibis.memtable(
+        frame.assign(
+            event_at=frame["event_at"].astype("datetime64[us]"), event_id=[f"e{i:04d}" for i in range(len(rows))]
+        )
+    )
 
 
 def levels(events: ibis.Table, **options) -> dict[str, int]:
     """The deepest step of every user, 0 for those who never enter."""
     found = funnel(
-        events, steps=GOLDEN["steps"], window=f"{GOLDEN['window_seconds']}s", observed_through=START + timedelta(days=99), breakdown="user_id", **options
+        events,
+        steps=GOLDEN["steps"],
+        window=f"{GOLDEN['window_seconds']}s",
+        observed_through=START + timedelta(days=99),
+        breakdown="user_id",
+        **options,
     ).to_pandas()
-    return dict.fromkeys(GOLDEN["levels"]["default"], 0) | {u: int(r["users"].sum()) for u, r in found.groupby("segment")}
+    return dict.fromkeys(GOLDEN["levels"]["default"], 0) | {
+        u: int(r["users"].sum()) for u, r in found.groupby("segment")
+    }
 
 
 def differing(events: ibis.Table, oracle: str, **options) -> set[str]:
@@ -64,10 +81,19 @@ def test_retention_is_that_of_clickhouse_for_every_cohort_day():
     rows = [Event(u, "A", 1440 * day + 60) for u, day in GOLDEN["retention_log"]]
     days = GOLDEN["return_days"]
     found = retention(
-        ref.table(rows), returns=days, observed_through=START + timedelta(days=99), counting="calendar", start="recurring", cohort_by="day"
+        ref.table(rows),
+        returns=days,
+        observed_through=START + timedelta(days=99),
+        counting="calendar",
+        start="recurring",
+        cohort_by="day",
     ).to_pandas()
     got = {(pd.Timestamp(r.cohort) - pd.Timestamp(START)).days: {} for r in found.itertuples()}
     for r in found.itertuples():
         got[(pd.Timestamp(r.cohort) - pd.Timestamp(START)).days][r.period_from] = (r.users, r.retained)
-    wanted = {int(d): {n: (row[0], k) for n, k in zip(days, row[1:], strict=True)} for d, row in GOLDEN["retained"].items() if row[0]}
+    wanted = {
+        int(d): {n: (row[0], k) for n, k in zip(days, row[1:], strict=True)}
+        for d, row in GOLDEN["retained"].items()
+        if row[0]
+    }
     assert got == wanted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from launchpad_lib.workbook.parameters import CohortsParams, EngagementParams, FunnelsParams
+from launchpad_lib.runner.parameters import CohortsParams, EngagementParams, FunnelsParams
 
 
 @pytest.mark.parametrize(

@@ -10,17 +10,24 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from launchpad_lib.contract.tables import EXPOSURE_EVENT
 from launchpad_lib.inference import experiment_result, sample_ratio_mismatch
 from launchpad_lib.ingestion import SourceSpec, ingest
+from launchpad_lib.lake import open_lake
 from launchpad_lib.metrics import parse_window
-from launchpad_lib.schema import EXPOSURE_EVENT
-from launchpad_lib.staging import open_lake
-from launchpad_lib.workbook.parameters import load_run
+from launchpad_lib.runner.parameters import load_run
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 2, 1)
 WIKITICKER = "data/sample/wikiticker/wikiticker-2015-09-12-first-2000.json.gz"
-WHOLE_WIKITICKER = next((p for p in (d / "shared/data/wikiticker/wikiticker-2015-09-12-sampled.json.gz" for d in ROOT.parents) if p.exists()), None)
+WHOLE_WIKITICKER = next(
+    (
+        p
+        for p in (d / "shared/data/wikiticker/wikiticker-2015-09-12-sampled.json.gz" for d in ROOT.parents)
+        if p.exists()
+    ),
+    None,
+)
 
 
 def lake_of(name: str, place: Path):
@@ -45,8 +52,12 @@ def nab(tmp_path_factory):
 
 
 def exposures_of(lake) -> pd.DataFrame:
-    exposed = lake.events.filter(lake.events.event_name == EXPOSURE_EVENT).mutate(fields=lake.events.properties.cast("json"))
-    return exposed.select("user_id", "event_at", variant=exposed.fields["variant"].str, experiment=exposed.fields["experiment_id"].str).to_pandas()
+    exposed = lake.events.filter(lake.events.event_name == EXPOSURE_EVENT).mutate(
+        fields=lake.events.properties.cast("json")
+    )
+    return exposed.select(
+        "user_id", "event_at", variant=exposed.fields["variant"].str, experiment=exposed.fields["experiment_id"].str
+    ).to_pandas()
 
 
 def test_the_experiment_of_optimizely_has_its_published_arms(optimizely):
@@ -54,12 +65,24 @@ def test_the_experiment_of_optimizely_has_its_published_arms(optimizely):
     asked = load_run(ROOT / "params/optimizely.yaml").notebooks["experiments"]
     exposures = exposures_of(optimizely)
     assert exposures["experiment"].unique().tolist() == [asked["experiment_id"]]
-    outcomes = optimizely.events.filter(optimizely.events.event_name == asked["metric_event"]).select("user_id", "event_at").to_pandas()
+    outcomes = (
+        optimizely.events.filter(optimizely.events.event_name == asked["metric_event"])
+        .select("user_id", "event_at")
+        .to_pandas()
+    )
     found = experiment_result(exposures, outcomes, control=asked["control"], window=parse_window(asked["window"]))
     arms = found.arms.set_index("variant")
-    published = {"18802093142": (3304, 163, 0.049334), "18818611832": (3367, 169, 0.050193), "18817551468": (3329, 223, 0.066987)}
+    published = {
+        "18802093142": (3304, 163, 0.049334),
+        "18818611832": (3367, 169, 0.050193),
+        "18817551468": (3329, 223, 0.066987),
+    }
     for variant, (units, converted, rate) in published.items():
-        assert (arms.loc[variant, "units"], arms.loc[variant, "converted"], round(arms.loc[variant, "rate"], 6)) == (units, converted, rate)
+        assert (arms.loc[variant, "units"], arms.loc[variant, "converted"], round(arms.loc[variant, "rate"], 6)) == (
+            units,
+            converted,
+            rate,
+        )
     assert found.excluded == 0
     assert not sample_ratio_mismatch(found.arms["units"].tolist()).is_mismatch
 
@@ -67,14 +90,21 @@ def test_the_experiment_of_optimizely_has_its_published_arms(optimizely):
 def test_half_of_the_events_of_optimizely_precede_the_exposure_and_a_naive_join_doubles_the_purchasers(optimizely):
     """19,315 events before exposure and 19,333 within 48 h after it; 1,101 purchasers by a naive join, 555 by the definition."""
     first = exposures_of(optimizely).groupby("user_id")["event_at"].min()
-    events = optimizely.events.filter(optimizely.events.event_name != EXPOSURE_EVENT).select("user_id", "event_name", "event_at").to_pandas()
+    events = (
+        optimizely.events.filter(optimizely.events.event_name != EXPOSURE_EVENT)
+        .select("user_id", "event_name", "event_at")
+        .to_pandas()
+    )
     assert len(events) == 38_648
     exposed_at = events["user_id"].map(first)
     is_after = events["event_at"] >= exposed_at
     in_time = is_after & (events["event_at"] <= exposed_at + pd.Timedelta("48h"))
     assert ((~is_after).sum(), in_time.sum()) == (19_315, 19_333)
     is_purchase = events["event_name"] == "purchase"
-    assert (events[is_purchase]["user_id"].nunique(), events[is_purchase & in_time]["user_id"].nunique()) == (1_101, 555)
+    assert (events[is_purchase]["user_id"].nunique(), events[is_purchase & in_time]["user_id"].nunique()) == (
+        1_101,
+        555,
+    )
 
 
 def test_sessions_by_gaps_are_the_sessions_that_ecom_itself_names(ecom, tmp_path):
@@ -87,7 +117,9 @@ def test_sessions_by_gaps_are_the_sessions_that_ecom_itself_names(ecom, tmp_path
     named = ecom.sessions.select("user_id", "started_at", "ended_at", "events").to_pandas()
     assert len(cut) == len(named) == 3_605
     order = ["user_id", "started_at"]
-    pd.testing.assert_frame_equal(cut.sort_values(order, ignore_index=True), named.sort_values(order, ignore_index=True))
+    pd.testing.assert_frame_equal(
+        cut.sort_values(order, ignore_index=True), named.sort_values(order, ignore_index=True)
+    )
 
 
 def test_the_incidents_planted_in_ecom_are_found_where_they_were_planted(ecom):
@@ -116,7 +148,9 @@ def test_the_latency_series_of_nab_is_whole_and_its_labelled_windows_lie_within_
     # As published, the 12 observations of the hour that did not exist on 9 March 2014 (US clocks go forward) all stand at 03:00:00: equal instants, not duplicates.
     steps = series["observed_at"].diff().value_counts()
     assert (steps[pd.Timedelta(minutes=5)], steps[pd.Timedelta(0)]) == (4_017, 11)
-    windows = json.loads((ROOT / "data/sample/nab/combined_windows.json").read_text())["realKnownCause/ec2_request_latency_system_failure.csv"]
+    windows = json.loads((ROOT / "data/sample/nab/combined_windows.json").read_text())[
+        "realKnownCause/ec2_request_latency_system_failure.csv"
+    ]
     inside = [series["observed_at"].between(start, end) for start, end in windows]
     assert [int(i.sum()) for i in inside] == [135, 135, 76]
     highest = series["latency_ms"].idxmax()
@@ -137,7 +171,10 @@ def test_the_first_45_rows_of_wikiticker_lie_outside_its_day_and_are_refused_not
     assert (found.read, found.accepted, found.rejected, found.duplicates) == (2_000, 1_955, 45, 0)
     refused = lake.rejected.order_by("line").to_pandas()
     assert refused["line"].tolist() == list(range(1, 46))
-    assert set(refused["reason"]) == {"event_at is before 2015-09-12 00:00:00", "event_at is not before 2015-09-13 00:00:00"}
+    assert set(refused["reason"]) == {
+        "event_at is before 2015-09-12 00:00:00",
+        "event_at is not before 2015-09-13 00:00:00",
+    }
     with gzip.open(ROOT / WIKITICKER, "rt", encoding="utf-8") as lines:
         assert refused["raw"].tolist() == [next(lines).strip() for _ in range(45)]
 

@@ -45,8 +45,14 @@ def spread(users: int, seed: int, most: int = 12) -> list[Event]:
 
 
 def logs(most_users: int = 5):
-    one = st.tuples(st.sampled_from("uvwxy"[:most_users]), st.sampled_from("AB"), st.one_of(st.integers(0, 20).map(lambda d: d * DAY), st.integers(0, 30 * DAY)))
-    return st.lists(one, min_size=1, max_size=12).map(lambda rows: [Event(u, n, at, 0, f"e{i}") for i, (u, n, at) in enumerate(rows)])
+    one = st.tuples(
+        st.sampled_from("uvwxy"[:most_users]),
+        st.sampled_from("AB"),
+        st.one_of(st.integers(0, 20).map(lambda d: d * DAY), st.integers(0, 30 * DAY)),
+    )
+    return st.lists(one, min_size=1, max_size=12).map(
+        lambda rows: [Event(u, n, at, 0, f"e{i}") for i, (u, n, at) in enumerate(rows)]
+    )
 
 
 def seen(minutes: int) -> datetime:
@@ -79,7 +85,9 @@ def test_rolling_retention_is_what_its_definition_says():
 @settings(max_examples=6, deadline=None)
 @given(events=logs(), through=st.integers(0, 40 * DAY))
 def test_rolling_retention_on_small_logs(events, through):
-    assert counts(retention(ref.table(events), returns=BRACKETS, observed_through=seen(through))) == sorted(rolling_by_definition(events, through))
+    assert counts(retention(ref.table(events), returns=BRACKETS, observed_through=seen(through))) == sorted(
+        rolling_by_definition(events, through)
+    )
 
 
 @pytest.mark.parametrize("period", ["day", "week", "month"])
@@ -88,13 +96,23 @@ def test_rolling_retention_on_small_logs(events, through):
 def test_calendar_retention_is_what_its_definition_says(period, start, zone):
     events, through = spread(250, seed=2), 80 * DAY + 333
     asked = [0, 1, 2, (1, 3)]
-    found = retention(ref.table(events), returns=asked, observed_through=seen(through), counting="calendar", period=period, start=start, report_timezone=zone)
+    found = retention(
+        ref.table(events),
+        returns=asked,
+        observed_through=seen(through),
+        counting="calendar",
+        period=period,
+        start=start,
+        report_timezone=zone,
+    )
     expected = []
     for r in asked:
         low, high = (r, r) if isinstance(r, int) else r
         each = [ref.calendar_retained(log, low, high, through, period, zone) for log in ref.by_user(events).values()]
         rows = [row for own in each for row in (own[:1] if start == "first" else own)]
-        expected.append([low, high, sum(m for _, m, _ in rows), sum(m and r for _, m, r in rows), sum(not m for _, m, _ in rows)])
+        expected.append(
+            [low, high, sum(m for _, m, _ in rows), sum(m and r for _, m, r in rows), sum(not m for _, m, _ in rows)]
+        )
     assert counts(found) == sorted(expected)
 
 
@@ -104,7 +122,9 @@ def test_shortly_after_midnight_is_day_one_of_the_calendar_and_not_of_the_rollin
     options = {"returns": [1], "observed_through": datetime(2026, 1, 10)}
     assert retention(events, **options).to_pandas()["retained"].tolist() == [0]
     assert retention(events, **options, counting="calendar").to_pandas()["retained"].tolist() == [1]
-    assert retention(events, **options, counting="calendar", report_timezone="America/New_York").to_pandas()["retained"].tolist() == [0]
+    assert retention(events, **options, counting="calendar", report_timezone="America/New_York").to_pandas()[
+        "retained"
+    ].tolist() == [0]
 
 
 def test_over_the_change_of_clocks_rolling_days_have_24_hours_and_calendar_days_do_not():
@@ -112,7 +132,11 @@ def test_over_the_change_of_clocks_rolling_days_have_24_hours_and_calendar_days_
     saturday = int((datetime(2026, 3, 28, 11) - START).total_seconds() // 60)
     events = ref.table([Event("u", "A", saturday), Event("u", "A", saturday + 23 * 60)])
     options = {"returns": [0, 1], "observed_through": datetime(2026, 4, 10)}
-    berlin = retention(events, **options, counting="calendar", report_timezone="Europe/Berlin").order_by("period_from").to_pandas()
+    berlin = (
+        retention(events, **options, counting="calendar", report_timezone="Europe/Berlin")
+        .order_by("period_from")
+        .to_pandas()
+    )
     assert berlin["retained"].tolist() == [1, 1]
     assert retention(events, **options).order_by("period_from").to_pandas()["retained"].tolist() == [1, 0]
 
@@ -122,13 +146,17 @@ def test_a_calendar_day_is_mature_when_it_is_over_in_the_report_time_zone():
     events = ref.table([Event("u", "A", 12 * 60)])
     for zone, over in (("Europe/Berlin", datetime(2026, 1, 2, 23)), ("America/New_York", datetime(2026, 1, 3, 5))):
         for at, mature in ((over - timedelta(microseconds=2), 0), (over - timedelta(microseconds=1), 1), (over, 1)):
-            found = retention(events, returns=[1], observed_through=at, counting="calendar", report_timezone=zone).to_pandas()
+            found = retention(
+                events, returns=[1], observed_through=at, counting="calendar", report_timezone=zone
+            ).to_pandas()
             assert (found["users"][0], found["users_immature"][0]) == (mature, 1 - mature)
 
 
 def test_cohorts_add_up_to_the_pooled_row_which_is_no_mean_of_rates():
     events = ref.table(spread(200, seed=3))
-    matrix = retention(events, returns=[1, 7], observed_through=seen(70 * DAY), cohort_by="week", report_timezone="Europe/Berlin")
+    matrix = retention(
+        events, returns=[1, 7], observed_through=seen(70 * DAY), cohort_by="week", report_timezone="Europe/Berlin"
+    )
     pooled = pooled_retention(matrix).order_by("period_from").to_pandas()
     whole = retention(events, returns=[1, 7], observed_through=seen(70 * DAY)).order_by("period_from").to_pandas()
     columns = ["users", "retained", "retention_rate", "ci_low", "ci_high", "users_immature"]
@@ -142,30 +170,55 @@ def test_property_cohorts_take_the_value_at_the_start_and_keep_null_as_one():
     """Hand count: u starts with p (q later), v without a value."""
     events = ref.table([Event("u", "A", 0, prop="p"), Event("u", "A", DAY, prop="q"), Event("v", "A", 0)])
     found = retention(events, returns=[1], observed_through=seen(5 * DAY), cohort_property="plan").to_pandas()
-    assert {None if pd.isna(r.cohort) else r.cohort: (r.users, r.retained) for r in found.itertuples()} == {"p": (1, 1), None: (1, 0)}
+    assert {None if pd.isna(r.cohort) else r.cohort: (r.users, r.retained) for r in found.itertuples()} == {
+        "p": (1, 1),
+        None: (1, 0),
+    }
 
 
 def test_behavioural_cohorts_count_within_their_window_and_leave_out_who_may_still_qualify():
     """Hand count: u does B in time, v too late, w is too new."""
-    events = ref.table([Event("u", "A", 0), Event("u", "B", 60), Event("v", "A", 0), Event("v", "B", 3 * DAY), Event("w", "A", 9 * DAY)])
+    events = ref.table(
+        [
+            Event("u", "A", 0),
+            Event("u", "B", 60),
+            Event("v", "A", 0),
+            Event("v", "B", 3 * DAY),
+            Event("w", "A", 9 * DAY),
+        ]
+    )
     cohorts = behavioural_cohorts(events, event="B", at_least=1, within="1d", observed_through=seen(int(9.5 * DAY)))
     found = cohorts.order_by("user_id").to_pandas()
     assert found.values.tolist() == [["u", "B >= 1 in 1d"], ["v", "fewer"]]
-    kept = retention(events, returns=[3], observed_through=seen(int(9.5 * DAY)), cohorts=cohorts).order_by("cohort").to_pandas()
+    kept = (
+        retention(events, returns=[3], observed_through=seen(int(9.5 * DAY)), cohorts=cohorts)
+        .order_by("cohort")
+        .to_pandas()
+    )
     assert kept[["users", "retained"]].values.tolist() == [[1, 0], [1, 1]]
 
 
 def test_start_and_return_events_are_told_apart():
     """Hand count: u starts with B on day 1; the A of day 2 is a return, the A of day 0 is before the start."""
     events = ref.table([Event("u", "A", 0), Event("u", "B", DAY), Event("u", "A", 2 * DAY)])
-    found = retention(events, returns=[0, 1], observed_through=seen(9 * DAY), start_event="B", return_event="A").order_by("period_from").to_pandas()
+    found = (
+        retention(events, returns=[0, 1], observed_through=seen(9 * DAY), start_event="B", return_event="A")
+        .order_by("period_from")
+        .to_pandas()
+    )
     assert found["retained"].tolist() == [0, 1]
 
 
 def test_the_interval_of_recurring_starts_knows_that_a_user_counts_several_times():
     """By hand: users (retained, starts) = (3, 3), (0, 1), (1, 2): ratio 4/6; variance 3/2 * sum (y - r x)^2 / 36."""
-    rows = [Event("a", "A", d * DAY) for d in range(4)] + [Event("b", "A", 0)] + [Event("c", "A", 0), Event("c", "A", DAY)]
-    found = retention(ref.table(rows), returns=[1], observed_through=seen(4 * DAY), counting="calendar", start="recurring").to_pandas().iloc[0]
+    rows = (
+        [Event("a", "A", d * DAY) for d in range(4)] + [Event("b", "A", 0)] + [Event("c", "A", 0), Event("c", "A", DAY)]
+    )
+    found = (
+        retention(ref.table(rows), returns=[1], observed_through=seen(4 * DAY), counting="calendar", start="recurring")
+        .to_pandas()
+        .iloc[0]
+    )
     assert (found["users"], found["retained"], found["users_immature"]) == (6, 4, 1)
     spread_of = sum((y - 4 / 6 * x) ** 2 for y, x in ((3, 3), (0, 1), (1, 2)))
     assert found["ci_low"] == pytest.approx(4 / 6 - 1.959964 * (1.5 * spread_of) ** 0.5 / 6, abs=1e-6)
@@ -186,7 +239,9 @@ def test_the_interval_of_recurring_starts_knows_that_a_user_counts_several_times
 )
 def test_what_contradicts_itself_is_refused(options, sentence):
     with pytest.raises(ValueError, match=sentence):
-        retention(ref.table([Event("u", "A", 0)]), **{"returns": [1], "observed_through": seen(DAY), **options}).to_pandas()
+        retention(
+            ref.table([Event("u", "A", 0)]), **{"returns": [1], "observed_through": seen(DAY), **options}
+        ).to_pandas()
 
 
 def test_a_cohort_without_a_mature_user_has_no_rate():
@@ -205,7 +260,11 @@ def test_the_curve_is_the_rolling_retention_of_single_days():
 @pytest.mark.parametrize("period", ["day", "week", "month"])
 def test_lifecycle_is_what_its_definition_says_and_its_accounts_balance(period):
     events = spread(120, seed=7)
-    found = lifecycle(ref.table(events), observed_through=seen(80 * DAY), period=period, report_timezone="Europe/Berlin").order_by("period_on").to_pandas()
+    found = (
+        lifecycle(ref.table(events), observed_through=seen(80 * DAY), period=period, report_timezone="Europe/Berlin")
+        .order_by("period_on")
+        .to_pandas()
+    )
     expected = ref.lifecycle(events, period, "Europe/Berlin")
     states = ["new", "returning", "resurrected", "dormant"]
     assert found[states].values.tolist() == [[row[s] for s in states] for _, row in sorted(expected.items())]
@@ -219,9 +278,13 @@ def test_lifecycle_is_what_its_definition_says_and_its_accounts_balance(period):
 @settings(max_examples=5, deadline=None)
 @given(events=logs())
 def test_lifecycle_balances_on_small_logs(events):
-    found = lifecycle(ref.table(events), observed_through=seen(90 * DAY), period="day").order_by("period_on").to_pandas()
+    found = (
+        lifecycle(ref.table(events), observed_through=seen(90 * DAY), period="day").order_by("period_on").to_pandas()
+    )
     expected = ref.lifecycle(events, "day", "UTC")
-    assert found[["new", "returning", "resurrected", "dormant"]].values.tolist() == [list(row.values()) for _, row in sorted(expected.items())]
+    assert found[["new", "returning", "resurrected", "dormant"]].values.tolist() == [
+        list(row.values()) for _, row in sorted(expected.items())
+    ]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
@@ -236,17 +299,34 @@ def test_active_users_are_the_distinct_users_of_trailing_days(zone):
 
 def test_the_power_user_curve_counts_complete_days_only():
     events = spread(80, seed=10)
-    found = active_days(ref.table(events), observed_through=seen(60 * DAY + 5), window_days=28, report_timezone="UTC").order_by("days").to_pandas()
+    found = (
+        active_days(ref.table(events), observed_through=seen(60 * DAY + 5), window_days=28, report_timezone="UTC")
+        .order_by("days")
+        .to_pandas()
+    )
     last = date(2026, 1, 1) + timedelta(days=59)
-    days = [len({ref.local(e.at, "UTC") for e in log if 0 <= (last - ref.local(e.at, "UTC")).days < 28}) for log in ref.by_user(events).values()]
+    days = [
+        len({ref.local(e.at, "UTC") for e in log if 0 <= (last - ref.local(e.at, "UTC")).days < 28})
+        for log in ref.by_user(events).values()
+    ]
     assert found["users"].tolist() == [days.count(k) for k in range(1, 29)]
     assert found["share"].sum() == pytest.approx(1)
 
 
 def test_survival_is_censored_at_one_instant_for_all_and_ends_in_the_kaplan_meier_of_the_spans():
     """Hand count: gap 7 d, seen to day 20, so the cut is day 13. u churns at 2 d, v is alive at the cut (13 d), w is too new."""
-    events = [Event("u", "A", 0, prop="p"), Event("u", "A", 2 * DAY), Event("v", "A", 0), Event("v", "A", 19 * DAY), Event("w", "A", 14 * DAY)]
-    spans = activity_spans(ref.table(events), gap="7d", observed_through=seen(20 * DAY), group_property="plan").order_by("user_id").to_pandas()
+    events = [
+        Event("u", "A", 0, prop="p"),
+        Event("u", "A", 2 * DAY),
+        Event("v", "A", 0),
+        Event("v", "A", 19 * DAY),
+        Event("w", "A", 14 * DAY),
+    ]
+    spans = (
+        activity_spans(ref.table(events), gap="7d", observed_through=seen(20 * DAY), group_property="plan")
+        .order_by("user_id")
+        .to_pandas()
+    )
     assert spans[["user_id", "duration_days", "is_churned"]].values.tolist() == [["u", 2.0, True], ["v", 13.0, False]]
     assert spans["group_name"].iloc[0] == "p" and pd.isna(spans["group_name"].iloc[1])
     assert [(p.time, p.survival) for p in kaplan_meier(spans["duration_days"], spans["is_churned"])] == [(2.0, 0.5)]

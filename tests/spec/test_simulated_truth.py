@@ -7,9 +7,9 @@ from datetime import datetime
 import pytest
 
 from launchpad_lib.ingestion import IngestError, SourceSpec, ingest
+from launchpad_lib.lake import open_lake
 from launchpad_lib.metrics import completion
 from launchpad_lib.simulation import TRUTH, simulate
-from launchpad_lib.staging import open_lake
 
 NOW = datetime(2026, 2, 1)
 
@@ -32,7 +32,12 @@ def test_every_row_is_accepted_doubled_or_rejected_and_a_second_time_changes_not
     assert lake.events.count().execute() == first.accepted
     assert lake.rejected.count().execute() == first.rejected
     found = completion(
-        lake.events, start_event="quiz_started", complete_event="quiz_completed", window="1d", observed_through=lake.observed_through, by="session_key"
+        lake.events,
+        start_event="quiz_started",
+        complete_event="quiz_completed",
+        window="1d",
+        observed_through=lake.observed_through,
+        by="session_key",
     ).to_pandas()
     # Truth 0.62; about 1,200 sessions give a standard error of 0.014, so 4 of them are 0.056.
     assert abs(found["completion_rate"][0] - TRUTH.completion_rate) < 0.056

@@ -13,19 +13,30 @@ from pathlib import Path
 
 import pytest
 
-from launchpad_lib.ingestion import delta_log
+from launchpad_lib.lake import delta_log
 from tests.streaming.test_spool_to_lake import drain, event, ids, rejects
 
 
 def chaos(*arguments: str) -> dict:
-    done = subprocess.run([sys.executable, "-W", "ignore", "-m", "tests.chaos.chaos", *arguments], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.chaos.chaos", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_twenty_kills_of_the_worker_lose_and_double_nothing():
     verdict = chaos("--source", "spool", "--events", "20000", "--kills", "20", "--rate", "2500")
-    assert (verdict["acknowledged"], verdict["in_lake"], verdict["lost"], verdict["doubled"], verdict["kills"]) == (20000, 20000, 0, 0, 20)
+    assert (verdict["acknowledged"], verdict["in_lake"], verdict["lost"], verdict["doubled"], verdict["kills"]) == (
+        20000,
+        20000,
+        0,
+        0,
+        20,
+    )
     assert verdict["malformed"] == verdict["refused"] > 50
 
 
@@ -41,7 +52,7 @@ def test_a_disk_that_takes_nothing_for_a_while_is_waited_for(tmp_path):
     (spool / "w-000000000000.ndjson").write_text(event(0))
     drain(spool, lake)
     log = open(tmp_path / "log", "w")
-    worker = subprocess.Popen([sys.executable, "-m", "launchpad_lib.cli", "stream", "--from", f"spool:{spool}", "--lake", str(lake)], stdout=log, stderr=log,
+    worker = subprocess.Popen([sys.executable, "-m", "launchpad_lib.cli.main", "stream", "--from", f"spool:{spool}", "--lake", str(lake)], stdout=log, stderr=log,
                               env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, cwd=tmp_path)  # fmt: skip
     try:
         _wait(lambda: "streaming spool" in (tmp_path / "log").read_text())

@@ -9,7 +9,7 @@ import threading
 import pytest
 from deltalake import DeltaTable
 
-from launchpad_lib.cli import main
+from launchpad_lib.cli.main import main
 
 
 @pytest.fixture
@@ -27,8 +27,27 @@ def test_what_simulate_sent_is_what_the_lake_has(request, tmp_path, capsys, sign
     if target != "spool":
         address = f"kafka://{request.getfixturevalue('broker').address}/{request.getfixturevalue('topic')}"
     lake = tmp_path / "lake"
-    assert main(["simulate", "--to", address, "--events", "3000", "--seed", "5", *(["--envelope", "50"] if "envelope" in target else [])]) == 0
-    events, refused = (int(n.replace(",", "")) for n in re.search(r"must have ([\d,]+) more events .* and ([\d,]+) more refused", capsys.readouterr().out).groups())
+    assert (
+        main(
+            [
+                "simulate",
+                "--to",
+                address,
+                "--events",
+                "3000",
+                "--seed",
+                "5",
+                *(["--envelope", "50"] if "envelope" in target else []),
+            ]
+        )
+        == 0
+    )
+    events, refused = (
+        int(n.replace(",", ""))
+        for n in re.search(
+            r"must have ([\d,]+) more events .* and ([\d,]+) more refused", capsys.readouterr().out
+        ).groups()
+    )
     assert main(["stream", "--from", address, "--lake", str(lake), "--idle-exit-seconds", "0.6"]) == 0
     assert (DeltaTable(str(lake / "events")).count(), DeltaTable(str(lake / "rejected")).count()) == (events, refused)
     assert events == 3000
@@ -61,5 +80,18 @@ def test_a_worker_that_is_told_to_stop_commits_what_it_has_read(tmp_path, signal
     timer = threading.Timer(1.5, signal.raise_signal, args=(signal.SIGTERM,))
     timer.start()
     # A commit is due only every minute, so the stop alone makes this one.
-    assert main(["stream", "--from", f"spool:{tmp_path / 'spool'}", "--lake", str(tmp_path / "lake"), "--commit-every-ms", "60000"]) == 0
+    assert (
+        main(
+            [
+                "stream",
+                "--from",
+                f"spool:{tmp_path / 'spool'}",
+                "--lake",
+                str(tmp_path / "lake"),
+                "--commit-every-ms",
+                "60000",
+            ]
+        )
+        == 0
+    )
     assert len(ids(tmp_path / "lake")) == 500

@@ -10,9 +10,8 @@ import duckdb
 import pytest
 from deltalake import DeltaTable
 
-from launchpad_lib.ingestion import compaction
-from launchpad_lib.ingestion.compaction import clean_up, compact, kept_versions, merge_small
-from launchpad_lib.staging import open_lake
+from launchpad_lib.lake import compaction, open_lake
+from launchpad_lib.lake.compaction import clean_up, compact, kept_versions, merge_small
 from tests.streaming.test_spool_to_lake import drain, event, ids
 
 
@@ -29,8 +28,8 @@ def place(tmp_path):
 
 def write_copy(place, number: int, received_at: str) -> None:
     """A copy that the window of the stream did not know: it is written past it."""
-    from launchpad_lib.ingestion.decoding import Block, decode
-    from launchpad_lib.ingestion.stream_sink import StreamSink
+    from launchpad_lib.ingestion.stream.decoding import Block, decode
+    from launchpad_lib.ingestion.stream.sink import StreamSink
 
     sink = StreamSink(place / "lake", source_name="other")
     sink._seen.clear()
@@ -44,7 +43,9 @@ def test_small_files_become_one_a_date_and_the_earliest_received_copy_stays(plac
     result = compact(place / "lake", reports=place / "reports", say=lambda _: None)
     assert (result.files_before, result.files_after, result.duplicates) == (7, 3, 1)
     assert ids(place / "lake") == [f"e{n}" for n in range(6)]
-    row = [r for r in DeltaTable(str(place / "lake" / "events")).to_pyarrow_table().to_pylist() if r["event_id"] == "e0"]
+    row = [
+        r for r in DeltaTable(str(place / "lake" / "events")).to_pyarrow_table().to_pylist() if r["event_id"] == "e0"
+    ]
     assert [str(r["received_at"]) for r in row] == ["2026-01-08 00:00:00"]
     for uri in DeltaTable(str(place / "lake" / "events")).file_uris():
         users = [u for (u,) in duckdb.sql("SELECT user_id FROM read_parquet($f)", params={"f": uri}).fetchall()]
@@ -53,8 +54,8 @@ def test_small_files_become_one_a_date_and_the_earliest_received_copy_stays(plac
 
 
 def test_a_copy_under_another_date_is_found_too(place):
-    from launchpad_lib.ingestion.decoding import Block, decode
-    from launchpad_lib.ingestion.stream_sink import StreamSink
+    from launchpad_lib.ingestion.stream.decoding import Block, decode
+    from launchpad_lib.ingestion.stream.sink import StreamSink
 
     sink = StreamSink(place / "lake", source_name="other")
     sink._seen.clear()

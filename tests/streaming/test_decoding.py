@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launchpad_lib.ingestion.decoding import Block, decode
+from launchpad_lib.ingestion.stream.decoding import Block, decode
 
 GOOD = {"event_id": "e1", "event_name": "quiz_started", "user_id": "u1", "event_at": "2026-01-05T10:00:00.5Z"}
 
@@ -31,7 +31,10 @@ def block(*payloads: bytes, is_envelope: bool = False, received_us: int | None =
         (line(event_at="yesterday"), "event_at: yesterday is not an ISO-8601 instant"),
         (line(event_at="2026-01-05T10:00:00"), "with a time zone"),
         (line(event_at="1999-12-31T23:59:59Z"), "before 2000-01-01"),
-        (line(event_at="2026-01-09T00:00:00Z", received_at="2026-01-07T00:00:00Z"), "more than a day after received_at"),
+        (
+            line(event_at="2026-01-09T00:00:00Z", received_at="2026-01-07T00:00:00Z"),
+            "more than a day after received_at",
+        ),
         (line(properties=[1]), "properties is not a JSON object"),
         (line(properties=[1], extra=1), "properties is not a JSON object"),
         (line()[:-1], "truncated"),
@@ -86,5 +89,9 @@ PIECES = [
 def test_an_event_is_judged_the_same_whatever_stands_beside_it(payloads, is_envelope):
     together = decode(block(*payloads, is_envelope=is_envelope))
     alone = [decode(block(p, is_envelope=is_envelope)) for p in payloads]
-    assert sorted(together.rows["event_id"].to_pylist()) == sorted(i for d in alone for i in d.rows["event_id"].to_pylist())
-    assert sorted((r.reason, r.raw) for r in together.refused) == sorted((r.reason, r.raw) for d in alone for r in d.refused)
+    assert sorted(together.rows["event_id"].to_pylist()) == sorted(
+        i for d in alone for i in d.rows["event_id"].to_pylist()
+    )
+    assert sorted((r.reason, r.raw) for r in together.refused) == sorted(
+        (r.reason, r.raw) for d in alone for r in d.refused
+    )

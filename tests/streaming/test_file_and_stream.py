@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from launchpad_lib.cli import main
+from launchpad_lib.cli.main import main
 
 
 @pytest.fixture
@@ -22,7 +22,18 @@ def signals():
 
 
 def line(number: int, *, at: str = "2026-01-05T12:00:00Z", received: str = "2026-01-05T12:00:02Z") -> str:
-    return json.dumps({"event_id": f"e{number}", "event_name": "n", "user_id": f"u{number % 7}", "event_at": at, "received_at": received}) + "\n"
+    return (
+        json.dumps(
+            {
+                "event_id": f"e{number}",
+                "event_name": "n",
+                "user_id": f"u{number % 7}",
+                "event_at": at,
+                "received_at": received,
+            }
+        )
+        + "\n"
+    )
 
 
 def stream(spool: Path, lake: Path) -> None:
@@ -36,7 +47,9 @@ def test_an_event_that_comes_by_stream_and_by_file_is_one_row(tmp_path, monkeypa
     spool.mkdir()
     (spool / "w-1-000000000000.ndjson").write_text("".join(line(n) for n in range(10)))
     (tmp_path / "file.jsonl").write_text("".join(line(n) for n in range(5, 15)))
-    (tmp_path / "p.yaml").write_text(f"name: x\nlake: {lake}\nsources: [{{table: events, path: file.jsonl}}]\nsequence: [[data_quality]]\n")
+    (tmp_path / "p.yaml").write_text(
+        f"name: x\nlake: {lake}\nsources: [{{table: events, path: file.jsonl}}]\nsequence: [[data_quality]]\n"
+    )
     if first == "stream":
         stream(spool, lake)
     assert main(["ingest", "p.yaml"]) == 0

@@ -10,9 +10,9 @@ import pytest
 from deltalake import DeltaTable
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
-from launchpad_lib.ingestion.kafka_source import KafkaSource, settings_from
-from launchpad_lib.ingestion.stream import SourceError, StreamSettings, StreamWorker
-from launchpad_lib.ingestion.stream_sink import StreamSink
+from launchpad_lib.ingestion.stream.kafka_source import KafkaSource, settings_from
+from launchpad_lib.ingestion.stream.sink import StreamSink
+from launchpad_lib.ingestion.stream.worker import SourceError, StreamSettings, StreamWorker
 from tests.streaming.kafka_broker import Broker
 from tests.streaming.test_spool_to_lake import Quiet, ids, rejects
 
@@ -20,14 +20,18 @@ ENVELOPE = [("content-type", b"application/x-ndjson")]
 
 
 def event(number: int) -> bytes:
-    return json.dumps({"event_id": f"e{number}", "event_name": "n", "user_id": f"u{number}", "event_at": "2026-01-01T00:00:00Z"}).encode()
+    return json.dumps(
+        {"event_id": f"e{number}", "event_name": "n", "user_id": f"u{number}", "event_at": "2026-01-01T00:00:00Z"}
+    ).encode()
 
 
 def drain(broker: Broker, topic: str, lake, *, idle_exit_seconds: float | None = 0.4, stop=lambda: False) -> Quiet:
     source, seen = KafkaSource(broker.address, topic), Quiet()
     try:
         sink = StreamSink(lake, source_name=source.name, dedupe_window=10_000)
-        StreamWorker(source, sink, observer=seen, settings=StreamSettings(0.02, idle_exit_seconds=idle_exit_seconds)).run(stop)
+        StreamWorker(
+            source, sink, observer=seen, settings=StreamSettings(0.02, idle_exit_seconds=idle_exit_seconds)
+        ).run(stop)
     finally:
         source.close()
     return seen
@@ -52,7 +56,10 @@ def test_records_envelopes_tombstones_and_poison_each_end_where_they_belong(brok
     send(event(4), event(1))
     seen = drain(broker, topic, tmp_path)
     assert ids(tmp_path) == ["e1", "e2", "e3", "e4"]
-    assert [(source, offset) for source, offset, _ in rejects(tmp_path)] == [(f"kafka:{topic}/0", 2), (f"kafka:{topic}/0", 3)]
+    assert [(source, offset) for source, offset, _ in rejects(tmp_path)] == [
+        (f"kafka:{topic}/0", 2),
+        (f"kafka:{topic}/0", 3),
+    ]
     assert rejects(tmp_path)[1][2].startswith("event 2 of the record: ")
     assert (seen.duplicates, DeltaTable(str(tmp_path / "events")).transaction_version(f"kafka:{topic}/0")) == (1, 6)
     assert drain(broker, topic, tmp_path).rows == 0
@@ -76,7 +83,9 @@ def test_aborted_transactions_are_not_read_and_their_markers_not_taken_for_a_gap
 def test_a_partition_that_is_added_while_the_worker_runs_is_read_from_its_beginning(broker, topic, send, tmp_path):
     send(event(1))
     stop = threading.Event()
-    worker = threading.Thread(target=drain, args=(broker, topic, tmp_path), kwargs={"idle_exit_seconds": None, "stop": stop.is_set})
+    worker = threading.Thread(
+        target=drain, args=(broker, topic, tmp_path), kwargs={"idle_exit_seconds": None, "stop": stop.is_set}
+    )
     worker.start()
     try:
         admin = KafkaAdminClient(bootstrap_servers=broker.address)
@@ -104,7 +113,9 @@ def test_offsets_that_expired_are_a_gap_and_reading_goes_on(broker, topic, send,
     assert drain(broker, topic, tmp_path).gaps == 1
     assert ids(tmp_path) == ["e1", "e2", "e6", "e7"]
     gap = DeltaTable(str(tmp_path / "gaps")).to_pyarrow_table().to_pylist()
-    assert [(g["source"], g["partition"], g["from_offset"], g["to_offset"]) for g in gap] == [(f"kafka:{topic}", "0", 2, 5)]
+    assert [(g["source"], g["partition"], g["from_offset"], g["to_offset"]) for g in gap] == [
+        (f"kafka:{topic}", "0", 2, 5)
+    ]
     assert drain(broker, topic, tmp_path).gaps == 0
 
 
@@ -151,9 +162,17 @@ def test_a_broker_that_crashes_and_comes_back_costs_nothing(tmp_path):
     broker = Broker(tmp_path / "kafka").start()
     try:
         broker.create_topic("t")
-        producer = KafkaProducer(bootstrap_servers=broker.address, acks="all", delivery_timeout_ms=60_000, reconnect_backoff_max_ms=300, request_timeout_ms=3000)
+        producer = KafkaProducer(
+            bootstrap_servers=broker.address,
+            acks="all",
+            delivery_timeout_ms=60_000,
+            reconnect_backoff_max_ms=300,
+            request_timeout_ms=3000,
+        )
         stop = threading.Event()
-        worker = threading.Thread(target=drain, args=(broker, "t", tmp_path / "lake"), kwargs={"idle_exit_seconds": None, "stop": stop.is_set})
+        worker = threading.Thread(
+            target=drain, args=(broker, "t", tmp_path / "lake"), kwargs={"idle_exit_seconds": None, "stop": stop.is_set}
+        )
         worker.start()
         sent = [producer.send("t", event(n)) for n in range(500)]
         producer.flush()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from launchpad_lib.workbook.live import live_figures, worker_figures
+from launchpad_lib.runner.live import live_figures, worker_figures
 from tests.streaming.kafka_broker import free_port
 from tests.streaming.test_spool_to_lake import event
 
@@ -28,13 +28,17 @@ def worker(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ops")
     (folder / "spool").mkdir()
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    lines = [event(n, event_name=name, event_at=at, user_id="u") for n, name in enumerate(("quiz_started", "quiz_completed"))]
+    lines = [
+        event(n, event_name=name, event_at=at, user_id="u") for n, name in enumerate(("quiz_started", "quiz_completed"))
+    ]
     (folder / "spool" / "w-000000000000.ndjson").write_text("".join(lines) + "{}\n" + lines[0])
-    process = subprocess.Popen([sys.executable, "-m", "launchpad_lib.cli", "stream", "--from", f"spool:{folder / 'spool'}", "--lake", str(folder / "lake"), "--metrics-port", "0"],
+    process = subprocess.Popen([sys.executable, "-m", "launchpad_lib.cli.main", "stream", "--from", f"spool:{folder / 'spool'}", "--lake", str(folder / "lake"), "--metrics-port", "0"],
                                stdout=subprocess.PIPE, text=True, cwd=ROOT)  # fmt: skip
     url = process.stdout.readline().split()[-1]
     deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and not ("launchpad_stream_lag" in (seen := worker_figures(url)) and seen.get("launchpad_stream_events_total") == 2):
+    while time.monotonic() < deadline and not (
+        "launchpad_stream_lag" in (seen := worker_figures(url)) and seen.get("launchpad_stream_events_total") == 2
+    ):
         time.sleep(0.1)
     yield url, folder
     process.terminate()
@@ -50,7 +54,10 @@ def exported(url: str) -> set[str]:
 def test_every_metric_that_rules_and_dashboard_name_is_really_exported(worker):
     names = exported(worker[0])
     dashboard = json.loads((ROOT / "ops/grafana/launchpad.json").read_text())
-    used = " ".join(t["expr"] for p in dashboard["panels"] for t in p["targets"]) + (ROOT / "ops/prometheus/alerts.yml").read_text()
+    used = (
+        " ".join(t["expr"] for p in dashboard["panels"] for t in p["targets"])
+        + (ROOT / "ops/prometheus/alerts.yml").read_text()
+    )
     named = set(re.findall(r"(?:launchpad_stream|process)_\w+", used))
     assert len(named) >= 10
     assert named <= names
@@ -58,11 +65,15 @@ def test_every_metric_that_rules_and_dashboard_name_is_really_exported(worker):
 
 def test_the_worker_counts_what_it_did(worker):
     figures = worker_figures(worker[0])
-    assert (figures["launchpad_stream_events_total"], figures["launchpad_stream_rejected_total"], figures["launchpad_stream_duplicates_total"]) == (2, 1, 1)
+    assert (
+        figures["launchpad_stream_events_total"],
+        figures["launchpad_stream_rejected_total"],
+        figures["launchpad_stream_duplicates_total"],
+    ) == (2, 1, 1)
 
 
 def test_live_shows_the_last_minutes(worker, capsys):
-    from launchpad_lib.cli import main
+    from launchpad_lib.cli.main import main
 
     figures = live_figures(worker[1] / "lake", minutes=60, now=datetime.now(UTC))
     assert (figures.events, figures.users, figures.completion_rate, figures.refused) == (2, 1, 1.0, 1)
@@ -84,7 +95,11 @@ def prometheus():
 
 def test_promtool_accepts_rules_and_configuration(prometheus):
     for kind, file in (("rules", "alerts.yml"), ("config", "prometheus.yml")):
-        done = subprocess.run([str(prometheus / "promtool"), "check", kind, str(ROOT / "ops/prometheus" / file)], capture_output=True, text=True)
+        done = subprocess.run(
+            [str(prometheus / "promtool"), "check", kind, str(ROOT / "ops/prometheus" / file)],
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -20,15 +20,36 @@ USERS, DAYS = 20, 3
 
 def event(number: int, day: int, *, received: str | None = None, **more: object) -> bytes:
     at = f"2026-03-{1 + day:02d}T{8 + number % 12:02d}:00:00Z"
-    row = {"event_id": f"d{day}n{number}", "event_name": "quiz_started", "user_id": f"u{number % USERS}", "event_at": at}
+    row = {
+        "event_id": f"d{day}n{number}",
+        "event_name": "quiz_started",
+        "user_id": f"u{number % USERS}",
+        "event_at": at,
+    }
     return json.dumps(row | {"received_at": received or at.replace(":00:00Z", ":00:02Z")} | more).encode()
 
 
 def report(folder: Path, run_id: str) -> dict:
-    params = {"name": "faults", "lake": str(folder / "lake"), "reports": str(folder / "reports"), "sources": [], "sequence": [["data_quality"]]}
+    params = {
+        "name": "faults",
+        "lake": str(folder / "lake"),
+        "reports": str(folder / "reports"),
+        "sources": [],
+        "sequence": [["data_quality"]],
+    }
     (folder / "faults.yaml").write_text(yaml.safe_dump(params))
-    command = [sys.executable, "-m", "launchpad_lib.cli", "report", str(folder / "faults.yaml"), "--run-id", run_id]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "launchpad_lib.cli.main",
+        "report",
+        str(folder / "faults.yaml"),
+        "--run-id",
+        run_id,
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads((folder / "reports" / run_id / "manifest.json").read_text())
 
@@ -45,8 +66,12 @@ def test_every_planted_fault_is_in_the_report(broker, topic, send, folder):  # n
     send(*(event(n, day) for day in range(DAYS) for n in range(100)))  # 300 good events, offsets 0 to 299
     send(event(0, 0), event(1, 0))  # 2 duplicates: a retry
     send(b"poison", b"\xff\xfe", None)  # 2 refused records; a tombstone is neither row nor refusal
-    send(event(900, 1, event_at="yesterday"), event(901, 1, user_id=None), event(902, 1, user_id="x", event_at=7))  # 3 refused
-    send(event(903, 1, received="2026-03-02T09:00:00Z", event_at="2026-03-02T10:00:00Z"))  # 1 from a clock an hour ahead
+    send(
+        event(900, 1, event_at="yesterday"), event(901, 1, user_id=None), event(902, 1, user_id="x", event_at=7)
+    )  # 3 refused
+    send(
+        event(903, 1, received="2026-03-02T09:00:00Z", event_at="2026-03-02T10:00:00Z")
+    )  # 1 from a clock an hour ahead
     drain(broker, topic, lake)
     first = report(folder, "faults-1")
     values = {m["name"]: m for m in first["metrics"]}

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from launchpad_lib.ingestion.decoding import decode
-from launchpad_lib.ingestion.delta_log import DeltaLog, Fenced, checkpoint
-from launchpad_lib.ingestion.spool_source import SpoolSource
-from launchpad_lib.ingestion.stream import SourceError, StreamSettings, StreamWorker
-from launchpad_lib.ingestion.stream_sink import EVENTS_SCHEMA, StreamSink
-from launchpad_lib.staging import open_lake
+from launchpad_lib.ingestion.stream.decoding import decode
+from launchpad_lib.ingestion.stream.sink import EVENTS_SCHEMA, StreamSink
+from launchpad_lib.ingestion.stream.spool_source import SpoolSource
+from launchpad_lib.ingestion.stream.worker import SourceError, StreamSettings, StreamWorker
+from launchpad_lib.lake import open_lake
+from launchpad_lib.lake.delta_log import DeltaLog, Fenced, checkpoint
 
 
 class Quiet:
@@ -39,12 +39,28 @@ class Quiet:
 
 
 def event(number: int, **more: object) -> str:
-    return json.dumps({"event_id": f"e{number}", "event_name": "n", "user_id": f"u{number % 7}", "event_at": f"2026-01-{1 + number % 3:02d}T00:00:00Z", **more}) + "\n"
+    return (
+        json.dumps(
+            {
+                "event_id": f"e{number}",
+                "event_name": "n",
+                "user_id": f"u{number % 7}",
+                "event_at": f"2026-01-{1 + number % 3:02d}T00:00:00Z",
+                **more,
+            }
+        )
+        + "\n"
+    )
 
 
 def drain(spool: Path, lake: Path, **settings) -> Quiet:
     source, seen = SpoolSource(spool), Quiet()
-    worker = StreamWorker(source, StreamSink(lake, source_name=source.name, dedupe_window=1000), observer=seen, settings=StreamSettings(0.02, idle_exit_seconds=0.15, **settings))
+    worker = StreamWorker(
+        source,
+        StreamSink(lake, source_name=source.name, dedupe_window=1000),
+        observer=seen,
+        settings=StreamSettings(0.02, idle_exit_seconds=0.15, **settings),
+    )
     worker.run(lambda: False)
     return seen
 
@@ -92,13 +108,19 @@ def test_refused_lines_are_kept_with_their_byte_offset_and_duplicates_are_left_o
 def test_of_copies_in_one_batch_the_earliest_received_stays(tmp_path):
     spool, lake = tmp_path / "spool", tmp_path / "lake"
     spool.mkdir()
-    (spool / "w-000000000000.ndjson").write_text(event(1, received_at="2026-01-02T00:00:09Z") + event(1, received_at="2026-01-02T00:00:03Z"))
+    (spool / "w-000000000000.ndjson").write_text(
+        event(1, received_at="2026-01-02T00:00:09Z") + event(1, received_at="2026-01-02T00:00:03Z")
+    )
     drain(spool, lake)
-    assert [str(x) for x in DeltaTable(str(lake / "events")).to_pyarrow_table()["received_at"]] == ["2026-01-02 00:00:03"]
+    assert [str(x) for x in DeltaTable(str(lake / "events")).to_pyarrow_table()["received_at"]] == [
+        "2026-01-02 00:00:03"
+    ]
 
 
 @pytest.mark.parametrize("crash_in", ["rejected", "events"])
-def test_a_crash_between_the_tables_neither_loses_nor_doubles_whatever_the_next_batch_ends(tmp_path, crash_in, monkeypatch):
+def test_a_crash_between_the_tables_neither_loses_nor_doubles_whatever_the_next_batch_ends(
+    tmp_path, crash_in, monkeypatch
+):
     spool, lake = tmp_path / "spool", tmp_path / "lake"
     spool.mkdir()
     segment = spool / "w-000000000000.ndjson"
@@ -206,8 +228,18 @@ def test_another_writer_of_the_table_is_seen_by_ours_and_ours_by_deltalake(tmp_p
     from deltalake.exceptions import CommitFailedError
 
     with pytest.raises(CommitFailedError, match="Concurrent transaction"):
-        write_deltalake(stale, EVENTS_SCHEMA.empty_table(), mode="append", commit_properties=CommitProperties(app_transactions=[Transaction("p", 5)]))
-    write_deltalake(str(tmp_path / "events"), EVENTS_SCHEMA.empty_table(), mode="append", commit_properties=CommitProperties(app_transactions=[Transaction("q", 7)]))
+        write_deltalake(
+            stale,
+            EVENTS_SCHEMA.empty_table(),
+            mode="append",
+            commit_properties=CommitProperties(app_transactions=[Transaction("p", 5)]),
+        )
+    write_deltalake(
+        str(tmp_path / "events"),
+        EVENTS_SCHEMA.empty_table(),
+        mode="append",
+        commit_properties=CommitProperties(app_transactions=[Transaction("q", 7)]),
+    )
     with pytest.raises(Fenced):
         log.commit(transactions={"q": (None, 8)}, operation="TEST")
     log.refresh()

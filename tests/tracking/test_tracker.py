@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from launchpad_lib.schema import EVENT_PROPERTIES, EVENTS, SPOOL_SEGMENT_PATTERN
+from launchpad_lib.contract.tables import EVENT_PROPERTIES, EVENTS, SPOOL_SEGMENT_PATTERN
 from launchpad_lib.tracking import CollectorTransport, KafkaTransport, Tracker, TrackingError
 from launchpad_lib.tracking.sender import full_jitter
 from launchpad_lib.tracking.sessions import Sessions, new_id
@@ -37,11 +37,24 @@ def collector(tmp_path_factory: pytest.TempPathFactory):
 
 
 def run_python(code: str, *arguments: str, **how: object) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), *arguments], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True, **how)
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        **how,
+    )
 
 
 def test_the_typed_events_arrive_as_the_contract_says(collector, tmp_path):
-    with Tracker(CollectorTransport(collector.url), spool=tmp_path, user_id="typed", platform="web", app_version="2.1.0", country="DE") as tracker:
+    with Tracker(
+        CollectorTransport(collector.url),
+        spool=tmp_path,
+        user_id="typed",
+        platform="web",
+        app_version="2.1.0",
+        country="DE",
+    ) as tracker:
         ids = [
             tracker.quiz_started(quiz_id="laptop", entry="start"),
             tracker.slider_adjusted(slider="budget", value=1200, previous_value=900.5, quiz_id="laptop"),
@@ -55,7 +68,12 @@ def test_the_typed_events_arrive_as_the_contract_says(collector, tmp_path):
         assert tracker.counts() == (7, 7, 0, 0, 0, 0)
     kept = {e["event_id"]: e for e in spooled(collector.spool) if e["user_id"] == "typed"}
     assert [kept[i]["event_name"] for i in ids] == [*EVENT_PROPERTIES, "anything_else"]
-    assert kept[ids[1]]["properties"] == {"quiz_id": "laptop", "slider": "budget", "value": 1200, "previous_value": 900.5}
+    assert kept[ids[1]]["properties"] == {
+        "quiz_id": "laptop",
+        "slider": "budget",
+        "value": 1200,
+        "previous_value": 900.5,
+    }
     assert len({e["session_id"] for e in kept.values()}) == 1
     assert {e["feature_id"] for e in kept.values()} == {"configurator", "search"}
     assert all((e["platform"], e["app_version"], e["country"]) == ("web", "2.1.0", "DE") for e in kept.values())
@@ -67,7 +85,9 @@ def test_the_typed_methods_are_the_contract():
     for name, properties in EVENT_PROPERTIES.items():
         parameters = inspect.signature(getattr(Tracker, name)).parameters
         assert set(parameters) - {"self", "user_id", "feature_id"} == {p.name for p in properties}
-        assert {p.name for p in properties if p.required} == {n for n, p in parameters.items() if p.default is inspect.Parameter.empty and n != "self"}
+        assert {p.name for p in properties if p.required} == {
+            n for n, p in parameters.items() if p.default is inspect.Parameter.empty and n != "self"
+        }
 
 
 def test_a_session_ends_after_more_than_30_minutes():
@@ -111,9 +131,15 @@ def test_hashed_users_are_an_hmac_and_anonymous_ones_last_a_session(tmp_path, mo
     assert [e["user_id"] for e in spooled(tmp_path / "hashed")] == [expected]
     with Tracker(None, spool=tmp_path / "anonymous", identity="anonymous") as tracker:
         for minute in (0, 10, 60):
-            tracker.track("seen", user_id="ann@example.org", event_at=datetime(2026, 1, 31, 9, tzinfo=UTC) + timedelta(minutes=minute))
+            tracker.track(
+                "seen",
+                user_id="ann@example.org",
+                event_at=datetime(2026, 1, 31, 9, tzinfo=UTC) + timedelta(minutes=minute),
+            )
     users = [e["user_id"] for e in spooled(tmp_path / "anonymous")]
-    assert users[0] == users[1] != users[2] and "ann" not in "".join(p.read_text() for p in (tmp_path / "anonymous").iterdir())
+    assert users[0] == users[1] != users[2] and "ann" not in "".join(
+        p.read_text() for p in (tmp_path / "anonymous").iterdir()
+    )
     with Tracker(None, spool=tmp_path / "nobody") as tracker:
         tracker.track("seen")
     assert spooled(tmp_path / "nobody")[0]["user_id"].startswith("anon-")
@@ -142,7 +168,11 @@ def test_what_cannot_be_kept_is_told_and_never_raised(tmp_path):
     with Tracker(None, spool=tmp_path, user_id="u", on_refused=lambda event, reason: told.append(reason)) as tracker:
         bad = [{"o": object()}, {"s": "\ud800"}, {"big": "x" * 70_000}, ["list"]]
         assert [tracker.track("bad", properties=p) for p in bad] == [None] * 4
-        assert tracker.track(7) is None and tracker.track("", user_id="u") is None and tracker.track("long", user_id="u" * 300) is None
+        assert (
+            tracker.track(7) is None
+            and tracker.track("", user_id="u") is None
+            and tracker.track("long", user_id="u" * 300) is None
+        )
         assert tracker.track("nan", properties={"x": float("nan")}) is not None
         assert tracker.counts()[:3] == (1, 0, 7)
     assert tracker.track("late") is None
@@ -183,14 +213,18 @@ def test_a_process_killed_while_sending_loses_and_doubles_nothing(tmp_path):
             process.wait()
             written[str(life)] = int(said[-1]) if said else 500
         (spool / "sdk-1-dead.lock").touch()
-        (spool / "sdk-1-dead-000000000000.ndjson").write_bytes(b'{"event_id":"torn-1","event_name":"x","user_id":"k","event_at":"2026-01-01T00:00:00Z"}\n{"event_id":"torn-2"')
+        (spool / "sdk-1-dead-000000000000.ndjson").write_bytes(
+            b'{"event_id":"torn-1","event_name":"x","user_id":"k","event_at":"2026-01-01T00:00:00Z"}\n{"event_id":"torn-2"'
+        )
         with Tracker(CollectorTransport(collector.url), spool=spool, user_id="k") as last:
             assert last.flush(30)
         events = spooled(tmp_path / "collected")
     ids = [e["event_id"] for e in events]
     assert len(ids) == len(set(ids)) and "torn-1" in ids
     for life, least in written.items():
-        numbers = sorted(e["properties"]["n"] for e in events if e["event_name"] == "killed" and e["properties"]["run"] == life)
+        numbers = sorted(
+            e["properties"]["n"] for e in events if e["event_name"] == "killed" and e["properties"]["run"] == life
+        )
         # Every event that `track` took is there: no hole from the first to the last.
         assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) >= least
     assert not list(spool.glob("*"))
@@ -198,7 +232,13 @@ def test_a_process_killed_while_sending_loses_and_doubles_nothing(tmp_path):
 
 def test_events_of_an_offline_time_arrive_when_the_collector_is_back(tmp_path):
     port, errors = free_port(), []
-    tracker = Tracker(CollectorTransport(f"http://127.0.0.1:{port}", timeout_seconds=2), spool=tmp_path / "spool", user_id="u", interval_seconds=0.05, on_error=errors.append)
+    tracker = Tracker(
+        CollectorTransport(f"http://127.0.0.1:{port}", timeout_seconds=2),
+        spool=tmp_path / "spool",
+        user_id="u",
+        interval_seconds=0.05,
+        on_error=errors.append,
+    )
     ids = [tracker.track("offline") for _ in range(20)]
     assert not tracker.flush(0.5)
     assert errors and tracker.counts().pending_bytes > 0
@@ -265,7 +305,10 @@ def test_an_exit_flushes_and_a_sigterm_does_when_asked(collector, tmp_path):
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 143
     process.stdout.close()
-    assert Counter(e["user_id"] for e in spooled(collector.spool) if e["event_name"] == "left") == {"exit": 5000, "term": 5000}
+    assert Counter(e["user_id"] for e in spooled(collector.spool) if e["event_name"] == "left") == {
+        "exit": 5000,
+        "term": 5000,
+    }
 
 
 class Scripted(http.server.BaseHTTPRequestHandler):
@@ -313,7 +356,11 @@ def test_retry_after_is_honoured_even_by_a_flush(scripted, tmp_path):
 
 def test_an_answer_that_is_not_the_collectors_is_no_delivery(scripted, tmp_path):
     url, handler = scripted
-    handler.script += [(200, {}, b"<html>Welcome to the airport</html>"), (202, {}, b"[]"), (302, {"location": "http://127.0.0.1:9/"}, b"")]
+    handler.script += [
+        (200, {}, b"<html>Welcome to the airport</html>"),
+        (202, {}, b"[]"),
+        (302, {"location": "http://127.0.0.1:9/"}, b""),
+    ]
     with Tracker(CollectorTransport(url), spool=tmp_path, user_id="u", interval_seconds=0.01) as tracker:
         tracker.track("seen")
         for _ in range(20):
@@ -327,8 +374,20 @@ def test_a_poisonous_event_is_found_by_halves_and_refused_alone(scripted, tmp_pa
     refused: list[str] = []
     # 4 events, the third is poison: all 413, first half fine, second half 413, third 413 (alone), fourth fine.
     fine = (202, {}, b'{"accepted": 2, "refused": []}')
-    handler.script += [(413, {}, b'{"error": "too large"}'), fine, (413, {}, b"{}"), (413, {}, b'{"error": "too large"}'), fine]
-    with Tracker(CollectorTransport(url), spool=tmp_path, user_id="u", interval_seconds=30, on_refused=lambda e, reason: refused.append((e["properties"]["n"], reason))) as tracker:
+    handler.script += [
+        (413, {}, b'{"error": "too large"}'),
+        fine,
+        (413, {}, b"{}"),
+        (413, {}, b'{"error": "too large"}'),
+        fine,
+    ]
+    with Tracker(
+        CollectorTransport(url),
+        spool=tmp_path,
+        user_id="u",
+        interval_seconds=30,
+        on_refused=lambda e, reason: refused.append((e["properties"]["n"], reason)),
+    ) as tracker:
         for n in range(4):
             tracker.track("seen", properties={"n": n})
         assert tracker.flush(5)
@@ -338,7 +397,12 @@ def test_a_poisonous_event_is_found_by_halves_and_refused_alone(scripted, tmp_pa
 
 def test_what_the_collector_refuses_is_told_with_its_reason(collector, tmp_path):
     refused: list[tuple[str, str]] = []
-    with Tracker(CollectorTransport(collector.url), spool=tmp_path, user_id="u", on_refused=lambda e, reason: refused.append((e["event_name"], reason))) as tracker:
+    with Tracker(
+        CollectorTransport(collector.url),
+        spool=tmp_path,
+        user_id="u",
+        on_refused=lambda e, reason: refused.append((e["event_name"], reason)),
+    ) as tracker:
         tracker.track("fine")
         tracker.slider_adjusted(slider="budget", value="a lot")
         tracker.track("fine")
@@ -350,7 +414,12 @@ def test_what_the_collector_refuses_is_told_with_its_reason(collector, tmp_path)
 def test_the_cap_drops_the_oldest_counts_them_and_tells(tmp_path):
     dropped: list[int] = []
     with Tracker(
-        CollectorTransport(NOWHERE), spool=tmp_path / "spool", user_id="u", cap_bytes=200_000, exit_timeout_seconds=0.1, on_dropped=lambda count, reason: dropped.append(count)
+        CollectorTransport(NOWHERE),
+        spool=tmp_path / "spool",
+        user_id="u",
+        cap_bytes=200_000,
+        exit_timeout_seconds=0.1,
+        on_dropped=lambda count, reason: dropped.append(count),
     ) as tracker:
         for n in range(3000):
             tracker.track("many", properties={"n": n})
@@ -367,11 +436,28 @@ def test_the_cap_drops_the_oldest_counts_them_and_tells(tmp_path):
 def test_the_spools_of_ended_processes_are_under_the_cap_too(tmp_path):
     for life in range(4):
         (tmp_path / f"sdk-{life}-dead.lock").touch()
-        line = json.dumps({"event_id": f"e{life}", "event_name": "x", "user_id": "u", "event_at": "2026-01-01T00:00:00Z", "properties": {"pad": "x" * 1000}}) + "\n"
+        line = (
+            json.dumps(
+                {
+                    "event_id": f"e{life}",
+                    "event_name": "x",
+                    "user_id": "u",
+                    "event_at": "2026-01-01T00:00:00Z",
+                    "properties": {"pad": "x" * 1000},
+                }
+            )
+            + "\n"
+        )
         (tmp_path / f"sdk-{life}-dead-000000000000.ndjson").write_text(line * 80)
         os.utime(tmp_path / f"sdk-{life}-dead-000000000000.ndjson", (life, life))
     dropped: list[int] = []
-    with Tracker(CollectorTransport(NOWHERE), spool=tmp_path, cap_bytes=200_000, exit_timeout_seconds=0.1, on_dropped=lambda count, reason: dropped.append(count)) as tracker:
+    with Tracker(
+        CollectorTransport(NOWHERE),
+        spool=tmp_path,
+        cap_bytes=200_000,
+        exit_timeout_seconds=0.1,
+        on_dropped=lambda count, reason: dropped.append(count),
+    ) as tracker:
         tracker.flush(0.5)
         assert tracker.counts().dropped == sum(dropped) == 2 * 80  # 4 of 89 kB under a cap of 200 kB: two go
     assert {e["event_id"] for e in spooled(tmp_path)} <= {"e2", "e3"}
@@ -405,11 +491,18 @@ def test_the_backoff_is_full_jitter_up_to_a_minute():
 
 def test_many_threads_track_at_once(collector, tmp_path):
     with Tracker(CollectorTransport(collector.url), spool=tmp_path, interval_seconds=0.01) as tracker:
-        threads = [threading.Thread(target=lambda w=w: [tracker.track("threads", user_id=f"w{w}", properties={"n": n}) for n in range(500)]) for w in range(8)]
+        threads = [
+            threading.Thread(
+                target=lambda w=w: [tracker.track("threads", user_id=f"w{w}", properties={"n": n}) for n in range(500)]
+            )
+            for w in range(8)
+        ]
         [t.start() for t in threads]
         [t.join() for t in threads]
         assert tracker.flush(20)
-    found = Counter((e["user_id"], e["properties"]["n"]) for e in spooled(collector.spool) if e["event_name"] == "threads")
+    found = Counter(
+        (e["user_id"], e["properties"]["n"]) for e in spooled(collector.spool) if e["event_name"] == "threads"
+    )
     assert found == Counter({(f"w{w}", n): 1 for w in range(8) for n in range(500)})
 
 
@@ -427,7 +520,9 @@ def test_kafka_gets_each_event_under_its_user(tmp_path):
             assert (record.headers.get("content-type") == b"application/x-ndjson") == (len(record.lines) > 1)
     finally:
         broker.stop()
-    with Tracker(KafkaTransport("127.0.0.1:9", "tracked", timeout_seconds=1), spool=tmp_path / "spool", exit_timeout_seconds=0.1) as tracker:
+    with Tracker(
+        KafkaTransport("127.0.0.1:9", "tracked", timeout_seconds=1), spool=tmp_path / "spool", exit_timeout_seconds=0.1
+    ) as tracker:
         assert tracker.track("kept") and not tracker.flush(0.5)
     assert [e["event_name"] for e in spooled(tmp_path / "spool")] == ["kept"]
 

@@ -31,12 +31,22 @@ def latency_report(seed: int) -> pd.DataFrame:
     """What the latency notebook computes, on the simulation's own telemetry."""
     rng = np.random.default_rng(seed)
     seen = _telemetry(rng, users=500, days=60, start_on=START, truth=TRUTH)
-    groups = seen.assign(observed_on=seen["observed_at"].dt.floor("D")).groupby(["feature_id", "observed_on"])["latency_ms"]
-    daily = groups.quantile(0.95).rename("p95_latency_ms").to_frame().assign(latency_observations=groups.size()).reset_index()
+    groups = seen.assign(observed_on=seen["observed_at"].dt.floor("D")).groupby(["feature_id", "observed_on"])[
+        "latency_ms"
+    ]
+    daily = (
+        groups.quantile(0.95)
+        .rename("p95_latency_ms")
+        .to_frame()
+        .assign(latency_observations=groups.size())
+        .reset_index()
+    )
     shifts = shift_table(daily, rng=rng, simulations=400)
     noise = spell_noise_of_change(shifts, window_days=7)
     split = seen["observed_at"].max() - timedelta(days=7)
-    changes = quantile_changes(seen, split_at=split, window_days=7, rng=rng, period_noise=noise, draws=200, mix=("platform",))
+    changes = quantile_changes(
+        seen, split_at=split, window_days=7, rng=rng, period_noise=noise, draws=200, mix=("platform",)
+    )
     return regression_table(changes, shifts, sustained_days=4).assign(seed=seed)
 
 
@@ -72,7 +82,9 @@ def test_days_taken_for_independent_would_call_several_times_as_many():
     """The same series under a t test at the best day without spells: why the noise model is there."""
     rng = np.random.default_rng(12)
     y = spells(rng, series=100)
-    middle = (y[:, 30:].mean(axis=1) - y[:, :30].mean(axis=1)) / np.sqrt((y[:, 30:].var(axis=1, ddof=1) + y[:, :30].var(axis=1, ddof=1)) / 30)
+    middle = (y[:, 30:].mean(axis=1) - y[:, :30].mean(axis=1)) / np.sqrt(
+        (y[:, 30:].var(axis=1, ddof=1) + y[:, :30].var(axis=1, ddof=1)) / 30
+    )
     assert (np.abs(middle) > 2).mean() > 0.15
 
 
@@ -90,13 +102,22 @@ def test_a_shift_without_noise_is_dated_to_the_day():
 
 def test_spells_of_independent_days_give_the_textbook_variance_of_a_difference():
     """sqrt(1/7 + 1/7) for unit variance; with persistence r and one day a side sqrt(2 - 2 r)."""
-    assert spell_contrast_sd(days_before=7, days_after=7, persistence=0.0, spell_sd=1.0) == pytest.approx(np.sqrt(2 / 7))
+    assert spell_contrast_sd(days_before=7, days_after=7, persistence=0.0, spell_sd=1.0) == pytest.approx(
+        np.sqrt(2 / 7)
+    )
     assert spell_contrast_sd(days_before=1, days_after=1, persistence=0.7, spell_sd=1.0) == pytest.approx(np.sqrt(0.6))
 
 
 def test_the_nearest_mark_of_the_feature_or_of_all_is_taken_and_a_far_one_is_not():
     table = pd.DataFrame({"feature_id": ["a", "b", "c"], "shift_on": pd.to_datetime(["2026-01-10"] * 3)})
-    marks = pd.DataFrame({"at": pd.to_datetime(["2026-01-09", "2026-01-12", "2026-01-01"]), "kind": "deployment", "feature_id": ["a", None, "c"], "label": ["x", "y", "z"]})
+    marks = pd.DataFrame(
+        {
+            "at": pd.to_datetime(["2026-01-09", "2026-01-12", "2026-01-01"]),
+            "kind": "deployment",
+            "feature_id": ["a", None, "c"],
+            "label": ["x", "y", "z"],
+        }
+    )
     found = nearest_annotation(table, marks, date_column="shift_on")
     assert found["annotation"].tolist() == ["deployment: x", "deployment: y", "deployment: y"]
     assert nearest_annotation(table, marks.iloc[:0], date_column="shift_on")["annotation"].isna().all()
@@ -114,7 +135,10 @@ def test_undrifted_columns_are_called_drifted_about_five_times_in_a_hundred():
     rng = np.random.default_rng(5)
     psi, fixed, any_drift = [], [], []
     for _ in range(400):
-        old, new = (pd.DataFrame({"x": rng.normal(size=200), "k": rng.choice(list("abc"), 200), "y": rng.exponential(size=200)}) for _ in range(2))
+        old, new = (
+            pd.DataFrame({"x": rng.normal(size=200), "k": rng.choice(list("abc"), 200), "y": rng.exponential(size=200)})
+            for _ in range(2)
+        )
         found = drift_table(old, new, columns=["x", "k", "y"]).set_index("column")
         psi.append(found.loc["x", "psi"] > found.loc["x", "psi_critical"])
         fixed.append(found.loc["x", "psi"] > 0.1)
@@ -129,7 +153,10 @@ def test_the_planted_platform_drift_is_found_with_its_direction_and_stable_colum
     rng = np.random.default_rng(6)
     seen = _telemetry(rng, users=500, days=60, start_on=START, truth=TRUTH)
     cut = pd.Timestamp(START) + pd.Timedelta(days=46)
-    halves = [one_row_per_unit(seen[m], unit="user_id", time_column="observed_at", rng=rng) for m in (seen["observed_at"] < cut, seen["observed_at"] >= cut)]
+    halves = [
+        one_row_per_unit(seen[m], unit="user_id", time_column="observed_at", rng=rng)
+        for m in (seen["observed_at"] < cut, seen["observed_at"] >= cut)
+    ]
     assert halves[0]["user_id"].is_unique
     found = drift_table(*halves, columns=["platform", "session_seconds"]).set_index("column")
     assert found["is_drifted"].to_dict() == {"platform": True, "session_seconds": False}
@@ -145,7 +172,9 @@ def test_a_burn_rate_is_the_bad_share_over_the_budget_and_an_alert_needs_both_wi
     """Hand count: 20 bad of 100 in the last hour, budget 0.01: burn 20. Without a bad one in the last 5 minutes no alert."""
     now = datetime(2026, 1, 10, 12)
     at = [now - timedelta(minutes=55 * i / 100) for i in range(100)]
-    rows = pd.DataFrame({"feature_id": "f", "observed_at": pd.to_datetime(at), "is_bad": [i % 5 == 0 for i in range(100)]})
+    rows = pd.DataFrame(
+        {"feature_id": "f", "observed_at": pd.to_datetime(at), "is_bad": [i % 5 == 0 for i in range(100)]}
+    )
     hour = burn_rates(rows, pd.Series({"f": 0.01}), as_of=now).iloc[0]
     assert (hour["events_long"], hour["bad_long"], hour["is_alert"]) == (100, 20, True)
     assert hour["burn_long"] == pytest.approx(20)

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 import nbformat
 import pytest
 
-from launchpad_lib import cli
-from launchpad_lib.workbook.history import previous_manifest
-from launchpad_lib.workbook.output import answer
-from launchpad_lib.workbook.parameters import NOTEBOOKS, RunParams
-from launchpad_lib.workbook.progress import PlainProgress
-from launchpad_lib.workbook.publication import MARKDOWN, publish_run_index
-from launchpad_lib.workbook.run import run_report
+from launchpad_lib.cli import main as cli
+from launchpad_lib.page.output import answer
+from launchpad_lib.page.publication import MARKDOWN
+from launchpad_lib.runner.history import previous_manifest
+from launchpad_lib.runner.indexes import publish_run_index
+from launchpad_lib.runner.parameters import NOTEBOOKS, RunParams
+from launchpad_lib.runner.progress import PlainProgress
+from launchpad_lib.runner.run import run_report
 
 NOW = datetime(2026, 2, 2, 6, tzinfo=UTC)
 HOSTILE = [
@@ -34,12 +35,23 @@ def test_no_name_in_markdown_becomes_a_link_a_picture_a_tag_or_a_script(name):
 
 def test_a_line_break_in_a_name_begins_no_sentence_of_its_own(monkeypatch):
     shown = []
-    monkeypatch.setattr("launchpad_lib.workbook.output.display", lambda data, raw: shown.append(data["text/markdown"]))
+    monkeypatch.setattr("launchpad_lib.page.output.display", lambda data, raw: shown.append(data["text/markdown"]))
     answer("Look at a\n\n- 100 % of users\n# are happy first.", "Second.")
     assert shown == ["- Look at a  - 100 % of users # are happy first.\n- Second."]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", "7", '{"started_at": 1, "status": "ok", "notebooks": 7}', '{"started_at": 1, "status": "ok", "notebooks": [7]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "7",
+        '{"started_at": 1, "status": "ok", "notebooks": 7}',
+        '{"started_at": 1, "status": "ok", "notebooks": [7]}',
+    ],
+)
 def test_a_damaged_manifest_is_shown_as_unreadable_and_ends_nothing(tmp_path, content):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "manifest.json").write_text(content)
@@ -47,9 +59,25 @@ def test_a_damaged_manifest_is_shown_as_unreadable_and_ends_nothing(tmp_path, co
     assert "unreadable manifest" in (tmp_path / "index.html").read_text()
 
 
-@pytest.mark.parametrize("wrong", [{"metrics": [{"x": 1}]}, {"metrics": 7}, {"inputs": []}, {"inputs": {"events": {"rows_by_date": [1]}}}, {"run_id": None}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"metrics": [{"x": 1}]},
+        {"metrics": 7},
+        {"inputs": []},
+        {"inputs": {"events": {"rows_by_date": [1]}}},
+        {"run_id": None},
+    ],
+)
 def test_a_manifest_of_the_wrong_shape_is_not_compared_with(tmp_path, wrong):
-    whole = {"run_id": "w-1", "started_at": "2026-01-01", "status": "ok", "params": {"name": "w"}, "metrics": [], "inputs": {}}
+    whole = {
+        "run_id": "w-1",
+        "started_at": "2026-01-01",
+        "status": "ok",
+        "params": {"name": "w"},
+        "metrics": [],
+        "inputs": {},
+    }
     for folder, manifest in (("w-1", whole), ("w-2", whole | {"run_id": "w-2", "started_at": "2026-01-02"} | wrong)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "manifest.json").write_text(json.dumps(manifest))
@@ -63,11 +91,17 @@ def test_a_second_run_of_one_id_leaves_the_pages_of_the_first_as_they_are(tmp_pa
     other = f"from pathlib import Path\np = Path({str(final)!r})\np.mkdir()\n(p / 'first').write_text('1')"
     cells = [nbformat.v4.new_code_cell(lines, metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell(other)]
     (tmp_path / "notebooks").mkdir()
-    nb = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
+    nb = nbformat.v4.new_notebook(
+        cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    )
     nbformat.write(nb, tmp_path / "notebooks" / "funnels.ipynb")
-    params = RunParams(name="small", lake=str(tmp_path / "lake"), reports=str(tmp_path / "reports"), sequence=[["funnels"]])
+    params = RunParams(
+        name="small", lake=str(tmp_path / "lake"), reports=str(tmp_path / "reports"), sequence=[["funnels"]]
+    )
     with pytest.raises(ValueError, match="another run published"):
-        run_report(params, now=NOW, run_id="small-1", progress=PlainProgress(io.StringIO()), notebooks=tmp_path / "notebooks")
+        run_report(
+            params, now=NOW, run_id="small-1", progress=PlainProgress(io.StringIO()), notebooks=tmp_path / "notebooks"
+        )
     assert [p.name for p in final.iterdir()] == ["first"]
     assert not list((tmp_path / "reports").glob(".*")), "nothing half-written is left"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from launchpad_lib.workbook.parameter_table import describe
-from launchpad_lib.workbook.parameters import NOTEBOOKS, ParameterError, RunParams, load_run
+from launchpad_lib.runner.parameter_table import describe
+from launchpad_lib.runner.parameters import NOTEBOOKS, ParameterError, RunParams, load_run
 
 ROOT = Path(__file__).resolve().parents[2]
 LINE = '{"event_id":"1","event_name":"a","user_id":"u","event_at":"2026-01-01T00:00:00Z"}\n'
@@ -24,8 +24,12 @@ def load(tmp_path: Path, text: str) -> RunParams:
 
 
 def launchpad(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from launchpad_lib.cli import main; sys.exit(main())"
-    return subprocess.run([sys.executable, "-c", program, *arguments], cwd=cwd, capture_output=True, text=True, timeout=120)
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from launchpad_lib.cli.main import main; sys.exit(main())"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=cwd, capture_output=True, text=True, timeout=120
+    )
 
 
 @pytest.mark.parametrize("name", sorted(NOTEBOOKS))
@@ -51,22 +55,40 @@ HEAD = "name: x\nsequence: [[funnels]]\n"
     ("text", "sentence"),
     [
         (HEAD + "sorces: []\n", "unknown parameter 'sorces'; did you mean 'sources'?"),
-        (HEAD + "notebooks: {funnels: {stepps: [a, b]}}\n", "notebooks.funnels: unknown parameter 'stepps'; did you mean 'steps'?"),
+        (
+            HEAD + "notebooks: {funnels: {stepps: [a, b]}}\n",
+            "notebooks.funnels: unknown parameter 'stepps'; did you mean 'steps'?",
+        ),
         (HEAD + "notebooks: {funels: {}}\n", "unknown notebook 'funels'; did you mean 'funnels'?"),
         ("name: x\nsequence: [[engagment]]\n", "unknown notebook 'engagment'; did you mean 'engagement'?"),
         ("name: x\nsequence: [[funnels], [funnels]]\n", "sequence names a notebook twice"),
         (HEAD + "simulate: {user: 3}\n", "unknown parameter 'simulate.user'; did you mean 'users'?"),
-        (HEAD + "sources: [{table: events, path: x, colums: {}}]\n", "unknown parameter 'sources.0.colums'; did you mean 'columns'?"),
+        (
+            HEAD + "sources: [{table: events, path: x, colums: {}}]\n",
+            "unknown parameter 'sources.0.colums'; did you mean 'columns'?",
+        ),
         (HEAD + "timeout_seconds: 1\n", "timeout_seconds='1': Input should be greater than or equal to 5"),
         (HEAD + "notebooks: {funnels: {min_cell: 0}}\n", "min_cell='0': Input should be greater than or equal to 1"),
         (HEAD + "notebooks: {funnels: {min_cell: '30'}}\n", "min_cell='30': Input should be a valid integer"),
         (HEAD + "notebooks: {funnels: {steps: [a]}}\n", "steps=\"['a']\": List should have at least 2 items"),
         (HEAD + "notebooks: {funnels: {entry: last}}\n", "entry='last': Input should be 'any' or 'first'"),
-        (HEAD + "notebooks: {funnels: {window: 7}}\n", "window=7 is read by YAML as a number and must be text; put it in quotes: '7'"),
-        (HEAD + "notebooks: {funnels: {window: 2026-01-01}}\n", "window=2026-01-01 is read by YAML as a date and must be text; put it in quotes: '2026-01-01'"),
-        (HEAD + "notebooks: {experiments: {control: no}}\n", "control=False is read by YAML as true or false and must be text"),
+        (
+            HEAD + "notebooks: {funnels: {window: 7}}\n",
+            "window=7 is read by YAML as a number and must be text; put it in quotes: '7'",
+        ),
+        (
+            HEAD + "notebooks: {funnels: {window: 2026-01-01}}\n",
+            "window=2026-01-01 is read by YAML as a date and must be text; put it in quotes: '2026-01-01'",
+        ),
+        (
+            HEAD + "notebooks: {experiments: {control: no}}\n",
+            "control=False is read by YAML as true or false and must be text",
+        ),
         (HEAD + "notebooks: {funnels: {window: '7'}}\n", "must be a whole number above 0 with a unit"),
-        (HEAD + "notebooks: {funnels: {report_timezone: Europe/Berln}}\n", "'Europe/Berln' is no IANA time zone; did you mean 'Europe/Berlin'?"),
+        (
+            HEAD + "notebooks: {funnels: {report_timezone: Europe/Berln}}\n",
+            "'Europe/Berln' is no IANA time zone; did you mean 'Europe/Berlin'?",
+        ),
         (HEAD + "notebooks: {funnels: {report_timezone: posixrules}}\n", "is no IANA time zone"),
         (HEAD + "notebooks: {funnels: 3}\n", "notebooks.funnels='3': Input should be a valid dictionary"),
         (HEAD + "notebooks: {funnels: {1: 2}}\n", "correct it"),

@@ -14,11 +14,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def manifest_of(name: str, place: Path) -> dict:
-    params = yaml.safe_load((ROOT / f"params/{name}.yaml").read_text()) | {"lake": str(place / "lake"), "reports": str(place / "reports")}
+    params = yaml.safe_load((ROOT / f"params/{name}.yaml").read_text()) | {
+        "lake": str(place / "lake"),
+        "reports": str(place / "reports"),
+    }
     (place / "p.yaml").write_text(yaml.safe_dump(params))
-    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from launchpad_lib.cli import main; sys.exit(main())"
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from launchpad_lib.cli.main import main; sys.exit(main())"
+    )
     shown = subprocess.run(
-        [sys.executable, "-c", program, "report", str(place / "p.yaml"), "--run-id", "r"], cwd=ROOT, capture_output=True, text=True, timeout=240
+        [sys.executable, "-c", program, "report", str(place / "p.yaml"), "--run-id", "r"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     assert shown.returncode == 0, shown.stderr + shown.stdout
     return json.loads((place / "reports/r/manifest.json").read_text())
@@ -28,7 +37,12 @@ def manifest_of(name: str, place: Path) -> dict:
     ("name", "table", "rows", "metrics"),
     [
         # 223/3329 - 163/3304 of the published counts.
-        ("optimizely", "events", 48_648, {"experiment_lift": (223 / 3329 - 163 / 3304, 10_000), "rejected_share": (0, 48_648)}),
+        (
+            "optimizely",
+            "events",
+            48_648,
+            {"experiment_lift": (223 / 3329 - 163 / 3304, 10_000), "rejected_share": (0, 48_648)},
+        ),
         ("nab_latency", "telemetry", 4_032, {"rejected_share": (0, 4_032)}),
         ("ecom", "events", 31_106, {"rejected_share": (0, 31_106)}),
     ],

@@ -17,27 +17,41 @@ import psutil
 import pytest
 
 from launchpad_lib.ingestion import SourceSpec, ingest
-from launchpad_lib.workbook.parameters import NOTEBOOKS, RunParams
-from launchpad_lib.workbook.progress import PlainProgress
-from launchpad_lib.workbook.run import run_report
+from launchpad_lib.runner.parameters import NOTEBOOKS, RunParams
+from launchpad_lib.runner.progress import PlainProgress
+from launchpad_lib.runner.run import run_report
 
 NOW = datetime(2026, 2, 2, 6, tzinfo=UTC)
-METRIC = "from launchpad_lib.workbook.output import metric\nmetric('m', label='<b>M</b>', value=0.25, definition='d', ci_low=0.1, ci_high=0.5, n=12)"
+METRIC = "from launchpad_lib.page.output import metric\nmetric('m', label='<b>M</b>', value=0.25, definition='d', ci_low=0.1, ci_high=0.5, n=12)"
 
 
 def notebook(folder: Path, name: str, *code: str, without: str | None = None) -> None:
     model = NOTEBOOKS[name]()
     lines = [f"{k} = {v!r}" for k, v in model.model_dump().items() if k != without]
-    cells = [nbformat.v4.new_markdown_cell(f"# Title of {name}"), nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": ["parameters"]})]
+    cells = [
+        nbformat.v4.new_markdown_cell(f"# Title of {name}"),
+        nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": ["parameters"]}),
+    ]
     folder.mkdir(exist_ok=True)
     cells += [nbformat.v4.new_code_cell(c) for c in code]
-    nb = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
+    nb = nbformat.v4.new_notebook(
+        cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    )
     nbformat.write(nb, folder / f"{name}.ipynb")
 
 
-def run(tmp_path: Path, names: list, *, now: datetime = NOW, timeout_seconds: int = 60, **more: object) -> tuple[int, dict, Path, str]:
+def run(
+    tmp_path: Path, names: list, *, now: datetime = NOW, timeout_seconds: int = 60, **more: object
+) -> tuple[int, dict, Path, str]:
     sequence = names if isinstance(names[0], list) else [names]
-    params = RunParams(name="small", lake=str(tmp_path / "lake"), reports=str(tmp_path / "reports"), timeout_seconds=timeout_seconds, sequence=sequence, **more)
+    params = RunParams(
+        name="small",
+        lake=str(tmp_path / "lake"),
+        reports=str(tmp_path / "reports"),
+        timeout_seconds=timeout_seconds,
+        sequence=sequence,
+        **more,
+    )
     said = io.StringIO()
     run_id = f"small-{now:%Y%m%dT%H%M%SZ}"
     status = run_report(params, now=now, run_id=run_id, progress=PlainProgress(said), notebooks=tmp_path / "notebooks")
@@ -49,9 +63,23 @@ def test_a_good_run_has_pages_a_manifest_and_an_index(tmp_path):
     notebook(tmp_path / "notebooks", "funnels", METRIC)
     status, manifest, folder, said = run(tmp_path, ["funnels"])
     assert status == 0 and manifest["status"] == "ok"
-    assert {"run_id", "started_at", "finished_at", "status", "params", "inputs", "notebooks", "metrics", "versions"} <= set(manifest)
+    assert {
+        "run_id",
+        "started_at",
+        "finished_at",
+        "status",
+        "params",
+        "inputs",
+        "notebooks",
+        "metrics",
+        "versions",
+    } <= set(manifest)
     assert manifest["metrics"][0] | {"definition": "d"} == manifest["metrics"][0]
-    assert (manifest["metrics"][0]["value"], manifest["metrics"][0]["n"], manifest["metrics"][0]["notebook"]) == (0.25, 12, "funnels")
+    assert (manifest["metrics"][0]["value"], manifest["metrics"][0]["n"], manifest["metrics"][0]["notebook"]) == (
+        0.25,
+        12,
+        "funnels",
+    )
     page = (folder / "funnels.html").read_text()
     assert "&lt;b&gt;M&lt;/b&gt;" in page and "<b>M</b>" not in page
     assert (folder / "index.html").exists() and "small-" in (tmp_path / "reports" / "index.html").read_text()
@@ -102,7 +130,7 @@ def test_a_run_id_is_used_once(tmp_path):
 FORKS = """
 import os, sys, time
 from jupyter_client.manager import start_new_kernel
-from launchpad_lib.workbook.forked_kernels import kernel_server
+from launchpad_lib.runner.forked_kernels import kernel_server
 with kernel_server():
     manager, client = start_new_kernel(kernel_name="python3")
     reply = client.execute_interactive("import os, sys; print(os.getppid(), 'pandas' in sys.modules)", timeout=60,
@@ -113,7 +141,9 @@ with kernel_server():
 
 def start(then: str) -> tuple[subprocess.Popen, list[str]]:
     env = os.environ | {"JUPYTER_PLATFORM_DIRS": "1"}
-    process = subprocess.Popen([sys.executable, "-c", FORKS.format(then=then)], stdout=subprocess.PIPE, text=True, env=env)
+    process = subprocess.Popen(
+        [sys.executable, "-c", FORKS.format(then=then)], stdout=subprocess.PIPE, text=True, env=env
+    )
     return process, process.stdout.readline().split()
 
 
@@ -140,20 +170,22 @@ def test_kernels_and_their_server_end_with_a_killed_run():
 
 
 def test_a_day_that_changed_after_it_was_reported_is_named_and_the_open_last_day_is_not():
-    from launchpad_lib.workbook.history import changes
+    from launchpad_lib.runner.history import changes
 
     def manifest(**days: int) -> dict:
         by_date = {d.removeprefix("d").replace("_", "-"): n for d, n in days.items()}
         return {"run_id": "r", "inputs": {"events": {"rows_by_date": by_date}}, "metrics": []}
 
-    found = changes(manifest(d2026_01_01=5, d2026_01_02=8, d2026_01_03=9), manifest(d2026_01_01=5, d2026_01_02=7, d2026_01_03=1))
+    found = changes(
+        manifest(d2026_01_01=5, d2026_01_02=8, d2026_01_03=9), manifest(d2026_01_01=5, d2026_01_02=7, d2026_01_03=1)
+    )
     assert [tuple(r) for r in found.restated] == [("events", "2026-01-02", 7, 8)]
     assert changes(manifest(), None) is None
 
 
 READS = """
-from launchpad_lib.staging import open_lake
-from launchpad_lib.workbook.output import metric
+from launchpad_lib.lake import open_lake
+from launchpad_lib.page.output import metric
 metric('m', label='Features', value=float(open_lake(lake, versions=lake_versions).features.count().execute()), definition='d', n=1, unit='count')
 """
 
@@ -175,10 +207,16 @@ def test_every_page_reads_the_version_that_the_manifest_names_though_the_lake_gr
     assert (manifest["metrics"][0]["value"], manifest["inputs"]["features"]["rows"]) == (2, 2)
     before = manifest["inputs"]["features"]["version"] - 1
     _, manifest, _, _ = run(tmp_path, [["funnels"]], now=NOW + timedelta(days=2), lake_versions={"features": before})
-    assert (manifest["metrics"][0]["value"], manifest["inputs"]["features"]) == (1, manifest["inputs"]["features"] | {"rows": 1, "version": before})
+    assert (manifest["metrics"][0]["value"], manifest["inputs"]["features"]) == (
+        1,
+        manifest["inputs"]["features"] | {"rows": 1, "version": before},
+    )
 
 
-@pytest.mark.parametrize(("versions", "sentence"), [({"features": 99}, "features=99.*no such version"), ({"feature": 0}, "feature: no such table; there are events")])
+@pytest.mark.parametrize(
+    ("versions", "sentence"),
+    [({"features": 99}, "features=99.*no such version"), ({"feature": 0}, "feature: no such table; there are events")],
+)
 def test_a_version_or_table_that_is_not_there_is_refused(tmp_path, versions, sentence):
     grow(tmp_path, "a", NOW)
     notebook(tmp_path / "notebooks", "funnels", READS)

@@ -5,38 +5,73 @@ import re
 
 import pandas as pd
 
-from launchpad_lib.workbook.output import formatted
-from launchpad_lib.workbook.tables import html_table
-from launchpad_lib.workbook.wording import single
+from launchpad_lib.contract.wording import single
+from launchpad_lib.page.output import formatted
+from launchpad_lib.page.tables import html_table
 
 
 def cells(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     head, _, body = html_table(frame, most=40).partition("</thead>")
-    return re.findall(r"<th(?: [^>]*)?>(.*?)</th>", head), [[html.unescape(c) for c in re.findall(r"<td[^>]*>(.*?)</td>", row)] for row in body.split("</tr>")[:-1]]
+    return re.findall(r"<th(?: [^>]*)?>(.*?)</th>", head), [
+        [html.unescape(c) for c in re.findall(r"<td[^>]*>(.*?)</td>", row)] for row in body.split("</tr>")[:-1]
+    ]
 
 
 def test_a_rate_is_percent_and_its_limits_are_one_column_of_the_same_kind():
-    head, rows = cells(pd.DataFrame({"users": [1499], "retention_rate": [0.58917], "ci_low": [0.5455], "ci_high": [0.6315]}))
+    head, rows = cells(
+        pd.DataFrame({"users": [1499], "retention_rate": [0.58917], "ci_low": [0.5455], "ci_high": [0.6315]})
+    )
     assert head == ["users", "retention rate", "95 % interval"]
     assert rows == [["1,499", "58.9 %", "54.5 to 63.1 %"]]  # 63.15 is a little less than that as a float
 
 
 def test_a_difference_of_rates_is_in_points_and_a_ratio_stays_a_ratio():
-    head, rows = cells(pd.DataFrame({"absolute_lift": [-0.013], "lift_low": [-0.1019], "lift_high": [0.0318], "ratio": [1.2901], "ci_low": [0.9565], "ci_high": [1.6794]}))
+    head, rows = cells(
+        pd.DataFrame(
+            {
+                "absolute_lift": [-0.013],
+                "lift_low": [-0.1019],
+                "lift_high": [0.0318],
+                "ratio": [1.2901],
+                "ci_low": [0.9565],
+                "ci_high": [1.6794],
+            }
+        )
+    )
     assert head == ["absolute lift (points)", "lift 95 % interval", "ratio", "95 % interval"]
     assert rows == [["-1.3", "-10.2 to +3.2", "1.29", "0.957 to 1.68"]]
 
 
 def test_limits_named_after_their_column_are_told_apart():
-    head, rows = cells(pd.DataFrame({"crash_free_users_rate": [0.978], "ci_low_users": [0.961], "ci_high_users": [0.9877], "rank_low": [1], "rank_high": [8]}))
+    head, rows = cells(
+        pd.DataFrame(
+            {
+                "crash_free_users_rate": [0.978],
+                "ci_low_users": [0.961],
+                "ci_high_users": [0.9877],
+                "rank_low": [1],
+                "rank_high": [8],
+            }
+        )
+    )
     assert head == ["crash free users rate", "users 95 % interval", "rank 95 % interval"]
     assert rows == [["97.8 %", "96.1 to 98.8 %", "1 to 8"]]
 
 
 def test_flags_are_yes_or_no_instants_have_no_fractions_of_a_second_and_missing_is_a_dash():
     days = pd.to_datetime(["2026-01-05", "2026-01-06"])
-    frame = pd.DataFrame({"is_new": [True, False], "first_at": ["2026-01-05 08:06:57.092", None], "day_on": days, "p_value": [1.4e-7, 0.25]})
-    assert cells(frame)[1] == [["yes", "2026-01-05 08:06:57", "2026-01-05", "< 0.001"], ["no", "–", "2026-01-06", "0.25"]]
+    frame = pd.DataFrame(
+        {
+            "is_new": [True, False],
+            "first_at": ["2026-01-05 08:06:57.092", None],
+            "day_on": days,
+            "p_value": [1.4e-7, 0.25],
+        }
+    )
+    assert cells(frame)[1] == [
+        ["yes", "2026-01-05 08:06:57", "2026-01-05", "< 0.001"],
+        ["no", "–", "2026-01-06", "0.25"],
+    ]
 
 
 def test_names_and_values_from_the_data_are_escaped_and_an_empty_table_says_so():
@@ -46,7 +81,12 @@ def test_names_and_values_from_the_data_are_escaped_and_an_empty_table_says_so()
 
 
 def test_a_share_that_would_read_as_nothing_keeps_two_digits():
-    assert [formatted(v, "fraction") for v in (60 / 131_453, 0.0, -0.0, 0.25)] == ["0.046 %", "0.0 %", "0.0 %", "25.0 %"]
+    assert [formatted(v, "fraction") for v in (60 / 131_453, 0.0, -0.0, 0.25)] == [
+        "0.046 %",
+        "0.0 %",
+        "0.0 %",
+        "25.0 %",
+    ]
     assert formatted(0.017, "points") == "+1.7 points"
 
 

@@ -11,7 +11,7 @@
  * sendBeacon as well; the collector keeps each event_id once. Without consent nothing is stored and nothing is sent.
  */
 
-// begin of the part generated from launchpad_lib/schema.py by scripts/tracking_types.py
+// begin of the part generated from launchpad_lib/contract/tables.py by scripts/tracking_types.py
 /**
  * @typedef {object} QuizStarted
  * @property {string} quiz_id which quiz, for example laptop

@@ -11,9 +11,10 @@ import ibis.expr.types as ir
 import numpy as np
 from numba import njit
 
+from launchpad_lib.contract.durations import window_us
 from launchpad_lib.metrics.kernels.prefetch import ROWS_AHEAD, prefetch_item, prefetch_row
 from launchpad_lib.metrics.kernels.reading import EventLog, codes_of, fold_files, grown, micros_of
-from launchpad_lib.metrics.windows import wilson_limits, window_us
+from launchpad_lib.metrics.windows import wilson_limits
 
 UNBOUNDED_US = np.iinfo(np.int64).max
 
@@ -23,7 +24,9 @@ UNBOUNDED_US = np.iinfo(np.int64).max
 
 
 @njit(cache=True, nogil=True)
-def _fold_any(users, at, codes, lowest, before, masks, window, chains, level, first, carry):  # pragma: no cover (compiled)
+def _fold_any(
+    users, at, codes, lowest, before, masks, window, chains, level, first, carry
+):  # pragma: no cover (compiled)
     """chains[u, k] = start of the latest-started chain of k + 1 steps, set iff level[u] > k; level[u] = steps ever reached.
 
     `carry` keeps the last user, instant and the set of steps met at that instant, so that at equal time the order of the
@@ -67,7 +70,9 @@ def _fold_any(users, at, codes, lowest, before, masks, window, chains, level, fi
 
 
 @njit(cache=True, nogil=True)
-def _fold_first(users, at, codes, lowest, before, masks, window, chains, level, first, carry):  # pragma: no cover (compiled)
+def _fold_first(
+    users, at, codes, lowest, before, masks, window, chains, level, first, carry
+):  # pragma: no cover (compiled)
     """first[u] = first entry; level[u] = steps reached from it, each by the earliest event that can."""
     user, now, met = carry[0], carry[1], carry[2]
     rows = len(users)
@@ -101,13 +106,17 @@ class FunnelFold:
     entry) and `level` (users, uint8, the steps ever reached).
     """
 
-    def __init__(self, *, step_codes: Sequence[int], window: str | None, entry: Literal["any", "first"], threads: int = 2) -> None:
+    def __init__(
+        self, *, step_codes: Sequence[int], window: str | None, entry: Literal["any", "first"], threads: int = 2
+    ) -> None:
         if len(step_codes) < 2:
             raise ValueError(f"steps={list(step_codes)!r}: a funnel needs at least two steps; name another event")
         if len(step_codes) > 62:
             raise ValueError(f"steps: {len(step_codes)} given; the compiled funnel takes at most 62")
         if entry not in ("any", "first"):
-            raise ValueError(f"entry={entry!r}: must be 'any' (every entry may begin a chain) or 'first' (only the user's first)")
+            raise ValueError(
+                f"entry={entry!r}: must be 'any' (every entry may begin a chain) or 'first' (only the user's first)"
+            )
         self.step_codes = tuple(int(c) for c in step_codes)
         self.window_us = window_us(window)
         self.entry = entry
@@ -117,7 +126,13 @@ class FunnelFold:
     @property
     def spec(self) -> dict[str, Any]:
         """What the state depends on beside the days: two folds of equal spec share their saved state."""
-        return {"kind": "funnel", "revision": 1, "step_codes": list(self.step_codes), "window_us": self.window_us, "entry": self.entry}
+        return {
+            "kind": "funnel",
+            "revision": 1,
+            "step_codes": list(self.step_codes),
+            "window_us": self.window_us,
+            "entry": self.entry,
+        }
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The state, to be saved."""
@@ -143,9 +158,21 @@ class FunnelFold:
         compiled = _fold_any if self.entry == "any" else _fold_first
 
         def kernel(thread: int, path: str, columns: list[np.ndarray], start: int, end: int) -> None:
-            compiled(*(c[start:end] for c in columns), lowest, before, masks, window, self.chains, self.level, self.first, carry[thread])
+            compiled(
+                *(c[start:end] for c in columns),
+                lowest,
+                before,
+                masks,
+                window,
+                self.chains,
+                self.level,
+                self.first,
+                carry[thread],
+            )
 
-        fold_files(paths, columns=("user_number", "event_at", "event_code"), users=users, kernel=kernel, threads=self.threads)
+        fold_files(
+            paths, columns=("user_number", "event_at", "event_code"), users=users, kernel=kernel, threads=self.threads
+        )
 
     def counts(self, *, observed_through: datetime) -> tuple[list[int], int]:
         """Users who reached each step, mature entrants only, and the number of immature entrants."""
@@ -186,7 +213,9 @@ def fast_funnel(
         ValueError: fewer than two steps, an unknown event, a property filter.
     """
     names = [_name(step) for step in steps]
-    fold = FunnelFold(step_codes=codes_of(names, log=log, argument="steps"), window=window, entry=entry, threads=threads)
+    fold = FunnelFold(
+        step_codes=codes_of(names, log=log, argument="steps"), window=window, entry=entry, threads=threads
+    )
     if states is None:
         fold.fold(log.paths, users=log.users)
     else:
@@ -199,7 +228,9 @@ def _name(step: Any) -> str:
     if isinstance(step, str):
         return step
     if step.filters:
-        raise ValueError(f"steps: {step.event_name!r} has property filters, which day files cannot answer; use metrics.funnel on the events table")
+        raise ValueError(
+            f"steps: {step.event_name!r} has property filters, which day files cannot answer; use metrics.funnel on the events table"
+        )
     return str(step.event_name)
 
 
@@ -214,7 +245,14 @@ def funnel_table(*, names: Sequence[str], users: Sequence[int], immature: int) -
             "previous": [users[0], *users[:-1]],
             "entrants_immature": [immature] * len(names),
         },
-        schema={"step": "int64", "step_name": "string", "users": "int64", "entrants": "int64", "previous": "int64", "entrants_immature": "int64"},
+        schema={
+            "step": "int64",
+            "step_name": "string",
+            "users": "int64",
+            "entrants": "int64",
+            "previous": "int64",
+            "entrants_immature": "int64",
+        },
     )
     return rows.select(
         "step",

@@ -32,7 +32,11 @@ def prefetch_row(typing_context, table, row):
         width = cgutils.unpack_tuple(builder, array.shape, 2)[1]
         one = context.get_constant(types.intp, 1)
         for column in (context.get_constant(types.intp, 0), builder.sub(width, one)):
-            _hint(context, builder, cgutils.get_item_pointer(context, builder, kind, array, [index, column], wraparound=False))
+            _hint(
+                context,
+                builder,
+                cgutils.get_item_pointer(context, builder, kind, array, [index, column], wraparound=False),
+            )
         return context.get_dummy_value()
 
     return signature, codegen

@@ -42,13 +42,17 @@ def histograms_of_files(paths: Sequence[str], *, key: str, value: str) -> dict[s
                 # NULL keys count into a last row that is dropped.
                 codes = keys.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
                 counts = np.zeros((len(names) + 1, BUCKETS), np.int64)
-                _count_by_key(codes, values.cast(pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False), counts)
+                _count_by_key(
+                    codes, values.cast(pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False), counts
+                )
                 for row, name in enumerate(names):
                     found[name] = found[name] + counts[row] if name in found else counts[row]
     return found
 
 
-def daily_histograms(files: Mapping[date, Sequence[str]], *, key: str, value: str, threads: int = 2) -> dict[date, dict[str, np.ndarray]]:
+def daily_histograms(
+    files: Mapping[date, Sequence[str]], *, key: str, value: str, threads: int = 2
+) -> dict[date, dict[str, np.ndarray]]:
     """`histograms_of_files` per day. A day's histograms depend on that day's files only: keep them and redo changed days."""
     days = sorted(files)
     with ThreadPoolExecutor(max(threads, 1)) as pool:
@@ -56,7 +60,12 @@ def daily_histograms(files: Mapping[date, Sequence[str]], *, key: str, value: st
         return dict(zip(days, found, strict=True))
 
 
-def fast_daily_quantiles(histograms: Mapping[date, Mapping[str, np.ndarray]], *, trailing_days: int = 1, at: Sequence[float] = (0.5, 0.95, 0.99)) -> ir.Table:
+def fast_daily_quantiles(
+    histograms: Mapping[date, Mapping[str, np.ndarray]],
+    *,
+    trailing_days: int = 1,
+    at: Sequence[float] = (0.5, 0.95, 0.99),
+) -> ir.Table:
     """Quantiles of each key over the `trailing_days` calendar days that end on a day. Grain: one row per key and day.
 
     Columns: key, day, observations, and p50, p95, p99 (one per quantile asked for; off by at most 0.4 % of the value).
@@ -74,9 +83,18 @@ def fast_daily_quantiles(histograms: Mapping[date, Mapping[str, np.ndarray]], *,
         window = [histograms[d] for d in histograms if 0 <= (day - d).days < trailing_days]
         for key in sorted({k for w in window for k in w}):
             counts = np.sum([w[key] for w in window if key in w], axis=0)
-            rows.append({"key": key, "day": day, "observations": int(counts.sum()), **dict(zip(names, quantiles(counts, at=at), strict=True))})
+            rows.append(
+                {
+                    "key": key,
+                    "day": day,
+                    "observations": int(counts.sum()),
+                    **dict(zip(names, quantiles(counts, at=at), strict=True)),
+                }
+            )
     return ibis.memtable(pa.Table.from_pylist(rows, _schema(names)))
 
 
 def _schema(names: Sequence[str]) -> pa.Schema:
-    return pa.schema([("key", pa.string()), ("day", pa.date32()), ("observations", pa.int64()), *((n, pa.float64()) for n in names)])
+    return pa.schema(
+        [("key", pa.string()), ("day", pa.date32()), ("observations", pa.int64()), *((n, pa.float64()) for n in names)]
+    )

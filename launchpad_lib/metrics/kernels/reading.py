@@ -70,7 +70,9 @@ def fold_files(paths: Sequence[str], *, columns: Sequence[str], users: int, kern
     files = [_file(path) for path in paths]
     for group in (g for file in files for g in file.groups):
         if group.high >= users:
-            raise ValueError(f"users={users}: {group.path!r} has user number {group.high}; numbers must be below it: rebuild the day files with their dictionary")
+            raise ValueError(
+                f"users={users}: {group.path!r} has user number {group.high}; numbers must be below it: rebuild the day files with their dictionary"
+            )
     ranges = _ranges([g for file in files for g in file.groups], users=users, threads=threads)
     edges = [start for start, _ in ranges[1:]]
     shared = _SharedGroups()
@@ -126,7 +128,9 @@ def _file(path: str) -> _File:
     found = []
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
-        column = next((group.column(c) for c in range(group.num_columns) if group.column(c).path_in_schema == "user_number"), None)
+        column = next(
+            (group.column(c) for c in range(group.num_columns) if group.column(c).path_in_schema == "user_number"), None
+        )
         if column is None:
             raise ValueError(f"file={path!r}: has no column user_number; build day files from the lake first")
         statistics = column.statistics
@@ -155,7 +159,9 @@ def _read(source: pq.ParquetFile, group: _Group, columns: Sequence[str]) -> list
     for name in columns:
         column = table.column(name)
         if column.null_count:
-            raise ValueError(f"file={group.path!r}: column {name} holds {column.null_count} NULL; day files have none, rebuild them")
+            raise ValueError(
+                f"file={group.path!r}: column {name} holds {column.null_count} NULL; day files have none, rebuild them"
+            )
         if pa.types.is_timestamp(column.type) and column.type.unit != "us":
             column = column.cast(pa.timestamp("us"))
         values = (column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()).to_numpy(zero_copy_only=False)
@@ -187,7 +193,9 @@ def codes_of(names: Sequence[str], *, log: EventLog, argument: str) -> list[int]
     for name in names:
         if name not in log.event_codes:
             near = get_close_matches(name, log.event_codes, n=3) or sorted(log.event_codes)[:5]
-            raise ValueError(f"{argument}={name!r}: no such event in the log; nearest names: {', '.join(near) or 'none, the log is empty'}")
+            raise ValueError(
+                f"{argument}={name!r}: no such event in the log; nearest names: {', '.join(near) or 'none, the log is empty'}"
+            )
     return [log.event_codes[name] for name in names]
 
 

@@ -67,7 +67,9 @@ def _fold_dates(users, date, state):  # pragma: no cover (compiled)
 
 
 @njit(cache=True, nogil=True)
-def _fold_coded(users, at, codes, start, end, roles, midnights, first_date, state, carry):  # pragma: no cover (compiled)
+def _fold_coded(
+    users, at, codes, start, end, roles, midnights, first_date, state, carry
+):  # pragma: no cover (compiled)
     """As `_fold_rolling` with start and return events; with `midnights` (instants at which local dates begin) by date.
 
     `carry` keeps the last user and instant and whether a return was met at it: a start at the same instant that comes
@@ -160,7 +162,14 @@ class RetentionFold:
     def spec(self) -> dict[str, Any]:
         """What the state depends on beside the days."""
         zone = self.report_timezone if self.days == "calendar" else None
-        return {"kind": "retention", "revision": 1, "start": self.start_code, "return": self.return_code, "days": self.days, "timezone": zone}
+        return {
+            "kind": "retention",
+            "revision": 1,
+            "start": self.start_code,
+            "return": self.return_code,
+            "days": self.days,
+            "timezone": zone,
+        }
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The state, to be saved."""
@@ -178,7 +187,9 @@ class RetentionFold:
             def every_event(thread: int, path: str, columns: list[np.ndarray], start: int, end: int) -> None:
                 _fold_rolling(*(c[start:end] for c in columns), self.state)
 
-            fold_files(paths, columns=("user_number", "event_at"), users=users, kernel=every_event, threads=self.threads)
+            fold_files(
+                paths, columns=("user_number", "event_at"), users=users, kernel=every_event, threads=self.threads
+            )
             return
         if self.start_code is None and self.return_code is None and self.report_timezone == "UTC":
             # A day file is one UTC date, so its instants need not be read.
@@ -197,10 +208,20 @@ class RetentionFold:
 
         def chosen_events(thread: int, path: str, columns: list[np.ndarray], start: int, end: int) -> None:
             at = columns[1][start:end]
-            midnights, first = (np.zeros(0, np.int64), 0) if self.days == "rolling" or not len(at) else _midnights(int(at.min()), int(at.max()), zone)
+            midnights, first = (
+                (np.zeros(0, np.int64), 0)
+                if self.days == "rolling" or not len(at)
+                else _midnights(int(at.min()), int(at.max()), zone)
+            )
             _fold_coded(*columns, start, end, roles, midnights, first, self.state, carry[thread])
 
-        fold_files(paths, columns=("user_number", "event_at", "event_code"), users=users, kernel=chosen_events, threads=self.threads)
+        fold_files(
+            paths,
+            columns=("user_number", "event_at", "event_code"),
+            users=users,
+            kernel=chosen_events,
+            threads=self.threads,
+        )
 
     def counts(self, *, observed_through: datetime) -> tuple[np.ndarray, np.ndarray, int]:
         """Per day 0 ... 63: mature users, retained users; and the number of users who started."""
@@ -250,9 +271,16 @@ def fast_retention(
     """
     wrong = [d for d in days if not 0 <= d < HORIZON_DAYS]
     if wrong or not days:
-        raise ValueError(f"days={list(days)!r}: must name days from 0 to {HORIZON_DAYS - 1}; later days need metrics.retention_curve")
-    start, back = (None if e is None else codes_of([e], log=log, argument=a)[0] for a, e in (("start_event", start_event), ("return_event", return_event)))
-    fold = RetentionFold(start_code=start, return_code=back, days=period, report_timezone=report_timezone, threads=threads)
+        raise ValueError(
+            f"days={list(days)!r}: must name days from 0 to {HORIZON_DAYS - 1}; later days need metrics.retention_curve"
+        )
+    start, back = (
+        None if e is None else codes_of([e], log=log, argument=a)[0]
+        for a, e in (("start_event", start_event), ("return_event", return_event))
+    )
+    fold = RetentionFold(
+        start_code=start, return_code=back, days=period, report_timezone=report_timezone, threads=threads
+    )
     if states is None:
         fold.fold(log.paths, users=log.users)
     else:

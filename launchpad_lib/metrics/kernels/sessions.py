@@ -82,7 +82,13 @@ class SessionFold:
         sums = np.zeros((max(self.threads, 1), 2), np.int64)
 
         def kernel(thread: int, path: str, columns: list[np.ndarray], start: int, end: int) -> None:
-            _fold(*(c[start:end] for c in columns), self.gap_minutes * 60_000_000, self.state, closed[thread], sums[thread])
+            _fold(
+                *(c[start:end] for c in columns),
+                self.gap_minutes * 60_000_000,
+                self.state,
+                closed[thread],
+                sums[thread],
+            )
 
         fold_files(paths, columns=("user_number", "event_at"), users=users, kernel=kernel, threads=self.threads)
         self.closed = self.closed + closed.sum(axis=0)
@@ -95,7 +101,9 @@ class SessionFold:
         return int(sums[0]), int(sums[1]), closed
 
 
-def fast_sessions(log: EventLog, *, gap_minutes: int = 30, states: SavedStates | None = None, threads: int = 2) -> ir.Table:
+def fast_sessions(
+    log: EventLog, *, gap_minutes: int = 30, states: SavedStates | None = None, threads: int = 2
+) -> ir.Table:
     """Sessions made from gaps of more than `gap_minutes` in a user's events, by a compiled fold over day files. One row.
 
     Columns: sessions, median_seconds, p90_seconds (of last minus first event; a log histogram, off by at most 0.4 %),
@@ -109,6 +117,11 @@ def fast_sessions(log: EventLog, *, gap_minutes: int = 30, states: SavedStates |
     sessions, micros, histogram = fold.totals()
     median, p90 = (None if q is None else q / 1e6 for q in quantiles(histogram, at=(0.5, 0.9)))
     return ibis.memtable(
-        {"sessions": [sessions], "median_seconds": [median], "p90_seconds": [p90], "mean_seconds": [micros / 1e6 / sessions if sessions else None]},
+        {
+            "sessions": [sessions],
+            "median_seconds": [median],
+            "p90_seconds": [p90],
+            "mean_seconds": [micros / 1e6 / sessions if sessions else None],
+        },
         schema={"sessions": "int64", "median_seconds": "float64", "p90_seconds": "float64", "mean_seconds": "float64"},
     )

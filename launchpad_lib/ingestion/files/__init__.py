@@ -1,0 +1,1 @@
+"""Files into the lake: read as sets, judged, committed once."""

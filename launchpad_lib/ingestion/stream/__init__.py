@@ -1,0 +1,1 @@
+"""Kafka and spool into the lake: decoded, judged, committed exactly once."""

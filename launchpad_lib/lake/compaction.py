@@ -1,0 +1,303 @@
+"""Small files into large ones, rows of a user side by side within a date, one row per event_id, and nothing kept that nobody needs.
+
+Readers and the stream worker go on meanwhile: a compaction is one commit that swaps files for files with the same rows. A version that a kept
+report's manifest names stays readable, its files and its log alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from launchpad_lib.contract.arrow import EVENTS_SCHEMA
+from launchpad_lib.contract.tables import EVENTS, TABLES
+from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal, checkpoint, open_table
+
+SMALL_BYTES = 16 << 20
+ORPHAN_SECONDS = 86_400.0
+_ORDER = "user_id, event_at, received_at, event_id"
+_COLUMNS = ", ".join(f'"{c.name}"' for c in EVENTS.columns)
+
+
+class CompactionResult(NamedTuple):
+    """`files_before`, `files_after` of the events table; `duplicates` rows dropped; what the clean-up deleted."""
+
+    files_before: int
+    files_after: int
+    duplicates: int
+    deleted_files: int
+    deleted_log_files: int
+
+
+class _File(NamedTuple):
+    path: str
+    size: int
+    rows: int
+    event_on: str | None
+
+
+def kept_versions(reports: Path, table: str) -> list[int]:
+    """The versions of a table that the manifests of kept reports name (`inputs[table].version`)."""
+    versions = set()
+    for path in sorted(reports.glob("*/manifest.json")):
+        try:
+            version = json.loads(path.read_text(encoding="utf-8"))["inputs"][table]["version"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if isinstance(version, int):
+            versions.add(version)
+    return sorted(versions)
+
+
+def compact(
+    lake: Path, *, reports: Path, say: Callable[[str], None], grace_seconds: float = 3600, memory_limit: str = "1GB"
+) -> CompactionResult:
+    """The whole of it: duplicates, files, clean-up of every table.
+
+    Raises:
+        ValueError: the lake has no events yet.
+    """
+    if not DeltaTable.is_deltatable(str(lake / "events")):
+        raise ValueError(
+            f"lake={str(lake)!r}: there is no events table; run `launchpad ingest` or `launchpad stream` first, or correct the path"
+        )
+    log = DeltaLog(lake / "events", schema=EVENTS_SCHEMA, partition_by=["event_on"])
+    before = _files(log)
+    duplicates = _drop_duplicates(log, memory_limit=memory_limit)
+    log.reopen()
+    merged, dropped = _merge(log, small_bytes=None, min_files=2, memory_limit=memory_limit, say=say)
+    log.reopen()
+    after = len(_files(log))
+    say(
+        f"events: {len(before)} files became {after}, {merged} dates rewritten, {duplicates + dropped} duplicates dropped"
+    )
+    deleted = deleted_log = 0
+    for table in TABLES:
+        if DeltaTable.is_deltatable(str(lake / table)):
+            versions = kept_versions(reports, table)
+            deleted_log += checkpoint(lake / table, keep_versions=versions, grace_seconds=grace_seconds)
+            deleted += clean_up(lake / table, keep_versions=versions, grace_seconds=grace_seconds)
+    say(f"clean-up: {deleted} files and {deleted_log} log entries that no version in use names")
+    return CompactionResult(len(before), after, duplicates + dropped, deleted, deleted_log)
+
+
+def merge_small(lake: Path, *, small_bytes: int = SMALL_BYTES, min_files: int = 16) -> int:
+    """Merges the small files of every date that has at least `min_files` of them; how many dates. For use while events come in."""
+    log = DeltaLog(lake / "events", schema=EVENTS_SCHEMA, partition_by=["event_on"])
+    return _merge(log, small_bytes=small_bytes, min_files=min_files, memory_limit="512MB", say=lambda _: None)[0]
+
+
+def clean_up(
+    place: Path, *, keep_versions: Iterable[int], grace_seconds: float, now_seconds: float | None = None
+) -> int:
+    """Deletes the data files that neither the newest nor a kept version names; how many.
+
+    A file that a commit took out goes `grace_seconds` later, so that a reader with an older snapshot can finish. A file that no commit names may belong
+    to a commit under way; it goes after a day.
+    """
+    now = now_seconds if now_seconds is not None else time.time()
+    table = open_table(place)
+    needed = {unquote(p) for p in pa.table(table.get_add_actions())["path"].to_pylist()}
+    for version in keep_versions:
+        if version <= table.version():
+            needed |= {
+                unquote(p) for p in pa.table(open_table(place, version=version).get_add_actions())["path"].to_pylist()
+            }
+    retired = place / "_delta_log" / ".retired"
+    known = _retired(retired)
+    deleted = 0
+    for path in place.rglob("*.parquet"):
+        name = path.relative_to(place).as_posix()
+        if name.startswith("_delta_log/") or name in needed:
+            continue
+        try:
+            is_due = (
+                now - known[name] >= grace_seconds
+                if name in known
+                else now - path.stat().st_mtime >= max(ORPHAN_SECONDS, grace_seconds)
+            )
+            if is_due:
+                path.unlink()
+                deleted += 1
+        except FileNotFoundError:
+            continue
+    return deleted
+
+
+def _files(log: DeltaLog) -> list[_File]:
+    actions = pa.table(log.snapshot.get_add_actions(flatten=True))
+    dates = (
+        actions["partition.event_on"].to_pylist()
+        if "partition.event_on" in actions.column_names
+        else [None] * actions.num_rows
+    )
+    columns = (
+        actions["path"].to_pylist(),
+        actions["size_bytes"].to_pylist(),
+        actions["num_records"].to_pylist(),
+        dates,
+    )
+    return [_File(p, s, n or 0, None if d is None else str(d)) for p, s, n, d in zip(*columns, strict=True)]
+
+
+def _connect(memory_limit: str, place: Path) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(
+        config={
+            "threads": 1,
+            "memory_limit": memory_limit,
+            "temp_directory": str(place / "_spill"),
+            "preserve_insertion_order": False,
+        }
+    )
+
+
+def _drop_duplicates(log: DeltaLog, *, memory_limit: str) -> int:
+    """Rewrites the files that hold a copy of an event which another file has with an earlier received_at; rows dropped."""
+    files = _files(log)
+    if not files:
+        return 0
+    con = _connect(memory_limit, log.place)
+    names = {str(log.place / unquote(f.path)): f for f in files}
+    try:
+        con.execute(
+            """CREATE TEMP TABLE losers AS SELECT filename, file_row_number FROM (
+                SELECT filename, file_row_number, row_number() OVER (PARTITION BY event_id ORDER BY received_at, event_at, filename, file_row_number) AS copy
+                FROM read_parquet($files, filename = true, file_row_number = true, union_by_name = true, hive_partitioning = false)
+                WHERE event_id IN (SELECT event_id FROM read_parquet($files, union_by_name = true, hive_partitioning = false) GROUP BY event_id HAVING count(*) > 1)
+            ) WHERE copy > 1""",
+            {"files": list(names)},
+        )
+        total = 0
+        for (name,) in con.execute("SELECT DISTINCT filename FROM losers ORDER BY 1").fetchall():
+            file = names[name]
+            rows = f"""SELECT {_COLUMNS} FROM read_parquet($files, file_row_number = true, union_by_name = true, hive_partitioning = false)
+                WHERE file_row_number NOT IN (SELECT file_row_number FROM losers WHERE filename = $files[1])"""
+            total += _swap(log, con, rows, [file])
+        return total
+    finally:
+        con.close()
+
+
+def _merge(
+    log: DeltaLog, *, small_bytes: int | None, min_files: int, memory_limit: str, say: Callable[[str], None]
+) -> tuple[int, int]:
+    by_date: dict[str | None, list[_File]] = {}
+    for file in _files(log):
+        if small_bytes is None or file.size < small_bytes:
+            by_date.setdefault(file.event_on, []).append(file)
+    con = _connect(memory_limit, log.place)
+    dates = dropped = 0
+    try:
+        for event_on, files in sorted(by_date.items(), key=lambda x: str(x[0])):
+            if len(files) < min_files:
+                continue
+            rows = f"""SELECT {_COLUMNS} FROM read_parquet($files, union_by_name = true, hive_partitioning = false)
+                QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY received_at, event_at) = 1"""
+            try:
+                dropped += _swap(log, con, rows, files)
+                dates += 1
+            except Fenced as error:
+                say(f"{event_on}: left as it is, {error}")
+                log.reopen()
+    finally:
+        con.close()
+    return dates, dropped
+
+
+def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, files: list[_File]) -> int:
+    """Writes `rows` (of `files`) in order of user as one file in their place; how many rows fewer it has."""
+    partition_values = {} if files[0].event_on is None else {"event_on": files[0].event_on}
+    folder = "/".join(f"{k}={v}" for k, v in partition_values.items())
+    path = f"{folder}/{int(time.time() * 1000):013d}-{uuid.uuid4().hex}.parquet".lstrip("/")
+    target = log.place / path
+    target.parent.mkdir(exist_ok=True)
+    sources = {"files": [str(log.place / unquote(f.path)) for f in files]}
+    escaped = str(target).replace("'", "''")
+    try:
+        query = f"COPY ({rows} ORDER BY {_ORDER}) TO '{escaped}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, PARQUET_VERSION v2)"
+        kept = con.execute(query, sources).fetchall()[0][0]
+        descriptor = os.open(target, os.O_RDWR)
+        os.fsync(descriptor)
+        os.close(descriptor)
+        names = ("event_at", "received_at")
+        bounds = con.execute(f"SELECT {', '.join(f'strftime({f}({n}), $form)' for f in ('min', 'max') for n in names)} FROM read_parquet($new)",
+                             {"new": str(target), "form": "%Y-%m-%dT%H:%M:%S.%f"}).fetchall()[0]  # fmt: skip
+        minimum, maximum = dict(zip(names, bounds[:2], strict=True)), dict(zip(names, bounds[2:], strict=True))
+        lost = sum(f.rows for f in files) - kept
+        addition = [Addition(path, target.stat().st_size, kept, partition_values, minimum, maximum)] if kept else []
+        removals = [Removal(f.path, f.size, partition_values) for f in files]
+        _note_retired(log.place, [unquote(f.path) for f in files])
+        log.commit(
+            additions=addition, removals=removals, transactions={}, operation="OPTIMIZE", is_data_change=lost > 0
+        )
+        return lost
+    except (Fenced, OSError, duckdb.Error):
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _note_retired(place: Path, paths: list[str]) -> None:
+    """Notes when files are taken out; the clean-up believes it only of files that no version in use names."""
+    note = place / "_delta_log" / ".retired"
+    times = {p: at for p, at in _retired(note).items() if (place / p).exists()} | dict.fromkeys(paths, time.time())
+    draft = note.with_suffix(f".{uuid.uuid4().hex}")
+    draft.write_text("".join(f"{at:.3f} {p}\n" for p, at in times.items()), encoding="utf-8")
+    os.replace(draft, note)
+
+
+def _retired(note: Path) -> dict[str, float]:
+    try:
+        lines = note.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    return {path: float(at) for at, _, path in (line.partition(" ") for line in lines)}
+
+
+class Upkeep:
+    """After each commit of a stream: every `checkpoint_every` commits a checkpoint, every `compact_every` a merge of small files, in a thread of its own."""
+
+    def __init__(
+        self,
+        lake: Path,
+        *,
+        reports: Path,
+        say: Callable[[str], None],
+        checkpoint_every: int = 200,
+        compact_every: int = 400,
+        grace_seconds: float = 900,
+    ) -> None:
+        self._lake, self._reports, self._say = lake, reports, say
+        self._checkpoint_every, self._compact_every, self._grace = checkpoint_every, compact_every, grace_seconds
+        self._commits = 0
+        self._thread: threading.Thread | None = None
+
+    def __call__(self, version: int) -> None:
+        self._commits += 1
+        if self._commits % self._checkpoint_every == 0 and (self._thread is None or not self._thread.is_alive()):
+            is_merge_due = self._commits % self._compact_every < self._checkpoint_every
+            self._thread = threading.Thread(target=self._work, args=(is_merge_due,), daemon=True, name="upkeep")
+            self._thread.start()
+
+    def _work(self, is_merge_due: bool) -> None:
+        try:
+            if is_merge_due:
+                merge_small(self._lake)
+            for table in ("events", "rejected", "gaps"):
+                place = self._lake / table
+                versions = kept_versions(self._reports, table)
+                checkpoint(place, keep_versions=versions, grace_seconds=self._grace)
+                if is_merge_due:
+                    clean_up(place, keep_versions=versions, grace_seconds=self._grace)
+        except Exception as error:  # noqa: BLE001  upkeep is tried again at the next turn; the stream itself must go on
+            self._say(f"upkeep put off: {type(error).__name__}: {error}")

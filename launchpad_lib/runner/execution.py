@@ -1,0 +1,117 @@
+"""Executes one notebook with papermill and says what became of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+import papermill
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.engines import NBClientEngine, papermill_engines
+
+QUIET = ["--log-level=40"]  # ipykernel warns of TCP on loopback at every start
+
+
+class CountedEngine(NBClientEngine):
+    """papermill's own engine, which tells of every finished cell."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, *, on_cell: Callable[[], None] = lambda: None, **options):
+        complete = nb_man.cell_complete
+
+        def cell_complete(cell, cell_index=None, **more):
+            complete(cell, cell_index=cell_index, **more)
+            on_cell()
+
+        nb_man.cell_complete = cell_complete
+        return super().execute_managed_notebook(nb_man, kernel_name, **options)
+
+
+papermill_engines.register("launchpad", CountedEngine)
+
+
+class Executed(NamedTuple):
+    """`status` is ok or failed; `error` is readable text, None when ok."""
+
+    name: str
+    title: str
+    status: str
+    seconds: float
+    error: str | None
+    path: Path
+
+
+def title_of(notebook: nbformat.NotebookNode) -> str:
+    """The text of the first level-one heading."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("# "):
+            return cell.source.splitlines()[0][2:].strip()
+    return "Untitled"
+
+
+def parameter_names(notebook: nbformat.NotebookNode) -> set[str]:
+    """The names assigned in the cell tagged `parameters`."""
+    import ast
+
+    cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    return {
+        t.id
+        for c in cells
+        for s in ast.parse(c.source).body
+        if isinstance(s, ast.Assign)
+        for t in s.targets
+        if isinstance(t, ast.Name)
+    }
+
+
+def cell_count(source: Path) -> int:
+    """How many cells a run of the notebook will go through (papermill adds one with the parameters); 1 when unreadable."""
+    try:
+        return len(nbformat.read(source, as_version=4).cells) + 1
+    except Exception:  # whatever is wrong with it, `execute` says so
+        return 1
+
+
+def execute(
+    source: Path,
+    *,
+    out: Path,
+    parameters: dict,
+    timeout_seconds: int,
+    kernel_name: str = "python3",
+    on_cell: Callable[[], None] = lambda: None,
+) -> Executed:
+    """Runs a notebook; whatever goes wrong is told in the result, never raised."""
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    started = time.monotonic()
+    error, title = None, source.stem
+    try:
+        notebook = nbformat.read(source, as_version=4)
+        title = title_of(notebook)
+        unknown = set(parameters) ^ parameter_names(notebook)
+        if unknown:
+            raise ValueError(
+                f"the `parameters` cell and the declared parameters differ in {', '.join(sorted(unknown))}; make them equal"
+            )
+        papermill.execute_notebook(
+            str(source), str(out), parameters=parameters, kernel_name=kernel_name, progress_bar=False, log_output=False,
+            execution_timeout=timeout_seconds, shutdown_kernel="immediate", extra_arguments=QUIET,
+            engine_name="launchpad", on_cell=on_cell, autosave_cell_every=0,
+        )  # fmt: skip
+    except papermill.PapermillExecutionError as failure:
+        error = f"{failure.ename}: {failure.evalue}"
+    except CellTimeoutError:
+        error = (
+            f"a cell took longer than {timeout_seconds} s and was stopped; raise timeout_seconds or give it less data"
+        )
+    except DeadKernelError:
+        error = "the kernel died (often: out of memory); run the notebook by hand to see where"
+    except Exception as failure:  # the run goes on whatever a notebook does
+        error = f"{type(failure).__name__}: {failure}"
+    if not out.exists():
+        nbformat.write(nbformat.v4.new_notebook(), out)
+    return Executed(source.stem, title, "failed" if error else "ok", round(time.monotonic() - started, 2), error, out)

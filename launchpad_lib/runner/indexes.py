@@ -1,0 +1,40 @@
+"""The index of one run, and the index of all runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from launchpad_lib.page.publication import POLICY, page_environment
+from launchpad_lib.runner.history import Changes, manifests
+
+
+def publish_index(run_dir: Path, manifest: dict, *, since: Changes | None = None) -> None:
+    """Writes a run's own index.html, with what changed since the run before where there is one."""
+    (run_dir / "index.html").write_text(
+        page_environment("launchpad_lib.runner")
+        .get_template("run.html.j2")
+        .render(m=manifest, policy=POLICY, since=since),
+        encoding="utf-8",
+    )
+
+
+def publish_run_index(reports: Path) -> None:
+    """Rebuilds the index of all runs, newest first; a manifest that cannot be read is shown as such."""
+    runs = []
+    for name, manifest in manifests(reports):
+        try:
+            notebooks = [{"name": str(n["name"]), **n} for n in manifest["notebooks"]]
+            runs.append(
+                {
+                    "id": name,
+                    "started_at": str(manifest["started_at"]),
+                    "status": str(manifest["status"]),
+                    "notebooks": notebooks,
+                }
+            )
+        except (KeyError, TypeError):
+            runs.append({"id": name, "started_at": "", "status": "unreadable manifest", "notebooks": []})
+    (reports / "index.html").write_text(
+        page_environment("launchpad_lib.runner").get_template("runs.html.j2").render(runs=runs, policy=POLICY),
+        encoding="utf-8",
+    )

@@ -1,0 +1,96 @@
+"""What a run says while it works: a bar per notebook on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from typing import Protocol, TextIO
+
+
+class Progress(AbstractContextManager, Protocol):
+    """Told of every step of a run; calls may come from several threads."""
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+
+    def start(self, name: str, *, cells: int) -> None:
+        """A notebook begins."""
+
+    def advance(self, name: str) -> None:
+        """One more of its cells is done."""
+
+    def finish(self, name: str, *, seconds: float, error: str | None) -> None:
+        """A notebook ended, well or not."""
+
+
+class PlainProgress:
+    """One line per finished step, for logs and CI."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+
+    def __enter__(self) -> PlainProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def say(self, line: str) -> None:
+        """Prints the line at once."""
+        print(line, file=self._stream, flush=True)
+
+    def start(self, name: str, *, cells: int) -> None:
+        """Says nothing: a log has a line for what is done."""
+
+    def advance(self, name: str) -> None:
+        """Says nothing."""
+
+    def finish(self, name: str, *, seconds: float, error: str | None) -> None:
+        """Says how it ended."""
+        self.say(f"{name}: failed after {seconds:.1f} s ({error})" if error else f"{name}: ok in {seconds:.1f} s")
+
+
+class TerminalProgress:
+    """A bar per notebook that counts its cells (rich)."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=28), TaskProgressColumn(), TimeElapsedColumn()
+        )
+        self._tasks: dict[str, int] = {}
+
+    def __enter__(self) -> TerminalProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def say(self, line: str) -> None:
+        """Prints above the bars."""
+        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def start(self, name: str, *, cells: int) -> None:
+        """Adds the notebook's bar."""
+        self._tasks[name] = self._bars.add_task(name, total=cells)
+
+    def advance(self, name: str) -> None:
+        """Moves its bar on by one cell."""
+        self._bars.advance(self._tasks[name])
+
+    def finish(self, name: str, *, seconds: float, error: str | None) -> None:
+        """Fills the bar, or says why it stopped."""
+        task = self._tasks[name]
+        if error:
+            self._bars.update(task, description=f"[red]{name} failed[/red]")
+            self.say(f"{name}: failed after {seconds:.1f} s ({error})")
+        else:
+            self._bars.update(task, completed=self._bars.tasks[task].total)
+        self._bars.stop_task(task)
+
+
+def progress_for(stream: TextIO) -> PlainProgress | TerminalProgress:
+    """Bars on a terminal, lines elsewhere."""
+    return TerminalProgress() if stream.isatty() else PlainProgress(stream)
