@@ -3,62 +3,93 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
+from datetime import date
 
 import pandas as pd
 from IPython.display import display
 
+from launchpad_lib.contract.catalogue import Metric, ResultTable
+from launchpad_lib.contract.estimates import Estimate, refusal
+from launchpad_lib.contract.findings import Conclusion
 from launchpad_lib.contract.wording import duration, is_missing, percent
 from launchpad_lib.page.tables import html_table
 
 METRIC_MIME = "application/vnd.launchpad.metric+json"
+FINDINGS_MIME = "application/vnd.launchpad.findings+json"
+TABLE_MIME = "application/vnd.launchpad.table+json"
 SPEC_MIME = "application/vnd.vegalite.v5+json"
 
 
-def _plain(value: object) -> float | int | str | None:
+def _plain(value: object, digits: int = 6) -> float | int | str | bool | None:
+    """A value as JSON has it, the same on every machine: numbers to so many significant digits, instants as ISO 8601."""
     if is_missing(value):
         return None
-    if isinstance(value, str):
-        return value
+    if isinstance(value, str) or pd.api.types.is_bool(value):
+        return value if isinstance(value, str) else bool(value)
+    if isinstance(value, date):
+        return value.isoformat()
     number = float(value)
-    return int(number) if number == int(number) and abs(number) < 1e15 else float(f"{number:.6g}")
+    return int(number) if number == int(number) and abs(number) < 1e15 else float(f"{number:.{digits}g}")
 
 
-def metric(
-    name: str,
-    *,
-    label: str,
-    value: float | None,
-    definition: str,
-    ci_low: float | None = None,
-    ci_high: float | None = None,
-    n: int | None = None,
-    unit: str = "fraction",
-    segment: str | None = None,
-    higher_is_better: bool | None = None,
-    refused_because: str | None = None,
-) -> None:
-    """Shows one headline metric as a typed output that the run harvests into its manifest; 6 significant digits.
+def metric(what: Metric | str, estimate: Estimate | None = None, *, segment: str | None = None, **by_hand) -> None:
+    """Shows one headline metric of the catalogue as a typed output that the run harvests into its manifest.
+
+    Numbers are kept to 6 significant digits. A refused estimate shows its reason in place of the number.
 
     Args:
-        unit: "fraction" (shown as percent), "points" (a difference of two fractions, shown in percentage points), "count",
-            "score", "seconds" (shown in the unit that fits), or a unit to be written behind the number.
+        segment: whose number it is, where a page shows the metric for several.
     """
-    refused_because = None if is_missing(refused_because) else refused_because
+    if isinstance(what, str):  # goes when every notebook says metric(METRIC, estimate)
+        refused = None if is_missing(by_hand.get("refused_because")) else by_hand["refused_because"]
+        numbers = {k: None if refused else _plain(by_hand.get(k)) for k in ("value", "ci_low", "ci_high")}
+        asked = {"label": by_hand["label"], "n": _plain(by_hand.get("n")), "unit": by_hand.get("unit", "fraction")}
+        about = {"higher_is_better": by_hand.get("higher_is_better"), "definition": by_hand["definition"]}
+        record = {"name": what, **asked, **numbers, "segment": segment, **about, "refused_because": refused}
+        display({METRIC_MIME: record, "text/plain": metric_line(record)}, raw=True)
+        return
+    estimate = estimate or refusal("nothing was counted")
+    is_refused = estimate.is_refused or is_missing(estimate.value)
     record = {
-        "name": name,
-        "label": label,
-        "value": None if refused_because else _plain(value),
-        "ci_low": None if refused_because else _plain(ci_low),
-        "ci_high": None if refused_because else _plain(ci_high),
-        "n": _plain(n),
-        "unit": unit,
+        "name": what.name,
+        "label": what.title(estimate.rules),
+        "value": None if is_refused else _plain(estimate.value),
+        "ci_low": None if is_refused else _plain(estimate.ci_low),
+        "ci_high": None if is_refused else _plain(estimate.ci_high),
+        "n": _plain(estimate.n),
+        "unit": what.unit,
         "segment": segment,
-        "higher_is_better": higher_is_better,
-        "definition": definition,
-        "refused_because": refused_because,
+        "higher_is_better": {"higher": True, "lower": False, "neither": None}[what.direction],
+        "definition": what.definition(estimate.rules),
+        "refused_because": (estimate.refused_because or "nothing was counted") if is_refused else None,
     }
     display({METRIC_MIME: record, "text/plain": metric_line(record)}, raw=True)
+
+
+def conclude(said: Conclusion) -> None:
+    """Shows the page's verdict and findings, typed; the page puts them at its top, the run into its manifest."""
+    record = {"verdict": said.verdict, "findings": [f._asdict() for f in said.findings]}
+    lines = "\n".join([said.verdict, *(f"- {' '.join(f.sentence.split())}" for f in said.findings)])
+    items = "".join(f"<li>{html.escape(f.sentence)}</li>" for f in said.findings)
+    shown = f"<p><strong>{html.escape(said.verdict)}</strong></p><ul>{items}</ul>"
+    display({FINDINGS_MIME: record, "text/html": shown, "text/plain": lines}, raw=True)
+
+
+def table(what: ResultTable, frame: pd.DataFrame, *, most: int = 40) -> None:
+    """Shows a result table of the catalogue, and hands all of it to the run, which writes `tables/NAME.parquet`.
+
+    Raises:
+        ValueError: the frame lacks a declared column. Columns that are not declared are left out.
+    """
+    missing = [c.name for c in what.columns if c.name not in frame.columns]
+    if missing:
+        raise ValueError(f"table {what.name}: lacks the declared columns {', '.join(missing)}; add them")
+    declared = frame[[c.name for c in what.columns]]
+    rows = [[_plain(v, digits=9) for v in row] for row in declared.itertuples(index=False, name=None)]
+    shown = {"text/html": html_table(declared, most=most), "text/plain": f"{what.name}: {len(frame)} rows"}
+    display({TABLE_MIME: {"name": what.name, "rows": rows}, **shown}, raw=True)
 
 
 def formatted(value: float | None, unit: str) -> str:

@@ -1,0 +1,9 @@
+"""Did it work: retention lift."""
+
+from __future__ import annotations
+
+from launchpad_lib.contract.catalogue.metric import Metric, ResultTable
+
+METRICS: tuple[Metric, ...] = ()
+
+TABLES: tuple[ResultTable, ...] = ()
