@@ -18,14 +18,11 @@ def open_source(address: str) -> Source:
         SourceError: the address has neither form, or nobody answers there.
     """
     if address.startswith("kafka://"):
-        from launchpad_lib.ingestion.stream.kafka_source import KafkaSource, settings_from
+        from launchpad_lib.ingestion.stream.kafka_source import KafkaSource
+        from launchpad_lib.kafka.settings import address_of, settings_from
 
-        servers, _, topic = address.removeprefix("kafka://").partition("/")
-        if not servers or "@" in servers:
-            raise SourceError(
-                "from: write kafka://host:port/topic; user and password belong into LAUNCHPAD_KAFKA_SASL_PLAIN_USERNAME and _PASSWORD"
-            )
-        return KafkaSource(servers, topic, settings=settings_from(os.environ))
+        servers, topic = address_of(address, argument="from")
+        return KafkaSource(",".join(servers), topic, settings=settings_from(os.environ))
     if address.startswith("spool:"):
         from launchpad_lib.ingestion.stream.spool_source import SpoolSource
 
@@ -102,10 +99,10 @@ def simulate_to(
 
     sender: Sender
     if address.startswith("kafka://"):
-        from launchpad_lib.ingestion.stream.kafka_source import settings_from
+        from launchpad_lib.kafka.settings import address_of, settings_from
 
-        servers, _, topic = address.removeprefix("kafka://").partition("/")
-        sender = KafkaSender(servers, topic, is_envelope=envelope > 1, settings=settings_from(os.environ))
+        servers, topic = address_of(address, argument="to")
+        sender = KafkaSender(",".join(servers), topic, is_envelope=envelope > 1, settings=settings_from(os.environ))
     elif address.startswith("spool:"):
         sender = SpoolSender(Path(address.removeprefix("spool:")))
     elif address.startswith(("http://", "https://")):
