@@ -1,6 +1,6 @@
 """Counts and frames in, estimates with intervals out."""
 
-from launchpad_lib.inference.comparison import compare_rates, score_test_p
+from launchpad_lib.inference.comparison import compare_rates, largest_differs_p, score_test_p, unequal_rates_p
 from launchpad_lib.inference.doubt import EValue, doubt_table, e_value, robustness_value
 from launchpad_lib.inference.experiment import Decision, Experiment, decide, experiment_result
 from launchpad_lib.inference.lift import LiftEstimate, adjusted_lift, difference_lift, landmark_table
@@ -42,6 +42,8 @@ __all__ = [
     "adjusted_lift",
     "benjamini_hochberg",
     "compare_rates",
+    "largest_differs_p",
+    "unequal_rates_p",
     "crossfit_effects",
     "decide",
     "detectable_difference",

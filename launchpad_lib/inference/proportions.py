@@ -45,8 +45,14 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
     )
 
 
-def newcombe(successes_1: int, n_1: int, successes_2: int, n_2: int, *, level: float = 0.95) -> Difference:
+def newcombe(
+    successes_1: int, n_1: int, successes_2: int, n_2: int, *, level: float = 0.95, covariance: float = 0.0
+) -> Difference:
     """Newcombe's hybrid score interval (1998, method 10) of rate 1 minus rate 2.
+
+    Args:
+        covariance: of the two rates, where units are in both: the limits are then recovered with the correlation
+            (Zou and Donner 2008; without covariance they are Newcombe's).
 
     >>> [round(v, 4) for v in newcombe(56, 70, 48, 80)]
     [0.2, 0.0524, 0.3339]
@@ -55,6 +61,12 @@ def newcombe(successes_1: int, n_1: int, successes_2: int, n_2: int, *, level: f
     if one.estimate is None or two.estimate is None:
         return Difference(None, None, None)
     d = one.estimate - two.estimate
-    low = d - sqrt((one.estimate - one.ci_low) ** 2 + (two.ci_high - two.estimate) ** 2)
-    high = d + sqrt((one.ci_high - one.estimate) ** 2 + (two.estimate - two.ci_low) ** 2)
+    spread = sqrt(one.estimate * (1 - one.estimate) / n_1 * two.estimate * (1 - two.estimate) / n_2)
+    correlation = min(max(covariance / spread, -1.0), 1.0) if spread else 0.0
+
+    def reach(first: float, second: float) -> float:
+        return sqrt(max(first**2 + second**2 - 2 * correlation * first * second, 0.0))
+
+    low = d - reach(one.estimate - one.ci_low, two.ci_high - two.estimate)
+    high = d + reach(one.ci_high - one.estimate, two.estimate - two.ci_low)
     return Difference(d, low, high)

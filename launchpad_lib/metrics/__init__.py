@@ -17,6 +17,7 @@ from launchpad_lib.metrics.engagement import (
     stickiness,
 )
 from launchpad_lib.metrics.funnel import funnel, funnel_comparison, funnel_trend
+from launchpad_lib.metrics.funnel_change import funnel_changes
 from launchpad_lib.metrics.lifecycle import active_days, active_users, lifecycle
 from launchpad_lib.metrics.paths import path_steps, transitions
 from launchpad_lib.metrics.quality import (
@@ -61,6 +62,7 @@ __all__ = [
     "feature_overlap",
     "frequency",
     "funnel",
+    "funnel_changes",
     "funnel_comparison",
     "funnel_next_events",
     "funnel_rules",
