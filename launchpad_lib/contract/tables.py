@@ -103,6 +103,11 @@ FEATURES = Table(
             "slo_error_rate", "float64", False, "declared ceiling of the share of observations with an error", 0.0, 1.0
         ),
         Column("slo_feedback_score", "float64", False, "declared floor of the mean feedback", 1.0, 5.0),
+        Column("start_event", "string", False, "event with which an attempt begins"),
+        Column("complete_event", "string", False, "event with which an attempt is finished"),
+        Column("view_event", "string", False, "event with which its value is seen, for example a result"),
+        Column("share_event", "string", False, "event with which its value is passed on"),
+        Column("interaction_events", "string", False, "events that are uses of it: a JSON list of names, or one name"),
     ),
     ("feature_id",),
     None,

@@ -65,14 +65,10 @@ def parameter_names(notebook: nbformat.NotebookNode) -> set[str]:
     import ast
 
     cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
-    return {
-        t.id
-        for c in cells
-        for s in ast.parse(c.source).body
-        if isinstance(s, ast.Assign)
-        for t in s.targets
-        if isinstance(t, ast.Name)
-    }
+    statements = [s for c in cells for s in ast.parse(c.source).body]
+    targets = [t for s in statements if isinstance(s, ast.Assign) for t in s.targets]
+    targets += [s.target for s in statements if isinstance(s, ast.AnnAssign)]
+    return {t.id for t in targets if isinstance(t, ast.Name)}
 
 
 def cell_count(source: Path) -> int:
