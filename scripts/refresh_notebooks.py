@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,14 +11,24 @@ from nbclient import NotebookClient
 
 from launchpad_lib.runner.execution import QUIET
 from launchpad_lib.runner.forked_kernels import kernel_server
+from launchpad_lib.runner.parameter_cell import cell_source
+from launchpad_lib.runner.parameters import NOTEBOOKS, RunParams, load_run
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT_METADATA = ("kernelspec",)
 
 
-def refresh(path: Path) -> None:
-    """Executes one notebook in its own folder and writes it back without timings or machine details."""
+def example(run: RunParams, path: Path) -> str:
+    """The source of a notebook's `parameters` cell: what the weekly run gives it, with the lake as seen from its folder."""
+    return cell_source(run.for_notebook(path.stem) | {"lake": os.path.relpath(ROOT / run.lake, path.parent)})
+
+
+def refresh(path: Path, run: RunParams) -> None:
+    """Writes the example parameters, executes the notebook in its own folder, keeps no timings or machine details."""
     notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if path.stem in NOTEBOOKS and "parameters" in cell.metadata.get("tags", []):
+            cell.source = example(run, path)
     NotebookClient(
         notebook, timeout=300, extra_arguments=QUIET, resources={"metadata": {"path": str(path.parent)}}
     ).execute()
@@ -37,11 +48,11 @@ def main() -> int:
     subprocess.run(
         [sys.executable, "-m", "launchpad_lib.cli.main", "ingest", "params/weekly.yaml"], cwd=ROOT, check=True
     )
-    names = set(sys.argv[1:])
+    names, run = set(sys.argv[1:]), load_run(ROOT / "params/weekly.yaml")
     with kernel_server():
         for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
             if not names or path.stem in names:
-                refresh(path)
+                refresh(path, run)
     return 0
 
 

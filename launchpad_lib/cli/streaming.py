@@ -1,14 +1,96 @@
-"""`launchpad stream` and `launchpad simulate --to`: the parts put together."""
+"""`launchpad stream`, `compact` and `live`: events into the lake as they come."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from launchpad_lib.ingestion.stream.worker import Source, SourceError
+if TYPE_CHECKING:
+    from launchpad_lib.ingestion.stream.worker import Source
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Adds stream, compact and live."""
+    streaming = commands.add_parser(
+        "stream",
+        help="events from Kafka or a spool into the lake, each once",
+        epilog="TLS and SASL: LAUNCHPAD_KAFKA_* variables.",
+    )
+    streaming.set_defaults(run=_stream)
+    streaming.add_argument(
+        "--from", dest="source", required=True, metavar="SOURCE", help="kafka://host:port/topic or spool:DIR"
+    )
+    streaming.add_argument("--lake", required=True, help="folder of the Delta tables")
+    streaming.add_argument(
+        "--reports", default="reports", help="kept reports, whose table versions stay readable (default: reports)"
+    )
+    streaming.add_argument("--metrics-port", type=int, help="serve Prometheus metrics on 127.0.0.1 (0: any free port)")
+    streaming.add_argument("--commit-every-ms", type=int, default=150, help="least time between commits (default: 150)")
+    streaming.add_argument(
+        "--dedupe-window", type=int, default=1_000_000, help="event ids remembered, 64 bytes each (default: 1000000)"
+    )
+    streaming.add_argument(
+        "--idle-exit-seconds", type=float, help="stop when nothing came for so long (default: never)"
+    )
+    compaction = commands.add_parser(
+        "compact", help="merge small files, drop duplicates, delete what no kept report names"
+    )
+    compaction.set_defaults(run=_compact)
+    compaction.add_argument("--lake", required=True, help="folder of the Delta tables")
+    compaction.add_argument(
+        "--reports", default="reports", help="kept reports, whose table versions stay readable (default: reports)"
+    )
+    compaction.add_argument(
+        "--grace-minutes", type=float, default=60, help="how long a file stays after no version names it (default: 60)"
+    )
+    live = commands.add_parser("live", help="the last minutes: events, completion, latency, refused, lag, watermark")
+    live.set_defaults(run=_live)
+    live.add_argument("--lake", required=True, help="folder of the Delta tables")
+    live.add_argument("--minutes", type=float, default=5, help="how far back (default: 5)")
+    live.add_argument(
+        "--metrics", metavar="URL", help="the stream worker's metrics, for the lag: http://127.0.0.1:PORT/metrics"
+    )
+    live.add_argument("--every-seconds", type=float, default=2, help="between looks (default: 2)")
+    live.add_argument("--once", action="store_true", help="print once and end")
+
+
+def _stream(arguments: argparse.Namespace) -> int:
+    return stream(
+        arguments.source,
+        lake=Path(arguments.lake),
+        reports=Path(arguments.reports),
+        metrics_port=arguments.metrics_port,
+        commit_every_ms=arguments.commit_every_ms,
+        dedupe_window=arguments.dedupe_window,
+        idle_exit_seconds=arguments.idle_exit_seconds,
+        say=lambda text: print(text, flush=True),
+    )
+
+
+def _compact(arguments: argparse.Namespace) -> int:
+    from launchpad_lib.lake.compaction import compact
+
+    compact(
+        Path(arguments.lake), reports=Path(arguments.reports), say=print, grace_seconds=arguments.grace_minutes * 60
+    )
+    return 0
+
+
+def _live(arguments: argparse.Namespace) -> int:
+    from launchpad_lib.runner.live import show_live
+
+    return show_live(
+        Path(arguments.lake),
+        minutes=arguments.minutes,
+        metrics=arguments.metrics,
+        every_seconds=arguments.every_seconds,
+        rounds=1 if arguments.once else None,
+    )
 
 
 def open_source(address: str) -> Source:
@@ -17,15 +99,14 @@ def open_source(address: str) -> Source:
     Raises:
         SourceError: the address has neither form, or nobody answers there.
     """
-    if address.startswith("kafka://"):
-        from launchpad_lib.ingestion.stream.kafka_source import KafkaSource, settings_from
+    from launchpad_lib.ingestion.stream.worker import SourceError
 
-        servers, _, topic = address.removeprefix("kafka://").partition("/")
-        if not servers or "@" in servers:
-            raise SourceError(
-                "from: write kafka://host:port/topic; user and password belong into LAUNCHPAD_KAFKA_SASL_PLAIN_USERNAME and _PASSWORD"
-            )
-        return KafkaSource(servers, topic, settings=settings_from(os.environ))
+    if address.startswith("kafka://"):
+        from launchpad_lib.ingestion.stream.kafka_source import KafkaSource
+        from launchpad_lib.kafka.settings import address_of, settings_from
+
+        servers, topic = address_of(address, argument="from")
+        return KafkaSource(",".join(servers), topic, settings=settings_from(os.environ))
     if address.startswith("spool:"):
         from launchpad_lib.ingestion.stream.spool_source import SpoolSource
 
@@ -83,51 +164,3 @@ def _that_never_fails(say: Callable[[str], None]) -> Callable[[str], None]:
             pass
 
     return speak
-
-
-def simulate_to(
-    address: str,
-    *,
-    events: int,
-    rate_per_second: float | None,
-    envelope: int,
-    seed: int,
-    ledger: Path | None,
-    say: Callable[[str], None],
-) -> int:
-    """Sends simulated traffic to kafka://host:port/topic, spool:DIR or http://host:port (a collector) and says what must arrive."""
-    import uuid
-
-    from launchpad_lib.simulation.traffic import CollectorSender, KafkaSender, Sender, SpoolSender, send_traffic
-
-    sender: Sender
-    if address.startswith("kafka://"):
-        from launchpad_lib.ingestion.stream.kafka_source import settings_from
-
-        servers, _, topic = address.removeprefix("kafka://").partition("/")
-        sender = KafkaSender(servers, topic, is_envelope=envelope > 1, settings=settings_from(os.environ))
-    elif address.startswith("spool:"):
-        sender = SpoolSender(Path(address.removeprefix("spool:")))
-    elif address.startswith(("http://", "https://")):
-        sender = CollectorSender(address)
-    else:
-        raise ValueError(f"to={address!r}: write kafka://host:port/topic, spool:DIR or http://host:port of a collector")
-    batch = max(envelope, 1) if envelope > 1 else 50
-    done = send_traffic(
-        sender,
-        events=events,
-        rate_per_second=rate_per_second,
-        batch=batch,
-        seed=seed,
-        name=f"{uuid.uuid4().hex[:8]}-",
-        ledger=ledger,
-    )
-    say(
-        f"acknowledged in {done.seconds:.1f} s: {done.sent:,} sent = {done.unique:,} events + {done.duplicates:,} duplicates + {done.malformed:,} malformed"
-    )
-    completion = done.completed_quizzes / max(done.started_quizzes, 1)
-    by = " (by the collector itself)" if address.startswith("http") else ""
-    say(
-        f"so the lake must have {done.unique:,} more events ({done.late:,} late) and {done.malformed:,} more refused{by}; completion {completion:.3f}"
-    )
-    return 0

@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import random
-import re
 import signal
 import threading
 from collections.abc import Callable
@@ -19,13 +18,13 @@ from typing import Literal, NamedTuple, Protocol
 
 from launchpad_lib.collector.kafka_target import KafkaTarget, TargetUnavailableError
 from launchpad_lib.collector.settings import CollectorError
-from launchpad_lib.contract.tables import SPOOL_SEGMENT_PATTERN
+from launchpad_lib.spool.layout import Segment, lock_path, segment_of, whole_lines
+from launchpad_lib.spool.locks import is_held
 
 __all__ = ["Forwarder", "KafkaTarget", "Target", "run"]
 
 CHUNK_BYTES = 1024 * 1024
 POSITIONS = ".forwarded.json"
-_SEGMENT = re.compile(SPOOL_SEGMENT_PATTERN)
 
 
 class Target(Protocol):
@@ -78,12 +77,12 @@ class Forwarder:
         """
         lines = size_bytes = 0
         segments = self._segments()
-        newest = {match["writer"]: path.name for path, match in segments}
-        for path, match in segments:
+        newest = {segment.writer: path.name for path, segment in segments}
+        for path, segment in segments:
             done = self._done.get(path.name, 0)
             # Asked before reading: what a writer appends after this is left for the next round.
-            is_finished = newest[match["writer"]] != path.name or not self._is_alive(match["writer"])
-            chunk = _whole_lines(path, done)
+            is_finished = newest[segment.writer] != path.name or not is_held(lock_path(self.spool, segment.writer))
+            chunk = whole_lines(path, done, max_bytes=CHUNK_BYTES)
             if chunk:
                 self._target.send(chunk.rstrip(b"\n").split(b"\n"))
                 self._done[path.name] = done + len(chunk)
@@ -96,23 +95,9 @@ class Forwarder:
                 self._write_positions()
         return Step(lines, size_bytes)
 
-    def _segments(self) -> list[tuple[Path, re.Match[str]]]:
-        matches = [(path, _SEGMENT.match(path.name)) for path in sorted(self.spool.iterdir())]
-        return [(path, match) for path, match in matches if match is not None]
-
-    def _is_alive(self, writer: str) -> bool:
-        """A living writer holds an exclusive lock; asking with a shared one disturbs nobody who waits for his own file."""
-        try:
-            fd = os.open(self.spool / f"{writer}.lock", os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(fd)
-        return False
+    def _segments(self) -> list[tuple[Path, Segment]]:
+        named = [(path, segment_of(path.name)) for path in sorted(self.spool.iterdir())]
+        return [(path, segment) for path, segment in named if segment is not None]
 
     def _read_positions(self) -> dict[str, int]:
         path = self.spool / POSITIONS
@@ -134,16 +119,6 @@ class Forwarder:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-
-
-def _whole_lines(path: Path, start: int) -> bytes:
-    """Whole lines from a position on, about a chunk of them; a line longer than a chunk comes alone."""
-    with path.open("rb") as file:
-        file.seek(start)
-        chunk = file.read(CHUNK_BYTES)
-        if chunk and b"\n" not in chunk and len(chunk) == CHUNK_BYTES:
-            chunk += file.readline()
-    return chunk[: chunk.rfind(b"\n") + 1]
 
 
 def run(

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
-import re
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 
-from launchpad_lib.collector.settings import CollectorError
 from launchpad_lib.contract.tables import NDJSON
+from launchpad_lib.kafka.settings import address_of, producer, settings_from
 
-PREFIX = "LAUNCHPAD_KAFKA_"
-OF_THE_BROKER = ("libs", "heap")  # of scripts/kafka.sh
-SETTINGS = frozenset(
-    "security_protocol sasl_mechanism sasl_plain_username sasl_plain_password ssl_cafile ssl_certfile ssl_keyfile ssl_password ssl_check_hostname".split()
-)
 ENVELOPE_EVENTS = 50
-_ADDRESS = re.compile(r"kafka://(?P<servers>[^/\s]+)/(?P<topic>[A-Za-z0-9._-]{1,249})")
 
 
 class TargetUnavailableError(OSError):
@@ -42,11 +34,7 @@ class KafkaTarget:
     def __init__(
         self, to: str, *, form: Literal["envelope", "single"] = "envelope", timeout_seconds: float = 30.0
     ) -> None:
-        address = _ADDRESS.fullmatch(to)
-        if address is None:
-            raise CollectorError(f"to={to!r}: must be kafka://host:port/topic, several hosts with commas; mend it")
-        self._servers = address["servers"].split(",")
-        self._topic = address["topic"]
+        self._servers, self._topic = address_of(to, argument="to")
         self._form = form
         self._secure = settings_from(os.environ)
         self._timeout_seconds = timeout_seconds
@@ -100,37 +88,14 @@ class KafkaTarget:
 
     def _connected(self) -> Any:
         if self._producer is None:
-            from kafka import KafkaProducer
-
-            settings = {
-                "acks": "all",
-                "enable_idempotence": True,
-                "linger_ms": 2,
-                "compression_type": "lz4",
-                "max_request_size": 8 * 1024 * 1024,
-                "bootstrap_timeout_ms": 10_000,
-            }
-            self._producer = KafkaProducer(**(settings | self._secure | {"bootstrap_servers": self._servers}))
-        return self._producer
-
-
-def settings_from(environment: Mapping[str, str]) -> dict[str, str | bool]:
-    """The client's TLS and SASL settings. Values are never shown.
-
-    Raises:
-        CollectorError: a variable with our prefix that is none of them.
-    """
-    found: dict[str, str | bool] = {}
-    for name, value in environment.items():
-        key = name.removeprefix(PREFIX).lower()
-        if not name.startswith(PREFIX) or key in OF_THE_BROKER:
-            continue
-        if key not in SETTINGS:
-            raise CollectorError(
-                f"{name}: there is no such Kafka setting; there are {', '.join(PREFIX + s.upper() for s in sorted(SETTINGS))}"
+            self._producer = producer(
+                self._servers,
+                settings=self._secure,
+                compression_type="lz4",
+                max_request_size=8 * 1024 * 1024,
+                bootstrap_timeout_ms=10_000,
             )
-        found[key] = value.lower() not in ("0", "false", "no") if key == "ssl_check_hostname" else value
-    return found
+        return self._producer
 
 
 def _user(line: bytes) -> bytes | None:

@@ -1,13 +1,12 @@
 """The collector's spool: lines are appended by one thread that writes and syncs for all waiting requests together.
 
 A request is answered only after the `fdatasync` that covers its lines. While one sync runs, the next group gathers, so the cost of
-syncing is shared and the spool stays durable at a high rate. The layout of the folder is declared in `schema`.
+syncing is shared and the spool stays durable at a high rate. The layout of the folder is declared in `spool.layout`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import threading
 import time
@@ -17,7 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from launchpad_lib.contract.tables import SPOOL_SEGMENT_BYTES
+from launchpad_lib.spool import locks
+from launchpad_lib.spool.layout import SEGMENT_BYTES, lock_path, segment_name
 
 MAX_PENDING_BYTES = 64 * 1024 * 1024
 MAX_GROUP_BYTES = 4 * 1024 * 1024
@@ -36,7 +36,7 @@ class SpoolWriter:
         self,
         folder: Path,
         *,
-        segment_bytes: int = SPOOL_SEGMENT_BYTES,
+        segment_bytes: int = SEGMENT_BYTES,
         on_group: Callable[[int, float], None] | None = None,
     ) -> None:
         self.folder = folder
@@ -64,7 +64,7 @@ class SpoolWriter:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._sweep()
-        self._lock_fd = self._locked()
+        self._lock_fd = locks.hold(lock_path(self.folder, self.writer))
         self._loop = loop
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
@@ -80,7 +80,7 @@ class SpoolWriter:
             os.close(self._fd)
             self._fd = -1
         if self._lock_fd >= 0:
-            (self.folder / f"{self.writer}.lock").unlink(missing_ok=True)
+            lock_path(self.folder, self.writer).unlink(missing_ok=True)
             os.close(self._lock_fd)
             self._lock_fd = -1
 
@@ -173,7 +173,7 @@ class SpoolWriter:
         return None
 
     def _open_segment(self) -> None:
-        path = self.folder / f"{self.writer}-{self._seq:012d}.ndjson"
+        path = self.folder / segment_name(self.writer, self._seq)
         fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o640)
         self._fd, self._size = fd, 0
         self._seq += 1
@@ -188,32 +188,12 @@ class SpoolWriter:
             os.close(folder_fd)
         self._is_named = True
 
-    def _locked(self) -> int:
-        """Our lock. Somebody who sweeps may take the new file for a dead one's in the instant before it is locked: then once more."""
-        path = self.folder / f"{self.writer}.lock"
-        while True:
-            fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            try:
-                if os.stat(path).st_ino == os.fstat(fd).st_ino:
-                    return fd
-            except FileNotFoundError:
-                pass
-            os.close(fd)
-
     def _sweep(self) -> None:
         """Removes the locks of dead collectors; their segments are finished by that."""
         for path in self.folder.glob(f"{PREFIX}*.lock"):
-            try:
-                fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            except OSError:
-                continue
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fd = locks.take_over(path)
+            if fd is not None:
                 path.unlink(missing_ok=True)
-            except OSError:
-                pass
-            finally:
                 os.close(fd)
 
 

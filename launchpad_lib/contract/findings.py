@@ -46,10 +46,14 @@ class Finding(NamedTuple):
 
 
 class Conclusion(NamedTuple):
-    """What a page says: one verdict (at most 16 words beside names, no brackets) and its findings, gravest first."""
+    """What a page says: one verdict (at most 16 words beside names, no brackets) and its findings, gravest first.
+
+    `refused_because` is set where the page as a whole has no answer: the run then calls it refused.
+    """
 
     verdict: str
     findings: tuple[Finding, ...]
+    refused_because: str | None = None
 
 
 def conclusion(verdict: str, findings: Iterable[Finding]) -> Conclusion:
@@ -65,4 +69,4 @@ def conclusion(verdict: str, findings: Iterable[Finding]) -> Conclusion:
 
 def refused_conclusion(reason: str) -> Conclusion:
     """A page that cannot answer: its verdict says so, its one finding says why."""
-    return Conclusion("These data cannot answer the question.", (Finding("unknown", "find out", reason),))
+    return Conclusion("These data cannot answer the question.", (Finding("unknown", "find out", reason),), reason)

@@ -1,16 +1,6 @@
 """The lake's tables: names, columns, types, grain, keys and the event contract. The only place they are declared.
 
 Every other sub-package imports this one and third parties only.
-
-Spool. Events on their way to the lake wait in a SPOOL: a folder of append-only segments `<writer>-<seq:012d>.ndjson`, where `writer`
-matches [a-z0-9-]+ and is unique per process. A segment holds one JSON event object per line, UTF-8, each line newline terminated.
-Segments roll at `SPOOL_SEGMENT_BYTES`; a finished segment is never changed. A torn last line (no newline) of a dead writer is
-ignored, never an error. An offset is a position (segment, byte). The keys of an event are the columns of EVENTS: `event_at` and
-`received_at` are ISO-8601 in UTC ending in Z, `properties` is an object; unknown keys belong into `properties`. A living writer
-holds an exclusive flock on `<writer>.lock`.
-
-Kafka. A record's value is one event as JSON, or several joined by newlines with the header `content-type: application/x-ndjson`;
-its key is the user_id.
 """
 
 from __future__ import annotations
@@ -113,6 +103,11 @@ FEATURES = Table(
             "slo_error_rate", "float64", False, "declared ceiling of the share of observations with an error", 0.0, 1.0
         ),
         Column("slo_feedback_score", "float64", False, "declared floor of the mean feedback", 1.0, 5.0),
+        Column("start_event", "string", False, "event with which an attempt begins"),
+        Column("complete_event", "string", False, "event with which an attempt is finished"),
+        Column("view_event", "string", False, "event with which its value is seen, for example a result"),
+        Column("share_event", "string", False, "event with which its value is passed on"),
+        Column("interaction_events", "string", False, "events that are uses of it: a JSON list of names, or one name"),
     ),
     ("feature_id",),
     None,
@@ -150,8 +145,6 @@ GAPS = Table(
 
 TABLES: dict[str, Table] = {t.name: t for t in (EVENTS, TELEMETRY, ANNOTATIONS, FEATURES, REJECTED, GAPS)}
 
-SPOOL_SEGMENT_BYTES = 64 * 1024 * 1024
-SPOOL_SEGMENT_PATTERN = r"^(?P<writer>[a-z0-9-]+)-(?P<seq>[0-9]{12})\.ndjson$"
 NDJSON = "application/x-ndjson"
 
 PropertyType = Literal["string", "number", "integer", "boolean"]

@@ -123,19 +123,26 @@ def decide(
     success: Experiment, guardrails: dict[str, Experiment], *, variant: str, is_ratio_broken: bool, margin: float
 ) -> Decision:
     """One rule: ship if the success metric is above control (interval above 0, Bonferroni over the variants), every guardrail is within `margin` below control
-    (interval above -margin), and units were assigned as planned. A guardrail event that nobody did says nothing and is left out."""
+    (interval above -margin), and units were assigned as planned. A guardrail that no unit did was not measured: the name may be
+    misspelt, so nothing is decided."""
     if is_ratio_broken:
         return Decision("no decision", "units were not assigned in the planned ratio, so no difference can be trusted")
     if success.refused_because:
         return Decision("no decision", success.refused_because)
+    unmeasured = [name for name, e in guardrails.items() if e.refused_because or not e.arms["converted"].sum()]
+    if unmeasured:
+        return Decision(
+            "no decision",
+            f"the guardrail {', '.join(map(repr, unmeasured))} was not measured: no exposed user did it within the window; "
+            "check its name or leave it out of the plan",
+        )
     rows = {
         name: e.arms.set_index("variant").loc[variant]
         for name, e in guardrails.items()
-        if not e.refused_because and variant in set(e.arms["variant"])
+        if variant in set(e.arms["variant"])
     }
     worse = [name for name, row in rows.items() if row["lift_high"] < 0]
-    seen = {name for name, e in guardrails.items() if e.arms["converted"].sum() > 0}
-    open_ones = [name for name, row in rows.items() if name in seen and not row_is_within(row, margin)]
+    open_ones = [name for name, row in rows.items() if not row_is_within(row, margin)]
     own = success.arms.set_index("variant").loc[variant]
     if own["lift_high"] < 0 or worse:
         return Decision(
@@ -151,7 +158,10 @@ def decide(
         return Decision(
             "do not ship", f"{', '.join(open_ones)} is not shown to be within {100 * margin:g} points of control"
         )
-    return Decision("ship", "the success metric is above control and no guardrail is worse by more than its margin")
+    won = "the success metric is above control"
+    if not rows:
+        return Decision("ship", f"{won}; no guardrail was measured")
+    return Decision("ship", f"{won} and no guardrail is worse by more than its margin")
 
 
 def row_is_within(row: pd.Series, margin: float) -> bool:

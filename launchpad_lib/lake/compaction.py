@@ -21,6 +21,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from launchpad_lib.contract.arrow import EVENTS_SCHEMA
+from launchpad_lib.contract.sql import literal
 from launchpad_lib.contract.tables import EVENTS, TABLES
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal, checkpoint, open_table
 
@@ -223,9 +224,8 @@ def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, files: list[
     target = log.place / path
     target.parent.mkdir(exist_ok=True)
     sources = {"files": [str(log.place / unquote(f.path)) for f in files]}
-    escaped = str(target).replace("'", "''")
     try:
-        query = f"COPY ({rows} ORDER BY {_ORDER}) TO '{escaped}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, PARQUET_VERSION v2)"
+        query = f"COPY ({rows} ORDER BY {_ORDER}) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, PARQUET_VERSION v2)"
         kept = con.execute(query, sources).fetchall()[0][0]
         descriptor = os.open(target, os.O_RDWR)
         os.fsync(descriptor)

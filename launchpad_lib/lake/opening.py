@@ -162,8 +162,10 @@ def _create(con: ibis.BaseBackend, table: Table, place: Path, version: int | Non
     delta = _opened(place, version)
     uris = sorted(delta.file_uris())
     if uris:
-        names = ", ".join(identifier(c.name) for c in table.columns)
+        # A table that was written before a column was declared lacks it: it is NULL in all of its rows.
+        there = {f.name for f in delta.schema().fields}
+        names = ", ".join(identifier(c.name) for c in table.columns if c.name in there)
         con.raw_sql(
-            f"INSERT INTO {table.name} SELECT {names} FROM read_parquet({file_list(uris)}, union_by_name = true) ORDER BY ALL"
+            f"INSERT INTO {table.name} BY NAME SELECT {names} FROM read_parquet({file_list(uris)}, union_by_name = true) ORDER BY ALL"
         )
     return delta.version()

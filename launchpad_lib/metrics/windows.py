@@ -24,6 +24,10 @@ def _as_zoned(zone, at): ...
 def _as_local(zone, at): ...
 
 
+@ibis.udf.scalar.builtin(name="epoch_us", signature=(("timestamp",), "int64"))
+def _epoch_us(at): ...
+
+
 def wilson_limits(successes: ir.NumericValue, n: ir.NumericValue) -> dict[str, ir.NumericValue]:
     """`ci_low, ci_high`: Wilson (1927) 95 % limits of successes / n; NULL where n is 0."""
     total = n.cast("float64").nullif(0.0)
@@ -117,7 +121,8 @@ def last_complete_period(observed_through: datetime, report_timezone: str, perio
 
 def micros(at: ir.TimestampValue) -> ir.IntegerValue:
     """Microseconds since 1970 of an instant."""
-    return at.epoch_seconds() * 1_000_000 + at.microsecond().cast("int64") % 1_000_000
+    # Not epoch_seconds() and the fraction: DuckDB's seconds hold the fraction already, so it would count twice.
+    return _epoch_us(at)
 
 
 def seconds_between(start: ir.TimestampValue, end: ir.TimestampValue) -> ir.FloatingValue:

@@ -70,7 +70,7 @@ def metric(what: Metric | str, estimate: Estimate | None = None, *, segment: str
 
 def conclude(said: Conclusion) -> None:
     """Shows the page's verdict and findings, typed; the page puts them at its top, the run into its manifest."""
-    record = {"verdict": said.verdict, "findings": [f._asdict() for f in said.findings]}
+    record = said._asdict() | {"findings": [f._asdict() for f in said.findings]}
     lines = "\n".join([said.verdict, *(f"- {' '.join(f.sentence.split())}" for f in said.findings)])
     items = "".join(f"<li>{html.escape(f.sentence)}</li>" for f in said.findings)
     shown = f"<p><strong>{html.escape(said.verdict)}</strong></p><ul>{items}</ul>"

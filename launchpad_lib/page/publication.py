@@ -18,7 +18,7 @@ import nbformat
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from launchpad_lib.page.output import METRIC_MIME, SPEC_MIME, formatted, formatted_span
+from launchpad_lib.page.output import FINDINGS_MIME, METRIC_MIME, SPEC_MIME, formatted, formatted_span
 
 # Raw HTML in markdown stays text, and nothing in it becomes a link or a picture: names from the data may stand in it.
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["link", "image", "autolink", "reference"])
@@ -27,6 +27,7 @@ DRAW_JS = (Path(__file__).parent / "templates" / "draw.js").read_text(encoding="
 # unsafe-eval). Nothing may be fetched from anywhere.
 SCRIPT_HASH = base64.b64encode(hashlib.sha256(DRAW_JS.encode()).digest()).decode()
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+REFUSED = "Refused"  # the exception of contract.estimates, as a notebook's error output names it
 CHART_POLICY = f"{POLICY}; script-src 'sha256-{SCRIPT_HASH}' 'unsafe-eval' blob:"
 
 
@@ -63,24 +64,6 @@ def page_environment(*rooms: str) -> jinja2.Environment:
     environment.filters["formatted"] = formatted
     environment.globals["span"] = formatted_span
     return environment
-
-
-class Published(NamedTuple):
-    """What a page says in short: its answer's sentences (markdown) and its metrics."""
-
-    answers: list[str]
-    metrics: list[dict]
-
-
-def harvest_metrics(notebook: nbformat.NotebookNode, *, name: str) -> list[dict]:
-    """The typed metrics in an executed notebook's outputs, in order."""
-    found = []
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            record = output.get("data", {}).get(METRIC_MIME)
-            if record:
-                found.append({"notebook": name, **record})
-    return found
 
 
 # What an SVG element has anyway, or what the page's style gives every picture.
@@ -140,6 +123,8 @@ def _blocks(cell: nbformat.NotebookNode) -> list[dict]:
         data = output.get("data", {})
         if METRIC_MIME in data:
             blocks.append({"kind": "metric", "content": data[METRIC_MIME]})
+        elif FINDINGS_MIME in data:
+            blocks.append({"kind": "conclusion", "content": data[FINDINGS_MIME]})
         elif SPEC_MIME in data:
             svg = vl_convert.vegalite_to_svg(json.dumps(data[SPEC_MIME]))
             blocks.append(
@@ -155,7 +140,7 @@ def _blocks(cell: nbformat.NotebookNode) -> list[dict]:
         elif "text/html" in data:
             # Tables are made by `show`, which escapes; the page's policy forbids scripts whoever wrote them.
             blocks.append({"kind": "table", "content": Markup(data["text/html"])})
-        elif output.output_type == "error":
+        elif output.output_type == "error" and output.ename != REFUSED:  # the page says at its top why it refuses
             blocks.append({"kind": "error", "content": f"{output.ename}: {output.evalue}"})
         elif output.get("text") and output.get("name") == "stdout":
             blocks.append({"kind": "text", "content": output["text"]})
@@ -175,15 +160,21 @@ def _without_title(text: str) -> str:
 
 
 def publish_notebook(
-    executed: Path, *, html_path: Path, title: str, status: str, error: str | None, context: dict, last_good: str | None
-) -> Published:
-    """Writes one page, the answer at its top, and returns the answer's sentences and the metrics found."""
-    notebook = nbformat.read(executed, as_version=4)
+    notebook: nbformat.NotebookNode,
+    *,
+    html_path: Path,
+    title: str,
+    status: str,
+    reason: str | None,
+    context: dict,
+    last_good: str | None,
+) -> None:
+    """Writes one page, its conclusion at the top; `reason` is why it failed or refused."""
     sections, answers = [], []
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         section = {"blocks": _blocks(cell), "code": cell.source if cell.cell_type == "code" else None}
-        if "answer" in tags:
+        if "answer" in tags or any(b["kind"] == "conclusion" for b in section["blocks"]):
             answers += section["blocks"]
             section["blocks"] = []
             shown = [b for earlier in sections for b in earlier["blocks"]][-1:]
@@ -196,15 +187,7 @@ def publish_notebook(
     specs = [b["spec"] for b in [*answers, *(b for s in sections for b in s["blocks"])] if b["kind"] == "chart"]
     page = page_environment().get_template("notebook.html.j2")
     text = page.render(
-        title=title, status=status, error=error, context=context, last_good=last_good, sections=sections, answers=answers,
+        title=title, status=status, reason=reason, context=context, last_good=last_good, sections=sections, answers=answers,
         policy=CHART_POLICY if specs else POLICY, library=_drawing_library() if specs else None, specs=_packed(json.dumps(specs)), draw=Markup(DRAW_JS),
     )  # fmt: skip
     html_path.write_text(text, encoding="utf-8")
-    sentences = [
-        line[2:]
-        for b in answers
-        if b["kind"] == "markdown"
-        for line in b["content"].splitlines()
-        if line.startswith("- ")
-    ]
-    return Published(sentences, harvest_metrics(notebook, name=executed.stem))

@@ -1,4 +1,4 @@
-"""Executes one notebook with papermill and says what became of it."""
+"""Executes one notebook with papermill and says what became of it: ok, refused (the data cannot answer) or failed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ import nbformat
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
+
+from launchpad_lib.contract.estimates import Refused
+from launchpad_lib.page.harvest import NOTHING_SAID, Said, Status, harvest
 
 QUIET = ["--log-level=40"]  # ipykernel warns of TCP on loopback at every start
 
@@ -35,14 +38,18 @@ papermill_engines.register("launchpad", CountedEngine)
 
 
 class Executed(NamedTuple):
-    """`status` is ok or failed; `error` is readable text, None when ok."""
+    """What became of a notebook, and what it said. Where it failed or refused, `reason` is readable text; otherwise None.
+
+    Refused: it raised `contract.estimates.Refused`, or it said so (`page.harvest`). Whatever else it raised is a failure.
+    """
 
     name: str
     title: str
-    status: str
+    status: Status
     seconds: float
-    error: str | None
-    path: Path
+    reason: str | None
+    notebook: nbformat.NotebookNode
+    said: Said
 
 
 def title_of(notebook: nbformat.NotebookNode) -> str:
@@ -58,14 +65,10 @@ def parameter_names(notebook: nbformat.NotebookNode) -> set[str]:
     import ast
 
     cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
-    return {
-        t.id
-        for c in cells
-        for s in ast.parse(c.source).body
-        if isinstance(s, ast.Assign)
-        for t in s.targets
-        if isinstance(t, ast.Name)
-    }
+    statements = [s for c in cells for s in ast.parse(c.source).body]
+    targets = [t for s in statements if isinstance(s, ast.Assign) for t in s.targets]
+    targets += [s.target for s in statements if isinstance(s, ast.AnnAssign)]
+    return {t.id for t in targets if isinstance(t, ast.Name)}
 
 
 def cell_count(source: Path) -> int:
@@ -85,10 +88,10 @@ def execute(
     kernel_name: str = "python3",
     on_cell: Callable[[], None] = lambda: None,
 ) -> Executed:
-    """Runs a notebook; whatever goes wrong is told in the result, never raised."""
+    """Runs a notebook and keeps it as `out`; whatever goes wrong is told in the result, never raised."""
     logging.getLogger("papermill").setLevel(logging.ERROR)
     started = time.monotonic()
-    error, title = None, source.stem
+    error, refused, title = None, None, source.stem
     try:
         notebook = nbformat.read(source, as_version=4)
         title = title_of(notebook)
@@ -103,7 +106,10 @@ def execute(
             engine_name="launchpad", on_cell=on_cell, autosave_cell_every=0,
         )  # fmt: skip
     except papermill.PapermillExecutionError as failure:
-        error = f"{failure.ename}: {failure.evalue}"
+        if failure.ename == Refused.__name__:
+            refused = str(failure.evalue)
+        else:
+            error = f"{failure.ename}: {failure.evalue}"
     except CellTimeoutError:
         error = (
             f"a cell took longer than {timeout_seconds} s and was stopped; raise timeout_seconds or give it less data"
@@ -114,4 +120,13 @@ def execute(
         error = f"{type(failure).__name__}: {failure}"
     if not out.exists():
         nbformat.write(nbformat.v4.new_notebook(), out)
-    return Executed(source.stem, title, "failed" if error else "ok", round(time.monotonic() - started, 2), error, out)
+    executed = nbformat.read(out, as_version=4)
+    said = NOTHING_SAID
+    if error is None:
+        try:
+            said = harvest(executed, name=source.stem)
+        except ValueError as fault:
+            error = str(fault)
+    reason = error or refused or said.refused_because
+    status: Status = "failed" if error else "refused" if reason else "ok"
+    return Executed(source.stem, title, status, round(time.monotonic() - started, 2), reason, executed, said)

@@ -65,9 +65,11 @@ def _name_of(manifest: dict) -> str | None:
 
 
 def previous_manifest(reports: Path, name: str, *, before: str) -> dict | None:
-    """The newest earlier run of the same name that went well and can be compared with; None when there is none."""
+    """The newest earlier run of the same name that did not fail and can be compared with; None when there is none."""
     good = (
-        m for m in runs_of(reports, name) if m.get("status") == "ok" and str(m["started_at"]) < before and _is_whole(m)
+        m
+        for m in runs_of(reports, name)
+        if m.get("status") in ("ok", "refused") and str(m["started_at"]) < before and _is_whole(m)
     )
     return next(good, None)
 

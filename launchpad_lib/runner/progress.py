@@ -6,6 +6,8 @@ import sys
 from contextlib import AbstractContextManager
 from typing import Protocol, TextIO
 
+from launchpad_lib.page.harvest import Status
+
 
 class Progress(AbstractContextManager, Protocol):
     """Told of every step of a run; calls may come from several threads."""
@@ -19,8 +21,8 @@ class Progress(AbstractContextManager, Protocol):
     def advance(self, name: str) -> None:
         """One more of its cells is done."""
 
-    def finish(self, name: str, *, seconds: float, error: str | None) -> None:
-        """A notebook ended, well or not."""
+    def finish(self, name: str, *, status: Status, seconds: float, reason: str | None) -> None:
+        """A notebook ended; `reason` is why it failed or refused."""
 
 
 class PlainProgress:
@@ -45,9 +47,9 @@ class PlainProgress:
     def advance(self, name: str) -> None:
         """Says nothing."""
 
-    def finish(self, name: str, *, seconds: float, error: str | None) -> None:
+    def finish(self, name: str, *, status: Status, seconds: float, reason: str | None) -> None:
         """Says how it ended."""
-        self.say(f"{name}: failed after {seconds:.1f} s ({error})" if error else f"{name}: ok in {seconds:.1f} s")
+        self.say(_ended(name, status, seconds, reason))
 
 
 class TerminalProgress:
@@ -80,15 +82,22 @@ class TerminalProgress:
         """Moves its bar on by one cell."""
         self._bars.advance(self._tasks[name])
 
-    def finish(self, name: str, *, seconds: float, error: str | None) -> None:
+    def finish(self, name: str, *, status: Status, seconds: float, reason: str | None) -> None:
         """Fills the bar, or says why it stopped."""
         task = self._tasks[name]
-        if error:
-            self._bars.update(task, description=f"[red]{name} failed[/red]")
-            self.say(f"{name}: failed after {seconds:.1f} s ({error})")
-        else:
+        if status == "ok":
             self._bars.update(task, completed=self._bars.tasks[task].total)
+        else:
+            colour = "red" if status == "failed" else "yellow"
+            self._bars.update(task, description=f"[{colour}]{name} {status}[/{colour}]")
+            self.say(_ended(name, status, seconds, reason))
         self._bars.stop_task(task)
+
+
+def _ended(name: str, status: Status, seconds: float, reason: str | None) -> str:
+    if status == "ok":
+        return f"{name}: ok in {seconds:.1f} s"
+    return f"{name}: {status} after {seconds:.1f} s ({' '.join((reason or '').split())})"
 
 
 def progress_for(stream: TextIO) -> PlainProgress | TerminalProgress:

@@ -21,6 +21,7 @@ from launchpad_lib.runner.execution import Executed, cell_count, execute
 from launchpad_lib.runner.forked_kernels import kernel_server
 from launchpad_lib.runner.history import changes, previous_manifest, rows_by_date, runs_of
 from launchpad_lib.runner.indexes import publish_index, publish_run_index
+from launchpad_lib.runner.outcomes import notebook_record, summary, worst, write_tables
 from launchpad_lib.runner.parameters import NOTEBOOKS, RunParams
 from launchpad_lib.runner.progress import Progress
 from launchpad_lib.simulation import simulate
@@ -59,7 +60,7 @@ def bring_up_to_date(run: RunParams, *, now: datetime, say: Callable[[str], None
 def run_report(
     run: RunParams, *, now: datetime, run_id: str, progress: Progress, notebooks: Path = Path("notebooks")
 ) -> int:
-    """Executes and publishes; 0 all well, 1 a notebook failed."""
+    """Executes and publishes; 1 where a notebook failed, otherwise 0, also where the data refused an answer."""
     with kernel_server():  # its imports go on while the lake is brought up to date
         bring_up_to_date(run, now=now, say=progress.say)
         return _execute_and_publish(run, now=now, run_id=run_id, progress=progress, notebooks=notebooks)
@@ -85,7 +86,7 @@ def _publish_from(
 ) -> int:
     reports = final.parent
     context = {"run_id": run_id, "started_at": now.isoformat(timespec="seconds"), "inputs": {}}
-    rows, metrics = [], []
+    done: list[Executed] = []
     # One version of every table for all pages and the manifest, whatever a stream writes meanwhile.
     versions = newest_versions(run.lake) | run.lake_versions
     with ThreadPoolExecutor(max_workers=run.workers) as pool:
@@ -99,29 +100,25 @@ def _publish_from(
             if number == 0:
                 context["inputs"] = _inputs(run.lake, versions)  # while the first notebooks run
             for job in jobs:
-                done = _result_of(job, pool)
-                html = f"{done.name}.html"
-                found = publish_notebook(
-                    done.path, html_path=partial / html, title=done.title, status=done.status, error=done.error, context=context,
-                    last_good=_last_good(reports, run.name, done.name),
+                one = _result_of(job, pool)
+                publish_notebook(
+                    one.notebook, html_path=partial / f"{one.name}.html", title=one.title, status=one.status, reason=one.reason,
+                    context=context, last_good=_last_good(reports, run.name, one.name),
                 )  # fmt: skip
-                metrics += found.metrics if done.status == "ok" else []
-                answers = found.answers if done.status == "ok" else []
-                row = done._asdict() | {"html": html, "answers": answers}
-                rows.append({k: row[k] for k in ("name", "title", "status", "seconds", "html", "error", "answers")})
+                done.append(one)
     order = list(NOTEBOOKS)
-    rows.sort(key=lambda r: order.index(r["name"]))  # as one reads them, whichever ran first
-    metrics.sort(key=lambda m: order.index(m["notebook"]))
-    is_failed = any(r["status"] == "failed" for r in rows)
+    done.sort(key=lambda one: order.index(one.name))  # as one reads them, whichever ran first
+    status = worst(one.status for one in done)
     manifest = {
         "run_id": run_id,
         "started_at": context["started_at"],
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "status": "failed" if is_failed else "ok",
+        "status": status,
         "params": run.model_dump(mode="json"),
         "inputs": context["inputs"],
-        "notebooks": rows,
-        "metrics": metrics,
+        "notebooks": [notebook_record(one) for one in done],
+        "metrics": [metric for one in done for metric in one.said.metrics],
+        "tables": write_tables(done, partial),
         "versions": _versions(),
     }
     (partial / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
@@ -137,8 +134,8 @@ def _publish_from(
             f"run-id={run_id!r}: another run published {final} meanwhile; choose another run id"
         ) from error
     publish_run_index(reports)
-    progress.say(f"{'failed' if is_failed else 'done'}: {final / 'index.html'}")
-    return 1 if is_failed else 0
+    progress.say(f"{summary(done)}: {final / 'index.html'}")
+    return 1 if status == "failed" else 0
 
 
 def _execute_one(
@@ -154,7 +151,7 @@ def _execute_one(
         timeout_seconds=run.timeout_seconds,
         on_cell=lambda: progress.advance(name),
     )
-    progress.finish(name, seconds=done.seconds, error=done.error)
+    progress.finish(name, status=done.status, seconds=done.seconds, reason=done.reason)
     return done
 
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from launchpad_lib.simulation.truth import TRUTH, Truth
+from launchpad_lib.simulation.telemetry import telemetry_rows, usual_latency_ms
+from launchpad_lib.simulation.truth import TRUTH, Flow, Truth
 
 
 class SimulationResult(NamedTuple):
@@ -48,19 +49,21 @@ def simulate(
         "telemetry": out / "telemetry",
         "annotations": out / "annotations.csv",
         "features": out / "features.csv",
+        "truth": out / "truth.csv",
     }
     events = _events(rng, users=users, days=days, start_on=start_on, truth=truth)
     rows = {"events": _write_events(rng, events, paths["events"], truth=truth)}
     last_on = start_on + timedelta(days=days - 1)
     telemetry_start = last_on - timedelta(days=telemetry_days - 1)
-    telemetry = _telemetry(rng, users=users, days=telemetry_days, start_on=telemetry_start, truth=truth)
+    telemetry = telemetry_rows(rng, users=users, days=telemetry_days, start_on=telemetry_start, truth=truth)
     paths["telemetry"].mkdir(exist_ok=True)
     telemetry.to_parquet(paths["telemetry"] / "telemetry.parquet", index=False)
     rows["telemetry"] = len(telemetry)
     annotations = _annotations(telemetry_start, telemetry_days, truth)
     annotations.to_csv(paths["annotations"], index=False)
-    features = _features(truth)
+    features = _features(truth, last_on=last_on)
     features.to_csv(paths["features"], index=False)
+    pd.DataFrame(truth.by_feature()).to_csv(paths["truth"], index=False)
     return SimulationResult(paths, rows | {"annotations": len(annotations), "features": len(features)})
 
 
@@ -68,7 +71,7 @@ def _events(rng: np.random.Generator, *, users: int, days: int, start_on: date, 
     """All events of all users in order of user and time.
 
     A latent propensity z raises activity, and so both completing and coming back: that is the confounding. A first
-    completion adds `return_effect` to the probability of being active on each later day.
+    completion adds the feature's `return_effect` to the probability of being active on each later day.
     """
     rows: list[dict] = []
     propensity = rng.normal(size=users)
@@ -76,16 +79,18 @@ def _events(rng: np.random.Generator, *, users: int, days: int, start_on: date, 
     countries = rng.choice(["DE", "US", "FR", "GB"], size=users, p=[0.4, 0.3, 0.2, 0.1])
     variants = rng.choice(["control", "treatment"], size=users)
     midnight = datetime(start_on.year, start_on.month, start_on.day)
-    browsing = [f for f in truth.features if f != "configurator"]
+    browsing = [f for f in truth.features if f != "configurator" and truth.days_before_the_end(f) is None]
     for user in range(users):
         base = 1 / (1 + np.exp(-(0.2 + 2 * truth.confounding_strength * propensity[user])))
         start_probability = np.clip(
             truth.start_rate_mean + truth.confounding_strength * 0.4 * propensity[user], 0.05, 0.9
         )
-        completed = exposed = False
+        exposed = False
+        effects: dict[str, float] = {}
         for day in range(days):
-            if rng.random() >= min(base + (truth.return_effect if completed else 0.0), 0.98):
+            if rng.random() >= min(max(base + sum(effects.values()), 0.02), 0.98):
                 continue
+            done_today: dict[str, float] = {}
             for session in range(1 + int(rng.random() < 0.45)):
                 at = midnight + timedelta(days=day, seconds=float((8 + 6 * session) * 3600 + rng.uniform(0, 5 * 3600)))
                 shared = {
@@ -95,11 +100,21 @@ def _events(rng: np.random.Generator, *, users: int, days: int, start_on: date, 
                     "app_version": "2.1.0" if day >= days // 2 else "2.0.0",
                     "country": str(countries[user]),
                 }
-                names = [("page_viewed", str(f), {}) for f in rng.choice(browsing, size=rng.integers(8, 20))]
+                names = [("page_viewed", str(f), {}) for f in rng.choice(browsing, size=rng.integers(6, 15))]
                 if rng.random() < start_probability:
                     quiz, done = _quiz(rng, str(variants[user]), is_first_exposure=not exposed, truth=truth)
-                    exposed, completed = True, completed or done
+                    exposed = True
+                    if done:
+                        done_today["configurator"] = truth.return_effect
                     names = names[:3] + quiz + names[3:]
+                for flow in truth.flows:
+                    is_there = flow.last_days is None or day >= days - flow.last_days
+                    rate = flow.start_rate * np.exp(truth.confounding_strength * propensity[user])
+                    if is_there and rng.random() < min(rate, 0.9):
+                        attempt, done = _attempt(rng, flow)
+                        if done:
+                            done_today[flow.feature_id] = flow.return_effect
+                        names = names[:3] + attempt + names[3:]
                 for name, feature, properties in names:
                     at += timedelta(seconds=float(rng.exponential(25) + 1))
                     received = at + timedelta(seconds=float(rng.exponential(2)))
@@ -114,7 +129,21 @@ def _events(rng: np.random.Generator, *, users: int, days: int, start_on: date, 
                             "properties": properties,
                         }
                     )
+            effects |= done_today
     return rows
+
+
+def _attempt(rng: np.random.Generator, flow: Flow) -> tuple[list[tuple], bool]:
+    """The events of one attempt at a feature and whether it was completed."""
+    events: list[tuple] = [(flow.start_event, flow.feature_id, {})]
+    events += [(flow.use_event, flow.feature_id, {})] * int(rng.poisson(0.8))
+    done = bool(rng.random() < flow.completion_rate)
+    if done:
+        paid = {"amount": round(float(np.exp(rng.normal(3.8, 0.7))), 2)} if flow.has_amount else {}
+        events.append((flow.complete_event, flow.feature_id, paid))
+        if rng.random() < flow.share_rate:
+            events.append((flow.share_event, flow.feature_id, {}))
+    return events, done
 
 
 def _quiz(rng: np.random.Generator, variant: str, *, is_first_exposure: bool, truth: Truth) -> tuple[list[tuple], bool]:
@@ -159,54 +188,13 @@ def _write_events(rng: np.random.Generator, events: list[dict], folder: Path, *,
     return len(events) + len(planted)
 
 
-def _telemetry(rng: np.random.Generator, *, users: int, days: int, start_on: date, truth: Truth) -> pd.DataFrame:
-    """About 60 observations per feature and day; each feature has slow spells that last some days."""
-    frames = []
-    for index, feature in enumerate(truth.features):
-        spell = 0.0
-        base_ms = 90 + 25 * index
-        for day in range(days):
-            spell = 0.7 * spell + float(rng.normal(0, 0.10))
-            n = int(rng.poisson(60))
-            slow = 1.0
-            for regression in truth.regressions:
-                if regression.feature_id == feature and day >= regression.day:
-                    slow *= regression.factor
-            in_incident = feature == truth.incident_feature and truth.incident_days[0] <= day <= truth.incident_days[1]
-            crash_rate = truth.incident_crash_rate if in_incident else truth.baseline_crash_rate
-            android = truth.android_share_after if day >= truth.drift_day else truth.android_share_before
-            seconds = np.sort(rng.uniform(0, 86_399, n))
-            frames.append(
-                pd.DataFrame(
-                    {
-                        "feature_id": feature,
-                        "user_id": [f"u{u:05d}" for u in rng.integers(0, users, n)],
-                        "observed_at": pd.Timestamp(start_on + timedelta(days=day))
-                        + pd.to_timedelta(seconds.round(3), unit="s"),
-                        "latency_ms": np.round(base_ms * slow * np.exp(spell + rng.normal(0, 0.35, n)), 2),
-                        "crashed": rng.random(n) < crash_rate,
-                        "error_count": rng.poisson(0.02 * np.exp(3 * max(spell, 0.0)), n),
-                        "feedback_score": np.where(
-                            rng.random(n) < 0.2,
-                            np.clip(rng.normal(4.2 - 2 * max(spell, 0.0), 0.6, n).round(), 1, 5),
-                            np.nan,
-                        ),
-                        "session_seconds": np.round(rng.exponential(120, n), 1),
-                        "app_version": "2.1.0" if day > days - 8 else "2.0.0",
-                        "platform": np.where(
-                            rng.random(n) < android, "android", np.where(rng.random(n) < 0.6, "web", "ios")
-                        ),
-                    }
-                )
-            )
-    frame = pd.concat(frames, ignore_index=True)
-    frame.insert(0, "observation_id", [f"o{i:07d}" for i in range(len(frame))])
-    frame["observed_at"] = frame["observed_at"].astype("datetime64[us]")
-    return frame
-
-
 def _annotations(start_on: date, days: int, truth: Truth) -> pd.DataFrame:
     marks = [(r.day, "deployment", r.feature_id, f"{r.feature_id} release") for r in truth.regressions if r.day < days]
+    marks += [
+        (days - f.last_days, "deployment", f.feature_id, f"{f.feature_id} release")
+        for f in truth.flows
+        if f.last_days is not None
+    ]
     marks.append((truth.incident_days[0], "incident", truth.incident_feature, "crash wave"))
     return pd.DataFrame(
         [
@@ -216,8 +204,9 @@ def _annotations(start_on: date, days: int, truth: Truth) -> pd.DataFrame:
     )
 
 
-def _features(truth: Truth) -> pd.DataFrame:
-    return pd.DataFrame(
+def _features(truth: Truth, *, last_on: date) -> pd.DataFrame:
+    """One row per feature; one released within the log has no objectives yet."""
+    table = pd.DataFrame(
         [
             {
                 "feature_id": feature,
@@ -225,11 +214,18 @@ def _features(truth: Truth) -> pd.DataFrame:
                 "owner_team": ("growth", "core", "payments")[index % 3],
                 "lifecycle_stage": "beta" if feature == "configurator" else "ga",
                 "released_on": "2025-11-01",
-                "slo_p95_latency_ms": round((90 + 25 * index) * 2.05),
+                "slo_p95_latency_ms": float(round(usual_latency_ms(index) * 2.05)),
                 "slo_crash_free_users": 0.96,
                 "slo_error_rate": 0.08,
                 "slo_feedback_score": 3.5,
             }
             for index, feature in enumerate(truth.features)
         ]
-    )
+    ).set_index("feature_id")
+    for feature in truth.features:
+        released_days_ago = truth.days_before_the_end(feature)
+        if released_days_ago is not None:
+            table.loc[feature, "lifecycle_stage"] = "alpha"
+            table.loc[feature, "released_on"] = str(last_on - timedelta(days=released_days_ago - 1))
+            table.loc[feature, [c for c in table if c.startswith("slo_")]] = np.nan
+    return table.reset_index()

@@ -12,10 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from launchpad_lib.contract.tables import NDJSON
+from launchpad_lib.kafka.settings import producer
 from launchpad_lib.simulation.truth import TRUTH
+from launchpad_lib.spool.layout import SEGMENT_BYTES, segment_name
 
 DUPLICATE_SHARE, MALFORMED_SHARE, LATE_SHARE = 0.01, 0.005, 0.02
-SEGMENT_BYTES = 64 << 20
 
 
 class Line(NamedTuple):
@@ -178,7 +180,7 @@ class SpoolSender:
         self._file = self._open()
 
     def _open(self):  # noqa: ANN202
-        return open(self._folder / f"{self._writer}-{self._number:012d}.ndjson", "ab", buffering=0)
+        return open(self._folder / segment_name(self._writer, self._number), "ab", buffering=0)
 
     def send(self, lines: list[Line]) -> None:
         if self._file.tell() >= SEGMENT_BYTES:
@@ -196,16 +198,13 @@ class KafkaSender:
     """Produces to a topic; acknowledged by all replicas when `send` returns. `is_envelope`: a batch is one record, else one record an event."""
 
     def __init__(self, address: str, topic: str, *, is_envelope: bool = False, settings: dict | None = None) -> None:
-        from kafka import KafkaProducer
-
         self._topic, self._is_envelope = topic, is_envelope
-        self._producer = KafkaProducer(
-            bootstrap_servers=address.split(","),
-            acks="all",
+        self._producer = producer(
+            address.split(","),
+            settings=settings or {},
             delivery_timeout_ms=120_000,
             request_timeout_ms=5000,
             reconnect_backoff_max_ms=500,
-            **(settings or {}),
         )
 
     def send(self, lines: list[Line]) -> None:
@@ -216,7 +215,7 @@ class KafkaSender:
                     self._topic,
                     value,
                     key=lines[0].user_id.encode(),
-                    headers=[("content-type", b"application/x-ndjson")],
+                    headers=[("content-type", NDJSON.encode())],
                 )
             ]
         else:
@@ -248,7 +247,7 @@ class CollectorSender:
         until = time.monotonic() + self._give_up
         while True:
             try:
-                answer = self._client.post(self._url, content=body, headers={"content-type": "application/x-ndjson"})
+                answer = self._client.post(self._url, content=body, headers={"content-type": NDJSON})
                 if answer.status_code == 202 or answer.status_code == 400:
                     return
                 problem = f"it answers {answer.status_code}"

@@ -1,24 +1,22 @@
 """The SDK's spool: events are lines of append-only segments on the disk before anything else happens to them.
 
-One writer per process, known by the lock it holds; the layout is declared in `schema`. A reader's position moves on when a batch is
+One writer per process, known by the lock it holds; the layout is declared in `spool.layout`. A reader's position moves on when a batch is
 settled and is kept in `<writer>.sent`, so a process killed between the two sends that batch again: the event_id is the same.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import re
 import threading
 import uuid
 from pathlib import Path
 from typing import NamedTuple
 
-from launchpad_lib.contract.tables import SPOOL_SEGMENT_BYTES, SPOOL_SEGMENT_PATTERN
+from launchpad_lib.spool import locks
+from launchpad_lib.spool.layout import SEGMENT_BYTES, lock_path, segment_name, segment_of, whole_lines
 
 PREFIX = "sdk-"
-_SEGMENT = re.compile(SPOOL_SEGMENT_PATTERN)
 
 
 class Position(NamedTuple):
@@ -42,11 +40,9 @@ class Spool:
         """`cap_bytes` bounds what waits; `is_source` means that others read the segments, so they stay."""
         self._setup(folder, f"{PREFIX}{os.getpid()}-{uuid.uuid4().hex[:12]}", is_source=is_source)
         self._cap_bytes = cap_bytes
-        self._segment_bytes = (
-            SPOOL_SEGMENT_BYTES if cap_bytes is None else min(SPOOL_SEGMENT_BYTES, max(16 * 1024, cap_bytes // 8))
-        )
+        self._segment_bytes = SEGMENT_BYTES if cap_bytes is None else min(SEGMENT_BYTES, max(16 * 1024, cap_bytes // 8))
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock_fd = _locked(folder / f"{self.writer}.lock", wait=True)
+        self._lock_fd = locks.hold(lock_path(folder, self.writer))
 
     def _setup(self, folder: Path, writer: str, *, is_source: bool) -> None:
         self.folder, self.writer = folder, writer
@@ -59,14 +55,14 @@ class Spool:
         self._in_flight = 0
         self._lock = threading.Lock()
         self._cap_bytes: int | None = None
-        self._segment_bytes = SPOOL_SEGMENT_BYTES
+        self._segment_bytes = SEGMENT_BYTES
 
     @classmethod
     def adopt(cls, folder: Path) -> list[Spool]:
         """The spools of dead processes in the folder, oldest first; each is ours from now on."""
         adopted = []
         for lock in folder.glob(f"{PREFIX}*.lock"):
-            lock_fd = _locked(lock, wait=False)
+            lock_fd = locks.take_over(lock)
             if lock_fd is None:
                 continue
             spool = cls.__new__(cls)
@@ -179,7 +175,7 @@ class Spool:
             self.discard()
         elif self._lock_fd is not None:
             if self._is_source:
-                (self.folder / f"{self.writer}.lock").unlink(missing_ok=True)
+                lock_path(self.folder, self.writer).unlink(missing_ok=True)
             os.close(self._lock_fd)
             self._lock_fd = None
 
@@ -196,13 +192,13 @@ class Spool:
             self._path(seq).unlink(missing_ok=True)
         self._sizes.clear()
         (self.folder / f"{self.writer}.sent").unlink(missing_ok=True)
-        (self.folder / f"{self.writer}.lock").unlink(missing_ok=True)
+        lock_path(self.folder, self.writer).unlink(missing_ok=True)
         if self._lock_fd is not None:
             os.close(self._lock_fd)
             self._lock_fd = None
 
     def _path(self, seq: int) -> Path:
-        return self.folder / f"{self.writer}-{seq:012d}.ndjson"
+        return self.folder / segment_name(self.writer, seq)
 
     def _pending(self) -> int:
         return sum(self._sizes.values()) - (self._sent.byte if self._sent.seq in self._sizes else 0)
@@ -220,14 +216,9 @@ class Spool:
     def _chunk(self, seq: int, start: int, max_bytes: int) -> bytes:
         """Whole lines from `start`, about `max_bytes` of them but at least one."""
         try:
-            with self._path(seq).open("rb") as file:
-                file.seek(start)
-                chunk = file.read(max_bytes)
-                if chunk and b"\n" not in chunk:
-                    chunk += file.readline()
+            return whole_lines(self._path(seq), start, max_bytes=max_bytes)
         except FileNotFoundError:
             return b""
-        return chunk[: chunk.rfind(b"\n") + 1]
 
     def _remove_sent(self) -> None:
         if self._is_source:
@@ -255,36 +246,15 @@ class Spool:
 
     def _find_segments(self) -> None:
         for path in self.folder.glob(f"{self.writer}-*.ndjson"):
-            match = _SEGMENT.match(path.name)
-            if match and match["writer"] == self.writer:
-                self._sizes[int(match["seq"])] = path.stat().st_size
+            segment = segment_of(path.name)
+            if segment is not None and segment.writer == self.writer:
+                self._sizes[segment.number] = path.stat().st_size
         self._next_seq = max(self._sizes, default=-1) + 1
         first = Position(min(self._sizes, default=0), 0)
         try:
             sent = json.loads((self.folder / f"{self.writer}.sent").read_text())
-            first = max(first, Position(int(_SEGMENT.match(sent["segment"])["seq"]), int(sent["byte"])))
-        except (OSError, ValueError, KeyError, TypeError):
+            first = max(first, Position(segment_of(sent["segment"]).number, int(sent["byte"])))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass  # not written yet, or torn: everything is sent again under the same ids
         self._read = self._sent = first
         self._remove_sent()
-
-
-def _locked(path: Path, *, wait: bool) -> int | None:
-    """An exclusive lock on the file, or None when another process has it. The file may be removed by a sweep in between: then once more."""
-    while True:
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if wait else 0), 0o600)
-        except FileNotFoundError:
-            return None
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            if os.stat(path).st_ino == os.fstat(fd).st_ino:
-                return fd
-        except BlockingIOError:
-            os.close(fd)
-            return None
-        except FileNotFoundError:
-            pass
-        os.close(fd)
-        if not wait:
-            return None

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from launchpad_lib.contract.tables import NDJSON
+from launchpad_lib.kafka.settings import producer
 
 WRITE_KEY_VARIABLE = "LAUNCHPAD_WRITE_KEY"
 MAX_RETRY_AFTER_SECONDS = 3600.0
@@ -182,10 +183,7 @@ class KafkaTransport:
             groups.setdefault(_keyed.decode(line).user_id, []).append(line)
         try:
             if self._producer is None:
-                from kafka import KafkaProducer
-
-                settings = {"acks": "all", "enable_idempotence": True, "linger_ms": 2, "bootstrap_timeout_ms": 5000}
-                self._producer = KafkaProducer(**(settings | self._settings | {"bootstrap_servers": self._servers}))
+                self._producer = producer(self._servers, settings=self._settings, bootstrap_timeout_ms=5000)
             futures = []
             for user, held in groups.items():
                 key = user.encode()

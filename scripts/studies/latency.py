@@ -12,7 +12,7 @@ import pandas as pd
 
 from launchpad_lib.inference import quantile_changes, regression_table
 from launchpad_lib.simulation import TRUTH
-from launchpad_lib.simulation.product import _telemetry
+from launchpad_lib.simulation.telemetry import telemetry_rows
 from launchpad_lib.trends import shift_table, spell_noise_of_change
 
 START = date(2025, 11, 20)
@@ -21,7 +21,7 @@ START = date(2025, 11, 20)
 def one(seed: int) -> pd.DataFrame:
     """The notebook's regression table for one simulated product."""
     rng = np.random.default_rng(seed)
-    seen = _telemetry(rng, users=500, days=60, start_on=START, truth=TRUTH)
+    seen = telemetry_rows(rng, users=500, days=60, start_on=START, truth=TRUTH)
     groups = seen.assign(observed_on=seen["observed_at"].dt.floor("D")).groupby(["feature_id", "observed_on"])[
         "latency_ms"
     ]

@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from launchpad_lib.page.publication import harvest_metrics
+from launchpad_lib.page.harvest import harvest_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = sorted((ROOT / "launchpad_lib").rglob("*.py"))

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from launchpad_lib.collector.forwarder import Forwarder
-from launchpad_lib.collector.kafka_target import KafkaTarget, TargetUnavailableError, settings_from
+from launchpad_lib.collector.kafka_target import KafkaTarget, TargetUnavailableError
 from launchpad_lib.collector.settings import CollectorError
+from launchpad_lib.kafka.settings import KafkaSettingsError, settings_from
 from tests.collecting import ROOT, event
 from tests.kafka_broker import Broker, broker_or_skip, ids_in
 
@@ -97,7 +98,7 @@ def test_a_second_forwarder_and_a_broken_position_file_are_refused(tmp_path):
 
 @pytest.mark.parametrize("to", ["kafka://host:9092", "http://host/topic", "kafka:///topic", "kafka://host:9092/to pic"])
 def test_a_target_that_is_no_address_is_refused(to):
-    with pytest.raises(CollectorError, match="kafka://host:port/topic"):
+    with pytest.raises(KafkaSettingsError, match="kafka://host:port/topic"):
         KafkaTarget(to)
 
 
@@ -109,7 +110,7 @@ def test_security_settings_are_handed_on_and_their_values_never_shown():
         "HOME": "/",
     }
     assert settings_from(given) == {"sasl_plain_password": "hush", "ssl_check_hostname": False}
-    with pytest.raises(CollectorError, match="no such Kafka setting") as refused:
+    with pytest.raises(KafkaSettingsError, match="no such Kafka setting") as refused:
         settings_from({"LAUNCHPAD_KAFKA_PASSWORD": "hush"})
     assert "hush" not in str(refused.value)
 

@@ -17,7 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from launchpad_lib.collector.admission import Event
 from launchpad_lib.collector.limits import RateLimit, RecentIds
-from launchpad_lib.contract.tables import EVENTS, SPOOL_SEGMENT_PATTERN
+from launchpad_lib.contract.tables import EVENTS
+from launchpad_lib.spool.layout import segment_of
 from tests.collecting import CLIENT, event, running, spooled, start, stop
 
 KEY = "correct-horse-battery-staple"
@@ -48,7 +49,7 @@ def test_the_spool_holds_what_the_contract_says(collector):
     assert kept["properties"] == {"page": "home", "colour": "red"}
     assert set(kept) <= {c.name for c in EVENTS.columns}
     for segment in collector.spool.glob("*.ndjson"):
-        assert re.match(SPOOL_SEGMENT_PATTERN, segment.name)
+        assert segment_of(segment.name) is not None
 
 
 def test_the_fields_of_an_event_are_the_columns_of_the_table():

@@ -141,6 +141,17 @@ def test_the_rule_decides_as_it_is_written(success, guardrail, broken, choice):
     )
 
 
+def test_a_misspelt_guardrail_is_never_a_pass():
+    """A guardrail that nobody did (`quiz_complete` for `quiz_completed`): beside a clear win it printed "Ship"."""
+    found = decide(made(300, 200), {"quiz_complete": made(0, 0)}, variant="x", is_ratio_broken=False, margin=0.05)
+    assert found.choice == "no decision" and "'quiz_complete' was not measured" in found.because
+
+
+def test_no_guardrail_is_called_harmless_where_none_was_measured():
+    found = decide(made(300, 200), {}, variant="x", is_ratio_broken=False, margin=0.05)
+    assert found == ("ship", "the success metric is above control; no guardrail was measured")
+
+
 def test_of_several_variants_each_has_to_win_at_a_stricter_level():
     """Two comparisons: the limit of the decision is that of a 97.5 % interval (Bonferroni); Newcombe's of 60 and 40 of 400 by the two levels."""
     exposures = pd.DataFrame(

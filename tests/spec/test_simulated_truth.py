@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from launchpad_lib.ingestion import IngestError, SourceSpec, ingest
@@ -67,3 +69,84 @@ def test_a_bad_line_is_kept_with_its_line_and_reason(tmp_path):
     kept = open_lake(tmp_path / "lake").rejected.order_by("line").to_pandas()
     assert kept["line"].tolist() == [2, 3]
     assert "NaN is not JSON" in kept["reason"][0]
+
+
+USERS, DAYS = 2500, 8
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    """A larger product, read from its files with pandas alone."""
+    folder = tmp_path_factory.mktemp("larger")
+    paths = simulate(folder, users=USERS, days=DAYS, telemetry_days=60, seed=7).paths
+    events = pd.concat(pd.read_json(f, lines=True) for f in sorted(paths["events"].iterdir()))
+    events = events.drop_duplicates("event_id")
+    events = events[~events["event_id"].str.startswith("bad")]  # the malformed rows that are planted
+    events["day"] = pd.to_datetime(events["event_at"].astype(str).str[:10]).dt.day - 5
+    return events, pd.read_parquet(paths["telemetry"] / "telemetry.parquet"), pd.read_csv(paths["features"])
+
+
+@pytest.mark.parametrize("flow", TRUTH.flows, ids=lambda f: f.feature_id)
+def test_attempts_are_completed_as_often_as_declared(log, flow):
+    """Attempts are one a session; the tolerance is four standard errors of a proportion."""
+    mine = log[0][log[0]["feature_id"] == flow.feature_id]
+    started = mine[mine["event_name"] == flow.start_event]["session_id"]
+    done = mine[mine["event_name"] == flow.complete_event]["session_id"]
+    assert started.is_unique and set(done) <= set(started)
+    tolerance = 4 * np.sqrt(flow.completion_rate * (1 - flow.completion_rate) / len(started))
+    assert abs(len(done) / len(started) - flow.completion_rate) < tolerance
+
+
+@pytest.mark.parametrize("flow", [f for f in TRUTH.flows if f.last_days is None], ids=lambda f: f.feature_id)
+def test_completing_moves_the_next_days_activity_by_the_declared_effect(log, flow):
+    """Who completes the first attempt is luck, so the difference of the next day's activity is the effect.
+
+    A second attempt on the same day dilutes it by at most a tenth. With about 2,000 starters the standard error is
+    0.022; 0.06 holds an effect of 0.15 or -0.2 apart from none.
+    """
+    events = log[0]
+    mine = events[events["feature_id"] == flow.feature_id].sort_values("event_at")
+    first = mine[mine["event_name"] == flow.start_event].drop_duplicates("user_id")
+    first = first[first["day"] < DAYS - 1]
+    done = first["session_id"].isin(mine[mine["event_name"] == flow.complete_event]["session_id"])
+    active = set(zip(events["user_id"], events["day"], strict=True))
+    returned = np.array([(u, d + 1) in active for u, d in zip(first["user_id"], first["day"], strict=True)])
+    assert abs(returned[done].mean() - returned[~done].mean() - flow.return_effect) < 0.06
+
+
+def test_every_declared_truth_about_a_feature_is_there_and_the_four_answers_differ():
+    """Hand list of the declaration: a product page can meet each answer, a health page each state."""
+    worked = {row.feature_id: row.worked for row in TRUTH.by_feature()}
+    assert worked["configurator"] == worked["checkout"] == "works"
+    assert (worked["search"], worked["notifications"], worked["price_alerts"]) == ("no effect", "hurts", "too early")
+    health = {row.feature_id: row.health for row in TRUTH.by_feature()}
+    assert {f for f, state in health.items() if state == "regression"} == {"search", "checkout"}
+    assert (health["recommendations"], health["support_chat"]) == ("incident over", "silent")
+    assert (health["profile"], health["price_alerts"]) == ("healthy", "too early")
+
+
+def test_a_feature_released_within_the_log_has_events_and_telemetry_only_from_its_release_on(log):
+    """Released two days before the end: days 6 and 7 of 0 to 7; telemetry covers 60 days and ends on the same one."""
+    events, telemetry, features = log
+    assert sorted(events[events["feature_id"] == "price_alerts"]["day"].unique()) == [6, 7]
+    days = telemetry[telemetry["feature_id"] == "price_alerts"]["observed_at"].dt.date
+    released_on = features.set_index("feature_id").loc["price_alerts", "released_on"]
+    assert [str(d) for d in sorted(days.unique())] == ["2026-01-11", "2026-01-12"] and released_on == "2026-01-11"
+    assert features.set_index("feature_id").loc["price_alerts"].filter(like="slo_").isna().all()
+
+
+def test_the_silent_feature_has_no_telemetry_on_its_last_days_and_the_incident_is_over(log):
+    telemetry = log[1]
+    day = (telemetry["observed_at"] - telemetry["observed_at"].min().normalize()).dt.days
+    assert day[telemetry["feature_id"] == "support_chat"].max() == 60 - 1 - TRUTH.silent_last_days
+    mine = telemetry["feature_id"] == TRUTH.incident_feature
+    first, last = TRUTH.incident_days
+    # About 60 observations a day: 300 in the incident, standard error of 0.08 is 0.016; afterwards 0.004.
+    assert telemetry[mine & day.between(first, last)]["crashed"].mean() > 0.04
+    assert telemetry[mine & (day > last)]["crashed"].mean() < 0.02
+
+
+def test_the_declared_truth_is_written_beside_the_data(tmp_path):
+    paths = simulate(tmp_path, users=20, days=3, telemetry_days=14).paths
+    told = pd.read_csv(paths["truth"]).set_index("feature_id")
+    assert told.loc["notifications", ["worked", "return_effect"]].tolist() == ["hurts", -0.2]

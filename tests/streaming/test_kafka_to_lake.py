@@ -10,9 +10,10 @@ import pytest
 from deltalake import DeltaTable
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
-from launchpad_lib.ingestion.stream.kafka_source import KafkaSource, settings_from
+from launchpad_lib.ingestion.stream.kafka_source import KafkaSource
 from launchpad_lib.ingestion.stream.sink import StreamSink
 from launchpad_lib.ingestion.stream.worker import SourceError, StreamSettings, StreamWorker
+from launchpad_lib.kafka.settings import KafkaSettingsError, settings_from
 from tests.streaming.kafka_broker import Broker
 from tests.streaming.test_spool_to_lake import Quiet, ids, rejects
 
@@ -149,7 +150,7 @@ def test_secrets_come_from_the_environment_and_appear_in_no_message():
     settings = settings_from({"LAUNCHPAD_KAFKA_SASL_PLAIN_PASSWORD": "hush", "LAUNCHPAD_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
                               "LAUNCHPAD_KAFKA_SASL_MECHANISM": "PLAIN", "LAUNCHPAD_KAFKA_SASL_PLAIN_USERNAME": "u"})  # fmt: skip
     assert settings["sasl_plain_password"] == "hush"
-    with pytest.raises(SourceError, match="there is no such Kafka setting") as error:
+    with pytest.raises(KafkaSettingsError, match="there is no such Kafka setting") as error:
         settings_from({"LAUNCHPAD_KAFKA_PASSWORD": "hush"})
     assert "hush" not in str(error.value)
 

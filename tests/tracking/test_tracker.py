@@ -20,7 +20,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from launchpad_lib.contract.tables import EVENT_PROPERTIES, EVENTS, SPOOL_SEGMENT_PATTERN
+from launchpad_lib.contract.tables import EVENT_PROPERTIES, EVENTS
+from launchpad_lib.spool.layout import segment_of
 from launchpad_lib.tracking import CollectorTransport, KafkaTransport, Tracker, TrackingError
 from launchpad_lib.tracking.sender import full_jitter
 from launchpad_lib.tracking.sessions import Sessions, new_id
@@ -110,7 +111,6 @@ def test_ids_are_uuid7_unique_and_sort_by_time():
 
 
 def test_without_a_transport_the_spool_is_the_source(tmp_path):
-    import re
 
     with Tracker(None, spool=tmp_path, user_id="u") as tracker:
         for n in range(10):
@@ -119,7 +119,7 @@ def test_without_a_transport_the_spool_is_the_source(tmp_path):
         assert tracker.flush(0.1)
     assert [e["properties"]["n"] for e in spooled(tmp_path)] == list(range(10))
     assert spooled(tmp_path)[0]["event_at"] == "2026-01-31T00:00:00Z"
-    assert all(re.match(SPOOL_SEGMENT_PATTERN, p.name) for p in tmp_path.glob("*.ndjson"))
+    assert all(segment_of(p.name) for p in tmp_path.glob("*.ndjson"))
     assert not list(tmp_path.glob("*.lock"))
 
 

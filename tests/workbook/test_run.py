@@ -99,10 +99,10 @@ def test_what_fails_is_published_as_failed_and_the_others_still_run(tmp_path):
     assert status == 1 and manifest["status"] == "failed"
     rows = {n["name"]: n for n in manifest["notebooks"]}
     assert {n: r["status"] for n, r in rows.items()} == {"engagement": "ok"} | dict.fromkeys(names[1:], "failed")
-    assert rows["funnels"]["error"] == "RuntimeError: no such <step>"
-    assert "kernel died" in rows["experiments"]["error"]
-    assert "longer than 5 s" in rows["latency_trends"]["error"]
-    assert "min_cell" in rows["data_quality"]["error"]
+    assert rows["funnels"]["reason"] == "RuntimeError: no such <step>"
+    assert "kernel died" in rows["experiments"]["reason"]
+    assert "longer than 5 s" in rows["latency_trends"]["reason"]
+    assert "min_cell" in rows["data_quality"]["reason"]
     assert [m["notebook"] for m in manifest["metrics"]] == ["engagement"], "a failed notebook's numbers are not taken"
     for name in names[1:]:
         page = (out / f"{name}.html").read_text()

@@ -1,47 +1,20 @@
-"""A Kafka topic as a source. Partitions are assigned by hand; offsets live in the lake, not in Kafka.
-
-TLS and SASL settings come from the environment: LAUNCHPAD_KAFKA_SECURITY_PROTOCOL, _SASL_MECHANISM, _SASL_PLAIN_USERNAME, _SASL_PLAIN_PASSWORD,
-_SSL_CAFILE, _SSL_CERTFILE, _SSL_KEYFILE, _SSL_PASSWORD, _SSL_CHECK_HOSTNAME. They are handed to the client and appear in no message.
-"""
+"""A Kafka topic as a source. Partitions are assigned by hand; offsets live in the lake, not in Kafka."""
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 
+from launchpad_lib.contract.tables import NDJSON
 from launchpad_lib.ingestion.stream.decoding import Block
 from launchpad_lib.ingestion.stream.sink import Gap
 from launchpad_lib.ingestion.stream.worker import Poll, SourceError, Unreachable
+from launchpad_lib.kafka.settings import TOPIC
 
-ENVELOPE = (b"application/x-ndjson", b"application/x-ndjson; charset=utf-8")
-SETTINGS = {
-    "security_protocol", "sasl_mechanism", "sasl_plain_username", "sasl_plain_password",
-    "ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_check_hostname",
-}  # fmt: skip
-PREFIX = "LAUNCHPAD_KAFKA_"
-
-
-def settings_from(environment: Mapping[str, str]) -> dict[str, str | bool]:
-    """The client's TLS and SASL settings.
-
-    Raises:
-        SourceError: a variable with our prefix that is none of them (its value is not shown).
-    """
-    found: dict[str, str | bool] = {}
-    for name, value in environment.items():
-        if not name.startswith(PREFIX) or name in ("LAUNCHPAD_KAFKA_LIBS", "LAUNCHPAD_KAFKA_HEAP"):
-            continue
-        key = name.removeprefix(PREFIX).lower()
-        if key not in SETTINGS:
-            raise SourceError(
-                f"{name}: there is no such Kafka setting; there are {', '.join(PREFIX + s.upper() for s in sorted(SETTINGS))}"
-            )
-        found[key] = value.lower() not in ("0", "false", "no") if key == "ssl_check_hostname" else value
-    return found
+ENVELOPE = (NDJSON.encode(), f"{NDJSON}; charset=utf-8".encode())
 
 
 class KafkaSource:
@@ -58,7 +31,7 @@ class KafkaSource:
         """Raises:
         SourceError: the topic's name is not allowed, or no broker answers within 10 s.
         """
-        if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", topic):
+        if not TOPIC.fullmatch(topic):
             raise SourceError(
                 f"topic={topic!r}: letters, digits, . _ - only; correct the address kafka://host:port/topic"
             )

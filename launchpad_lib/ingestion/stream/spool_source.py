@@ -7,15 +7,14 @@ and is passed over when the writer has gone on to its next segment. Segments are
 from __future__ import annotations
 
 import os
-import re
 import time
 from pathlib import Path
 
 from launchpad_lib.ingestion.stream.decoding import Block
 from launchpad_lib.ingestion.stream.sink import Gap
 from launchpad_lib.ingestion.stream.worker import Poll, SourceError
+from launchpad_lib.spool.layout import segment_name, segment_of
 
-SEGMENT = re.compile(r"([a-z0-9-]+)-(\d{12})\.ndjson")
 BYTES = 1 << 32
 CHUNK_BYTES = 1 << 20
 MAX_CHUNKS_PER_POLL = 16
@@ -48,9 +47,9 @@ class SpoolSource:
         found: dict[str, list[int]] = {}
         try:
             for entry in os.scandir(self._folder):
-                match = SEGMENT.fullmatch(entry.name)
-                if match:
-                    found.setdefault(match[1], []).append(int(match[2]))
+                segment = segment_of(entry.name)
+                if segment is not None:
+                    found.setdefault(segment.writer, []).append(segment.number)
         except FileNotFoundError:
             raise SourceError(f"spool:{self._folder}: the folder is gone; put it back, or correct the path") from None
         self._segments = {writer: sorted(numbers) for writer, numbers in found.items()}
@@ -135,7 +134,7 @@ class SpoolSource:
             return 0
 
     def _path(self, writer: str, number: int) -> Path:
-        return self._folder / f"{writer}-{number:012d}.ndjson"
+        return self._folder / segment_name(writer, number)
 
     def close(self) -> None:
         """Nothing is held open."""

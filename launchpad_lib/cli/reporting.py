@@ -1,0 +1,69 @@
+"""`launchpad report`, `ingest` and `history`: the weekly run, and what earlier ones said."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+class _HelpWithParameters(argparse.Action):
+    """Help, then the parameters of the run; these are looked up only when somebody asks."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from launchpad_lib.runner.parameter_table import describe
+        from launchpad_lib.runner.parameters import NOTEBOOKS, RunParams
+
+        parser.print_help()
+        of_a_notebook = f"those of a notebook: launchpad params NAME, of {', '.join(NOTEBOOKS)}"
+        print(f"\na params file takes ({of_a_notebook}):\n\n{describe(RunParams)}")
+        parser.exit()
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Adds report, ingest and history."""
+    report = commands.add_parser("report", help="ingest, run the notebooks, publish", add_help=False)
+    report.set_defaults(run=_report)
+    report.add_argument(
+        "-h", "--help", action=_HelpWithParameters, nargs=0, help="show this, and what a params file takes"
+    )
+    report.add_argument("params", help="params file, for example params/weekly.yaml")
+    report.add_argument("--run-id", help="name of the run's folder (default: name and time)")
+    ingestion = commands.add_parser("ingest", help="bring the lake up to date")
+    ingestion.set_defaults(run=_ingest)
+    ingestion.add_argument("params", help="params file, for example params/weekly.yaml")
+    past = commands.add_parser("history", help="what earlier runs said of a metric")
+    past.set_defaults(run=_history)
+    past.add_argument("name", help="name of the run, for example weekly")
+    past.add_argument("--metric", help="only this one, for example completion_rate_session")
+    past.add_argument("--reports", default="reports", help="folder of the reports (default: reports)")
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from launchpad_lib.runner.parameters import ParameterError, load_run
+    from launchpad_lib.runner.progress import progress_for
+    from launchpad_lib.runner.run import run_report
+
+    run, now = load_run(Path(arguments.params)), datetime.now(UTC)
+    run_id = arguments.run_id or f"{run.name}-{now:%Y%m%dT%H%M%SZ}"
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}", run_id):
+        raise ParameterError(f"run-id={run_id!r}: letters, digits, _ . - only, not starting with a dot; choose another")
+    with progress_for(sys.stdout) as progress:
+        return run_report(run, now=now, run_id=run_id, progress=progress)
+
+
+def _ingest(arguments: argparse.Namespace) -> int:
+    from launchpad_lib.runner.parameters import load_run
+    from launchpad_lib.runner.run import bring_up_to_date
+
+    bring_up_to_date(load_run(Path(arguments.params)), now=datetime.now(UTC), say=print)
+    return 0
+
+
+def _history(arguments: argparse.Namespace) -> int:
+    from launchpad_lib.runner.history import history_lines
+
+    print("\n".join(history_lines(Path(arguments.reports), arguments.name, metric=arguments.metric)))
+    return 0

@@ -1,0 +1,1 @@
+"""Kafka: addresses, client settings and producers, each in one place."""

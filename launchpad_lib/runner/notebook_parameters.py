@@ -1,0 +1,270 @@
+"""Typed parameters of each notebook. No default belongs to any product: what is not declared is None or empty, and not asked."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+
+from launchpad_lib.contract.durations import check_timezone, parse_window
+from launchpad_lib.contract.features import Feature
+from launchpad_lib.contract.named import ColumnName, EventName, ExperimentId, FeatureId, PropertyName, VariantName
+
+Value = str | int | float | bool
+Filters = dict[PropertyName, Value | list[Value]]
+
+
+class StepParams(BaseModel):
+    """A funnel step that is more than an event: only events whose properties have one of the values, or a step that may be missed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    event: EventName = Field(description="the event")
+    where: Filters = Field(default={}, description="property: value, or a list of values one of which it must have")
+    optional: bool = Field(default=False, description="counted where it was done, never asked for")
+
+
+class ExclusionParams(BaseModel):
+    """An exclusion that is more than an event."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    event: EventName = Field(description="the event")
+    where: Filters = Field(default={}, description="property: value, or a list of values one of which it must have")
+    effect: Literal["remove_user", "block_progress"] = Field(
+        default="remove_user", description="out of every count, or no further than the step before"
+    )
+
+
+def _form(said: object) -> str:
+    """Which of the two forms is meant, so that a fault in one is told in its own terms only."""
+    return "name" if isinstance(said, str) else "mapping"
+
+
+SaidStep = Annotated[Annotated[EventName, Tag("name")] | Annotated[StepParams, Tag("mapping")], Discriminator(_form)]
+SaidExclusion = Annotated[
+    Annotated[EventName, Tag("name")] | Annotated[ExclusionParams, Tag("mapping")], Discriminator(_form)
+]
+
+
+class NotebookParams(BaseModel):
+    """What every notebook takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    lake: str = Field(default="../data/lake", description="folder of the Delta tables; a run gives its own")
+    lake_versions: dict[str, int] = Field(
+        default={}, description="table: the version of it to read; the newest of every other"
+    )
+    report_timezone: str = Field(default="UTC", description="IANA name; decides calendar days")
+    min_cell: int = Field(default=30, ge=1, le=100_000, description="cells with fewer units are marked")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_text_is_none(cls, said: object) -> object:
+        """`breakdown: ""`, `breakdown: null` and no breakdown at all are the same."""
+        if not isinstance(said, dict):
+            return said
+        optional = {name for name, f in cls.model_fields.items() if not f.is_required() and f.default is None}
+        return {k: None if v == "" and k in optional else v for k, v in said.items()}
+
+    @field_validator("report_timezone")
+    @classmethod
+    def _timezone_is_known(cls, value: str) -> str:
+        check_timezone(value)
+        return value
+
+    @field_validator("window", check_fields=False)
+    @classmethod
+    def _window_has_a_unit(cls, value: str) -> str:
+        parse_window(value)
+        return value
+
+
+class FeatureParams(NotebookParams):
+    """What a notebook takes that can answer for one feature or for all that are declared."""
+
+    features: list[Feature] = Field(
+        default=[],
+        strict=False,
+        description="declared features; a run gives its own, the table `features` adds to them",
+    )
+    feature_id: FeatureId | None = Field(default=None, description="only this feature; empty for all declared ones")
+
+
+class EngagementParams(FeatureParams):
+    window: str = Field(default="1d", description="time from start to completion, with a unit")
+    activity_days: int = Field(
+        default=14, ge=1, le=366, description="trailing days of the power-user curve and of frequency"
+    )
+
+
+class FunnelsParams(FeatureParams):
+    steps: list[SaidStep] = Field(
+        default=[],
+        max_length=12,
+        description="events in order, each a name or {event, where, optional}; empty: those of each declared feature",
+    )
+    window: str = Field(default="1d", description="time from entry to the last step, with a unit")
+    mode: Literal["ordered", "strict", "any_order", "strict_order"] = Field(
+        default="ordered", description="what may come between and in which order"
+    )
+    entry: Literal["any", "first"] = Field(default="any", description="which entries count")
+    by: Literal["user_id", "session_key"] = Field(default="user_id", description="the unit counted")
+    exclusions: list[SaidExclusion] = Field(
+        default=[],
+        description="events that take a unit out when they come between entry and the last reached step, each a name or {event, where, effect}",
+    )
+    hold_constant: PropertyName | None = Field(
+        default=None, description="a property that must be equal on every step; empty for none"
+    )
+    breakdown: PropertyName | None = Field(default=None, description="a property to split by; empty for none")
+    attribution: Literal["first_touch", "last_touch"] = Field(
+        default="first_touch", description="whose value of the property counts"
+    )
+    trend_period: Literal["day", "week", "month"] = Field(default="day", description="period of the trend")
+    comparison_days: int = Field(
+        default=6, ge=1, le=366, description="length of each compared period; the newer one ends where windows are over"
+    )
+
+    @field_validator("steps")
+    @classmethod
+    def _one_step_is_no_funnel(cls, value: list) -> list:
+        if len(value) == 1:
+            raise ValueError(
+                "a funnel has at least two steps; name another event, or none to ask for those of the features"
+            )
+        return value
+
+
+class CohortsParams(FeatureParams):
+    start_event: EventName | None = Field(default=None, description="begins a user's time; empty for any event")
+    return_event: EventName | None = Field(default=None, description="counts as coming back; empty for any event")
+    counting: Literal["rolling", "calendar"] = Field(
+        default="calendar", description="periods of fixed length from the start, or local calendar periods"
+    )
+    period: Literal["day", "week", "month"] = Field(default="day", description="what a period is")
+    return_periods: list[int] = Field(
+        default=[1, 3, 7],
+        min_length=1,
+        description="retention after so many periods; the last is the horizon of the matrix and of on-or-after",
+    )
+    cohort_by: Literal["day", "week", "month"] = Field(
+        default="day", description="users who began in the same local period are a cohort"
+    )
+    cohort_property: PropertyName | None = Field(
+        default=None, description="a property whose values at the start are cohorts too; empty for none"
+    )
+    behaviour_event: EventName | None = Field(
+        default=None, description="users who did it early against those who did not; empty to leave it out"
+    )
+    behaviour_within: str = Field(default="1d", description="how early, with a unit")
+    behaviour_at_least: int = Field(default=1, ge=1, le=1000, description="how often")
+    lifecycle_period: Literal["day", "week", "month"] = Field(
+        default="day", description="period of new, returning, resurrected and dormant users"
+    )
+    churn_gap: str = Field(default="3d", description="a user without an event for so long is gone, with a unit")
+    path_anchor: EventName | None = Field(
+        default=None, description="paths are told after its first occurrence in a session; empty to leave them out"
+    )
+    path_end: EventName | None = Field(default=None, description="and before this one; empty to leave them out")
+
+    @field_validator("behaviour_within", "churn_gap")
+    @classmethod
+    def _duration_has_a_unit(cls, value: str) -> str:
+        parse_window(value)
+        return value
+
+    @field_validator("return_periods")
+    @classmethod
+    def _periods_rise(cls, value: list[int]) -> list[int]:
+        if value != sorted(set(value)) or value[0] < 0:
+            raise ValueError(f"return_periods={value!r}: must rise from 0 or later; sort them and name each once")
+        return value
+
+    @model_validator(mode="after")
+    def _months_have_no_fixed_length(self) -> CohortsParams:
+        if self.counting == "rolling" and self.period == "month":
+            raise ValueError(
+                "period='month': has no fixed length, so it needs counting='calendar'; change one of the two"
+            )
+        return self
+
+
+class RetentionLiftParams(FeatureParams):
+    landmark_days: int = Field(
+        default=1, ge=1, le=90, description="treated = exposed within this time of the first start"
+    )
+    outcome_days: int = Field(
+        default=1, ge=1, le=365, description="the outcome: active within this time after the landmark"
+    )
+    return_days: list[int] = Field(default=[1, 3, 7], min_length=1, description="days of the retention curve")
+    seed: int = Field(default=20260101, ge=0, description="seed of the cross-fitting folds")
+
+
+class ExperimentsParams(NotebookParams):
+    experiment_id: ExperimentId | None = Field(default=None, description="the experiment; empty for none")
+    control: VariantName | None = Field(default=None, description="its control variant")
+    metric_event: EventName | None = Field(default=None, description="the outcome, counted after first exposure")
+    guardrail_events: list[EventName] = Field(
+        default=[], description="events that must not become rarer by more than the margin"
+    )
+    guardrail_margin: float = Field(
+        default=0.1, gt=0, le=1, description="largest tolerated fall of a guardrail's rate, as a fraction"
+    )
+    window: str = Field(default="7d", description="time from first exposure to the outcome, with a unit")
+    immature_units: Literal["leave_out", "count"] = Field(
+        default="leave_out",
+        description="units whose window is not over; count: with what they did so far, for a log that has ended",
+    )
+    design: Literal["fixed", "sequential"] = Field(
+        default="fixed", description="fixed: read once at the planned end; sequential: may be read at any time"
+    )
+
+    @model_validator(mode="after")
+    def _an_experiment_is_declared_whole(self) -> ExperimentsParams:
+        if self.experiment_id is not None and None in (self.control, self.metric_event):
+            raise ValueError(
+                f"experiment_id={self.experiment_id!r}: needs its control and its metric_event; declare both"
+            )
+        return self
+
+
+class LatencyTrendsParams(FeatureParams):
+    window_days: int = Field(default=7, ge=1, le=90, description="length of each compared window")
+    sustained_days: int = Field(
+        default=4, ge=1, le=90, description="of the last window's days, how many must be up for a regression"
+    )
+    apdex_threshold_ms: float = Field(default=300.0, gt=0, le=600_000, description="satisfied at or under this latency")
+    seed: int = Field(default=20260101, ge=0, description="seed of the bootstrap and of the simulated null")
+
+
+class RiskScoringParams(FeatureParams):
+    horizon_days: int = Field(default=7, ge=1, le=30, description="how far ahead degradation is predicted")
+    min_breach_days: int = Field(
+        default=2, ge=1, le=30, description="days of breach within the horizon that count as degraded"
+    )
+    top: int = Field(default=3, ge=1, le=100, description="how many features a day can be looked at, for the recall")
+    seed: int = Field(default=20260101, ge=0, description="seed of the bootstrap")
+
+
+class DataQualityParams(NotebookParams):
+    drift_days: int = Field(default=14, ge=1, le=365, description="the last days, compared with all before")
+    drift_columns: list[ColumnName] = Field(
+        default=["platform", "country", "session_seconds", "feedback_score"],
+        min_length=1,
+        description="columns of events and telemetry watched for drift",
+    )
+    seed: int = Field(default=20260101, ge=0, description="seed of the draw of one row per user")
+
+
+NOTEBOOKS: dict[str, type[NotebookParams]] = {
+    "engagement": EngagementParams,
+    "funnels": FunnelsParams,
+    "cohorts": CohortsParams,
+    "retention_lift": RetentionLiftParams,
+    "experiments": ExperimentsParams,
+    "latency_trends": LatencyTrendsParams,
+    "risk_scoring": RiskScoringParams,
+    "data_quality": DataQualityParams,
+}

@@ -1,0 +1,62 @@
+"""What became of a run's notebooks, as the manifest and the terminal say it; and the tables that they hand on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import get_args
+
+import pyarrow.parquet as pq
+
+from launchpad_lib.page.harvest import Status
+from launchpad_lib.runner.execution import Executed
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """The status of a run: failed where a notebook failed, else refused where one refused, else ok.
+
+    >>> worst(["ok", "refused", "ok"]), worst([])
+    ('refused', 'ok')
+    """
+    return max(statuses, key=get_args(Status).index, default="ok")
+
+
+def summary(done: Sequence[Executed]) -> str:
+    """One line for the end of a run: its status, and which notebooks are not ok."""
+    status = worst(one.status for one in done)
+    names = [one.name for one in done if one.status == status]
+    return "ok" if status == "ok" else f"{status}, {len(names)} of {len(done)} notebooks ({', '.join(names)})"
+
+
+def notebook_record(one: Executed) -> dict:
+    """A notebook in the manifest. `reason` is why it failed or refused; what a failed one said is not taken."""
+    return {
+        "name": one.name,
+        "title": one.title,
+        "status": one.status,
+        "reason": one.reason,
+        "seconds": one.seconds,
+        "html": f"{one.name}.html",
+        "verdict": one.said.verdict,
+        "findings": one.said.findings,
+        "answers": one.said.answers,
+    }
+
+
+def write_tables(done: Iterable[Executed], folder: Path) -> list[dict]:
+    """Writes every result table as `tables/NAME.parquet`; returns what the manifest lists.
+
+    A table has one home: where a second notebook shows a table of the same name, its rows go to `tables/NAME.NOTEBOOK.parquet`,
+    because rows of two questions under one name could not be told apart.
+    """
+    listed: list[dict] = []
+    for one in done:
+        for name, rows in one.said.tables:
+            is_taken = any(t["name"] == name for t in listed)
+            path = f"tables/{name}.{one.name}.parquet" if is_taken else f"tables/{name}.parquet"
+            (folder / "tables").mkdir(exist_ok=True)
+            pq.write_table(rows, folder / path, compression="zstd")
+            listed.append(
+                {"name": name, "notebook": one.name, "path": path, "rows": rows.num_rows, "columns": rows.column_names}
+            )
+    return listed

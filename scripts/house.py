@@ -1,0 +1,146 @@
+"""Measures the house: how notebooks read, how often knowledge stands, circles, and modules that nobody reaches.
+
+`python scripts/house.py` prints a table; `--at COMMIT` measures an earlier state beside it. Only text and imports are read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "launchpad_lib"
+
+
+def code_cells(root: Path) -> Iterator[str]:
+    """The sources of the committed notebooks' code cells, without those tagged `parameters`."""
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", []):
+                yield "".join(cell["source"])
+
+
+def notebook_figures(root: Path) -> dict[str, int]:
+    """How notebooks read: wide lines, conditional expressions, characters within `metric(...)`."""
+    sources = list(code_cells(root))
+    nodes = [(s, n) for s in sources for n in ast.walk(ast.parse(s))]
+    calls = [
+        len(ast.get_source_segment(s, n) or "")
+        for s, n in nodes
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "metric"
+    ]
+    return {
+        "notebook lines over 100 columns": sum(len(line) > 100 for s in sources for line in s.splitlines()),
+        "widest notebook line": max((len(line) for s in sources for line in s.splitlines()), default=0),
+        "conditional expressions in notebooks": sum(isinstance(n, ast.IfExp) for _, n in nodes),
+        "comprehensions in notebooks": sum(isinstance(n, ast.comprehension) for _, n in nodes),
+        "metric( calls in notebooks": len(calls),
+        "characters within metric( calls": sum(calls),
+    }
+
+
+def imports_of(root: Path) -> dict[str, set[str]]:
+    """Module -> modules of the package that it imports, wherever in it the import stands."""
+    files = {
+        ".".join(p.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): p
+        for p in (root / PACKAGE).rglob("*.py")
+    }
+    found: dict[str, set[str]] = {}
+    for name, path in files.items():
+        found[name] = {m for m in _named(ast.parse(path.read_text(encoding="utf-8")), files) if m != name}
+    return found
+
+
+def _named(tree: ast.AST, known: dict[str, Path]) -> set[str]:
+    """The modules that imports of a syntax tree name; a package is reached with each of its modules."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(PACKAGE):
+            names |= {node.module, *(f"{node.module}.{a.name}" for a in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {a.name for a in node.names if a.name.startswith(PACKAGE)}
+    return {n for n in names if n in known}
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that import each other in a circle (strongly connected, more than one)."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    names = sorted(graph)
+    at = {n: i for i, n in enumerate(names)}
+    edges = [(at[a], at[b]) for a, bs in graph.items() for b in bs]
+    rows, columns = zip(*edges, strict=True)
+    matrix = csr_array(([1] * len(edges), (rows, columns)), shape=(len(names), len(names)))
+    _, labels = connected_components(matrix, directed=True, connection="strong")
+    groups: dict[int, list[str]] = {}
+    for name, label in zip(names, labels, strict=True):
+        groups.setdefault(int(label), []).append(name)
+    return [g for g in groups.values() if len(g) > 1]
+
+
+def unreached(root: Path, graph: dict[str, set[str]]) -> list[str]:
+    """Modules that no command, notebook, entry point or documented example reaches."""
+    project = (root / "pyproject.toml").read_text(encoding="utf-8")
+    starts = set(re.findall(rf"({PACKAGE}[\w.]*):\w+", project)) | {f"{PACKAGE}.cli.main", f"{PACKAGE}.cli"}
+    for source in code_cells(root):
+        starts |= _named(ast.parse(source), {n: root for n in graph})
+    for page in [*root.glob("*.md"), *(root / "docs").rglob("*.md")]:
+        starts |= set(re.findall(rf"from ({PACKAGE}[\w.]*) import", page.read_text(encoding="utf-8")))
+    seen: set[str] = set()
+    queue = [s for s in starts if s in graph]
+    while queue:
+        name = queue.pop()
+        if name not in seen:
+            seen.add(name)
+            parents = {".".join(name.split(".")[:k]) for k in range(1, name.count(".") + 1)}
+            queue += [n for n in graph[name] | parents if n in graph]
+    return sorted(set(graph) - seen)
+
+
+def figures(root: Path) -> dict[str, int]:
+    """Every figure of the table, by its name."""
+    graph = imports_of(root)
+    sources = [p.read_text(encoding="utf-8") for p in (root / PACKAGE).rglob("*.py")]
+    return {
+        **notebook_figures(root),
+        'homes of "did you mean"': sum("get_close_matches" in s for s in sources),
+        "homes of SQL quoting": sum(
+            bool(re.search(r"""replace\("'", "''"\)|replace\('"', '""'\)""", s)) for s in sources
+        ),
+        "homes of the segment's name": sum(":012d}" in s for s in sources),
+        "modules": len(graph),
+        "modules over 330 lines": sum(s.count("\n") > 330 for s in sources),
+        "lines over 120 columns": sum(len(line) > 120 for s in sources for line in s.splitlines()),
+        "import circles": len(circles(graph)),
+        "modules that only tests reach": len(unreached(root, graph)),
+    }
+
+
+def main() -> int:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--at", metavar="COMMIT", help="measure this earlier state beside today's")
+    asked = parser.parse_args()
+    columns = {"today": figures(ROOT)}
+    if asked.at:
+        with tempfile.TemporaryDirectory() as folder:
+            archive = subprocess.run(["git", "archive", asked.at], cwd=ROOT, capture_output=True, check=True).stdout
+            subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
+            columns = {asked.at: figures(Path(folder)), **columns}
+    print(f"| what | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}")
+    for name in columns["today"]:
+        print(f"| {name} | {' | '.join(str(c[name]) for c in columns.values())} |")
+    print("only tests reach: " + (", ".join(unreached(ROOT, imports_of(ROOT))) or "nothing"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
