@@ -127,6 +127,20 @@ RETENTION_SEGMENTS = ResultTable(
     "one row per segment and asked period",
     (*_columns("string", split_by="a property, or what users did early", segment="its value"), *RETENTION_COLUMNS),
 )
+RETENTION_CHANGES = ResultTable(
+    "retention_changes",
+    "one row: the later half of the cohorts against the earlier half, at the first asked period",
+    (
+        *_columns("int64", period_from="the period asked"),
+        *_columns("string", later_from="first cohort of the later half"),
+        *_columns("int64", n_before="users of the earlier half"),
+        *_columns("float64", rate_before="their retention, fraction"),
+        *_columns("int64", n_after="users of the later half"),
+        *_columns("float64", rate_after="their retention, fraction", absolute_lift="later minus earlier, fraction"),
+        *LIMITS,
+        *WHY,
+    ),
+)
 LIFECYCLE = ResultTable(
     "lifecycle",
     "one row per local period",
@@ -144,10 +158,11 @@ LIFETIME = ResultTable(
     "lifetime",
     "one row for all users and one per group that is large enough",
     (
-        *_columns("string", group="value of the property; empty for all users"),
+        *_columns("string", scope="all users or group", group="value of the property, for a group"),
         *_columns("int64", users="users that can be judged", gone="of them gone"),
         *_columns("float64", median_days="Kaplan-Meier median of days until gone"),
         *LIMITS,
+        *_columns("float64", log_rank_p="p-value that the groups share one curve, in the row of all users"),
         *WHY,
     ),
 )
@@ -155,7 +170,7 @@ SURVIVAL = ResultTable(
     "survival",
     "one row per group and time, at most 200 times a group",
     (
-        *_columns("string", group="value of the property; empty for all users"),
+        *_columns("string", scope="all users or group", group="value of the property, for a group"),
         *_columns("float64", time_days="days since the first event"),
         *_columns("float64", survival="share not gone yet"),
         *LIMITS,
@@ -276,6 +291,7 @@ TABLES: tuple[ResultTable, ...] = (
     RETENTION,
     RETENTION_COHORTS,
     RETENTION_SEGMENTS,
+    RETENTION_CHANGES,
     LIFECYCLE,
     LIFETIME,
     SURVIVAL,

@@ -1,0 +1,276 @@
+"""What the funnel page counts: its question, and every result table, whole or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from launchpad_lib.contract.catalogue import product_tables as tables
+from launchpad_lib.contract.durations import parse_window
+from launchpad_lib.contract.estimates import Estimate, estimate_of
+from launchpad_lib.contract.sentences import counted, named, span_words
+from launchpad_lib.findings.rows import answered, declared, not_asked, reason_in, refused_rows
+from launchpad_lib.inference import compare_rates
+from launchpad_lib.metrics import (
+    RULES,
+    funnel,
+    funnel_changes,
+    funnel_next_events,
+    funnel_rules,
+    funnel_times,
+    funnel_trend,
+    nobody_mature,
+    unknown_names,
+)
+from launchpad_lib.metrics.steps import checked_rules
+
+UNIT_WORDS = {"user_id": "user", "session_key": "session"}
+MODE_WORDS = {"ordered": "in order", "strict": "strictly", "any_order": "any order", "strict_order": "strict order"}
+
+
+class FunnelQuestion(NamedTuple):
+    """The steps and rules of a funnel, and why it cannot be asked of this log, if so."""
+
+    steps: tuple[str, ...]
+    window: str | None
+    observed_through: datetime
+    mode: str = "ordered"
+    entry: str = "any"
+    by: str = "user_id"
+    exclusions: tuple[str, ...] = ()
+    hold_constant: str | None = None
+    min_cell: int = 30
+    refused_because: str | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """As the metric functions take them."""
+        return {k: v for k, v in self._asdict().items() if k not in ("min_cell", "refused_because")}
+
+    @property
+    def unit(self) -> str:
+        """What is counted, in the singular."""
+        return UNIT_WORDS.get(self.by, named(self.by))
+
+    @property
+    def within(self) -> str:
+        """The window in words."""
+        return "at any time" if self.window is None else f"within {span_words(self.window)}"
+
+
+def ask_funnel(
+    events: ir.Table, *, steps: Sequence[str], observed_through: datetime | None, **rules: Any
+) -> FunnelQuestion:
+    """The question, checked against the log: names that do not occur and rules that contradict each other refuse it."""
+    whole = rules | {
+        "exclusions": tuple(rules.get("exclusions") or ()),
+        "hold_constant": rules.get("hold_constant") or None,
+    }
+    asked = FunnelQuestion(tuple(steps), observed_through=observed_through or datetime(1970, 1, 1), **whole)
+    if observed_through is None:
+        return asked._replace(refused_because="the log holds no events, so nobody entered; ingest some")
+    try:
+        checked_rules(**{k: v for k, v in asked.arguments.items() if k != "observed_through"})
+    except ValueError as error:
+        return asked._replace(refused_because=str(error))
+    held = [asked.hold_constant] if asked.hold_constant else []
+    names = [*asked.steps, *asked.exclusions]
+    return asked._replace(refused_because=unknown_names(events, event_names=names, properties=held))
+
+
+def funnel_result(events: ir.Table, asked: FunnelQuestion) -> pd.DataFrame:
+    """The table `funnel`: one row per step; refused as a whole where nobody can be counted."""
+    known = {"step": list(range(1, len(asked.steps) + 1)), "step_name": list(asked.steps)}
+    if asked.refused_because:
+        return refused_rows(tables.FUNNEL, asked.refused_because, **known)
+    found = funnel(events, **asked.arguments).order_by("step").to_pandas()
+    first = found.iloc[0]
+    reason = nobody_mature(
+        first["users"], immature=first["entrants_immature"], what="the funnel", observed_through=asked.observed_through
+    )
+    lost = (found["users_at_risk"] - found["users"]).where(found["step"] > 1)
+    found = declared(tables.FUNNEL, found.assign(lost=lost, refused_because=reason))
+    return found if reason is None else found.assign(lost=float("nan"))
+
+
+def funnel_conversion(result: pd.DataFrame, asked: FunnelQuestion) -> Estimate:
+    """Conversion to the last step over mature entrants."""
+    row = result.iloc[-1].to_dict() | {"n": result["users"].iloc[0]}
+    return estimate_of(row, value="conversion_rate", n="n", **_rules(result, asked))
+
+
+def funnel_seconds(result: pd.DataFrame, asked: FunnelQuestion) -> Estimate:
+    """Median time from entry to the last step of those who got there."""
+    row = result.iloc[-1].to_dict()
+    nobody = None if row["users"] or row["refused_because"] else f"no {asked.unit} reached the last step"
+    found = estimate_of(row, value="median_seconds_from_entry", n="users", ci=("", ""), **_rules(result, asked))
+    return found.refused(nobody)
+
+
+def _rules(result: pd.DataFrame, asked: FunnelQuestion) -> dict[str, str]:
+    """What fills the blanks of the funnel's definitions."""
+    immature = result["entrants_immature"].iloc[0]
+    open_ones = counted(0 if pd.isna(immature) else immature, asked.unit)
+    also = [
+        *(["without " + ", ".join(named(e) for e in asked.exclusions)] if asked.exclusions else []),
+        *([f"with {named(asked.hold_constant)} equal on every step"] if asked.hold_constant else []),
+    ]
+    return {
+        "units": f"{asked.unit}s",
+        "first_step": "any step" if asked.mode == "any_order" else named(asked.steps[0]),
+        "last_step": "all steps" if asked.mode == "any_order" else named(asked.steps[-1]),
+        "window": span_words(asked.window),
+        "rules_in_force": ", ".join([MODE_WORDS[asked.mode], f"{asked.entry} entry", *also]),
+        "units_whose_window_is_open": f"{open_ones} whose window is open",
+    }
+
+
+def funnel_time_buckets(events: ir.Table, asked: FunnelQuestion) -> pd.DataFrame:
+    """The table `funnel_times`."""
+    return answered(
+        tables.FUNNEL_TIMES,
+        lambda: funnel_times(events, **asked.arguments).order_by("place").to_pandas(),
+        refused_because=asked.refused_because,
+    )
+
+
+def funnel_segments(
+    events: ir.Table, asked: FunnelQuestion, *, breakdown: str | None, attribution: str
+) -> pd.DataFrame:
+    """The table `funnel_segments`: most entrants first; every unit is in one segment, the missing value is one too."""
+    reason = asked.refused_because or _unasked(events, breakdown)
+
+    def segments() -> pd.DataFrame:
+        found = funnel(events, **asked.arguments, breakdown=breakdown, attribution=attribution)
+        rows = found.order_by(["segment", "step"]).to_pandas()
+        return _at_the_end(rows, "segment").sort_values("entrants", ascending=False, kind="stable")
+
+    return answered(tables.FUNNEL_SEGMENTS, segments, refused_because=reason)
+
+
+def _unasked(events: ir.Table, breakdown: str | None) -> str | None:
+    """Why a breakdown is not made."""
+    if not breakdown:
+        return not_asked("give `breakdown` a property")
+    return unknown_names(events, event_names=[], properties=[breakdown])
+
+
+def _at_the_end(rows: pd.DataFrame, key: str) -> pd.DataFrame:
+    """The last step of every segment or period, with its entrants."""
+    entrants = rows.groupby(key, dropna=False, sort=False)["users"].transform("first")
+    return rows.assign(entrants=entrants)[rows["step"] == rows["step"].max()]
+
+
+def funnel_course(events: ir.Table, asked: FunnelQuestion, *, period: str, report_timezone: str) -> pd.DataFrame:
+    """The table `funnel_trend`: a unit counts in every period it enters."""
+
+    def course() -> pd.DataFrame:
+        found = funnel_trend(events, **asked.arguments, period=period, report_timezone=report_timezone)
+        rows = _at_the_end(found.order_by(["period_on", "step"]).to_pandas(), "period_on")
+        return rows.assign(period_on=rows["period_on"].astype(str))
+
+    return answered(tables.FUNNEL_TREND, course, refused_because=asked.refused_because)
+
+
+class Periods(NamedTuple):
+    """Two stretches of time in which units enter; the later one ends where windows are over."""
+
+    earlier: tuple[datetime, datetime]
+    later: tuple[datetime, datetime]
+    days: int
+
+
+def compared_periods(asked: FunnelQuestion, *, days: int) -> Periods:
+    """The last `days` days of entries whose windows are over, and as many before."""
+    end = asked.observed_through - (parse_window(asked.window) if asked.window else timedelta(0))
+    length = timedelta(days=days)
+    return Periods((end - 2 * length, end - length), (end - length, end), days)
+
+
+def funnel_shift(
+    events: ir.Table, asked: FunnelQuestion, periods: Periods, *, breakdown: str | None, attribution: str
+) -> pd.DataFrame:
+    """The table `funnel_changes`: the whole funnel, its steps, and its steps by segment where a breakdown is asked.
+
+    Benjamini-Hochberg runs over all rows of steps and segments; the whole funnel is the one comparison that was asked
+    first. Rows with fewer than `min_cell` units in a period are refused.
+    """
+    spans = {"before": periods.earlier, "after": periods.later}
+
+    def shift() -> pd.DataFrame:
+        every = funnel_changes(events, **asked.arguments, **spans).order_by(["scope", "step"]).to_pandas()
+        parts = [every.assign(segment=None)]
+        if _unasked(events, breakdown) is None:
+            split = funnel_changes(events, **asked.arguments, **spans, breakdown=breakdown, attribution=attribution)
+            rows = split.order_by(["segment", "step"]).to_pandas()
+            parts.append(rows[rows["scope"] == "step"].assign(scope="segment"))
+        counts = pd.concat(parts, ignore_index=True)
+        whole = compare_rates(counts[counts["scope"] == "whole"], min_cell=asked.min_cell).assign(p_adjusted=None)
+        rows = pd.concat([whole, compare_rates(counts[counts["scope"] != "whole"], min_cell=asked.min_cell)])
+        few = f"fewer than {asked.min_cell} mature {asked.unit}s in one of the two periods"
+        rows = rows.assign(refused_because=rows["is_small"].map({True: few, False: None}).astype(object))
+        small = rows["is_small"].astype(bool)
+        numbers = ["absolute_lift", "ci_low", "ci_high", "p_adjusted"]
+        return rows.assign(
+            **{name: pd.to_numeric(rows[name]).mask(small) for name in numbers},
+            is_changed=rows["is_changed"].astype(object).where(~small & (rows["scope"] != "whole"), None),
+        )
+
+    return answered(tables.FUNNEL_CHANGES, shift, refused_because=asked.refused_because)
+
+
+def conversion_change(changes: pd.DataFrame, asked: FunnelQuestion, periods: Periods) -> Estimate:
+    """The change of the whole funnel's conversion; n counts the entrants of both periods."""
+    row = changes.iloc[0].to_dict()
+    row["n"] = row["n_before"] + row["n_after"]
+    when = {
+        "units": f"{asked.unit}s",
+        "later_period": f"the {counted(periods.days, 'day')} up to {periods.later[1]:%Y-%m-%d %H:%M} UTC",
+        "earlier_period": f"the {counted(periods.days, 'day')} before",
+    }
+    return estimate_of(row, value="absolute_lift", n="n", **when)
+
+
+def funnel_instead(events: ir.Table, asked: FunnelQuestion) -> pd.DataFrame:
+    """The table `funnel_next_events`."""
+    return answered(
+        tables.FUNNEL_NEXT_EVENTS,
+        lambda: (
+            funnel_next_events(events, **asked.arguments)
+            .order_by(["step", lambda t: t.users.desc(), "next_event"])
+            .to_pandas()
+        ),
+        refused_because=asked.refused_because,
+    )
+
+
+def funnel_by_other_rules(events: ir.Table, asked: FunnelQuestion, result: pd.DataFrame) -> pd.DataFrame:
+    """The table `funnel_rules`: this page's own conversion, then the same log and window under other products' rules."""
+
+    def panel() -> pd.DataFrame:
+        others = {
+            "steps": asked.steps,
+            "window": asked.window,
+            "observed_through": asked.observed_through,
+            "by": asked.by,
+        }
+        rows = funnel_rules(events, **others, rules=RULES[1:]).order_by(["place", "step"]).to_pandas()
+        last = result.iloc[-1]
+        own = {name: last[name] for name in ("users", "conversion_rate", "ci_low", "ci_high")}
+        mine = pd.DataFrame(
+            [
+                {
+                    "rule": "this page",
+                    "entrants": result["users"].iloc[0],
+                    "why": _rules(result, asked)["rules_in_force"],
+                    **own,
+                }
+            ]
+        )
+        return pd.concat([mine, _at_the_end(rows, "rule")], ignore_index=True)
+
+    return answered(tables.FUNNEL_RULES, panel, refused_because=reason_in(result))

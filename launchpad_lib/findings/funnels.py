@@ -1,0 +1,217 @@
+"""What the funnel page says: every sentence from results, none stronger than they are."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from launchpad_lib.contract.estimates import Estimate
+from launchpad_lib.contract.findings import Conclusion, Finding, conclusion, refused_conclusion
+from launchpad_lib.contract.sentences import counted, listed, named
+from launchpad_lib.contract.wording import duration, is_missing, percent, points, rate
+from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
+from launchpad_lib.findings.funnel_results import FunnelQuestion, Periods, conversion_change, funnel_conversion
+from launchpad_lib.findings.rows import NOT_ASKED, reason_in, standing
+from launchpad_lib.inference import largest_differs_p, unequal_rates_p
+
+SURE = 0.05
+OTHER = "(other)"
+
+
+class Loss(NamedTuple):
+    """Who is lost between two steps: how many of how many, and the words for the place."""
+
+    step_before: int
+    where: str
+    lost: int
+    at_risk: int
+
+
+def funnel_conclusion(
+    asked: FunnelQuestion,
+    *,
+    result: pd.DataFrame,
+    segments: pd.DataFrame,
+    changes: pd.DataFrame,
+    instead: pd.DataFrame,
+    panel: pd.DataFrame,
+    periods: Periods,
+    breakdown: str | None,
+    smallest_change: float,
+) -> Conclusion:
+    """The verdict is the conversion to the last step; the findings are where people stop, since when, and for whom."""
+    reason = reason_in(result)
+    if reason:
+        return refused_conclusion(reason)
+    found = funnel_conversion(result, asked)
+    return conclusion(
+        funnel_verdict(found, asked),
+        [
+            *where_they_stop(asked, result, instead),
+            *since_when(asked, changes, periods, smallest_change),
+            *which_steps_changed(changes),
+            *for_whom(asked, segments, breakdown),
+            headline(found, asked, result),
+            *by_other_rules(panel),
+        ],
+    )
+
+
+def funnel_verdict(found: Estimate, asked: FunnelQuestion) -> str:
+    """The conversion in one sentence; no rate where fewer than `min_cell` units entered."""
+    first, last, count = named(asked.steps[0]), named(asked.steps[-1]), len(asked.steps)
+    if found.n < asked.min_cell:
+        return f"Only {counted(found.n, asked.unit)} entered: too few to say how many reach the last step."
+    share = f"{percent(found.value)} of" if found.value else "None of"
+    if asked.mode == "any_order":
+        return f"{share} the {asked.unit}s that do one of {count} steps do all {asked.within}."
+    return f"{share} the {asked.unit}s that enter at {first} reach {last} {asked.within}."
+
+
+def headline(found: Estimate, asked: FunnelQuestion, result: pd.DataFrame) -> Finding:
+    """The conversion with its interval and base, the time it took, and who is not counted yet."""
+    last = result.iloc[-1]
+    took = ""
+    if last["users"] and not is_missing(last["median_seconds_from_entry"]):
+        took = f"; half of those in {duration(last['median_seconds_from_entry'])} or less"
+    open_ones, removed = int(last["entrants_immature"]), int(last["users_removed"])
+    late = f" {counted(open_ones, asked.unit)} entered too late to be judged and are not counted." if open_ones else ""
+    out = f" {counted(removed, asked.unit)} did an excluded event and are not counted." if removed else ""
+    target = "all steps" if asked.mode == "any_order" else named(asked.steps[-1])
+    numbers = rate(found.value, found.ci_low, found.ci_high, found.n)
+    return Finding("fine", "nothing", f"Of those that enter, {numbers} reach {target} {asked.within}{took}.{late}{out}")
+
+
+def losses(asked: FunnelQuestion, result: pd.DataFrame) -> list[Loss]:
+    """The losses between consecutive steps, largest first; optional steps lose nobody and are not in the table's losses."""
+    found = []
+    for before, after in zip(result.iloc[:-1].itertuples(), result.iloc[1:].itertuples(), strict=True):
+        where = f"between {named(before.step_name)} and {named(after.step_name)}"
+        if asked.mode == "any_order":
+            where = f"after {before.step} of {len(result)} steps"
+        found.append(Loss(int(before.step), where, int(after.lost), int(after.lost + after.users)))
+    return sorted(found, key=lambda loss: -loss.lost)
+
+
+def where_they_stop(asked: FunnelQuestion, result: pd.DataFrame, instead: pd.DataFrame) -> list[Finding]:
+    """Where most are lost, if one place stands out from the next; and what they do next."""
+    places = losses(asked, result)
+    if not places:
+        return [Finding("unknown", "declare", "A funnel of one step cannot lose anybody: name at least two steps.")]
+    worst = places[0]
+    if worst.lost == 0:
+        entered = counted(result["users"].iloc[0], asked.unit)
+        return [Finding("fine", "nothing", f"Nobody was lost: of {entered} that entered, all reached the last step.")]
+    share = f"{counted(worst.lost, asked.unit)}, {percent(worst.lost / worst.at_risk)} of the {worst.at_risk:,} that got there"
+    next_words = what_they_do_next(worst, instead)
+    if len(places) == 1:
+        said = f"{share}, stop {worst.where}."
+    elif largest_differs_p(worst.lost, places[1].lost) <= SURE:
+        said = f"The largest loss is {worst.where}: {share}."
+    else:
+        second = f"{places[1].where}, {places[1].lost:,}"
+        said = f"About as many are lost {worst.where}, {worst.lost:,}, as {second}; which is worse cannot be told."
+    return [Finding("watch", "look", f"{said}{next_words}", users=worst.lost)]
+
+
+def what_they_do_next(worst: Loss, instead: pd.DataFrame) -> str:
+    """The next event of those that stopped there, if one stands out; nothing where that is not known."""
+    rows = standing(instead)
+    own = rows[(rows["step"] == worst.step_before) & (rows["next_event"] != OTHER)]
+    if own.empty:
+        return ""
+    own = own.assign(users=own["users"].astype(int)).sort_values("users", ascending=False, kind="stable")
+    top, dropped = own.iloc[0], int(own["dropped"].iloc[0])
+    second = int(own["users"].iloc[1]) if len(own) > 1 else 0
+    if largest_differs_p(int(top["users"]), second) > SURE:
+        return " No next event of theirs stands out."
+    if is_missing(top["next_event"]):
+        return f" Most often they do nothing next: {top['users']:,} of {dropped:,}."
+    return f" Most often they do {named(top['next_event'])} next: {top['users']:,} of {dropped:,}."
+
+
+def since_when(asked: FunnelQuestion, changes: pd.DataFrame, periods: Periods, smallest: float) -> list[Finding]:
+    """Whether conversion moved: yes, by less than what matters, or these data cannot tell; with both bases."""
+    whole = changes.iloc[0]
+    found = conversion_change(changes, asked, periods)
+    days = counted(periods.days, "day")
+    when = f"in the {days} of entries up to {periods.later[1]:%d %b %Y}, against the {days} before"
+    if found.is_refused:
+        return [Finding("unknown", "wait", f"Whether conversion moved {when} cannot be said: {found.refused_because}.")]
+    kind = changed(found, smallest)
+    severity, verb = SEVERITIES[kind]
+    since = f"{periods.later[0]:%Y-%m-%d}" if kind in (Change.UP, Change.DOWN) else None
+    users = int(whole["n_after"]) if kind is Change.DOWN else None
+    sentence = f"{change_words('conversion', kind, smallest)} {when}: {moved_words(whole)}."
+    return [Finding(severity, verb, sentence, users=users, since=since)]
+
+
+def which_steps_changed(changes: pd.DataFrame) -> list[Finding]:
+    """Which step rates changed after correction for all of them; that none can be said to have is no proof of none."""
+    rows = standing(changes)
+    tested = rows[rows["scope"] != "whole"]
+    tested = tested[tested["is_changed"].notna()]
+    if tested.empty:
+        return []
+    moved = tested[tested["is_changed"].astype(bool)].sort_values("p_adjusted")
+    many = counted(len(tested), "step rate")
+    if moved.empty:
+        return [Finding("unknown", "wait", f"Of {many} compared, none can be said to have changed after correction.")]
+    words = [_step_words(row) for row in moved.itertuples()]
+    grave = "act" if (moved["absolute_lift"] < 0).any() else "fine"
+    verb = "find out" if grave == "act" else "nothing"
+    return [Finding(grave, verb, f"Of {many} compared, {len(moved)} changed after correction: {listed(words)}.")]
+
+
+def _step_words(row) -> str:
+    of = f" for {segment_words(row.segment)}" if row.scope == "segment" else ""
+    return f"{named(row.step_name)}{of} {points(row.absolute_lift, row.ci_low, row.ci_high)}"
+
+
+def segment_words(segment: object) -> str:
+    """A segment's value inside a sentence; the missing value has words of its own."""
+    return "no value" if is_missing(segment) else named(segment)
+
+
+def for_whom(asked: FunnelQuestion, segments: pd.DataFrame, breakdown: str | None) -> list[Finding]:
+    """Whether segments convert differently; a difference between those who chose their segment is no effect of it."""
+    reason = reason_in(segments)
+    if reason:
+        asks_nothing = reason.startswith(NOT_ASKED)
+        by = "By segment" if asks_nothing else f"By {named(breakdown)}"
+        return [] if asks_nothing else [Finding("unknown", "find out", f"{by}: {reason}.")]
+    large = standing(segments)
+    large = large[large["entrants"] >= asked.min_cell].sort_values("conversion_rate", ascending=False, kind="stable")
+    if len(large) < 2:
+        few = f"By {named(breakdown)}, fewer than two segments have {asked.min_cell} entrants, so none are compared."
+        return [Finding("unknown", "wait", few)]
+    high, low = large.iloc[0], large.iloc[-1]
+    span = f"from {_segment_rate(low)} to {_segment_rate(high)}"
+    p = unequal_rates_p(large["users"].astype(int).tolist(), large["entrants"].astype(int).tolist())
+    if p <= SURE:
+        said = f"By {named(breakdown)}, conversion differs by more than chance, {span}; that is no effect of {named(breakdown)}."
+        return [Finding("watch", "look", said)]
+    return [Finding("unknown", "wait", f"By {named(breakdown)}, segments cannot be told apart: {span}.")]
+
+
+def _segment_rate(row) -> str:
+    numbers = f"{percent(row['conversion_rate'])} of {int(row['entrants']):,}"
+    return f"{numbers} for {segment_words(row['segment'])}"
+
+
+def by_other_rules(panel: pd.DataFrame) -> list[Finding]:
+    """What other products would call the conversion of the same log."""
+    rows = standing(panel).dropna(subset=["conversion_rate"]).iloc[1:]
+    if rows.empty:
+        return []
+    rows = rows.sort_values("conversion_rate", kind="stable")
+    low, high = rows.iloc[0], rows.iloc[-1]
+    return [
+        Finding(
+            "fine",
+            "nothing",
+            f"Under other products' rules the same log gives {percent(low['conversion_rate'])} ({low['rule']})"
+            f" to {percent(high['conversion_rate'])} ({high['rule']}).",
+        )
+    ]

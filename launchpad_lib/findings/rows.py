@@ -1,0 +1,69 @@
+"""Rows of result tables without numbers: refused, or not asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from launchpad_lib.contract.catalogue import ResultTable
+
+NUMBERS = ("int64", "float64")
+NOT_ASKED = "not asked"
+
+
+def refused_rows(table: ResultTable, reason: str, **known: list[Any]) -> pd.DataFrame:
+    """Rows of a declared table whose numbers are missing for a reason; one row, or one per value of what is known.
+
+    >>> from launchpad_lib.contract.catalogue.product_tables import FUNNEL_SEGMENTS
+    >>> refused_rows(FUNNEL_SEGMENTS, "nobody entered")[["users", "refused_because"]].values.tolist()
+    [[nan, 'nobody entered']]
+    """
+    count = max((len(v) for v in known.values()), default=1)
+    kinds = {c.name: float if c.type in NUMBERS else object for c in table.columns}
+    columns = {
+        name: pd.Series(known.get(name, [reason if name == "refused_because" else None] * count), dtype=kind)
+        for name, kind in kinds.items()
+    }
+    return pd.DataFrame(columns)
+
+
+def not_asked(remedy: str) -> str:
+    """The reason of a row that nobody asked for.
+
+    >>> not_asked("give `breakdown` a property")
+    'not asked: give `breakdown` a property'
+    """
+    return f"{NOT_ASKED}: {remedy}"
+
+
+def answered(table: ResultTable, question: Callable[[], pd.DataFrame], *, refused_because: str | None) -> pd.DataFrame:
+    """The declared columns of an answer; a refused row where the whole question is refused, or where this part cannot be.
+
+    A part of a page that cannot be computed is a row that says why: the other parts stand.
+    """
+    if refused_because:
+        return refused_rows(table, refused_because)
+    try:
+        found = question()
+    except ValueError as error:
+        return refused_rows(table, str(error))
+    return declared(table, found)
+
+
+def declared(table: ResultTable, found: pd.DataFrame) -> pd.DataFrame:
+    """The columns a table declares, in its order; what it declares and the answer lacks is empty."""
+    missing = {c.name: None for c in table.columns if c.name not in found.columns}
+    return found.assign(**missing)[[c.name for c in table.columns]].reset_index(drop=True)
+
+
+def reason_in(rows: pd.DataFrame) -> str | None:
+    """Why none of the rows stands; None where one does, or where there is no row."""
+    reasons = rows["refused_because"].dropna()
+    return str(reasons.iloc[0]) if len(rows) and len(reasons) == len(rows) else None
+
+
+def standing(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are not refused."""
+    return rows[rows["refused_because"].isna()]
