@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.ingestion import SourceSpec
-from launchpad_lib.runner.notebook_parameters import NOTEBOOKS, NotebookParams
+from launchpad_lib.runner.notebook_parameters import NOTEBOOKS, NotebookParams, ObservedThrough
 
 
 class ParameterError(ValueError):
@@ -38,6 +38,10 @@ class RunParams(BaseModel):
     lake: str = Field(default="data/lake", description="folder of the Delta tables")
     lake_versions: dict[str, int] = Field(
         default_factory=dict, description="table: version; to render an earlier run again, from its manifest's inputs"
+    )
+    observed_through: ObservedThrough = Field(
+        default=None,
+        description="date or UTC instant through which data are complete, or table: instant; empty: derived",
     )
     reports: str = Field(default="reports", description="folder of the reports")
     timeout_seconds: int = Field(default=300, ge=5, le=86_400, description="longest time of one cell")
