@@ -32,12 +32,12 @@ class CellParameter(NamedTuple):
 
 def check_name(name: str) -> None:
     """Raises ParameterError unless a notebook of that name can be a file, a page and an address."""
-    if not NAME.fullmatch(name) or name.lower() == "index":
-        shown = repr(name if len(name) <= 60 else f"{name[:59]}…")
-        rule = (
-            "is the page of the run itself" if name.lower() == "index" else "must be letters of a to z, digits, _ and -"
-        )
-        raise ParameterError(f"notebook {shown}: its name {rule}, at most 61 of them; rename the file")
+    shown = repr(name if len(name) <= 60 else f"{name[:59]}…")
+    if name.lower() == "index":
+        raise ParameterError(f"notebook {shown}: a run has a page of that name already; choose another name")
+    if not NAME.fullmatch(name):
+        rule = "a name has at most 61 letters from a to z, digits, _ and -, and begins with a letter or digit"
+        raise ParameterError(f"notebook {shown}: {rule}; choose another name")
 
 
 def notebook_names(folder: Path) -> list[str]:

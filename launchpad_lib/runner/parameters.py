@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -14,9 +14,10 @@ from launchpad_lib.contract.names import nearest
 from launchpad_lib.ingestion import SourceSpec
 from launchpad_lib.runner.notebook_parameters import NOTEBOOKS, ParameterError
 from launchpad_lib.runner.own_notebooks import check_name, model_for
+from launchpad_lib.runner.parameter_table import models_in
 from launchpad_lib.runner.workbook import workbook_of
 
-__all__ = ["NOTEBOOKS", "ParameterError", "RunParams", "Simulation", "SourceSpec", "load_run", "models_in"]
+__all__ = ["NOTEBOOKS", "ParameterError", "RunParams", "Simulation", "SourceSpec", "load_run"]
 
 
 class Simulation(BaseModel):
@@ -116,13 +117,6 @@ def _model_at(model: type[BaseModel], path: tuple) -> type[BaseModel]:
             inner = models_in(model.model_fields[part].annotation)
             model = inner[0] if inner else model
     return model
-
-
-def models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that an annotation names, at any depth."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [m for a in get_args(annotation) for m in models_in(a)]
 
 
 class _Loader(yaml.SafeLoader):

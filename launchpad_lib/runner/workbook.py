@@ -7,7 +7,6 @@ from pathlib import Path
 from launchpad_lib.runner.notebook_parameters import ParameterError
 
 USUAL_PARAMS = Path("params/weekly.yaml")
-IGNORED = "# What a run writes.\ndata/lake/\ndata/raw/simulated/\nreports/\n.ipynb_checkpoints/\n"
 
 
 def workbook_of(params: Path) -> Path:
@@ -17,8 +16,11 @@ def workbook_of(params: Path) -> Path:
     else the file's own folder (there is then nothing to execute, but rows can be ingested).
     """
     folder = params.resolve().parent
-    found = next((f for f in (folder, *folder.parents) if (f / "notebooks").is_dir()), None)
-    return found or _above(Path.cwd()) or (folder.parent if folder.name == "params" else folder)
+    return (
+        nearest_workbook(folder)
+        or nearest_workbook(Path.cwd())
+        or (folder.parent if folder.name == "params" else folder)
+    )
 
 
 def this_workbook() -> Path:
@@ -27,7 +29,7 @@ def this_workbook() -> Path:
     Raises:
         ParameterError: there is none.
     """
-    found = _above(Path.cwd())
+    found = nearest_workbook(Path.cwd())
     if found is None:
         raise ParameterError(
             f"{Path.cwd()}: neither this folder nor one above it holds `notebooks`; go to a workbook, or make one with `launchpad init DIR`"
@@ -35,5 +37,18 @@ def this_workbook() -> Path:
     return found
 
 
-def _above(folder: Path) -> Path | None:
+def nearest_workbook(folder: Path) -> Path | None:
+    """The folder itself or the nearest one above it that holds `notebooks`; None where none does."""
     return next((f for f in (folder, *folder.parents) if (f / "notebooks").is_dir()), None)
+
+
+def usual_params() -> Path:
+    """The params file of this workbook that a command takes when none is named.
+
+    Raises:
+        ParameterError: there is no workbook here, or it has no such file.
+    """
+    path = this_workbook() / USUAL_PARAMS
+    if not path.is_file():
+        raise ParameterError(f"{path}: is not there; name a params file, or make a workbook with `launchpad init DIR`")
+    return path
