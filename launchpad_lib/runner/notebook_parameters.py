@@ -48,6 +48,10 @@ class ExclusionParams(BaseModel):
     )
 
 
+class ParameterError(ValueError):
+    """A parameter that cannot be used; one sentence with argument, value, rule and remedy."""
+
+
 def _form(said: object) -> str:
     """Which of the two forms is meant, so that a fault in one is told in its own terms only."""
     return "name" if isinstance(said, str) else "mapping"

@@ -21,8 +21,10 @@ from launchpad_lib.runner.execution import Executed, cell_count, execute
 from launchpad_lib.runner.forked_kernels import kernel_server
 from launchpad_lib.runner.history import changes, previous_manifest, rows_by_date, runs_of
 from launchpad_lib.runner.indexes import publish_index, publish_run_index
+from launchpad_lib.runner.named_things import check_named_things
 from launchpad_lib.runner.outcomes import notebook_record, summary, worst, write_tables
-from launchpad_lib.runner.parameters import NOTEBOOKS, RunParams
+from launchpad_lib.runner.own_notebooks import notebook_names
+from launchpad_lib.runner.parameters import RunParams
 from launchpad_lib.runner.progress import Progress
 from launchpad_lib.simulation import simulate
 
@@ -89,6 +91,7 @@ def _publish_from(
     done: list[Executed] = []
     # One version and one window of every table for all pages and the manifest, whatever a stream writes meanwhile.
     snapshot = take_snapshot(run.lake, versions=run.lake_versions, observed_through=run.observed_through)
+    check_named_things(run, versions=snapshot.versions, notebooks=notebooks)
     with ThreadPoolExecutor(max_workers=run.workers) as pool:
         for number, stage in enumerate(run.sequence):
             jobs = [
@@ -106,7 +109,7 @@ def _publish_from(
                     context=context, last_good=_last_good(reports, run.name, one.name),
                 )  # fmt: skip
                 done.append(one)
-    order = list(NOTEBOOKS)
+    order = notebook_names(notebooks)
     done.sort(key=lambda one: order.index(one.name))  # as one reads them, whichever ran first
     status = worst(one.status for one in done)
     manifest = {
@@ -143,7 +146,8 @@ def _execute_one(
 ) -> Executed:
     source = notebooks / f"{name}.ipynb"
     progress.start(name, cells=cell_count(source))
-    parameters = run.for_notebook(name) | {"lake": run.lake} | snapshot.for_notebook()
+    given = {"lake": run.lake, **snapshot.for_notebook()}
+    parameters = run.for_notebook(name, notebooks=notebooks, given=given)
     done = execute(
         source,
         out=folder / source.name,
