@@ -12,6 +12,7 @@ import pandas as pd
 from launchpad_lib.contract.catalogue import product_tables as tables
 from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
+from launchpad_lib.contract.features import Feature, not_declared
 from launchpad_lib.contract.sentences import counted, named
 from launchpad_lib.findings.rows import answered, declared, not_asked, refused_rows
 from launchpad_lib.inference import compare_rates
@@ -21,6 +22,7 @@ FIRST, RECURRING = "first start", "every active period"
 EARLY_DEED = "what users did early"
 PERIOD_DAYS = {"day": 1, "week": 7, "month": 30}
 MOST_COHORTS = 60
+NO_EVENTS = datetime(1970, 1, 1)  # the end of a log without events
 
 
 class RetentionQuestion(NamedTuple):
@@ -42,6 +44,11 @@ class RetentionQuestion(NamedTuple):
         return self.returns[-1]
 
     @property
+    def no_events_because(self) -> str | None:
+        """Why nothing about activity can be counted; a misspelt start or return event does not stop that."""
+        return self.refused_because if self.observed_through == NO_EVENTS else None
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """As `retention` takes them."""
         return {k: v for k, v in self._asdict().items() if k not in ("returns", "min_cell", "refused_because")}
@@ -53,13 +60,32 @@ class RetentionQuestion(NamedTuple):
 
 
 def ask_retention(
-    events: ir.Table, *, returns: Sequence[int], observed_through: datetime | None, **rules: Any
+    events: ir.Table,
+    *,
+    returns: Sequence[int],
+    observed_through: datetime | None,
+    start_event: str | None = None,
+    return_event: str | None = None,
+    feature: Feature | None = None,
+    **rules: Any,
 ) -> RetentionQuestion:
-    """The question, checked against the log: names that do not occur refuse it."""
-    whole = rules | {name: rules.get(name) or None for name in ("start_event", "return_event")}
-    asked = RetentionQuestion(tuple(returns), observed_through=observed_through or datetime(1970, 1, 1), **whole)
+    """The question, checked against the log: names that do not occur refuse it.
+
+    Args:
+        feature: whose users are asked about, where no start event is named: they begin with its start event.
+    """
+    begins = start_event or (feature.start_event if feature else None)
+    asked = RetentionQuestion(
+        tuple(returns),
+        observed_through=observed_through or NO_EVENTS,
+        start_event=begins,
+        return_event=return_event or None,
+        **rules,
+    )
     if observed_through is None:
         return asked._replace(refused_because="the log holds no events, so nobody began; ingest some")
+    if feature and not begins:
+        return asked._replace(refused_because=not_declared([feature], "start_event"))
     names = [name for name in (asked.start_event, asked.return_event) if name]
     return asked._replace(refused_because=unknown_names(events, event_names=names))
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from launchpad_lib.contract.catalogue import ResultTable
+from launchpad_lib.contract.findings import Conclusion, Finding, refused_conclusion
 
 NUMBERS = ("int64", "float64")
 NOT_ASKED = "not asked"
@@ -67,3 +68,10 @@ def reason_in(rows: pd.DataFrame) -> str | None:
 def standing(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows that are not refused."""
     return rows[rows["refused_because"].isna()]
+
+
+def not_answered(reason: str) -> Conclusion:
+    """What a page concludes that has no answer: nothing was asked, or these data cannot answer; and why."""
+    if reason.startswith(NOT_ASKED):
+        return Conclusion("Nothing was asked of this page.", (Finding("unknown", "declare", f"{reason}."),))
+    return refused_conclusion(reason)

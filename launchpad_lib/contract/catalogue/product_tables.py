@@ -205,7 +205,21 @@ ADOPTION = ResultTable(
         *_columns("string", feature_id="the feature", week_on="first date of the week"),
         *_columns("int64", users="distinct users of the feature", active_users="distinct active users"),
         *_rate("adoption_rate", "users / active_users, fraction"),
-        *_columns("float64", daily_mean_rate="mean of the week's daily rates"),
+        *WHY,
+    ),
+)
+ADOPTION_CHANGES = ResultTable(
+    "adoption_changes",
+    "one row per declared feature: the last complete local week against the one before",
+    (
+        *_columns("string", feature_id="the feature", week_on="first date of the later week"),
+        *_columns("int64", n_before="users active in the earlier week"),
+        *_columns("float64", rate_before="of them with the feature, fraction"),
+        *_columns("int64", n_after="users active in the later week"),
+        *_columns("float64", rate_after="of them with the feature, fraction", absolute_lift="later minus earlier"),
+        *LIMITS,
+        *_columns("float64", p_adjusted="Benjamini-Hochberg over the features"),
+        *_columns("boolean", is_changed="p_adjusted is at most 0.05"),
         *WHY,
     ),
 )
@@ -229,6 +243,32 @@ COMPLETION = ResultTable(
         *_columns("int64", immature="starts whose window is open"),
         *WHY,
     ),
+)
+SHARING = ResultTable(
+    "sharing",
+    "one row per declared feature: of those who see its value, who passes it on",
+    (
+        *_columns("string", feature_id="the feature", view_event="its value is seen", share_event="it is passed on"),
+        *_columns("int64", viewers="mature viewers", sharers="of them with a share in time"),
+        *_rate("share_rate", "sharers / viewers, fraction"),
+        *_columns("int64", immature="viewers whose window is open"),
+        *WHY,
+    ),
+)
+FEATURE_FUNNELS = ResultTable(
+    "feature_funnels",
+    "one row per declared feature: from its first declared event to its last",
+    (
+        *_columns("string", feature_id="the feature", steps="its events in order"),
+        *_columns("int64", entrants="mature entrants", users="of them at the last step"),
+        *_rate("conversion_rate", "of entrants, fraction"),
+        *WHY,
+    ),
+)
+FEATURE_RETENTION = ResultTable(
+    "feature_retention",
+    "one row per declared feature and asked period: back with any event after the first start of the feature",
+    (*_columns("string", feature_id="the feature", start_event="begins a user's time"), *RETENTION_COLUMNS),
 )
 ENGAGEMENT = ResultTable(
     "engagement",
@@ -298,8 +338,12 @@ TABLES: tuple[ResultTable, ...] = (
     PATHS,
     TRANSITIONS,
     ADOPTION,
+    ADOPTION_CHANGES,
     ADOPTION_DAILY,
     COMPLETION,
+    SHARING,
+    FEATURE_FUNNELS,
+    FEATURE_RETENTION,
     ENGAGEMENT,
     ACTIVE_USERS,
     ACTIVE_DAYS,
