@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 export JUPYTER_PLATFORM_DIRS = 1
 
-.PHONY: bench chaos chromium kafka studies help report test check lab nbval refresh-notebooks lint environment lock clean
+.PHONY: mutants house bench chaos chromium kafka studies help report test check lab nbval refresh-notebooks lint environment lock clean
 
 help:
 	@echo "make report   the weekly report on simulated data (or yours: make report PARAMS=params/mine.yaml)"
@@ -85,3 +85,13 @@ bench: $(STAMP)
 
 clean:
 	rm -rf $(VENV) data/lake data/raw reports
+
+# Small changes of the code, one at a time: does a test notice? A seeded sample of each room (about half an hour);
+# survivors with reasons are in docs/mutants.md. MUTANTS="risk --sample 0" for all of one room.
+MUTANTS ?=
+mutants: $(STAMP)
+	@$(BIN)/python scripts/mutants.py $(MUTANTS)
+
+# The house in figures: how notebooks read, homes of knowledge, circles.
+house: $(STAMP)
+	@$(BIN)/python scripts/house.py

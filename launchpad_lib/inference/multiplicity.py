@@ -1,18 +1,20 @@
-"""Many tests at once: adjusted p-values that control how often a reader is misled."""
+"""Many tests at once: adjusted p-values that control how often a reader is misled. The arithmetic is statsmodels'."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from statsmodels.stats.multitest import multipletests
 
-def _checked(p_values: Sequence[float]) -> list[float]:
+
+def _adjusted(p_values: Sequence[float], method: str) -> list[float]:
     values = [float(p) for p in p_values]
     wrong = [p for p in values if not 0 <= p <= 1]
     if wrong:
         raise ValueError(
             f"p_values: {wrong[0]!r} is no probability; give numbers from 0 to 1 and leave missing ones out"
         )
-    return values
+    return multipletests(values, method=method)[1].tolist() if values else []
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
@@ -24,13 +26,7 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     >>> [round(p, 3) for p in benjamini_hochberg([0.01, 0.04, 0.03, 0.5])]
     [0.04, 0.053, 0.053, 0.5]
     """
-    values = _checked(p_values)
-    order = sorted(range(len(values)), key=lambda i: values[i], reverse=True)
-    adjusted, least = [0.0] * len(values), 1.0
-    for place, i in enumerate(order):
-        least = min(least, values[i] * len(values) / (len(values) - place))
-        adjusted[i] = least
-    return adjusted
+    return _adjusted(p_values, "fdr_bh")
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -41,9 +37,4 @@ def holm(p_values: Sequence[float]) -> list[float]:
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03, 0.5])]
     [0.04, 0.09, 0.09, 0.5]
     """
-    values = _checked(p_values)
-    adjusted, most = [0.0] * len(values), 0.0
-    for place, i in enumerate(sorted(range(len(values)), key=lambda i: values[i])):
-        most = max(most, min(1.0, values[i] * (len(values) - place)))
-        adjusted[i] = most
-    return adjusted
+    return _adjusted(p_values, "holm")

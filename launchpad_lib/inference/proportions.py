@@ -1,11 +1,10 @@
-"""Intervals for one proportion and for a difference of two."""
+"""Intervals for one proportion and for a difference of two. The arithmetic is statsmodels'."""
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import NamedTuple
 
-from scipy.stats import norm
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 
 class Interval(NamedTuple):
@@ -24,25 +23,23 @@ class Difference(NamedTuple):
     ci_high: float | None
 
 
+def _check(successes: int, n: int) -> None:
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes={successes}: must be between 0 and n={n}; check the counts")
+
+
 def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
     """Wilson's score interval (1927).
 
     >>> [round(v, 4) for v in wilson(15, 148)]
     [0.1014, 0.0624, 0.1605]
     """
-    if not 0 <= successes <= n:
-        raise ValueError(f"successes={successes}: must be between 0 and n={n}; check the counts")
+    _check(successes, n)
     if n == 0:
         return Interval(None, None, None)
-    z, p = float(norm.ppf((1 + level) / 2)), successes / n
-    centre, half = (
-        (p + z * z / (2 * n)) / (1 + z * z / n),
-        z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n)),
-    )
+    low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
     # At 0 and n the limits are exactly 0 and 1; computed, they miss it in the last digit.
-    return Interval(
-        p, 0.0 if successes == 0 else max(centre - half, 0.0), 1.0 if successes == n else min(centre + half, 1.0)
-    )
+    return Interval(successes / n, 0.0 if successes == 0 else float(low), 1.0 if successes == n else float(high))
 
 
 def newcombe(
@@ -57,16 +54,11 @@ def newcombe(
     >>> [round(v, 4) for v in newcombe(56, 70, 48, 80)]
     [0.2, 0.0524, 0.3339]
     """
-    one, two = wilson(successes_1, n_1, level=level), wilson(successes_2, n_2, level=level)
-    if one.estimate is None or two.estimate is None:
+    _check(successes_1, n_1)
+    _check(successes_2, n_2)
+    if n_1 == 0 or n_2 == 0:
         return Difference(None, None, None)
-    d = one.estimate - two.estimate
-    spread = sqrt(one.estimate * (1 - one.estimate) / n_1 * two.estimate * (1 - two.estimate) / n_2)
-    correlation = min(max(covariance / spread, -1.0), 1.0) if spread else 0.0
-
-    def reach(first: float, second: float) -> float:
-        return sqrt(max(first**2 + second**2 - 2 * correlation * first * second, 0.0))
-
-    low = d - reach(one.estimate - one.ci_low, two.ci_high - two.estimate)
-    high = d + reach(one.ci_high - one.estimate, two.estimate - two.ci_low)
-    return Difference(d, low, high)
+    low, high = confint_proportions_2indep(
+        successes_1, n_1, successes_2, n_2, method="newcomb", compare="diff", alpha=1 - level
+    )
+    return Difference(successes_1 / n_1 - successes_2 / n_2, float(low), float(high))

@@ -1,12 +1,13 @@
-"""Time until something happens, where for some it has not happened yet."""
+"""Time until something happens, where for some it has not happened yet. The estimates are statsmodels'."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, log, sqrt
 from typing import NamedTuple
 
-from scipy.stats import chi2, norm
+import numpy as np
+from scipy.stats import norm
+from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 
 
 class SurvivalPoint(NamedTuple):
@@ -21,22 +22,27 @@ class SurvivalPoint(NamedTuple):
 
 
 class LogRank(NamedTuple):
-    """The test that groups have the same survival; `p_value` from chi-square with groups - 1 degrees of freedom."""
+    """The test that groups have the same survival; `p_value` from chi-square with groups - 1 degrees of freedom.
 
-    chi_square: float
+    `refused_because`: why there is no test (both numbers are then None).
+    """
+
+    chi_square: float | None
     degrees_of_freedom: int
-    p_value: float
+    p_value: float | None
+    refused_because: str | None = None
 
 
-def _checked(durations: Sequence[float], observed: Sequence[bool]) -> list[tuple[float, bool]]:
+def _checked(durations: Sequence[float], observed: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
     if len(durations) != len(observed):
         raise ValueError(
             f"durations has {len(durations)} values and observed {len(observed)}: there must be one flag per duration; check the inputs"
         )
-    wrong = [d for d in durations if not d >= 0]
-    if wrong:
-        raise ValueError(f"durations: {wrong[0]!r} is not a time from 0 up; leave such units out")
-    return sorted((float(d), bool(o)) for d, o in zip(durations, observed, strict=True))
+    times = np.asarray(durations, dtype=float)
+    wrong = times[~(times >= 0)]
+    if len(wrong):
+        raise ValueError(f"durations: {float(wrong[0])!r} is not a time from 0 up; leave such units out")
+    return times, np.asarray(observed, dtype=bool)
 
 
 def kaplan_meier(durations: Sequence[float], observed: Sequence[bool], *, level: float = 0.95) -> list[SurvivalPoint]:
@@ -48,27 +54,26 @@ def kaplan_meier(durations: Sequence[float], observed: Sequence[bool], *, level:
     >>> [(p.time, round(p.survival, 2)) for p in kaplan_meier([1, 2, 2, 3], [True, True, False, True])]
     [(1.0, 0.75), (2.0, 0.5), (3.0, 0.0)]
     """
-    pairs = _checked(durations, observed)
-    z, survival, greenwood, points, place = norm.ppf((1 + level) / 2), 1.0, 0.0, [], 0
-    while place < len(pairs):
-        time, at_risk = pairs[place][0], len(pairs) - place
-        end = place
-        while end < len(pairs) and pairs[end][0] == time:
-            end += 1
-        events = sum(o for _, o in pairs[place:end])
+    times, happened = _checked(durations, observed)
+    if not happened.any():
+        return []
+    with np.errstate(divide="ignore", invalid="ignore"):  # Greenwood's variance where the last unit is gone
+        found = SurvfuncRight(times, happened.astype(int))
+    z, points = norm.ppf((1 + level) / 2), []
+    for time, at_risk, events, survival, error in zip(
+        found.surv_times, found.n_risk, found.n_events, found.surv_prob, found.surv_prob_se, strict=True
+    ):
         if events:
-            survival *= 1 - events / at_risk
-            greenwood = greenwood + events / (at_risk * (at_risk - events)) if at_risk > events else float("inf")
-            points.append(SurvivalPoint(time, at_risk, events, survival, *_limits(survival, greenwood, z)))
-        place = end
+            limits = _limits(float(survival), float(error), z)
+            points.append(SurvivalPoint(float(time), int(at_risk), int(events), float(survival), *limits))
     return points
 
 
-def _limits(survival: float, greenwood: float, z: float) -> tuple[float, float]:
-    if survival in (0.0, 1.0):
+def _limits(survival: float, error: float, z: float) -> tuple[float, float]:
+    if survival <= 0 or survival >= 1:
         return survival, survival
-    half = z * sqrt(greenwood) / abs(log(survival))
-    return survival ** exp(half), survival ** exp(-half)
+    half = z * error / survival / abs(np.log(survival))
+    return float(survival ** np.exp(half)), float(survival ** np.exp(-half))
 
 
 def median_survival(points: Sequence[SurvivalPoint]) -> tuple[float | None, float | None, float | None]:
@@ -83,29 +88,22 @@ def log_rank(groups: Sequence[tuple[Sequence[float], Sequence[bool]]]) -> LogRan
     """Whether two or more groups (durations, observed) share one survival curve. Source: Mantel (1966), Peto and Peto (1972).
 
     At each event time the expected events of a group are its share of those at risk, with hypergeometric variance.
+    Refused with fewer than two groups that hold units, and where nothing happened or no group can differ.
     """
-    import numpy as np
-
     data = [_checked(*g) for g in groups]
-    if len(data) < 2 or not all(data):
-        raise ValueError(
-            f"groups: {len(data)} groups, of which {sum(not g for g in data)} empty; needs at least two groups with units"
-        )
-    times = sorted({t for g in data for t, o in g if o})
-    excess, variance = np.zeros(len(data)), np.zeros((len(data), len(data)))
-    sorted_times = [np.array([t for t, _ in g]) for g in data]
-    event_times = [np.array([t for t, o in g if o]) for g in data]
-    for time in times:
-        at_risk = np.array([len(t) - np.searchsorted(t, time, side="left") for t in sorted_times], dtype=float)
-        events = np.array(
-            [np.searchsorted(t, time, side="right") - np.searchsorted(t, time, side="left") for t in event_times],
-            dtype=float,
-        )
-        n, d = at_risk.sum(), events.sum()
-        excess += events - d * at_risk / n
-        if n > 1:
-            share = at_risk / n
-            variance += d * (n - d) / (n - 1) * (np.diag(share) - np.outer(share, share))
-    freedom = len(data) - 1
-    statistic = float(excess[:-1] @ np.linalg.pinv(variance[:-1, :-1]) @ excess[:-1])
-    return LogRank(statistic, freedom, float(chi2.sf(statistic, freedom)))
+    filled = sum(len(times) > 0 for times, _ in data)
+    freedom = max(len(data) - 1, 0)
+    if filled < len(data) or filled < 2:
+        return LogRank(None, freedom, None, f"{filled} of {len(data)} groups hold units; at least two groups need some")
+    times, happened = (np.concatenate([d[k] for d in data]) for k in (0, 1))
+    group = np.repeat(np.arange(len(data)), [len(t) for t, _ in data])
+    if not happened.any():
+        return LogRank(None, freedom, None, "in no group has it happened to anybody yet")
+    try:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            statistic, p_value = survdiff(times, happened.astype(int), group)
+    except np.linalg.LinAlgError:
+        statistic = p_value = np.nan
+    if not np.isfinite(p_value):
+        return LogRank(None, freedom, None, "at no time could two groups differ")
+    return LogRank(float(statistic), freedom, float(p_value))

@@ -10,7 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from launchpad_lib.contract.durations import parse_window
-from launchpad_lib.metrics.windows import property_value
+from launchpad_lib.metrics.windows import property_value, value_text
 
 Mode = Literal["ordered", "strict", "any_order", "strict_order"]
 Entry = Literal["any", "first"]
@@ -159,15 +159,11 @@ def kept_by(mode: Mode) -> Literal["matching", "all"]:
 
 def matches(events: ir.Table, event_name: str, filters: tuple) -> ir.BooleanValue:
     """Whether an event is the named one and passes every filter; an absent property passes none."""
-    hit = events.event_name == event_name
+    hit = events.event_name == value_text(event_name)
     for name, value in filters:
-        wanted = [_text(v) for v in (value if isinstance(value, tuple | list) else (value,))]
+        wanted = [value_text(v) for v in (value if isinstance(value, tuple | list | set | frozenset) else (value,))]
         hit = hit & property_value(events, name).isin(wanted)
     return hit.fill_null(False)
-
-
-def _text(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def event_log(events: ir.Table, rules: Rules, *, keep: Literal["matching", "all"]) -> ir.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -26,6 +27,10 @@ def _as_local(zone, at): ...
 
 @ibis.udf.scalar.builtin(name="epoch_us", signature=(("timestamp",), "int64"))
 def _epoch_us(at): ...
+
+
+@ibis.udf.scalar.builtin(name="json_extract_string", signature=(("json", "string"), "string"))
+def _json_text(document, place): ...
 
 
 def wilson_limits(successes: ir.NumericValue, n: ir.NumericValue) -> dict[str, ir.NumericValue]:
@@ -131,17 +136,62 @@ def seconds_between(start: ir.TimestampValue, end: ir.TimestampValue) -> ir.Floa
 
 
 def property_value(events: ir.Table, name: str) -> ir.StringValue:
-    """A property as text: a column of that name, else the key of the JSON `properties`. NULL where it is absent.
+    """A property as text: a column of that name, else the key of `properties`. NULL where it is absent.
+
+    The name is looked up literally, whatever characters it has. `properties` is JSON text, or a JSON, struct or map
+    column. A JSON value is its canonical text: text without quotes; `0`, `0.0` and `1.5` as written, `true`; lists and
+    objects as JSON without spaces; null is absent, and so is every key of a text that is no JSON object. Numbers and
+    booleans in a column read the same way.
 
     Raises:
         ValueError: neither such a column nor a column `properties`.
     """
     if name in events.columns:
-        return events[name].cast("string")
+        return _column_text(events[name])
     if "properties" not in events.columns:
         raise ValueError(
             f"property={name!r}: the table has neither this column nor `properties`; {nearest(name, events.columns)}"
         )
-    value = events.properties.cast("string").try_cast("json")[name]
-    # `.str` is NULL for numbers and booleans, whose JSON text is their value; JSON null is absent.
-    return ibis.coalesce(value.str, value.cast("string").nullif("null"))
+    if not is_storable(name):
+        return ibis.null("string")
+    held = events.properties
+    return _json_text(held.try_cast("json") if held.type().is_string() else held.cast("json"), _json_place(name))
+
+
+def value_text(value: object) -> ir.StringValue:
+    """A value given in Python as the text that `property_value` has for it: text itself, anything else as JSON.
+
+    The engine writes both, so that 1e22 in a filter and in the data are the same text.
+
+    Raises:
+        ValueError: the value is None, which is absent and so compares with nothing.
+    """
+    if value is None:
+        raise ValueError(
+            "filters: the value None is absent in the data, so nothing equals it; give text, a number or a boolean"
+        )
+    if isinstance(value, str):
+        return ibis.literal(value) if is_storable(value) else ibis.null("string")
+    plain = value.item() if hasattr(value, "item") else value  # a number of numpy
+    return _json_text(ibis.literal(json.dumps(plain, default=str)).cast("json"), "")
+
+
+def is_storable(text: str) -> bool:
+    """Whether a text can stand in the data at all: half of a surrogate pair cannot."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _column_text(column: ir.Value) -> ir.StringValue:
+    if column.type().is_numeric() or column.type().is_boolean():
+        return _json_text(column.cast("json"), "")
+    return column.cast("string")
+
+
+def _json_place(name: str) -> str:
+    """The place of a key in a JSON object. A JSON pointer (RFC 6901) takes any name literally; a path would not.
+
+    In an array a pointer takes a number for an index: there a path, whose quoted part is a key and nothing else.
+    """
+    if name == "-" or name.isdecimal():
+        return f'$."{name}"'
+    return "/" + name.replace("~", "~0").replace("/", "~1")

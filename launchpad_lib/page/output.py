@@ -161,6 +161,17 @@ def _renamed(part: object, names: dict[str, str]) -> object:
     return names.get(part, part) if isinstance(part, str) else part
 
 
+def title_of(spec: dict) -> str:
+    """The words above a chart, in one line.
+
+    >>> title_of({"title": {"text": ["Who", "comes back?"], "subtitle": "and 40 more"}}), title_of({})
+    ('Who comes back?', '')
+    """
+    title = spec.get("title") or ""
+    text = title.get("text", "") if isinstance(title, dict) else title
+    return " ".join(map(str, text)) if isinstance(text, list) else str(text)
+
+
 def chart(drawing) -> None:
     """Shows a chart by its specification; the page draws it. Numbers are kept to 6 significant digits.
 
@@ -172,4 +183,4 @@ def chart(drawing) -> None:
         for old, rows in spec.get("datasets", {}).items()
     }
     spec = _renamed(spec, names)
-    display({SPEC_MIME: spec, "text/plain": f"chart: {spec.get('title', '')}"}, raw=True)
+    display({SPEC_MIME: spec, "text/plain": f"chart: {title_of(spec)}"}, raw=True)

@@ -18,7 +18,8 @@ import nbformat
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from launchpad_lib.page.output import FINDINGS_MIME, METRIC_MIME, SPEC_MIME, formatted, formatted_span
+from launchpad_lib.page.output import FINDINGS_MIME, METRIC_MIME, SPEC_MIME, formatted, formatted_span, title_of
+from launchpad_lib.page.rendering import renderer, sayable
 
 # Raw HTML in markdown stays text, and nothing in it becomes a link or a picture: names from the data may stand in it.
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["link", "image", "autolink", "reference"])
@@ -32,11 +33,10 @@ CHART_POLICY = f"{POLICY}; script-src 'sha256-{SCRIPT_HASH}' 'unsafe-eval' blob:
 
 
 @functools.cache
-def _drawing_library() -> Packed:
-    """Vega, Vega-Lite and Vega-Embed in one script."""
-    import vl_convert
-
-    return _packed(vl_convert.javascript_bundle())
+def _drawing_library() -> Packed | None:
+    """Vega, Vega-Lite and Vega-Embed in one script; None where it cannot be had."""
+    library = renderer().drawing_library()
+    return None if library is None else _packed(library)
 
 
 class Packed(NamedTuple):
@@ -114,8 +114,6 @@ def _rule(run: str) -> str:
 
 def _blocks(cell: nbformat.NotebookNode) -> list[dict]:
     """What a cell shows: kind and content, in order."""
-    import vl_convert
-
     if cell.cell_type == "markdown":
         return [{"kind": "markdown", "content": cell.source}]
     blocks: list[dict] = []
@@ -126,15 +124,7 @@ def _blocks(cell: nbformat.NotebookNode) -> list[dict]:
         elif FINDINGS_MIME in data:
             blocks.append({"kind": "conclusion", "content": data[FINDINGS_MIME]})
         elif SPEC_MIME in data:
-            svg = vl_convert.vegalite_to_svg(json.dumps(data[SPEC_MIME]))
-            blocks.append(
-                {
-                    "kind": "chart",
-                    "content": Markup(_lean(svg)),
-                    "title": data.get("text/plain", "chart"),
-                    "spec": data[SPEC_MIME],
-                }
-            )
+            blocks.append(_chart(data[SPEC_MIME]))
         elif "text/markdown" in data:
             blocks.append({"kind": "markdown", "content": data["text/markdown"]})
         elif "text/html" in data:
@@ -145,6 +135,16 @@ def _blocks(cell: nbformat.NotebookNode) -> list[dict]:
         elif output.get("text") and output.get("name") == "stdout":
             blocks.append({"kind": "text", "content": output["text"]})
     return blocks
+
+
+def _chart(spec: dict) -> dict:
+    """A chart's picture and what draws it anew; or its title and the sentence that says why there is none."""
+    said = sayable(spec)
+    title = title_of(said)
+    picture = renderer().picture(said)
+    if picture.svg is None:
+        return {"kind": "no picture", "title": title, "content": picture.missing_because}
+    return {"kind": "chart", "content": Markup(_lean(picture.svg)), "title": f"chart: {title}", "spec": said}
 
 
 def _without_last_heading(text: str) -> str:

@@ -73,6 +73,27 @@ def test_log_rank_of_freireich_1963():
     assert found.degrees_of_freedom == 1
 
 
+@pytest.mark.parametrize(
+    ("groups", "reason"),
+    [
+        ([([1.0], [True])], "at least two groups need some"),
+        ([([1.0], [True]), ([], [])], "1 of 2 groups hold units"),
+        ([([1.0, 2.0], [False, False]), ([3.0], [False])], "in no group has it happened"),
+        ([([1.0], [True]), ([0.0], [False])], "at no time could two groups differ"),
+    ],
+)
+def test_groups_that_cannot_be_compared_are_refused_in_a_sentence(groups, reason):
+    found = log_rank(groups)
+    assert found.chi_square is None and found.p_value is None and reason in found.refused_because
+
+
+def test_survival_without_any_event_has_no_point_and_an_arm_that_is_gone_has_no_width():
+    """By definition: S(t) changes at event times only; after the last unit's event S = 0, with the limits at 0."""
+    assert kaplan_meier([1, 2], [False, False]) == []
+    last = kaplan_meier([1, 2], [True, True])[-1]
+    assert (last.survival, last.ci_low, last.ci_high) == (0.0, 0.0, 0.0)
+
+
 def test_a_rate_without_units_has_no_test_and_small_cells_take_no_part():
     """The last two rows are small, so that one p-value alone is adjusted, to itself."""
     counts = pd.DataFrame(

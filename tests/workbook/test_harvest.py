@@ -8,7 +8,7 @@ import pytest
 from test_run import notebook, run
 
 from launchpad_lib.contract.catalogue import RESULT_TABLES
-from launchpad_lib.contract.catalogue.product import COMPLETION_RATE_USER, FUNNEL
+from launchpad_lib.contract.catalogue.product import COMPLETION_RATE_USER
 from launchpad_lib.contract.estimates import Estimate, refusal
 from launchpad_lib.contract.findings import Finding, conclusion, refused_conclusion
 from launchpad_lib.page import output
@@ -16,11 +16,12 @@ from launchpad_lib.page.harvest import harvest
 
 STEPS = """
 import pandas as pd
-from launchpad_lib.contract.catalogue.product import FUNNEL
+from launchpad_lib.contract.catalogue import RESULT_TABLES
 from launchpad_lib.page.output import table
 steps = pd.DataFrame({{"step": [1, 2], "step_name": ["start", {name!r}], "users": [10, 0], "conversion_rate": [1.0, None],
                       "ci_low": [0.7, None], "ci_high": [1.0, None], "extra": [0, 0], "refused_because": [None, "nobody"]}})
-table(FUNNEL, steps.reindex(columns=[*{{c.name for c in FUNNEL.columns}} | {{*steps.columns}}]))
+asked = RESULT_TABLES["funnel"]
+table(asked, steps.reindex(columns=[*{{c.name for c in asked.columns}} | {{*steps.columns}}]))
 """
 CONCLUDES = """
 from launchpad_lib.contract.findings import Finding, conclusion
@@ -96,7 +97,7 @@ def test_a_page_without_headline_metrics_is_not_refused_by_that(said):
         (lambda: output.display({output.TABLE_MIME: {"name": "funel", "rows": []}}, raw=True), "funel: .* did you mean 'funnel'"),
         (lambda: [output.display({output.TABLE_MIME: {"name": "funnel", "rows": []}}, raw=True) for _ in "ab"], "funnel: shown twice by page"),
         (
-            lambda: output.display({output.TABLE_MIME: {"name": "funnel", "rows": [["x"] * len(FUNNEL.columns)]}}, raw=True),
+            lambda: output.display({output.TABLE_MIME: {"name": "funnel", "rows": [["x"] * len(RESULT_TABLES["funnel"].columns)]}}, raw=True),
             "funnel: column step is no int64",
         ),
     ],

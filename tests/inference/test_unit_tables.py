@@ -1,0 +1,156 @@
+"""The unit tables behind lift and experiments against the brute force of `unit_reference.py`, and hand counts."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import timedelta
+
+import pandas as pd
+import pytest
+
+from launchpad_lib.metrics.exposures import (
+    conversions,
+    experiment_units,
+    exposures,
+    nobody_exposed,
+    units_by_standing,
+)
+from launchpad_lib.metrics.starters import everybody, newcomers, starters
+from tests.inference import unit_reference as reference
+from tests.inference.unit_reference import DAY, START, Event
+
+COUNTS = ["units", "units_immature", "converted", "naive_converted", "events_in_window", "events_before_exposure"]
+
+
+def rows_of(table) -> dict[str, dict]:
+    """The result as the reference gives it: user -> row; a missing number is NaN."""
+    frame = table.to_pandas().set_index("user_id").astype(float)
+    return {str(u): row.to_dict() for u, row in frame.iterrows()}
+
+
+def same(expected: dict):
+    """A row of the reference, to be compared to 12 digits; None is NaN."""
+    return pytest.approx({k: float("nan") if v is None else v for k, v in expected.items()}, rel=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize(("seed", "landmark", "outcome"), [(1, 1, 1), (2, 3, 2), (3, 2, 5)])
+def test_starters_are_those_of_the_brute_force(seed, landmark, outcome):
+    log = reference.random_log(random.Random(seed), users=250)
+    through = START + 9 * DAY
+    asked = {"start_event": "begin", "complete_event": "finish", "observed_through": through}
+    found = rows_of(starters(reference.table(log), landmark_days=landmark, outcome_days=outcome, **asked).drop("t0"))
+    expected = reference.starters(log, landmark=landmark * DAY, outcome=outcome * DAY, through=through)
+    assert found.keys() == expected.keys() and len(expected) > 40
+    for user, row in expected.items():
+        assert found[user] == same(row), user
+
+
+@pytest.mark.parametrize(("seed", "landmark", "outcome"), [(4, 3, 1), (5, 2, 3)])
+def test_newcomers_are_those_of_the_brute_force(seed, landmark, outcome):
+    log = reference.random_log(random.Random(seed), users=250)
+    through = START + 9 * DAY
+    asked = {"complete_event": "finish", "observed_through": through}
+    found = rows_of(newcomers(reference.table(log), landmark_days=landmark, outcome_days=outcome, **asked))
+    expected = reference.newcomers(log, landmark=landmark * DAY, outcome=outcome * DAY, through=through)
+    assert found.keys() == expected.keys() and len(expected) > 40
+    for user, row in expected.items():
+        assert found[user] == same(row), user
+
+
+def test_everybody_is_counted_by_hand():
+    """a completes and comes back after the landmark of one day; b does neither, and its last event is at the landmark itself."""
+    log = [
+        Event("a", "finish", START),
+        Event("a", "look", START + DAY + timedelta(seconds=1)),
+        Event("b", "look", START),
+        Event("b", "look", START + DAY),
+    ]
+    found = rows_of(everybody(reference.table(log), complete_event="finish", landmark_days=1))
+    assert found == {"a": {"treated": 1, "returned": 1}, "b": {"treated": 0, "returned": 0}}
+
+
+@pytest.mark.parametrize("planned", [(), ("0", "1"), ("0", "1", "true")])
+@pytest.mark.parametrize("through", [None, START + 4 * DAY])
+def test_units_and_their_conversions_are_those_of_the_brute_force(planned, through):
+    """Variants are the JSON number 1 and 0, the boolean true and the text x; some units saw two, some none."""
+    log = reference.random_experiment(random.Random(6), users=400)
+    events = reference.table(log)
+    expected = reference.units(log, planned=planned)
+    found = experiment_units(exposures(events, experiment_id="e"), planned=planned)
+    frame = found.to_pandas()
+    assert {
+        r.user_id: (r.exposed_at.to_pydatetime(), None if pd.isna(r.variant) else r.variant, r.standing)
+        for r in frame.itertuples()
+    } == expected
+    assert {s for _, _, s in expected.values()} >= {"assigned", "several variants", "no variant"}
+    asked = {"window": 2 * DAY, "observed_through": through}
+    counted = conversions(events, found, event_names=["buy", "leave"], **asked).to_pandas()
+    assert counted["refused_because"].isna().all()
+    for name, rows in counted.groupby("metric"):
+        by_hand = reference.conversions(log, expected, name=name, window=2 * DAY, through=through)
+        assert {r["variant"]: tuple(r[COUNTS]) for _, r in rows.iterrows()} == by_hand
+
+
+def exposed(user: str, **fields) -> Event:
+    return Event(user, "experiment_exposed", START, None, json.dumps({"experiment_id": "e"} | fields))
+
+
+def test_strays_and_units_without_a_variant_are_counted_and_named():
+    """By hand: two units of a variant that nobody planned, one without a variant, one that saw two variants."""
+    log = [exposed(f"a{i}", variant="a") for i in range(5)] + [exposed(f"b{i}", variant="b") for i in range(4)]
+    log += [exposed("s1", variant="tmp"), exposed("s2", variant="tmp"), exposed("n")]
+    log += [exposed("d", variant="a"), exposed("d", variant="b")]
+    units = experiment_units(exposures(reference.table(log), experiment_id="e"), planned=["a", "b"])
+    found = units_by_standing(units).to_pandas()
+    counted = {(r.standing, None if pd.isna(r.variant) else r.variant): r.units for r in found.itertuples()}
+    assert counted == {
+        ("assigned", "a"): 5,
+        ("assigned", "b"): 4,
+        ("no variant", None): 1,
+        ("outside the plan", "tmp"): 2,
+        ("several variants", None): 1,
+    }
+
+
+@pytest.mark.parametrize("name", ["$control", "a.b", "a*b", 'say "hi"', "it's", "👍🏽", "שלום", "[0]", "x" * 5000])
+def test_experiments_and_variants_may_have_any_name(name):
+    log = [
+        Event("u", "experiment_exposed", START, None, json.dumps({"experiment_id": name, "variant": name})),
+        Event("v", "experiment_exposed", START, None, json.dumps({"experiment_id": "other", "variant": name})),
+    ]
+    units = experiment_units(exposures(reference.table(log), experiment_id=name), planned=[name]).to_pandas()
+    assert units[["user_id", "variant", "standing"]].to_numpy().tolist() == [["u", name, "assigned"]]
+
+
+def test_a_misspelt_event_or_experiment_is_refused_with_the_nearest_name():
+    log = [exposed("u", variant="a"), Event("u", "buy", START)]
+    events = reference.table(log)
+    units = experiment_units(exposures(events, experiment_id="e"))
+    asked = {"window": DAY, "observed_through": None}
+    found = conversions(events, units, event_names=["by"], **asked).to_pandas()
+    assert found["refused_because"].tolist() == ["event 'by': does not occur in the log; did you mean 'buy'?"]
+    assert nobody_exposed(events, experiment_id="e") is None
+    assert "nobody was exposed to it; there are e" in nobody_exposed(events, experiment_id="checkout")
+
+
+def test_without_an_experiment_there_are_no_units():
+    assert exposures(reference.table([exposed("u", variant="a")]), experiment_id=None).count().execute() == 0
+
+
+def test_both_ends_of_the_outcome_are_as_defined_by_hand():
+    """Start at 0, landmark and outcome of one day: after the landmark, up to and with the end of the outcome."""
+    day = {"start_event": "begin", "complete_event": "finish", "landmark_days": 1, "outcome_days": 1}
+    at = {"on_landmark": DAY, "just_after": DAY + timedelta(microseconds=1), "on_end": 2 * DAY, "late": 2.001 * DAY}
+    log = [Event(user, "begin", START) for user in at] + [Event(user, "look", START + a) for user, a in at.items()]
+    found = rows_of(starters(reference.table(log), observed_through=START + 2 * DAY, **day).drop("t0"))
+    assert {u: r["returned"] for u, r in found.items()} == {"on_landmark": 0, "just_after": 1, "on_end": 1, "late": 0}
+    assert rows_of(starters(reference.table(log), observed_through=START + 1.999 * DAY, **day).drop("t0")) == {}
+
+
+def test_a_variant_whose_units_did_nothing_has_counts_of_nought():
+    log = [exposed("u", variant="a"), exposed("v", variant="b"), Event("u", "buy", START)]
+    events = reference.table(log)
+    units = experiment_units(exposures(events, experiment_id="e"))
+    found = conversions(events, units, event_names=["buy"], window=DAY, observed_through=None).to_pandas()
+    assert found.set_index("variant")[COUNTS].to_numpy().tolist() == [[1, 0, 1, 1, 1, 0], [1, 0, 0, 0, 0, 0]]
