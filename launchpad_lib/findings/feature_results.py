@@ -3,49 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
 from launchpad_lib.contract.catalogue import ResultTable
-from launchpad_lib.contract.catalogue import product_tables as tables
-from launchpad_lib.contract.features import Feature, not_declared
+from launchpad_lib.contract.catalogue.cohort_tables import FEATURE_RETENTION
+from launchpad_lib.contract.catalogue.engagement_tables import ADOPTION, ADOPTION_CHANGES, COMPLETION, SHARING
+from launchpad_lib.contract.catalogue.funnel_tables import FEATURE_FUNNELS
+from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.sentences import named
+from launchpad_lib.findings.engagement_question import EngagementQuestion
 from launchpad_lib.findings.funnel_question import FunnelQuestion, ask_funnel, feature_steps
 from launchpad_lib.findings.funnel_results import funnel_result
-from launchpad_lib.findings.retention_results import RetentionQuestion, ask_retention, retention_result
-from launchpad_lib.findings.rows import answered, refused_rows
+from launchpad_lib.findings.retention_results import RetentionQuestion, ask_retention, periods_after_start
+from launchpad_lib.findings.rows import NO_FEATURE, answered, not_asked, refused_rows
 from launchpad_lib.inference import compare_rates, wilson
 from launchpad_lib.metrics import completion, feature_adoption, nobody_mature, share_rate, unknown_names
+from launchpad_lib.metrics.windows import local_date
 
-NO_FEATURE = (
-    "not asked: no feature is declared; declare one under `features:` in the params file or in the table `features`"
-)
-NO_EVENTS = "the log holds no events; ingest some"
 COUNTED = {"user_id": "users", "session_key": "sessions"}
 
 
-def feature_adoptions(
-    events: ir.Table,
-    features: Sequence[Feature],
-    *,
-    observed_through: datetime | None,
-    report_timezone: str,
-    min_cell: int,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def feature_adoptions(events: ir.Table, asked: EngagementQuestion) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables `adoption` and `adoption_changes`: the last complete local week, and it against the one before."""
-    both = tables.ADOPTION, tables.ADOPTION_CHANGES
-    reason = NO_FEATURE if not features else NO_EVENTS if observed_through is None else None
+    ids = [f.feature_id for f in asked.features]
+    reason = asked.refused_because or (None if ids else NO_FEATURE)
     if reason:
-        return tuple(
-            refused_rows(table, reason, feature_id=[f.feature_id for f in features] or [None]) for table in both
-        )
-    ids = [f.feature_id for f in features]
-    found = feature_adoption(
-        events, feature_ids=ids, observed_through=observed_through, report_timezone=report_timezone
+        both = ADOPTION, ADOPTION_CHANGES
+        return tuple(refused_rows(table, reason, feature_id=ids or [None]) for table in both)
+    found = feature_adoption(events, feature_ids=ids, **asked.place)
+    begins = (
+        events.select(on=local_date(events.event_at, asked.report_timezone))
+        .agg(on=ibis._.on.min())
+        .to_pandas()["on"]
+        .iloc[0]
     )
     known = set(events.select("feature_id").distinct().to_pandas()["feature_id"].dropna())
     counts = found.to_pandas()
@@ -53,7 +48,7 @@ def feature_adoptions(
         week_on=counts["week_on"].astype(str),
         unknown=[None if i in known else f"feature {i!r}: has no event in the log; {nearest(i, known)}" for i in ids],
     )
-    return _adoption(counts), _adoption_changes(counts, min_cell)
+    return _adoption(counts), _adoption_changes(counts, pd.Timestamp(begins), asked.min_cell)
 
 
 def _adoption(counts: pd.DataFrame) -> pd.DataFrame:
@@ -68,101 +63,81 @@ def _adoption(counts: pd.DataFrame) -> pd.DataFrame:
     )
     rows = counts.assign(users=counts["converted_after"], active_users=counts["n_after"], **numbers)
     return answered(
-        tables.ADOPTION, lambda: rows.assign(refused_because=pd.Series(reasons, dtype=object)), refused_because=None
+        ADOPTION, lambda: rows.assign(refused_because=pd.Series(reasons, dtype=object)), refused_because=None
     )
 
 
-def _adoption_changes(counts: pd.DataFrame, min_cell: int) -> pd.DataFrame:
+def _adoption_changes(counts: pd.DataFrame, begins: pd.Timestamp, min_cell: int) -> pd.DataFrame:
     """Benjamini-Hochberg over the features that can be compared."""
     compared = compare_rates(counts[counts["unknown"].isna()], min_cell=min_cell)
     rows = counts.join(compared.drop(columns=counts.columns))
     small = rows["is_small"].fillna(True).astype(bool)
     few = f"fewer than {min_cell} active users in one of the two weeks"
+    if begins > pd.Timestamp(rows["week_on"].iloc[0]) - pd.Timedelta(days=7):
+        few = f"the log begins on {begins:%Y-%m-%d}, so it does not hold two complete weeks"
+        small = small | True
     rows = rows.assign(refused_because=rows["unknown"].where(rows["unknown"].notna() | ~small, few))
     numbers = ["absolute_lift", "ci_low", "ci_high", "p_adjusted"]
     rows = rows.assign(
         **{name: pd.to_numeric(rows[name]).mask(small) for name in numbers},
         is_changed=rows["is_changed"].astype(object).where(~small, None),
     )
-    return answered(tables.ADOPTION_CHANGES, lambda: rows, refused_because=None)
+    return answered(ADOPTION_CHANGES, lambda: rows, refused_because=None)
 
 
-def feature_completions(
-    events: ir.Table,
-    features: Sequence[Feature],
-    *,
-    detail: Feature | None,
-    window: str,
-    observed_through: datetime | None,
-) -> pd.DataFrame:
+def feature_completions(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame:
     """The table `completion`: per user for every declared feature; per session too for the one in detail."""
-    asked = [(f, "user_id") for f in features] + ([(detail, "session_key")] if detail else [])
 
     def row(feature: Feature, by: str) -> pd.DataFrame:
         said = {"start_event": feature.start_event, "complete_event": feature.complete_event}
+        rules = {"window": asked.window, "observed_through": asked.observed_through, "by": by}
         about = {"feature_id": feature.feature_id, "counted": COUNTED[by], **said}
-        return _one_rate(
-            tables.COMPLETION,
-            lambda: completion(events, **said, window=window, observed_through=observed_through, by=by),
-            about,
-            n="starts",
-            reason=_undeclared(feature, events, observed_through, "start_event", "complete_event"),
-            observed_through=observed_through,
-        )
+        reason = _undeclared(feature, events, asked, "start_event", "complete_event")
+        return _one_rate(COMPLETION, lambda: completion(events, **said, **rules), about, "starts", reason, asked)
 
-    return _stacked(tables.COMPLETION, [row(feature, by) for feature, by in asked])
+    detail = [row(asked.detail, "session_key")] if asked.detail else []
+    return _stacked(COMPLETION, [*(row(feature, "user_id") for feature in asked.features), *detail])
 
 
-def feature_sharing(
-    events: ir.Table, features: Sequence[Feature], *, window: str, observed_through: datetime | None
-) -> pd.DataFrame:
+def feature_sharing(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame:
     """The table `sharing`."""
 
     def row(feature: Feature) -> pd.DataFrame:
         said = {"view_event": feature.view_event, "share_event": feature.share_event}
-        return _one_rate(
-            tables.SHARING,
-            lambda: share_rate(events, **said, window=window, observed_through=observed_through),
-            {"feature_id": feature.feature_id, **said},
-            n="viewers",
-            reason=_undeclared(feature, events, observed_through, "view_event", "share_event"),
-            observed_through=observed_through,
-        )
+        rules = {"window": asked.window, "observed_through": asked.observed_through}
+        about = {"feature_id": feature.feature_id, **said}
+        reason = _undeclared(feature, events, asked, "view_event", "share_event")
+        return _one_rate(SHARING, lambda: share_rate(events, **said, **rules), about, "viewers", reason, asked)
 
-    return _stacked(tables.SHARING, [row(feature) for feature in features])
+    return _stacked(SHARING, [row(feature) for feature in asked.features])
 
 
-def _undeclared(feature: Feature, events: ir.Table, observed_through: datetime | None, *fields: str) -> str | None:
+def _undeclared(feature: Feature, events: ir.Table, asked: EngagementQuestion, *fields: str) -> str | None:
     """Why a rate of one feature is not asked, or cannot be told."""
-    reason = not_declared([feature], *fields)
-    if reason:
-        missing = [name for name in fields if getattr(feature, name) is None]
-        return f"not asked: {named(feature.feature_id)} declares no {' and no '.join(missing)}"
-    if observed_through is None:
-        return NO_EVENTS
-    return unknown_names(events, event_names=[getattr(feature, name) for name in fields])
+    missing = [name for name in fields if getattr(feature, name) is None]
+    if missing:
+        return not_asked(f"{named(feature.feature_id)} declares no {' and no '.join(missing)}")
+    return asked.refused_because or unknown_names(events, event_names=[getattr(feature, name) for name in fields])
 
 
 def _one_rate(
     table: ResultTable,
     question: Callable[[], ir.Table],
     about: dict[str, Any],
-    *,
     n: str,
     reason: str | None,
-    observed_through: datetime | None,
+    asked: EngagementQuestion,
 ) -> pd.DataFrame:
     """One row of a table of rates, refused where nobody is mature."""
-    known = {name: [value] for name, value in about.items()}
     if reason:
-        return refused_rows(table, reason, **known)
-    found = answered(table, lambda: question().to_pandas(), refused_because=None)
+        return refused_rows(table, reason, **{name: [value] for name, value in about.items()})
+    found = answered(table, lambda: question().to_pandas(), refused_because=None).assign(**about)
     row = found.iloc[0]
-    if row["refused_because"] is None:
-        name = about["feature_id"]
-        nobody = nobody_mature(row[n], immature=row["immature"], what=name, observed_through=observed_through)
-        found = found.assign(refused_because=nobody)
-    return found.assign(**about)
+    if row["refused_because"] is not None:
+        return found
+    through = asked.observed_through
+    nobody = nobody_mature(row[n], immature=row["immature"], what=about["feature_id"], observed_through=through)
+    return found.assign(refused_because=nobody)
 
 
 def _stacked(table: ResultTable, rows: list[pd.DataFrame]) -> pd.DataFrame:
@@ -177,13 +152,13 @@ def feature_funnels(events: ir.Table, asked: FunnelQuestion, features: Sequence[
         steps = feature_steps(feature)
         about = {"feature_id": [feature.feature_id], "steps": [" > ".join(steps)]}
         if len(steps) < 2:
-            few = f"not asked: {named(feature.feature_id)} declares fewer than two events of a funnel"
-            return refused_rows(tables.FEATURE_FUNNELS, few, **about)
+            few = not_asked(f"{named(feature.feature_id)} declares fewer than two events of a funnel")
+            return refused_rows(FEATURE_FUNNELS, few, **about)
         result = funnel_result(events, ask_funnel(events, steps=steps, **rules, min_cell=asked.min_cell))
         last = result.iloc[[-1]].assign(entrants=result["users"].iloc[0], **about)
-        return answered(tables.FEATURE_FUNNELS, lambda: last, refused_because=None)
+        return answered(FEATURE_FUNNELS, lambda: last, refused_because=None)
 
-    return _stacked(tables.FEATURE_FUNNELS, [row(feature) for feature in features])
+    return _stacked(FEATURE_FUNNELS, [row(feature) for feature in features])
 
 
 def feature_retention(events: ir.Table, asked: RetentionQuestion, features: Sequence[Feature]) -> pd.DataFrame:
@@ -195,11 +170,10 @@ def feature_retention(events: ir.Table, asked: RetentionQuestion, features: Sequ
         own = ask_retention(events, returns=asked.returns, feature=feature, **rules)
         reason = asked.no_events_because or own.refused_because
         if not feature.start_event:
-            reason = f"not asked: {named(feature.feature_id)} declares no start_event"
+            reason = not_asked(f"{named(feature.feature_id)} declares no start_event")
         if reason:
-            return refused_rows(tables.FEATURE_RETENTION, reason, **{name: [value] for name, value in about.items()})
-        found = retention_result(events, own, starts="first")
-        single = found[(found["period_from"] == found["period_to"]) & found["period_from"].isin(asked.returns)]
-        return answered(tables.FEATURE_RETENTION, lambda: single.assign(**about), refused_because=None)
+            return refused_rows(FEATURE_RETENTION, reason, **{name: [value] for name, value in about.items()})
+        found = periods_after_start(events, own, own.returns).assign(**about)
+        return answered(FEATURE_RETENTION, lambda: found, refused_because=None)
 
-    return _stacked(tables.FEATURE_RETENTION, [part for part in map(rows, features)])
+    return _stacked(FEATURE_RETENTION, [rows(feature) for feature in features])

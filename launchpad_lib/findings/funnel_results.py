@@ -8,7 +8,7 @@ from typing import NamedTuple
 import ibis.expr.types as ir
 import pandas as pd
 
-from launchpad_lib.contract.catalogue import product_tables as tables
+from launchpad_lib.contract.catalogue import funnel_tables as tables
 from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.contract.estimates import Estimate, estimate_of
 from launchpad_lib.contract.sentences import counted, named, span_words
@@ -32,7 +32,7 @@ def funnel_result(events: ir.Table, asked: FunnelQuestion) -> pd.DataFrame:
     """The table `funnel`: one row per step; refused as a whole where nobody can be counted."""
     known = {"step": list(range(1, len(asked.steps) + 1)), "step_name": list(asked.step_names)}
     if asked.refused_because:
-        return refused_rows(tables.FUNNEL, asked.refused_because, **known)
+        return refused_rows(tables.FUNNEL, asked.refused_because, **(known if asked.steps else {}))
     found = funnel(events, **asked.arguments).order_by("step").to_pandas()
     first = found.iloc[0]
     reason = nobody_mature(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import ibis.expr.types as ir
 import pandas as pd
 
-from launchpad_lib.contract.catalogue import product_tables as tables
+from launchpad_lib.contract.catalogue import cohort_tables as tables
 from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
 from launchpad_lib.contract.sentences import span_words
 from launchpad_lib.findings.retention_results import RetentionQuestion

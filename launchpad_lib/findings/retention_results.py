@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import ibis.expr.types as ir
 import pandas as pd
 
-from launchpad_lib.contract.catalogue import product_tables as tables
+from launchpad_lib.contract.catalogue import cohort_tables as tables
 from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
 from launchpad_lib.contract.features import Feature, not_declared
@@ -91,7 +91,10 @@ def ask_retention(
 
 
 def retention_result(events: ir.Table, asked: RetentionQuestion) -> pd.DataFrame:
-    """The table `retention`: every period up to the horizon, and any return from the first asked period to the horizon."""
+    """The table `retention`: every period up to the horizon, and any return from the first asked period to the horizon.
+
+    First starts, and beside them every active calendar period as a start.
+    """
     if asked.refused_because:
         known = {
             "starts": [FIRST] * len(asked.returns),
@@ -100,11 +103,18 @@ def retention_result(events: ir.Table, asked: RetentionQuestion) -> pd.DataFrame
         }
         return refused_rows(tables.RETENTION, asked.refused_because, **known)
     ever = [on_or_after(asked.returns[0], horizon=asked.horizon)] if asked.returns[0] < asked.horizon else []
-    order = ["period_from", "period_to"]
-    first = retention(events, returns=[*asked.every_period, *ever], **asked.arguments).order_by(order).to_pandas()
-    calendar = asked.arguments | {"counting": "calendar"}
-    again = retention(events, returns=asked.every_period, **calendar, start="recurring").order_by(order).to_pandas()
-    rows = pd.concat([first.assign(starts=FIRST), again.assign(starts=RECURRING)], ignore_index=True)
+    first = periods_after_start(events, asked, [*asked.every_period, *ever])
+    calendar = asked._replace(counting="calendar")
+    again = periods_after_start(events, calendar, asked.every_period, start="recurring")
+    return pd.concat([first.assign(starts=FIRST), again.assign(starts=RECURRING)], ignore_index=True)
+
+
+def periods_after_start(
+    events: ir.Table, asked: RetentionQuestion, returns: Sequence[int | tuple[int, int]], *, start: str = "first"
+) -> pd.DataFrame:
+    """Rows of the table `retention`; a period that nobody has been observed to the end of says so."""
+    found = retention(events, returns=list(returns), **asked.arguments, start=start)
+    rows = found.order_by(["period_from", "period_to"]).to_pandas()
     reasons = [
         nobody_mature(
             row.users,

@@ -12,12 +12,16 @@ from launchpad_lib.contract.findings import Conclusion, Finding, refused_conclus
 
 NUMBERS = ("int64", "float64")
 NOT_ASKED = "not asked"
+NO_EVENTS = "the log holds no events; ingest some"
+NO_FEATURE = (
+    "not asked: no feature is declared; declare one under `features:` in the params file or in the table `features`"
+)
 
 
 def refused_rows(table: ResultTable, reason: str, **known: list[Any]) -> pd.DataFrame:
     """Rows of a declared table whose numbers are missing for a reason; one row, or one per value of what is known.
 
-    >>> from launchpad_lib.contract.catalogue.product_tables import FUNNEL_SEGMENTS
+    >>> from launchpad_lib.contract.catalogue.funnel_tables import FUNNEL_SEGMENTS
     >>> refused_rows(FUNNEL_SEGMENTS, "nobody entered")[["users", "refused_because"]].values.tolist()
     [[nan, 'nobody entered']]
     """
