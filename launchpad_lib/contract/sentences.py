@@ -3,54 +3,22 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from launchpad_lib.contract.durations import UNITS, parse_window
+from launchpad_lib.contract.legible import isolated, shortened
 
-LONGEST_NAME = 60
+NAME_CELLS = 60
 ORDINARY = re.compile(r"[\w.$:/@%+-]+")
-DIRECTION_MARKS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c")
-ISOLATED = ("\u2068", "\u2069")  # what stands between them does not turn the words around it
 
 
-def named(name: object, *, most: int = LONGEST_NAME) -> str:
-    """A name from the data inside a sentence: on one line, at most so many characters, quoted where it is no plain word.
+def named(name: object, *, cells: int = NAME_CELLS) -> str:
+    """A name from the data inside a sentence: on one line, both its ends where it is too long, quoted where it is no plain word.
 
-    Control characters and line breaks become spaces, marks that turn the direction of the text are dropped, and a name
-    written from right to left is isolated, so that the sentence around it keeps its order.
-
-    >>> named("quiz_started"), named("Add to\\n cart"), named("")
+    >>> named("quiz_started"), named("Add to\n cart"), named("")
     ('quiz_started', '“Add to cart”', '“”')
     """
-    kept = (c for c in str(name) if c not in DIRECTION_MARKS)
-    visible = "".join(" " if unicodedata.category(c) in ("Cc", "Cn", "Cs", "Zl", "Zp") else c for c in kept)
-    text = _shortened(" ".join(visible.split()), most)
-    if any(unicodedata.bidirectional(c) in ("R", "AL") for c in text):
-        return f"“{ISOLATED[0]}{text}{ISOLATED[1]}”"
-    return text if ORDINARY.fullmatch(text) else f"“{text}”"
-
-
-def _shortened(text: str, most: int) -> str:
-    """The text, or both its ends around an ellipsis; never cut inside what is read as one character."""
-    if len(text) <= most:
-        return text
-    start, end = (most - 1) // 2, len(text) - most // 2
-    while start > 0 and _is_joined(text, start):
-        start -= 1
-    while end < len(text) and _is_joined(text, end):
-        end += 1
-    return f"{text[:start]}…{text[end:]}"
-
-
-def _is_joined(text: str, place: int) -> bool:
-    """Whether the character at a place belongs to the one before it: an accent, a joiner, a skin tone, half a flag."""
-    after, before = text[place], text[place - 1]
-    if unicodedata.combining(after) or unicodedata.category(after) in ("Mn", "Me") or "\u200d" in (after, before):
-        return True
-    if "\U0001f3fb" <= after <= "\U0001f3ff":
-        return True
-    flags = len(text[:place]) - len(text[:place].rstrip("".join(map(chr, range(0x1F1E6, 0x1F200)))))
-    return "\U0001f1e6" <= after <= "\U0001f1ff" and flags % 2 == 1
+    text = shortened(str(name), cells=cells)
+    return text if ORDINARY.fullmatch(text) and isolated(text) == text else f"“{isolated(text)}”"
 
 
 def counted(number: float, one: str, many: str | None = None) -> str:

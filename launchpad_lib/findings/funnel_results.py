@@ -1,18 +1,18 @@
-"""What the funnel page counts: its question, and every result table, whole or refused."""
+"""What the funnel page counts: every result table, whole or refused."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import ibis.expr.types as ir
 import pandas as pd
 
-from launchpad_lib.contract.catalogue import product_tables as tables
+from launchpad_lib.contract.catalogue import funnel_tables as tables
 from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.contract.estimates import Estimate, estimate_of
 from launchpad_lib.contract.sentences import counted, named, span_words
+from launchpad_lib.findings.funnel_question import MODE_WORDS, FunnelQuestion
 from launchpad_lib.findings.rows import answered, declared, not_asked, reason_in, refused_rows
 from launchpad_lib.inference import compare_rates
 from launchpad_lib.metrics import (
@@ -26,67 +26,13 @@ from launchpad_lib.metrics import (
     nobody_mature,
     unknown_names,
 )
-from launchpad_lib.metrics.steps import checked_rules
-
-UNIT_WORDS = {"user_id": "user", "session_key": "session"}
-MODE_WORDS = {"ordered": "in order", "strict": "strictly", "any_order": "any order", "strict_order": "strict order"}
-
-
-class FunnelQuestion(NamedTuple):
-    """The steps and rules of a funnel, and why it cannot be asked of this log, if so."""
-
-    steps: tuple[str, ...]
-    window: str | None
-    observed_through: datetime
-    mode: str = "ordered"
-    entry: str = "any"
-    by: str = "user_id"
-    exclusions: tuple[str, ...] = ()
-    hold_constant: str | None = None
-    min_cell: int = 30
-    refused_because: str | None = None
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """As the metric functions take them."""
-        return {k: v for k, v in self._asdict().items() if k not in ("min_cell", "refused_because")}
-
-    @property
-    def unit(self) -> str:
-        """What is counted, in the singular."""
-        return UNIT_WORDS.get(self.by, named(self.by))
-
-    @property
-    def within(self) -> str:
-        """The window in words."""
-        return "at any time" if self.window is None else f"within {span_words(self.window)}"
-
-
-def ask_funnel(
-    events: ir.Table, *, steps: Sequence[str], observed_through: datetime | None, **rules: Any
-) -> FunnelQuestion:
-    """The question, checked against the log: names that do not occur and rules that contradict each other refuse it."""
-    whole = rules | {
-        "exclusions": tuple(rules.get("exclusions") or ()),
-        "hold_constant": rules.get("hold_constant") or None,
-    }
-    asked = FunnelQuestion(tuple(steps), observed_through=observed_through or datetime(1970, 1, 1), **whole)
-    if observed_through is None:
-        return asked._replace(refused_because="the log holds no events, so nobody entered; ingest some")
-    try:
-        checked_rules(**{k: v for k, v in asked.arguments.items() if k != "observed_through"})
-    except ValueError as error:
-        return asked._replace(refused_because=str(error))
-    held = [asked.hold_constant] if asked.hold_constant else []
-    names = [*asked.steps, *asked.exclusions]
-    return asked._replace(refused_because=unknown_names(events, event_names=names, properties=held))
 
 
 def funnel_result(events: ir.Table, asked: FunnelQuestion) -> pd.DataFrame:
     """The table `funnel`: one row per step; refused as a whole where nobody can be counted."""
-    known = {"step": list(range(1, len(asked.steps) + 1)), "step_name": list(asked.steps)}
+    known = {"step": list(range(1, len(asked.steps) + 1)), "step_name": list(asked.step_names)}
     if asked.refused_because:
-        return refused_rows(tables.FUNNEL, asked.refused_because, **known)
+        return refused_rows(tables.FUNNEL, asked.refused_because, **(known if asked.steps else {}))
     found = funnel(events, **asked.arguments).order_by("step").to_pandas()
     first = found.iloc[0]
     reason = nobody_mature(
@@ -116,13 +62,13 @@ def _rules(result: pd.DataFrame, asked: FunnelQuestion) -> dict[str, str]:
     immature = result["entrants_immature"].iloc[0]
     open_ones = counted(0 if pd.isna(immature) else immature, asked.unit)
     also = [
-        *(["without " + ", ".join(named(e) for e in asked.exclusions)] if asked.exclusions else []),
+        *(["without " + ", ".join(named(e.event_name) for e in asked.exclusions)] if asked.exclusions else []),
         *([f"with {named(asked.hold_constant)} equal on every step"] if asked.hold_constant else []),
     ]
     return {
         "units": f"{asked.unit}s",
-        "first_step": "any step" if asked.mode == "any_order" else named(asked.steps[0]),
-        "last_step": "all steps" if asked.mode == "any_order" else named(asked.steps[-1]),
+        "first_step": "any step" if asked.mode == "any_order" else named(asked.step_names[0]),
+        "last_step": "all steps" if asked.mode == "any_order" else named(asked.step_names[-1]),
         "window": span_words(asked.window),
         "rules_in_force": ", ".join([MODE_WORDS[asked.mode], f"{asked.entry} entry", *also]),
         "units_whose_window_is_open": f"{open_ones} whose window is open",

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import pandas as pd
 
 from launchpad_lib.contract.estimates import Estimate
-from launchpad_lib.contract.findings import Conclusion, Finding, conclusion, refused_conclusion
+from launchpad_lib.contract.findings import Conclusion, Finding, conclusion
 from launchpad_lib.contract.sentences import counted, listed, named
 from launchpad_lib.contract.wording import duration, is_missing, percent, points, rate
 from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
-from launchpad_lib.findings.funnel_results import FunnelQuestion, Periods, conversion_change, funnel_conversion
-from launchpad_lib.findings.rows import NOT_ASKED, reason_in, standing
+from launchpad_lib.findings.funnel_question import FunnelQuestion
+from launchpad_lib.findings.funnel_results import Periods, conversion_change, funnel_conversion
+from launchpad_lib.findings.rows import NOT_ASKED, not_answered, reason_in, standing
 from launchpad_lib.inference import largest_differs_p, unequal_rates_p
 
 SURE = 0.05
@@ -43,7 +44,7 @@ def funnel_conclusion(
     """The verdict is the conversion to the last step; the findings are where people stop, since when, and for whom."""
     reason = reason_in(result)
     if reason:
-        return refused_conclusion(reason)
+        return not_answered(reason)
     found = funnel_conversion(result, asked)
     return conclusion(
         funnel_verdict(found, asked),
@@ -60,7 +61,7 @@ def funnel_conclusion(
 
 def funnel_verdict(found: Estimate, asked: FunnelQuestion) -> str:
     """The conversion in one sentence; no rate where fewer than `min_cell` units entered."""
-    first, last, count = named(asked.steps[0]), named(asked.steps[-1]), len(asked.steps)
+    first, last, count = named(asked.step_names[0]), named(asked.step_names[-1]), len(asked.steps)
     if found.n < asked.min_cell:
         return f"Only {counted(found.n, asked.unit)} entered: too few to say how many reach the last step."
     share = f"{percent(found.value)} of" if found.value else "None of"
@@ -78,7 +79,7 @@ def headline(found: Estimate, asked: FunnelQuestion, result: pd.DataFrame) -> Fi
     open_ones, removed = int(last["entrants_immature"]), int(last["users_removed"])
     late = f" {counted(open_ones, asked.unit)} entered too late to be judged and are not counted." if open_ones else ""
     out = f" {counted(removed, asked.unit)} did an excluded event and are not counted." if removed else ""
-    target = "all steps" if asked.mode == "any_order" else named(asked.steps[-1])
+    target = "all steps" if asked.mode == "any_order" else named(asked.step_names[-1])
     numbers = rate(found.value, found.ci_low, found.ci_high, found.n)
     return Finding("fine", "nothing", f"Of those that enter, {numbers} reach {target} {asked.within}{took}.{late}{out}")
 

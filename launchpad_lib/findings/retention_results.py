@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import ibis.expr.types as ir
 import pandas as pd
 
-from launchpad_lib.contract.catalogue import product_tables as tables
+from launchpad_lib.contract.catalogue import cohort_tables as tables
 from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
+from launchpad_lib.contract.features import Feature, not_declared
 from launchpad_lib.contract.sentences import counted, named
 from launchpad_lib.findings.rows import answered, declared, not_asked, refused_rows
 from launchpad_lib.inference import compare_rates
@@ -21,6 +22,7 @@ FIRST, RECURRING = "first start", "every active period"
 EARLY_DEED = "what users did early"
 PERIOD_DAYS = {"day": 1, "week": 7, "month": 30}
 MOST_COHORTS = 60
+NO_EVENTS = datetime(1970, 1, 1)  # the end of a log without events
 
 
 class RetentionQuestion(NamedTuple):
@@ -42,6 +44,11 @@ class RetentionQuestion(NamedTuple):
         return self.returns[-1]
 
     @property
+    def no_events_because(self) -> str | None:
+        """Why nothing about activity can be counted; a misspelt start or return event does not stop that."""
+        return self.refused_because if self.observed_through == NO_EVENTS else None
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """As `retention` takes them."""
         return {k: v for k, v in self._asdict().items() if k not in ("returns", "min_cell", "refused_because")}
@@ -53,19 +60,41 @@ class RetentionQuestion(NamedTuple):
 
 
 def ask_retention(
-    events: ir.Table, *, returns: Sequence[int], observed_through: datetime | None, **rules: Any
+    events: ir.Table,
+    *,
+    returns: Sequence[int],
+    observed_through: datetime | None,
+    start_event: str | None = None,
+    return_event: str | None = None,
+    feature: Feature | None = None,
+    **rules: Any,
 ) -> RetentionQuestion:
-    """The question, checked against the log: names that do not occur refuse it."""
-    whole = rules | {name: rules.get(name) or None for name in ("start_event", "return_event")}
-    asked = RetentionQuestion(tuple(returns), observed_through=observed_through or datetime(1970, 1, 1), **whole)
+    """The question, checked against the log: names that do not occur refuse it.
+
+    Args:
+        feature: whose users are asked about, where no start event is named: they begin with its start event.
+    """
+    begins = start_event or (feature.start_event if feature else None)
+    asked = RetentionQuestion(
+        tuple(returns),
+        observed_through=observed_through or NO_EVENTS,
+        start_event=begins,
+        return_event=return_event or None,
+        **rules,
+    )
     if observed_through is None:
         return asked._replace(refused_because="the log holds no events, so nobody began; ingest some")
+    if feature and not begins:
+        return asked._replace(refused_because=not_declared([feature], "start_event"))
     names = [name for name in (asked.start_event, asked.return_event) if name]
     return asked._replace(refused_because=unknown_names(events, event_names=names))
 
 
 def retention_result(events: ir.Table, asked: RetentionQuestion) -> pd.DataFrame:
-    """The table `retention`: every period up to the horizon, and any return from the first asked period to the horizon."""
+    """The table `retention`: every period up to the horizon, and any return from the first asked period to the horizon.
+
+    First starts, and beside them every active calendar period as a start.
+    """
     if asked.refused_because:
         known = {
             "starts": [FIRST] * len(asked.returns),
@@ -74,11 +103,18 @@ def retention_result(events: ir.Table, asked: RetentionQuestion) -> pd.DataFrame
         }
         return refused_rows(tables.RETENTION, asked.refused_because, **known)
     ever = [on_or_after(asked.returns[0], horizon=asked.horizon)] if asked.returns[0] < asked.horizon else []
-    order = ["period_from", "period_to"]
-    first = retention(events, returns=[*asked.every_period, *ever], **asked.arguments).order_by(order).to_pandas()
-    calendar = asked.arguments | {"counting": "calendar"}
-    again = retention(events, returns=asked.every_period, **calendar, start="recurring").order_by(order).to_pandas()
-    rows = pd.concat([first.assign(starts=FIRST), again.assign(starts=RECURRING)], ignore_index=True)
+    first = periods_after_start(events, asked, [*asked.every_period, *ever])
+    calendar = asked._replace(counting="calendar")
+    again = periods_after_start(events, calendar, asked.every_period, start="recurring")
+    return pd.concat([first.assign(starts=FIRST), again.assign(starts=RECURRING)], ignore_index=True)
+
+
+def periods_after_start(
+    events: ir.Table, asked: RetentionQuestion, returns: Sequence[int | tuple[int, int]], *, start: str = "first"
+) -> pd.DataFrame:
+    """Rows of the table `retention`; a period that nobody has been observed to the end of says so."""
+    found = retention(events, returns=list(returns), **asked.arguments, start=start)
+    rows = found.order_by(["period_from", "period_to"]).to_pandas()
     reasons = [
         nobody_mature(
             row.users,

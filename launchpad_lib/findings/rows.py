@@ -8,15 +8,20 @@ from typing import Any
 import pandas as pd
 
 from launchpad_lib.contract.catalogue import ResultTable
+from launchpad_lib.contract.findings import Conclusion, Finding, refused_conclusion
 
 NUMBERS = ("int64", "float64")
 NOT_ASKED = "not asked"
+NO_EVENTS = "the log holds no events; ingest some"
+NO_FEATURE = (
+    "not asked: no feature is declared; declare one under `features:` in the params file or in the table `features`"
+)
 
 
 def refused_rows(table: ResultTable, reason: str, **known: list[Any]) -> pd.DataFrame:
     """Rows of a declared table whose numbers are missing for a reason; one row, or one per value of what is known.
 
-    >>> from launchpad_lib.contract.catalogue.product_tables import FUNNEL_SEGMENTS
+    >>> from launchpad_lib.contract.catalogue.funnel_tables import FUNNEL_SEGMENTS
     >>> refused_rows(FUNNEL_SEGMENTS, "nobody entered")[["users", "refused_because"]].values.tolist()
     [[nan, 'nobody entered']]
     """
@@ -67,3 +72,10 @@ def reason_in(rows: pd.DataFrame) -> str | None:
 def standing(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows that are not refused."""
     return rows[rows["refused_because"].isna()]
+
+
+def not_answered(reason: str) -> Conclusion:
+    """What a page concludes that has no answer: nothing was asked, or these data cannot answer; and why."""
+    if reason.startswith(NOT_ASKED):
+        return Conclusion("Nothing was asked of this page.", (Finding("unknown", "declare", f"{reason}."),))
+    return refused_conclusion(reason)

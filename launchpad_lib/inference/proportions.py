@@ -1,7 +1,8 @@
-"""Intervals for one proportion and for a difference of two. The arithmetic is statsmodels'."""
+"""Intervals for one proportion and for a difference of two. The arithmetic is statsmodels' where it has it."""
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import NamedTuple
 
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
@@ -58,7 +59,25 @@ def newcombe(
     _check(successes_2, n_2)
     if n_1 == 0 or n_2 == 0:
         return Difference(None, None, None)
+    if covariance:
+        return _correlated(
+            wilson(successes_1, n_1, level=level), wilson(successes_2, n_2, level=level), n_1, n_2, covariance
+        )
     low, high = confint_proportions_2indep(
         successes_1, n_1, successes_2, n_2, method="newcomb", compare="diff", alpha=1 - level
     )
     return Difference(successes_1 / n_1 - successes_2 / n_2, float(low), float(high))
+
+
+def _correlated(one: Interval, two: Interval, n_1: int, n_2: int, covariance: float) -> Difference:
+    """Limits of a difference from the limits of both rates and their correlation."""
+    spread = sqrt(one.estimate * (1 - one.estimate) / n_1 * two.estimate * (1 - two.estimate) / n_2)
+    correlation = min(max(covariance / spread, -1.0), 1.0) if spread else 0.0
+
+    def reach(first: float, second: float) -> float:
+        return sqrt(max(first**2 + second**2 - 2 * correlation * first * second, 0.0))
+
+    difference = one.estimate - two.estimate
+    low = difference - reach(one.estimate - one.ci_low, two.ci_high - two.estimate)
+    high = difference + reach(one.ci_high - one.estimate, two.estimate - two.ci_low)
+    return Difference(difference, low, high)

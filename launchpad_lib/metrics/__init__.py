@@ -16,6 +16,7 @@ from launchpad_lib.metrics.engagement import (
     shares_per_viewer,
     stickiness,
 )
+from launchpad_lib.metrics.feature_adoption import feature_adoption
 from launchpad_lib.metrics.funnel import funnel, funnel_comparison, funnel_trend
 from launchpad_lib.metrics.funnel_change import funnel_changes
 from launchpad_lib.metrics.lifecycle import active_days, active_users, lifecycle
@@ -59,6 +60,7 @@ __all__ = [
     "daily_rows",
     "delivery",
     "depth",
+    "feature_adoption",
     "feature_overlap",
     "frequency",
     "funnel",

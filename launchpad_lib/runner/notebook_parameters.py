@@ -112,14 +112,22 @@ class FeatureParams(NotebookParams):
     feature_id: FeatureId | None = Field(default=None, description="only this feature; empty for all declared ones")
 
 
-class EngagementParams(FeatureParams):
+class ChangeParams(FeatureParams):
+    """What a notebook takes that says whether a rate moved."""
+
+    smallest_change: float = Field(
+        default=0.02, gt=0, lt=1, description="a change of a rate known to be smaller counts as none, as a fraction"
+    )
+
+
+class EngagementParams(ChangeParams):
     window: str = Field(default="1d", description="time from start to completion, with a unit")
     activity_days: int = Field(
         default=14, ge=1, le=366, description="trailing days of the power-user curve and of frequency"
     )
 
 
-class FunnelsParams(FeatureParams):
+class FunnelsParams(ChangeParams):
     steps: list[SaidStep] = Field(
         default=[],
         max_length=12,
@@ -157,7 +165,7 @@ class FunnelsParams(FeatureParams):
         return value
 
 
-class CohortsParams(FeatureParams):
+class CohortsParams(ChangeParams):
     start_event: EventName | None = Field(default=None, description="begins a user's time; empty for any event")
     return_event: EventName | None = Field(default=None, description="counts as coming back; empty for any event")
     counting: Literal["rolling", "calendar"] = Field(

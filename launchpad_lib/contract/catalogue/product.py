@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from launchpad_lib.contract.catalogue.metric import Metric
-from launchpad_lib.contract.catalogue.product_tables import TABLES as TABLES
+from launchpad_lib.contract.catalogue import cohort_tables, engagement_tables, funnel_tables
+from launchpad_lib.contract.catalogue.metric import Metric, ResultTable
 
 MATURE = "In neither count are {units_whose_window_is_open}"
 PRODUCT = "definitions, Product metrics"
@@ -206,3 +206,5 @@ METRICS: tuple[Metric, ...] = (
     RESURRECTED_SHARE,
     LIFETIME_DAYS_MEDIAN,
 )
+
+TABLES: tuple[ResultTable, ...] = (*engagement_tables.TABLES, *funnel_tables.TABLES, *cohort_tables.TABLES)

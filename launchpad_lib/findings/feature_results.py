@@ -1,0 +1,179 @@
+"""What the product pages count for every declared feature: one row each, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from launchpad_lib.contract.catalogue import ResultTable
+from launchpad_lib.contract.catalogue.cohort_tables import FEATURE_RETENTION
+from launchpad_lib.contract.catalogue.engagement_tables import ADOPTION, ADOPTION_CHANGES, COMPLETION, SHARING
+from launchpad_lib.contract.catalogue.funnel_tables import FEATURE_FUNNELS
+from launchpad_lib.contract.features import Feature
+from launchpad_lib.contract.names import nearest
+from launchpad_lib.contract.sentences import named
+from launchpad_lib.findings.engagement_question import EngagementQuestion
+from launchpad_lib.findings.funnel_question import FunnelQuestion, ask_funnel, feature_steps
+from launchpad_lib.findings.funnel_results import funnel_result
+from launchpad_lib.findings.retention_results import RetentionQuestion, ask_retention, periods_after_start
+from launchpad_lib.findings.rows import NO_FEATURE, answered, not_asked, refused_rows
+from launchpad_lib.inference import compare_rates, wilson
+from launchpad_lib.metrics import completion, feature_adoption, nobody_mature, share_rate, unknown_names
+from launchpad_lib.metrics.windows import local_date
+
+COUNTED = {"user_id": "users", "session_key": "sessions"}
+
+
+def feature_adoptions(events: ir.Table, asked: EngagementQuestion) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables `adoption` and `adoption_changes`: the last complete local week, and it against the one before."""
+    ids = [f.feature_id for f in asked.features]
+    reason = asked.refused_because or (None if ids else NO_FEATURE)
+    if reason:
+        both = ADOPTION, ADOPTION_CHANGES
+        return tuple(refused_rows(table, reason, feature_id=ids or [None]) for table in both)
+    found = feature_adoption(events, feature_ids=ids, **asked.place)
+    begins = (
+        events.select(on=local_date(events.event_at, asked.report_timezone))
+        .agg(on=ibis._.on.min())
+        .to_pandas()["on"]
+        .iloc[0]
+    )
+    known = set(events.select("feature_id").distinct().to_pandas()["feature_id"].dropna())
+    counts = found.to_pandas()
+    counts = counts.assign(
+        week_on=counts["week_on"].astype(str),
+        unknown=[None if i in known else f"feature {i!r}: has no event in the log; {nearest(i, known)}" for i in ids],
+    )
+    return _adoption(counts), _adoption_changes(counts, pd.Timestamp(begins), asked.min_cell)
+
+
+def _adoption(counts: pd.DataFrame) -> pd.DataFrame:
+    reasons = [
+        row.unknown or (None if row.n_after else "no local week with active users is complete yet")
+        for row in counts.itertuples()
+    ]
+    stands = [reason is None for reason in reasons]
+    limits = [wilson(row.converted_after, row.n_after) for row in counts.itertuples()]
+    numbers = (
+        pd.DataFrame(limits, columns=["adoption_rate", "ci_low", "ci_high"]).astype(float).where(pd.Series(stands))
+    )
+    rows = counts.assign(users=counts["converted_after"], active_users=counts["n_after"], **numbers)
+    return answered(
+        ADOPTION, lambda: rows.assign(refused_because=pd.Series(reasons, dtype=object)), refused_because=None
+    )
+
+
+def _adoption_changes(counts: pd.DataFrame, begins: pd.Timestamp, min_cell: int) -> pd.DataFrame:
+    """Benjamini-Hochberg over the features that can be compared."""
+    compared = compare_rates(counts[counts["unknown"].isna()], min_cell=min_cell)
+    rows = counts.join(compared.drop(columns=counts.columns))
+    small = rows["is_small"].fillna(True).astype(bool)
+    few = f"fewer than {min_cell} active users in one of the two weeks"
+    if begins > pd.Timestamp(rows["week_on"].iloc[0]) - pd.Timedelta(days=7):
+        few = f"the log begins on {begins:%Y-%m-%d}, so it does not hold two complete weeks"
+        small = small | True
+    rows = rows.assign(refused_because=rows["unknown"].where(rows["unknown"].notna() | ~small, few))
+    numbers = ["absolute_lift", "ci_low", "ci_high", "p_adjusted"]
+    rows = rows.assign(
+        **{name: pd.to_numeric(rows[name]).mask(small) for name in numbers},
+        is_changed=rows["is_changed"].astype(object).where(~small, None),
+    )
+    return answered(ADOPTION_CHANGES, lambda: rows, refused_because=None)
+
+
+def feature_completions(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame:
+    """The table `completion`: per user for every declared feature; per session too for the one in detail."""
+
+    def row(feature: Feature, by: str) -> pd.DataFrame:
+        said = {"start_event": feature.start_event, "complete_event": feature.complete_event}
+        rules = {"window": asked.window, "observed_through": asked.observed_through, "by": by}
+        about = {"feature_id": feature.feature_id, "counted": COUNTED[by], **said}
+        reason = _undeclared(feature, events, asked, "start_event", "complete_event")
+        return _one_rate(COMPLETION, lambda: completion(events, **said, **rules), about, "starts", reason, asked)
+
+    detail = [row(asked.detail, "session_key")] if asked.detail else []
+    return _stacked(COMPLETION, [*(row(feature, "user_id") for feature in asked.features), *detail])
+
+
+def feature_sharing(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame:
+    """The table `sharing`."""
+
+    def row(feature: Feature) -> pd.DataFrame:
+        said = {"view_event": feature.view_event, "share_event": feature.share_event}
+        rules = {"window": asked.window, "observed_through": asked.observed_through}
+        about = {"feature_id": feature.feature_id, **said}
+        reason = _undeclared(feature, events, asked, "view_event", "share_event")
+        return _one_rate(SHARING, lambda: share_rate(events, **said, **rules), about, "viewers", reason, asked)
+
+    return _stacked(SHARING, [row(feature) for feature in asked.features])
+
+
+def _undeclared(feature: Feature, events: ir.Table, asked: EngagementQuestion, *fields: str) -> str | None:
+    """Why a rate of one feature is not asked, or cannot be told."""
+    missing = [name for name in fields if getattr(feature, name) is None]
+    if missing:
+        return not_asked(f"{named(feature.feature_id)} declares no {' and no '.join(missing)}")
+    return asked.refused_because or unknown_names(events, event_names=[getattr(feature, name) for name in fields])
+
+
+def _one_rate(
+    table: ResultTable,
+    question: Callable[[], ir.Table],
+    about: dict[str, Any],
+    n: str,
+    reason: str | None,
+    asked: EngagementQuestion,
+) -> pd.DataFrame:
+    """One row of a table of rates, refused where nobody is mature."""
+    if reason:
+        return refused_rows(table, reason, **{name: [value] for name, value in about.items()})
+    found = answered(table, lambda: question().to_pandas(), refused_because=None).assign(**about)
+    row = found.iloc[0]
+    if row["refused_because"] is not None:
+        return found
+    through = asked.observed_through
+    nobody = nobody_mature(row[n], immature=row["immature"], what=about["feature_id"], observed_through=through)
+    return found.assign(refused_because=nobody)
+
+
+def _stacked(table: ResultTable, rows: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(rows, ignore_index=True) if rows else refused_rows(table, NO_FEATURE)
+
+
+def feature_funnels(events: ir.Table, asked: FunnelQuestion, features: Sequence[Feature]) -> pd.DataFrame:
+    """The table `feature_funnels`: the funnel each feature declares, under the rules of the page."""
+    rules = {k: v for k, v in asked.arguments.items() if k in ("window", "mode", "entry", "by", "observed_through")}
+
+    def row(feature: Feature) -> pd.DataFrame:
+        steps = feature_steps(feature)
+        about = {"feature_id": [feature.feature_id], "steps": [" > ".join(steps)]}
+        if len(steps) < 2:
+            few = not_asked(f"{named(feature.feature_id)} declares fewer than two events of a funnel")
+            return refused_rows(FEATURE_FUNNELS, few, **about)
+        result = funnel_result(events, ask_funnel(events, steps=steps, **rules, min_cell=asked.min_cell))
+        last = result.iloc[[-1]].assign(entrants=result["users"].iloc[0], **about)
+        return answered(FEATURE_FUNNELS, lambda: last, refused_because=None)
+
+    return _stacked(FEATURE_FUNNELS, [row(feature) for feature in features])
+
+
+def feature_retention(events: ir.Table, asked: RetentionQuestion, features: Sequence[Feature]) -> pd.DataFrame:
+    """The table `feature_retention`: who comes back with any event after the first start of each feature."""
+    rules = {k: getattr(asked, k) for k in ("observed_through", "counting", "period", "report_timezone", "min_cell")}
+
+    def rows(feature: Feature) -> pd.DataFrame:
+        about = {"feature_id": feature.feature_id, "start_event": feature.start_event}
+        own = ask_retention(events, returns=asked.returns, feature=feature, **rules)
+        reason = asked.no_events_because or own.refused_because
+        if not feature.start_event:
+            reason = not_asked(f"{named(feature.feature_id)} declares no start_event")
+        if reason:
+            return refused_rows(FEATURE_RETENTION, reason, **{name: [value] for name, value in about.items()})
+        found = periods_after_start(events, own, own.returns).assign(**about)
+        return answered(FEATURE_RETENTION, lambda: found, refused_because=None)
+
+    return _stacked(FEATURE_RETENTION, [rows(feature) for feature in features])

@@ -1,0 +1,119 @@
+"""What is asked of a funnel: its steps and rules, and why a log cannot answer, if so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import ibis.expr.types as ir
+
+from launchpad_lib.contract.features import Feature, not_declared
+from launchpad_lib.contract.sentences import named, span_words
+from launchpad_lib.metrics import unknown_names
+from launchpad_lib.metrics.steps import Exclusion, Step, checked_rules
+
+UNIT_WORDS = {"user_id": "user", "session_key": "session"}
+MODE_WORDS = {"ordered": "in order", "strict": "strictly", "any_order": "any order", "strict_order": "strict order"}
+
+
+class FunnelQuestion(NamedTuple):
+    """The steps and rules of a funnel, and why it cannot be asked of this log, if so."""
+
+    steps: tuple[Step, ...]
+    window: str | None
+    observed_through: datetime
+    mode: str = "ordered"
+    entry: str = "any"
+    by: str = "user_id"
+    exclusions: tuple[Exclusion, ...] = ()
+    hold_constant: str | None = None
+    min_cell: int = 30
+    refused_because: str | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """As the metric functions take them."""
+        return {k: v for k, v in self._asdict().items() if k not in ("min_cell", "refused_because")}
+
+    @property
+    def step_names(self) -> tuple[str, ...]:
+        """The events of the steps."""
+        return tuple(step.event_name for step in self.steps)
+
+    @property
+    def unit(self) -> str:
+        """What is counted, in the singular."""
+        return UNIT_WORDS.get(self.by, named(self.by))
+
+    @property
+    def within(self) -> str:
+        """The window in words."""
+        return "at any time" if self.window is None else f"within {span_words(self.window)}"
+
+
+def ask_funnel(
+    events: ir.Table,
+    *,
+    steps: Sequence[str | Mapping[str, Any]],
+    observed_through: datetime | None,
+    features: Sequence[Feature] = (),
+    exclusions: Sequence[str | Mapping[str, Any]] = (),
+    hold_constant: str | None = None,
+    **rules: Any,
+) -> FunnelQuestion:
+    """The question, checked against the log: names that do not occur and rules that contradict each other refuse it.
+
+    Args:
+        steps, exclusions: each a name, or a mapping of `event`, `where` and `optional` or `effect`.
+        features: where no steps are given, the first of these that declares two events or more gives them.
+    """
+    said = list(steps) or next((names for names in map(feature_steps, features) if len(names) > 1), [])
+    asked = FunnelQuestion(
+        tuple(_step(s) for s in said),
+        observed_through=observed_through or datetime(1970, 1, 1),
+        exclusions=tuple(_exclusion(e) for e in exclusions),
+        hold_constant=hold_constant or None,
+        **rules,
+    )
+    if not said:
+        return asked._replace(refused_because=not_declared([], "start_event", "complete_event"))
+    if observed_through is None:
+        return asked._replace(refused_because="the log holds no events, so nobody entered; ingest some")
+    try:
+        checked_rules(**{k: v for k, v in asked.arguments.items() if k != "observed_through"})
+    except ValueError as error:
+        return asked._replace(refused_because=str(error))
+    named_things = [*asked.steps, *asked.exclusions]
+    properties = [asked.hold_constant, *(name for thing in named_things for name, _ in thing.filters)]
+    names = [thing.event_name for thing in named_things]
+    return asked._replace(
+        refused_because=unknown_names(events, event_names=names, properties=[p for p in properties if p])
+    )
+
+
+def feature_steps(feature: Feature) -> list[str]:
+    """The funnel a feature declares: start, completion, view, share; what it leaves out is left out.
+
+    >>> feature_steps(Feature(feature_id="quiz", start_event="started", share_event="shared"))
+    ['started', 'shared']
+    """
+    said = (feature.start_event, feature.complete_event, feature.view_event, feature.share_event)
+    return list(dict.fromkeys(event for event in said if event))
+
+
+def _step(said: str | Mapping[str, Any]) -> Step:
+    if isinstance(said, str):
+        return Step(said)
+    return Step(said["event"], _filters(said), said.get("optional", False))
+
+
+def _exclusion(said: str | Mapping[str, Any]) -> Exclusion:
+    if isinstance(said, str):
+        return Exclusion(said)
+    return Exclusion(said["event"], _filters(said), said.get("effect", "remove_user"))
+
+
+def _filters(said: Mapping[str, Any]) -> tuple:
+    """Property filters as a step holds them; a list of values is any of them."""
+    return tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in said.get("where", {}).items())

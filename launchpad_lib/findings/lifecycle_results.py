@@ -1,0 +1,145 @@
+"""What the cohort page counts about who is active, who is gone, and what they do on the way."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from launchpad_lib.contract.catalogue import cohort_tables as tables
+from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
+from launchpad_lib.contract.sentences import span_words
+from launchpad_lib.findings.retention_results import RetentionQuestion
+from launchpad_lib.findings.rows import answered, not_asked, reason_in, refused_rows
+from launchpad_lib.inference import kaplan_meier, log_rank, median_survival, wilson
+from launchpad_lib.metrics import activity_spans, lifecycle, path_steps, transitions, unknown_names
+
+ALL_USERS, GROUP = "all users", "group"
+MOST_GROUPS, MOST_TIMES = 8, 200
+
+
+def lifecycle_result(events: ir.Table, asked: RetentionQuestion, *, lifecycle_period: str) -> pd.DataFrame:
+    """The table `lifecycle`."""
+
+    def states() -> pd.DataFrame:
+        place = {"observed_through": asked.observed_through, "report_timezone": asked.report_timezone}
+        rows = lifecycle(events, period=lifecycle_period, **place).order_by("period_on").to_pandas()
+        return rows.assign(period_on=rows["period_on"].astype(str))
+
+    return answered(tables.LIFECYCLE, states, refused_because=asked.no_events_because)
+
+
+def last_complete(life: pd.DataFrame) -> pd.Series | None:
+    """The newest period that is over; None where none is."""
+    whole = life[life["is_complete"].fillna(False).astype(bool)]
+    return None if whole.empty else whole.iloc[-1]
+
+
+def resurrected_share(life: pd.DataFrame, asked: RetentionQuestion, *, lifecycle_period: str) -> Estimate:
+    """Resurrected users among those active in the last complete period."""
+    newest = last_complete(life)
+    if newest is None:
+        return refusal(reason_in(life) or f"no local {lifecycle_period} is complete yet")
+    rules = {"last_complete_period": f"the {lifecycle_period} from {newest['period_on']} ({asked.report_timezone})"}
+    active = int(newest["active"])
+    if not active:
+        return refusal(f"nobody was active in the last complete {lifecycle_period}", n=0, **rules)
+    found = wilson(int(newest["resurrected"]), active)
+    return Estimate(found.estimate, found.ci_low, found.ci_high, active, None, rules)
+
+
+class Lifetimes(NamedTuple):
+    """How long users stay: medians, and curves to draw."""
+
+    lifetime: pd.DataFrame
+    survival: pd.DataFrame
+
+
+def lifetimes(events: ir.Table, asked: RetentionQuestion, *, churn_gap: str, cohort_property: str | None) -> Lifetimes:
+    """The tables `lifetime` and `survival`: all users, and the largest groups of at least `min_cell` users.
+
+    An unknown property leaves the groups out; all users stand.
+    """
+    reason = asked.no_events_because
+    nothing = refused_rows(tables.SURVIVAL, "").head(0)
+    if reason:
+        return Lifetimes(refused_rows(tables.LIFETIME, reason, scope=[ALL_USERS]), nothing)
+    is_known = bool(cohort_property) and unknown_names(events, event_names=[], properties=[cohort_property]) is None
+    through, split = asked.observed_through, cohort_property if is_known else None
+    spans = activity_spans(events, gap=churn_gap, observed_through=through, group_property=split)
+    spans = spans.order_by("user_id").to_pandas()
+    if spans.empty:
+        few = (
+            f"every user was first seen within {span_words(churn_gap)} of the end of the data, so nobody can be judged"
+        )
+        return Lifetimes(refused_rows(tables.LIFETIME, few, scope=[ALL_USERS]), nothing)
+    named_groups = list(spans.groupby("group_name", dropna=False)) if is_known else []
+    large = [(name, own) for name, own in named_groups if len(own) >= asked.min_cell]
+    large = sorted(large, key=lambda group: -len(group[1]))[:MOST_GROUPS]
+    parts = [(ALL_USERS, None, spans), *((GROUP, name, own) for name, own in large)]
+    curves = [(scope, name, own, kaplan_meier(own["duration_days"], own["is_churned"])) for scope, name, own in parts]
+    rows = pd.DataFrame([_lifetime(*curve) for curve in curves])
+    test = log_rank([(own["duration_days"], own["is_churned"]) for _, own in large]) if len(large) > 1 else None
+    rows["log_rank_p"] = [test.p_value if test else None, *([None] * len(large))]
+    lines = [_thinned(points).assign(scope=scope, group=name) for scope, name, _, points in curves if points]
+    survival = pd.concat(lines, ignore_index=True) if lines else nothing
+    return Lifetimes(
+        answered(tables.LIFETIME, lambda: rows, refused_because=None),
+        survival[[c.name for c in tables.SURVIVAL.columns]],
+    )
+
+
+def _lifetime(scope: str, name: object, own: pd.DataFrame, points: list) -> dict:
+    middle, low, high = median_survival(points)
+    gone = int(own["is_churned"].sum())
+    reason = None
+    if middle is None:
+        reason = f"{gone:,} of {len(own):,} users are gone, so the median is not reached yet"
+    numbers = {"median_days": middle, "ci_low": low if middle else None, "ci_high": high if middle else None}
+    return {"scope": scope, "group": name, "users": len(own), "gone": gone, **numbers, "refused_because": reason}
+
+
+def _thinned(points: list) -> pd.DataFrame:
+    """At most so many points of a curve: the last one of each of equal stretches of time."""
+    rows = pd.DataFrame(points, columns=["time_days", "at_risk", "events", "survival", "ci_low", "ci_high"])
+    stretch = max(rows["time_days"].iloc[-1] / MOST_TIMES, 1e-9)
+    return rows.assign(bucket=(rows["time_days"] / stretch).astype(int)).drop_duplicates("bucket", keep="last")
+
+
+def lifetime_median(lifetime: pd.DataFrame, *, churn_gap: str) -> Estimate:
+    """The median of all users."""
+    row = lifetime.iloc[0].to_dict()
+    return estimate_of(row, value="median_days", n="users", churn_gap=span_words(churn_gap))
+
+
+def session_paths(
+    events: ir.Table, asked: RetentionQuestion, *, path_anchor: str | None, path_end: str | None
+) -> pd.DataFrame:
+    """The table `paths`: the steps after the anchor, and those before the end; what is not given is not asked."""
+    parts = [_one_path(events, asked, "after", path_anchor, "path_anchor")]
+    parts.append(_one_path(events, asked, "before", path_end, "path_end"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _one_path(
+    events: ir.Table, asked: RetentionQuestion, direction: str, anchor: str | None, argument: str
+) -> pd.DataFrame:
+    reason = asked.no_events_because
+    if reason is None:
+        reason = unknown_names(events, event_names=[anchor]) if anchor else not_asked(f"give `{argument}` an event")
+    found = answered(tables.PATHS, lambda: _path(events, anchor, direction), refused_because=reason)
+    return found.assign(direction=direction, anchor=anchor)
+
+
+def _path(events: ir.Table, anchor: str, direction: str) -> pd.DataFrame:
+    found = path_steps(events, anchor=anchor, direction=direction, length=5, most=6)
+    return found.order_by(["position", lambda t: t.units.desc(), "event_name"]).to_pandas()
+
+
+def session_transitions(events: ir.Table, asked: RetentionQuestion) -> pd.DataFrame:
+    """The table `transitions`; no rows where there are no events."""
+    if asked.no_events_because:
+        return refused_rows(tables.TRANSITIONS, "").head(0)
+    found = transitions(events, most=10)
+    return found.order_by(["from_event", lambda t: t.share.desc(), "to_event"]).to_pandas()
