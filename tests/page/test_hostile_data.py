@@ -106,9 +106,12 @@ def test_a_second_run_of_one_id_leaves_the_pages_of_the_first_as_they_are(tmp_pa
     assert not list((tmp_path / "reports").glob(".*")), "nothing half-written is left"
 
 
-def test_a_stopped_command_ends_with_130_and_one_sentence(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "signal", [KeyboardInterrupt(), RuntimeError("Query interrupted")], ids=["at work", "in a query"]
+)
+def test_a_stopped_command_ends_with_130_and_one_sentence(monkeypatch, capsys, signal):
     def stop(_):
-        raise KeyboardInterrupt
+        raise signal
 
     monkeypatch.setattr(cli, "_dispatch", stop)
     assert cli.main(["report", "x.yaml"]) == 130
