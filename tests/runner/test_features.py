@@ -17,7 +17,7 @@ from launchpad_lib.runner.parameters import ParameterError, load_run
 SAID = [{"feature_id": "quiz", "start_event": "go", "interaction_events": ["a"]}]
 STORED = [
     {
-        "feature_id": "search", "feature_name": "Search", "owner_team": "core", "released_on": datetime(2026, 1, 2),
+        "feature_id": "search", "feature_name": "Search", "owner_team": "core", "released_on": datetime(2026, 1, 2, 10),
         "slo_p95_latency_ms": 250.0, "start_event": "look", "interaction_events": '["x", "y"]', "is_unknown": 1,
     },
     {"feature_id": "quiz", "owner_team": "growth", "start_event": "stored", "complete_event": "done", "slo_error_rate": math.nan},

@@ -110,6 +110,15 @@ def test_a_parameters_cell_that_cannot_be_read_is_told_in_one_sentence(tmp_path,
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_two_cells_tagged_parameters_are_refused(tmp_path):
+    path = workbook(tmp_path, "x = 1") / "mine.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell("y = 1", metadata={"tags": ["parameters"]}))
+    nbformat.write(notebook, path)
+    with pytest.raises(ParameterError, match="has 2 cells tagged `parameters`, and must have one"):
+        load(tmp_path, "{}")
+
+
 def test_a_file_that_is_no_notebook_is_told_in_one_sentence(tmp_path):
     (workbook(tmp_path, None) / "mine.ipynb").write_text("no json")
     with pytest.raises(ParameterError, match="cannot be read as a notebook"):
