@@ -17,6 +17,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.log import logger
 
 from launchpad_lib.contract.estimates import Refused
+from launchpad_lib.page.blocks import notebook_title
 from launchpad_lib.page.harvest import NOTHING_SAID, Said, Status, harvest
 from launchpad_lib.runner.stopping import Kernels, Stopped
 
@@ -88,14 +89,6 @@ class Executed(NamedTuple):
     said: Said
 
 
-def title_of(notebook: nbformat.NotebookNode) -> str:
-    """The text of the first level-one heading."""
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown" and cell.source.startswith("# "):
-            return cell.source.splitlines()[0][2:].strip()
-    return "Untitled"
-
-
 def parameter_names(notebook: nbformat.NotebookNode) -> set[str]:
     """The names assigned in the cell tagged `parameters`."""
     import ast
@@ -135,7 +128,7 @@ def execute(
     error, refused, title = None, None, source.stem
     try:
         notebook = nbformat.read(source, as_version=4)
-        title = title_of(notebook)
+        title = notebook_title(notebook, otherwise=source.stem)
         unknown = set(parameters) ^ parameter_names(notebook)
         if unknown:
             raise ValueError(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from launchpad_lib.contract.whole_files import write_whole
-from launchpad_lib.page.publication import POLICY, page_environment
+from launchpad_lib.page.environment import page_environment
+from launchpad_lib.page.markup import POLICY
 from launchpad_lib.runner.history import Changes, manifests
 
 

@@ -10,8 +10,8 @@ import nbformat
 import pytest
 
 from launchpad_lib.cli import main as cli
+from launchpad_lib.page.markup import sentences
 from launchpad_lib.page.output import answer
-from launchpad_lib.page.publication import MARKDOWN
 from launchpad_lib.runner.history import previous_manifest
 from launchpad_lib.runner.indexes import publish_run_index
 from launchpad_lib.runner.parameters import NOTEBOOKS, RunParams
@@ -29,7 +29,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_in_markdown_becomes_a_link_a_picture_a_tag_or_a_script(name):
-    page = MARKDOWN.render(f"- Look at **{name}** first.")
+    page = sentences(f"- Look at **{name}** first.")
     assert not any(mark in page.lower() for mark in ("<a ", "<a>", "<img", "<script", "<b>"))
 
 
