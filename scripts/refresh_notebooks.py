@@ -20,7 +20,9 @@ KEPT_METADATA = ("kernelspec",)
 
 def example(run: RunParams, path: Path) -> str:
     """The source of a notebook's `parameters` cell: what the weekly run gives it, with the lake as seen from its folder."""
-    return cell_source(run.for_notebook(path.stem) | {"lake": os.path.relpath(ROOT / run.lake, path.parent)})
+    return cell_source(
+        run.for_notebook(path.stem, notebooks=path.parent) | {"lake": os.path.relpath(ROOT / run.lake, path.parent)}
+    )
 
 
 def refresh(path: Path, run: RunParams) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from launchpad_lib.runner.parameters import RunParams
 
 
 class _HelpWithParameters(argparse.Action):
@@ -29,41 +35,59 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     report.add_argument(
         "-h", "--help", action=_HelpWithParameters, nargs=0, help="show this, and what a params file takes"
     )
-    report.add_argument("params", help="params file, for example params/weekly.yaml")
+    report.add_argument("params", nargs="?", help="params file (default: params/weekly.yaml of this workbook)")
     report.add_argument("--run-id", help="name of the run's folder (default: name and time)")
     ingestion = commands.add_parser("ingest", help="bring the lake up to date")
     ingestion.set_defaults(run=_ingest)
-    ingestion.add_argument("params", help="params file, for example params/weekly.yaml")
+    ingestion.add_argument("params", nargs="?", help="params file (default: params/weekly.yaml of this workbook)")
     past = commands.add_parser("history", help="what earlier runs said of a metric")
     past.set_defaults(run=_history)
     past.add_argument("name", help="name of the run, for example weekly")
     past.add_argument("--metric", help="only this one, for example completion_rate_session")
-    past.add_argument("--reports", default="reports", help="folder of the reports (default: reports)")
+    past.add_argument("--reports", help="folder of the reports (default: those of this workbook)")
+
+
+@contextlib.contextmanager
+def _run_in_its_workbook(params: str | None) -> Iterator[RunParams]:
+    """The checked run; meanwhile the workbook is the present folder, which all paths in its params are relative to."""
+    from launchpad_lib.runner.parameters import load_run
+    from launchpad_lib.runner.workbook import usual_params, workbook_of
+
+    path = Path(params) if params else usual_params()
+    run, root = load_run(path), workbook_of(path)
+    if root != Path.cwd():
+        print(f"workbook {root}", flush=True)
+    with contextlib.chdir(root):
+        yield run
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from launchpad_lib.runner.parameters import ParameterError, load_run
+    from launchpad_lib.runner.parameters import ParameterError
     from launchpad_lib.runner.progress import progress_for
     from launchpad_lib.runner.run import run_report
 
-    run, now = load_run(Path(arguments.params)), datetime.now(UTC)
-    run_id = arguments.run_id or f"{run.name}-{now:%Y%m%dT%H%M%SZ}"
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}", run_id):
-        raise ParameterError(f"run-id={run_id!r}: letters, digits, _ . - only, not starting with a dot; choose another")
-    with progress_for(sys.stdout) as progress:
+    now = datetime.now(UTC)
+    with _run_in_its_workbook(arguments.params) as run, progress_for(sys.stdout) as progress:
+        run_id = arguments.run_id or f"{run.name}-{now:%Y%m%dT%H%M%SZ}"
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}", run_id):
+            raise ParameterError(
+                f"run-id={run_id!r}: letters, digits, _ . - only, not starting with a dot; choose another"
+            )
         return run_report(run, now=now, run_id=run_id, progress=progress)
 
 
 def _ingest(arguments: argparse.Namespace) -> int:
-    from launchpad_lib.runner.parameters import load_run
     from launchpad_lib.runner.run import bring_up_to_date
 
-    bring_up_to_date(load_run(Path(arguments.params)), now=datetime.now(UTC), say=print)
+    with _run_in_its_workbook(arguments.params) as run:
+        bring_up_to_date(run, now=datetime.now(UTC), say=print)
     return 0
 
 
 def _history(arguments: argparse.Namespace) -> int:
     from launchpad_lib.runner.history import history_lines
+    from launchpad_lib.runner.workbook import nearest_workbook
 
-    print("\n".join(history_lines(Path(arguments.reports), arguments.name, metric=arguments.metric)))
+    reports = Path(arguments.reports) if arguments.reports else (nearest_workbook(Path.cwd()) or Path.cwd()) / "reports"
+    print("\n".join(history_lines(reports, arguments.name, metric=arguments.metric)))
     return 0

@@ -1,4 +1,4 @@
-"""`launchpad params` and `app`: what a workbook takes, and its notebooks as live apps."""
+"""`launchpad init`, `new`, `params`, `metrics` and `app`: a workbook, its notebooks, what they take and what they say."""
 
 from __future__ import annotations
 
@@ -7,30 +7,73 @@ from pathlib import Path
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Adds params and app."""
+    """Adds init, new, params, metrics and app."""
+    start = commands.add_parser("init", help="make a workbook: notebooks, params, a simulated product to try them on")
+    start.set_defaults(run=_init)
+    start.add_argument("folder", help="folder of the new workbook; nothing in it is overwritten")
+    own = commands.add_parser("new", help="make a notebook of your own in this workbook")
+    own.set_defaults(run=_new)
+    own.add_argument("name", help="its name: letters, digits, _ and -")
+    own.add_argument("--lake", help="the lake it reads when run by hand (default: that of params/weekly.yaml)")
     parameters = commands.add_parser("params", help="list parameters of the run or of a notebook")
     parameters.set_defaults(run=_params)
     parameters.add_argument("notebook", nargs="?", help="for example funnels (default: those of a run)")
+    figures = commands.add_parser("metrics", help="list the metrics, or what one of them means")
+    figures.set_defaults(run=_metrics)
+    figures.add_argument("name", nargs="?", help="for example completion_rate_user (default: all)")
+    figures.add_argument("--markdown", action="store_true", help="as the table of the glossary")
     app = commands.add_parser("app", help="the notebooks as live apps (Voila) on this machine")
     app.set_defaults(run=_app)
     app.add_argument("--port", type=int, default=8866, help="default: 8866")
-    app.add_argument("--notebooks", default="notebooks", help="folder of the notebooks (default: notebooks)")
+    app.add_argument("--notebooks", help="folder of the notebooks (default: those of this workbook)")
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from launchpad_lib.runner.workbook_making import init_workbook
+
+    written = init_workbook(Path(arguments.folder))
+    print(f"{arguments.folder}: a workbook of {len(written)} files; next: cd {arguments.folder} && launchpad report")
+    return 0
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    from launchpad_lib.runner.parameters import load_run
+    from launchpad_lib.runner.workbook import USUAL_PARAMS, this_workbook
+    from launchpad_lib.runner.workbook_making import new_notebook
+
+    root = this_workbook()
+    usual = root / USUAL_PARAMS
+    lake = arguments.lake or (load_run(usual).lake if usual.is_file() else "data/lake")
+    path = new_notebook(arguments.name, root=root, lake=lake)
+    print(f"{path}: run it in JupyterLab, or name {arguments.name} in the `sequence` of a params file")
+    return 0
 
 
 def _params(arguments: argparse.Namespace) -> int:
-    from launchpad_lib.contract.names import nearest
+    from launchpad_lib.runner.own_notebooks import model_for
     from launchpad_lib.runner.parameter_table import describe
-    from launchpad_lib.runner.parameters import NOTEBOOKS, ParameterError, RunParams
+    from launchpad_lib.runner.parameters import RunParams
+    from launchpad_lib.runner.workbook import nearest_workbook
 
-    if arguments.notebook and arguments.notebook not in NOTEBOOKS:
-        raise ParameterError(
-            f"notebook={arguments.notebook!r}: there is no such notebook; {nearest(arguments.notebook, NOTEBOOKS)}"
-        )
-    print(describe(NOTEBOOKS[arguments.notebook] if arguments.notebook else RunParams))
+    notebooks = (nearest_workbook(Path.cwd()) or Path.cwd()) / "notebooks"
+    print(describe(model_for(arguments.notebook, notebooks=notebooks) if arguments.notebook else RunParams))
+    return 0
+
+
+def _metrics(arguments: argparse.Namespace) -> int:
+    from launchpad_lib.cli.metric_cards import glossary_table, show_metric, show_metrics
+
+    if arguments.markdown:
+        print(glossary_table(arguments.name))
+    elif arguments.name is None:
+        show_metrics()
+    else:
+        show_metric(arguments.name)
     return 0
 
 
 def _app(arguments: argparse.Namespace) -> int:
     from launchpad_lib.runner.app import serve_app
+    from launchpad_lib.runner.workbook import this_workbook
 
-    return serve_app(Path(arguments.notebooks), port=arguments.port)
+    return serve_app(Path(arguments.notebooks or this_workbook() / "notebooks"), port=arguments.port)

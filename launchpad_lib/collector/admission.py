@@ -1,34 +1,39 @@
-"""Holds each event of a request against the contract: typed events on one side, a reason per refused event on the other."""
+"""Holds each event of a request against the contract: events for the spool on one side, a reason per refused event on the other."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from launchpad_lib.collector.framing import MAX_DEPTH, frame
-from launchpad_lib.contract.tables import EVENT_PROPERTIES, EVENTS
+from launchpad_lib.collector.framing import frame
+from launchpad_lib.contract.event import Event, RefusedEvent, instant, judge, read_object
+from launchpad_lib.contract.event.instants import NotAnInstantError
+from launchpad_lib.contract.event.json_text import NotAnObjectError
+from launchpad_lib.contract.event.judging import check_ahead, check_properties
+from launchpad_lib.contract.event.rules import ID_CHARACTERS, NAME_CHARACTERS, PLACEHOLDER_USERS, SPACES, TOO_DEEP
 
-Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-Label = Annotated[str, msgspec.Meta(max_length=256)]
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=ID_CHARACTERS)]
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS)]
 MAX_REASON_CHARS = 240
 
 
-class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """One event as it lies in the spool. Fields are the columns of `schema.EVENTS`; a test holds the two together."""
+class PlainEvent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """An event that is stored as it was sent, apart from `received_at`. Fields as of `Event`, a test holds the two together."""
 
-    event_id: Identifier
-    event_name: Identifier
-    user_id: Identifier
-    event_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    event_id: _Id
+    event_name: _Name
+    user_id: _Id
+    event_at: str
     received_at: datetime | None = None
-    session_id: Label | None = None
-    feature_id: Label | None = None
+    session_id: _Id | None = None
+    feature_id: _Name | None = None
     properties: dict[str, Any] | None = None
-    platform: Label | None = None
-    app_version: Label | None = None
-    country: Label | None = None
+    platform: _Name | None = None
+    app_version: _Name | None = None
+    country: _Name | None = None
 
 
 class Refusal(NamedTuple):
@@ -43,51 +48,30 @@ class Refusal(NamedTuple):
 class Admission(NamedTuple):
     """`events` are good; `refused` are not; `is_unreadable` when no event could be found in the body at all."""
 
-    events: list[Event]
+    events: list[Event | PlainEvent]
     refused: list[Refusal]
     is_unreadable: bool = False
-
-
-class RefusedError(ValueError):
-    """An event breaks a rule."""
-
-    def __init__(self, rule: str, reason: str) -> None:
-        super().__init__(reason)
-        self.rule = rule
 
 
 class TooManyEventsError(ValueError):
     """A request holds more events than one may."""
 
 
-_KNOWN = {c.name for c in EVENTS.columns}
-_REQUIRED = [c.name for c in EVENTS.columns if c.required]
-_array = msgspec.json.Decoder(list[Event])
-_one = msgspec.json.Decoder(Event)
-_loose = msgspec.json.Decoder(dict[str, Any])
+_array = msgspec.json.Decoder(list[PlainEvent])
 _encoder = msgspec.json.Encoder()
-_TYPED = {
-    name: {
-        p.name: {"string": (str,), "number": (int, float), "integer": (int,), "boolean": (bool,)}[p.type]
-        for p in properties
-    }
-    for name, properties in EVENT_PROPERTIES.items()
-}
 
 
-def admit(body: bytes, *, is_lines: bool, received_at: datetime, max_event_bytes: int, max_events: int) -> Admission:
+def admit(body: bytes, *, is_lines: bool, received_at: datetime, max_events: int) -> Admission:
     """Judges every event of a body by itself; a bad one never refuses its neighbours.
 
     Raises:
         TooManyEventsError: more than `max_events` events.
     """
-    if not is_lines and body[:1] == b"[" and len(body) <= max_event_bytes:
-        # The common case in one call: a small array in which every event is good.
+    if not is_lines and body[:1] == b"[":
+        # The common case in one call: an array in which every event is good as it stands.
         try:
             events = _array.decode(body)
-            if len(events) <= max_events:
-                for event in events:
-                    _settle(event, received_at)
+            if len(events) <= max_events and all(_is_plain(event, received_at) for event in events):
                 return Admission(events, [])
         except (ValueError, msgspec.MsgspecError, RecursionError):
             pass
@@ -96,141 +80,60 @@ def admit(body: bytes, *, is_lines: bool, received_at: datetime, max_event_bytes
         raise TooManyEventsError(
             f"{len(framed.pieces)} events in one request: at most {max_events} may be; send smaller batches"
         )
-    events, refused = [], []
+    admitted, refused = [], []
     for index, piece in enumerate(framed.pieces):
         try:
-            event = _judge(piece, max_event_bytes)
-            _settle(event, received_at)
-            events.append(event)
-        except RefusedError as error:
+            admitted.append(_judged(piece, received_at))
+        except RefusedEvent as error:
             refused.append(Refusal(index, _event_id(piece), error.rule, str(error)[:MAX_REASON_CHARS]))
     if framed.broken is not None:
         refused.append(Refusal(len(framed.pieces), None, "malformed", framed.broken))
-    return Admission(events, refused, is_unreadable=framed.broken is not None and not framed.pieces)
+    return Admission(admitted, refused, is_unreadable=framed.broken is not None and not framed.pieces)
 
 
-def lines_of(events: list[Event]) -> bytes:
+def lines_of(events: list[Event | PlainEvent]) -> bytes:
     """The events as the spool keeps them: one JSON object a line."""
     return _encoder.encode_lines(events)
 
 
-def _judge(piece: bytes, max_event_bytes: int) -> Event:
-    if len(piece) > max_event_bytes:
-        raise RefusedError(
-            "too_large",
-            f"the event has {len(piece)} bytes: at most {max_event_bytes} are taken; send less in properties",
-        )
+def _judged(piece: bytes, received_at: datetime) -> Event:
     try:
-        return _one.decode(piece)
-    except msgspec.ValidationError:
-        return _convert(piece)
-    except msgspec.DecodeError as error:
-        raise RefusedError("malformed", f"not valid JSON: {str(error).removeprefix('JSON is malformed: ')}") from None
-    except UnicodeDecodeError as error:
-        raise RefusedError(
-            "malformed", f"not valid UTF-8: byte 0x{error.object[error.start]:02x} ({error.reason})"
-        ) from None
-    except RecursionError:
-        raise RefusedError("too_deep", f"nests deeper than {MAX_DEPTH} levels; flatten properties") from None
+        fields = read_object(piece)
+    except NotAnObjectError as error:
+        raise RefusedEvent(str(error), rule="too_deep" if str(error) == TOO_DEEP else "malformed") from None
+    return judge(fields, moment=received_at, received_at=received_at)
 
 
-def _convert(piece: bytes) -> Event:
-    """The slow way: unknown keys go into properties, and what is then still wrong is named."""
+def _is_plain(event: PlainEvent, received_at: datetime) -> bool:
+    """Whether the judge would keep it as it stands; what is in doubt goes before him. Receives `received_at` on the way."""
+    user, event_id = event.user_id, event.event_id
+    if user.strip(SPACES) != user or event_id.strip(SPACES) != event_id or user.lower() in PLACEHOLDER_USERS:
+        return False
+    for name in (
+        event.event_name,
+        event.session_id,
+        event.feature_id,
+        event.platform,
+        event.app_version,
+        event.country,
+    ):
+        if name is not None and not _is_trimmed(name):
+            return False
+    if event.event_at[-1:] != "Z":
+        return False
     try:
-        fields = _loose.decode(piece)
-    except RecursionError:
-        raise RefusedError("too_deep", f"nests deeper than {MAX_DEPTH} levels; flatten properties") from None
-    except UnicodeDecodeError as error:
-        raise RefusedError(
-            "malformed", f"not valid UTF-8: byte 0x{error.object[error.start]:02x} ({error.reason})"
-        ) from None
-    except msgspec.MsgspecError as error:
-        raise RefusedError("invalid", _worded(str(error))) from None
-    missing = [name for name in _REQUIRED if fields.get(name) is None]
-    if missing:
-        raise RefusedError("invalid", f"{missing[0]} is missing; every event needs {', '.join(_REQUIRED)}")
-    unknown = [name for name in fields if name not in _KNOWN]
-    if unknown:
-        properties = fields.get("properties") or {}
-        if not isinstance(properties, dict):
-            raise RefusedError("invalid", "properties is not an object; send {...}")
-        properties = dict(properties)
-        for name in unknown:
-            # A property of that name stays; the unknown key is kept beside it rather than lost.
-            properties[name if name not in properties else f"event.{name}"] = fields.pop(name)
-        fields["properties"] = properties
-    try:
-        return msgspec.convert(fields, Event)
-    except msgspec.ValidationError as error:
-        raise RefusedError("invalid", _worded(str(error))) from None
-
-
-def _worded(message: str) -> str:
-    reason, _, place = message.partition(" - at ")
-    field = place.strip("`").removeprefix("$").removeprefix(".")
-    if reason == "Expected `datetime`, got `str`" or reason.startswith("Invalid RFC3339"):
-        reason = "not an ISO-8601 instant such as 2026-01-31T09:30:00Z"
-    elif "timezone" in reason:
-        reason = "has no time zone; end it in Z"
-    return f"{field}: {reason}" if field else reason
-
-
-def _settle(event: Event, received_at: datetime) -> None:
-    """What the decoder cannot check; `received_at` is always the collector's clock."""
+        check_ahead(instant("event_at", event.event_at), received_at, received_at)
+        check_properties(event.event_name, event.properties)
+    except (NotAnInstantError, RefusedEvent):
+        return False
     event.received_at = received_at
-    if event.event_at.tzinfo is not UTC:
-        try:
-            event.event_at = event.event_at.astimezone(UTC)
-        except OverflowError:
-            raise RefusedError("invalid", "event_at: is outside the years 1 to 9999 in UTC") from None
-    properties = event.properties
-    if properties:
-        for value in properties.values():
-            if value.__class__ is dict or value.__class__ is list:
-                _check_depth(value)
-    typed = _TYPED.get(event.event_name)
-    if typed is not None:
-        _check_typed(event, typed, properties or {})
+    return True
 
 
-def _check_depth(value: object) -> None:
-    depth, level = 2, [value]
-    while level:
-        if depth > MAX_DEPTH:
-            raise RefusedError("too_deep", f"nests deeper than {MAX_DEPTH} levels; flatten properties")
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if inner.__class__ is dict or inner.__class__ is list
-        ]
-        depth += 1
-
-
-def _check_typed(event: Event, typed: dict[str, tuple[type, ...]], properties: dict[str, Any]) -> None:
-    """Types only: an event that lacks a property is worth more than no event."""
-    for name, value in properties.items():
-        kinds = typed.get(name)
-        # bool is an int to Python, not to the contract.
-        if kinds is not None and (not isinstance(value, kinds) or (value.__class__ is bool and bool not in kinds)):
-            raise RefusedError(
-                "invalid", f"properties.{name} of {event.event_name}: a {_named(value)} is not a {_kind(kinds)}"
-            )
-
-
-def _named(value: object) -> str:
-    return {
-        "str": "string",
-        "int": "number",
-        "float": "number",
-        "bool": "boolean",
-        "dict": "object",
-        "list": "list",
-    }.get(type(value).__name__, "null")
-
-
-def _kind(kinds: tuple[type, ...]) -> str:
-    return {(str,): "string", (int, float): "number", (int,): "whole number", (bool,): "boolean"}[kinds]
+@lru_cache(maxsize=4096)
+def _is_trimmed(name: str) -> bool:
+    """Remembered: the names of a product are few."""
+    return name.strip(SPACES) == name
 
 
 class _Named(msgspec.Struct):
@@ -242,6 +145,6 @@ _named_decoder = msgspec.json.Decoder(_Named)
 
 def _event_id(piece: bytes) -> str | None:
     try:
-        return _named_decoder.decode(piece).event_id[:256]
+        return _named_decoder.decode(piece).event_id[:ID_CHARACTERS]
     except (ValueError, msgspec.MsgspecError, RecursionError):
         return None

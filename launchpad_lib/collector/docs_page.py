@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from launchpad_lib.collector.settings import Settings
+from launchpad_lib.contract.event.rules import ID_CHARACTERS, MAX_DEPTH, MAX_PROPERTIES_BYTES, NAME_CHARACTERS
 from launchpad_lib.contract.tables import EVENT_PROPERTIES, EVENTS
 
 _STYLE = """
@@ -51,7 +52,9 @@ def docs_page(settings: Settings) -> str:
     ]
     limits = [
         ("request", f"{settings.max_body_bytes:,} bytes, unpacked too"),
-        ("event", f"{settings.max_event_bytes:,} bytes"),
+        ("properties of an event", f"{MAX_PROPERTIES_BYTES:,} bytes, {MAX_DEPTH} levels"),
+        ("an id", f"{ID_CHARACTERS:,} characters"),
+        ("a name", f"{NAME_CHARACTERS:,} characters"),
         ("events a request", f"{settings.max_events:,}"),
         (
             "rate",

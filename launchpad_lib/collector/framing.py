@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-MAX_DEPTH = 64
+from launchpad_lib.contract.event.rules import MAX_DEPTH
+
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
 _CLOSES = {0x5D: 0x5B, 0x7D: 0x7B}
 _raw_array = msgspec.json.Decoder(list[msgspec.Raw])

@@ -177,7 +177,6 @@ class _Door:
                 body,
                 is_lines=headers.get(b"content-type", b"").startswith(NDJSON.encode()),
                 received_at=datetime.now(UTC),
-                max_event_bytes=self._settings.max_event_bytes,
                 max_events=self._settings.max_events,
             )
         except TooManyEventsError as error:

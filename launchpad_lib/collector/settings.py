@@ -28,7 +28,6 @@ class Settings(NamedTuple):
     rate_per_second: float = 0.0
     burst_events: float = 0.0
     max_body_bytes: int = 1024 * 1024
-    max_event_bytes: int = 64 * 1024
     max_events: int = 5000
     segment_bytes: int = SEGMENT_BYTES
     recent_ids: int = 200_000
@@ -39,7 +38,7 @@ class Settings(NamedTuple):
         Raises:
             CollectorError: one of them does not.
         """
-        for name in ("max_body_bytes", "max_event_bytes", "max_events", "segment_bytes"):
+        for name in ("max_body_bytes", "max_events", "segment_bytes"):
             if getattr(self, name) < 1:
                 raise CollectorError(f"{name}={getattr(self, name)}: must be at least 1; raise it")
         if self.rate_per_second < 0 or self.burst_events < 0:

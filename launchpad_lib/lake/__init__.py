@@ -1,6 +1,18 @@
 """The lake as documented Ibis tables: fact_events, sessions, dim_users, dim_feature_metadata, fact_feature_metrics; and as day files."""
 
 from launchpad_lib.lake.event_log import IndexedEvents, open_event_log
-from launchpad_lib.lake.opening import Lake, TableVersion, newest_versions, open_lake
+from launchpad_lib.lake.observed import Outside
+from launchpad_lib.lake.opening import Lake, TableVersion, open_lake
+from launchpad_lib.lake.snapshot import Snapshot, newest_versions, take_snapshot
 
-__all__ = ["IndexedEvents", "Lake", "TableVersion", "newest_versions", "open_event_log", "open_lake"]
+__all__ = [
+    "IndexedEvents",
+    "Lake",
+    "Outside",
+    "Snapshot",
+    "TableVersion",
+    "newest_versions",
+    "open_event_log",
+    "open_lake",
+    "take_snapshot",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,10 +11,11 @@ from typing import NamedTuple
 import ibis
 import ibis.expr.types as ir
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
 
 from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier, literal
 from launchpad_lib.contract.tables import TABLES, Table
+from launchpad_lib.lake.observed import TIMED_TABLES, Outside, named_instants
+from launchpad_lib.lake.snapshot import Observed, keep_observed, opened_table
 
 SESSION_GAP_MINUTES = 30
 
@@ -53,17 +54,26 @@ STAR = {
 
 
 class TableVersion(NamedTuple):
-    """What was read of one table. `observed_through` is the last instant of its time column (UTC), NULL without rows."""
+    """What was read of one table: its rows within the window from `observed_from` through `observed_through` (UTC, both inside).
+
+    A table without a window of its own spans from the first to the last instant of its time column; NULL without rows.
+    `outside` are its rows beside the window: in the lake, in no metric.
+    """
 
     version: int | None
     rows: int
+    observed_from: datetime | None
     observed_through: datetime | None
     rejected: int
+    outside: tuple[Outside, ...] = ()
 
 
 @dataclass(frozen=True)
 class Lake:
-    """The star schema as Ibis tables on one DuckDB connection; instants are UTC without a zone."""
+    """The star schema as Ibis tables on one DuckDB connection; instants are UTC without a zone.
+
+    Events and telemetry are those of their windows; `outside` says what lies beside them.
+    """
 
     events: ir.Table
     sessions: ir.Table
@@ -77,13 +87,23 @@ class Lake:
     observed_through: datetime | None
     telemetry_observed_through: datetime | None
     versions: dict[str, TableVersion]
+    outside: tuple[Outside, ...]
 
 
-def open_lake(path: str | Path, *, versions: dict[str, int] | None = None) -> Lake:
-    """Opens the newest (or the named) version of every table; a table that is not there is empty.
+def open_lake(
+    path: str | Path,
+    *,
+    versions: Mapping[str, int] | None = None,
+    observed_through: str | Mapping[str, str] | None = None,
+) -> Lake:
+    """Opens the newest (or the named) version of every table, up to the instant through which it was observed.
+
+    Args:
+        versions: table to version; a table that is not named is read at its newest, one that is not there is empty.
+        observed_through: a date or instant for events and telemetry, or one by table; derived where it is not named (`lake.observed`).
 
     Raises:
-        ValueError: the lake's folder does not exist, or a named table or version.
+        ValueError: the lake's folder does not exist, or a named table or version, or an instant cannot be read.
     """
     root = Path(path)
     if not root.is_dir():
@@ -99,19 +119,16 @@ def open_lake(path: str | Path, *, versions: dict[str, int] | None = None) -> La
     con = ibis.duckdb.connect(threads=1)
     con.raw_sql("SET TimeZone = 'UTC'")
     con.raw_sql("SET enable_progress_bar = false")  # it would print into the notebook
-    seen: dict[str, TableVersion] = {}
+    named = named_instants(observed_through)
+    found: dict[str, int | None] = {}
+    windows: dict[str, Observed | None] = {}
     for table in TABLES.values():
-        version = _create(con, table, root / table.name, (versions or {}).get(table.name))
-        seen[table.name] = TableVersion(version, 0, None, 0)
+        found[table.name] = _create(con, table, root / table.name, (versions or {}).get(table.name))
+        if table.name in TIMED_TABLES:
+            windows[table.name] = keep_observed(con.con, table.name, through=named.get(table.name))
     for name, query in STAR.items():
         con.raw_sql(f"CREATE TABLE {name} AS {query}")
-    for table in TABLES.values():
-        through = f"max({identifier(table.time_column)})" if table.time_column else "NULL::TIMESTAMP"
-        rows, last = con.raw_sql(f"SELECT count(*), {through} FROM {table.name}").fetchall()[0]
-        refused = con.raw_sql(f"SELECT count(*) FROM rejected WHERE table_name = {literal(table.name)}").fetchall()[0][
-            0
-        ]
-        seen[table.name] = TableVersion(seen[table.name].version, rows, last, refused)
+    seen = {table.name: _seen(con, table, found[table.name], windows.get(table.name)) for table in TABLES.values()}
     return Lake(
         events=con.table("fact_events"),
         sessions=con.table("sessions"),
@@ -125,32 +142,17 @@ def open_lake(path: str | Path, *, versions: dict[str, int] | None = None) -> La
         observed_through=seen["events"].observed_through,
         telemetry_observed_through=seen["telemetry"].observed_through,
         versions=seen,
+        outside=tuple(part for version in seen.values() for part in version.outside),
     )
 
 
-def newest_versions(path: str | Path) -> dict[str, int]:
-    """The newest version of every table that is there: what `open_lake` is given so that several readers read the same."""
-    places = {name: Path(path) / name for name in TABLES}
-    return {
-        name: _opened(place, None).version() for name, place in places.items() if DeltaTable.is_deltatable(str(place))
-    }
-
-
-def _opened(place: Path, version: int | None) -> DeltaTable:
-    """The table at its newest or a named version. A listing made while a worker commits can miss a commit; it is then made again."""
-    for delay in (0.02, 0.05, 0.1, 0.2, 0.4):
-        try:
-            return DeltaTable(str(place), version=version)
-        except DeltaError as error:
-            if "contiguous" in str(error):
-                time.sleep(delay)
-            elif version is not None:
-                raise ValueError(
-                    f"lake_versions.{place.name}={version}: {place} has no such version any more, or never had; leave it out for the newest"
-                ) from error
-            else:
-                raise
-    return DeltaTable(str(place), version=version)
+def _seen(con: ibis.BaseBackend, table: Table, version: int | None, window: Observed | None) -> TableVersion:
+    at = identifier(table.time_column) if table.time_column else "NULL::TIMESTAMP"
+    rows, first, last = con.raw_sql(f"SELECT count(*), min({at}), max({at}) FROM {table.name}").fetchall()[0]
+    refused = con.raw_sql(f"SELECT count(*) FROM rejected WHERE table_name = {literal(table.name)}").fetchall()[0][0]
+    if window is None:
+        return TableVersion(version, rows, first, last, refused)
+    return TableVersion(version, rows, window.observed_from, window.observed_through, refused, window.outside)
 
 
 def _create(con: ibis.BaseBackend, table: Table, place: Path, version: int | None) -> int | None:
@@ -159,7 +161,7 @@ def _create(con: ibis.BaseBackend, table: Table, place: Path, version: int | Non
     con.raw_sql(f"CREATE TABLE {table.name} ({declared})")
     if not DeltaTable.is_deltatable(str(place)):
         return None
-    delta = _opened(place, version)
+    delta = opened_table(place, version)
     uris = sorted(delta.file_uris())
     if uris:
         # A table that was written before a column was declared lacks it: it is NULL in all of its rows.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -41,6 +41,33 @@ class Exclusion(NamedTuple):
     effect: Literal["remove_user", "block_progress"] = "remove_user"
 
 
+def as_step(said: Step | str | Mapping[str, Any]) -> Step:
+    """A step as a params file says it: an event name, or {event, where: {property: value or [values]}, optional}.
+
+    >>> as_step({"event": "cart", "where": {"plan": ["pro", "team"]}, "optional": True})
+    Step(event_name='cart', filters=(('plan', ('pro', 'team')),), is_optional=True)
+    """
+    if isinstance(said, Mapping):
+        return Step(said["event"], _filters(said), bool(said.get("optional", False)))
+    return said if isinstance(said, Step) else Step(said)
+
+
+def as_exclusion(said: Exclusion | str | Mapping[str, Any]) -> Exclusion:
+    """An exclusion as a params file says it: an event name, or {event, where, effect}.
+
+    >>> as_exclusion({"event": "refund", "effect": "block_progress"})
+    Exclusion(event_name='refund', filters=(), effect='block_progress')
+    """
+    if isinstance(said, Mapping):
+        return Exclusion(said["event"], _filters(said), said.get("effect", "remove_user"))
+    return said if isinstance(said, Exclusion) else Exclusion(said)
+
+
+def _filters(said: Mapping[str, Any]) -> tuple[tuple[str, Value | tuple[Value, ...]], ...]:
+    where = said.get("where") or {}
+    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in where.items())
+
+
 class Rules(NamedTuple):
     """Everything that decides a funnel, checked by `checked_rules`."""
 
@@ -64,12 +91,12 @@ class Rules(NamedTuple):
 
 def checked_rules(
     *,
-    steps: Sequence[Step | str],
+    steps: Sequence[Step | str | Mapping[str, Any]],
     window: str | None,
     mode: Mode = "ordered",
     entry: Entry = "any",
     by: str = "user_id",
-    exclusions: Sequence[Exclusion | str] = (),
+    exclusions: Sequence[Exclusion | str | Mapping[str, Any]] = (),
     hold_constant: str | None = None,
     breakdown: str | None = None,
     attribution: Attribution = "first_touch",
@@ -81,8 +108,8 @@ def checked_rules(
     Raises:
         ValueError: argument, value, rule, remedy.
     """
-    wanted = tuple(s if isinstance(s, Step) else Step(s) for s in steps)
-    barred = tuple(e if isinstance(e, Exclusion) else Exclusion(e) for e in exclusions)
+    wanted = tuple(as_step(s) for s in steps)
+    barred = tuple(as_exclusion(e) for e in exclusions)
     if sum(not s.is_optional for s in wanted) < 2:
         raise ValueError(
             f"steps={list(steps)!r}: a funnel needs at least two steps that are not optional; name another event"

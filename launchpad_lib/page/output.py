@@ -14,7 +14,9 @@ from IPython.display import display
 from launchpad_lib.contract.catalogue import Metric, ResultTable
 from launchpad_lib.contract.estimates import Estimate, refusal
 from launchpad_lib.contract.findings import Conclusion
+from launchpad_lib.contract.legible import visible
 from launchpad_lib.contract.wording import duration, is_missing, percent
+from launchpad_lib.page.rendering import sayable
 from launchpad_lib.page.tables import html_table
 
 METRIC_MIME = "application/vnd.launchpad.metric+json"
@@ -178,12 +180,29 @@ def title_of(spec: dict) -> str:
     return " ".join(map(str, text)) if isinstance(text, list) else str(text)
 
 
+def missing_picture(title: str, because: str) -> str:
+    """The place of a chart that is not drawn, as HTML."""
+    words = (
+        f'<p>{html.escape(title or "A chart")}</p><p class="quiet">There is no picture here. {html.escape(because)}</p>'
+    )
+    return f'<div class="instead">{words}</div>'
+
+
 def chart(drawing) -> None:
     """Shows a chart by its specification; the page draws it. Numbers are kept to 6 significant digits.
 
-    The last digits of a float differ between processors, so they would change committed outputs without a reason.
+    The last digits of a float differ between processors, so they would change committed outputs without a reason. A chart of
+    more than 5,000 rows is not drawn; one sentence stands in its place.
     """
-    spec = _rounded(drawing.to_dict())
+    import altair as alt
+
+    try:
+        spec = sayable(_rounded(drawing.to_dict()))
+    except alt.MaxRowsError:
+        because = "It has more than 5,000 rows. Count or sum them first."
+        title = visible(drawing.title) if isinstance(drawing.title, str) else ""
+        display({"text/html": missing_picture(title, because), "text/plain": f"chart: {title}: {because}"}, raw=True)
+        return
     names = {
         old: f"data-{hashlib.md5(json.dumps(rows, sort_keys=True).encode()).hexdigest()}"
         for old, rows in spec.get("datasets", {}).items()

@@ -141,6 +141,9 @@ def _chart(spec: dict) -> dict:
     """A chart's picture and what draws it anew; or its title and the sentence that says why there is none."""
     said = sayable(spec)
     title = title_of(said)
+    empty = said.get("usermeta")
+    if isinstance(empty, dict) and isinstance(empty.get("instead"), str):
+        return {"kind": "no picture", "title": title, "content": empty["instead"]}
     picture = renderer().picture(said)
     if picture.svg is None:
         return {"kind": "no picture", "title": title, "content": picture.missing_because}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from pathlib import Path
 from typing import NamedTuple
 
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.names import nearest
 from launchpad_lib.page.output import metric_line
 
 
@@ -125,10 +125,10 @@ def history_lines(reports: Path, name: str, *, metric: str | None = None) -> lis
             f"name={name!r}: no run of that name under {reports}; there are {', '.join(names) or 'none yet (make report)'}"
         )
     rows = [(m["run_id"], k) for m in of_name for k in m.get("metrics", []) if metric in (None, k["name"])]
+    if not rows and metric is None:
+        raise ValueError(f"name={name!r}: no run of it that went well says a metric")
     if not rows:
-        near = difflib.get_close_matches(str(metric), {k["name"] for m in of_name for k in m.get("metrics", [])}, n=1)
-        raise ValueError(
-            f"metric={metric!r}: no run of {name} has it; {f'did you mean {near[0]!r}?' if near else 'leave it out to see all'}"
-        )
+        known = {k["name"] for m in of_name for k in m.get("metrics", [])}
+        raise ValueError(f"metric={metric!r}: no run of {name} has it; {nearest(metric, known)}")
     rows.sort(key=lambda r: (r[1]["name"], str(r[1].get("segment"))))
     return [f"{run_id:32} {k['name']:32} {k.get('segment') or '':16} {metric_line(k)}" for run_id, k in rows]

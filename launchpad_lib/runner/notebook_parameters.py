@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from launchpad_lib.contract.durations import check_timezone, parse_window
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.named import ColumnName, EventName, ExperimentId, FeatureId, PropertyName, VariantName
+from launchpad_lib.lake.observed import named_instants
 
 Value = str | int | float | bool
 Filters = dict[PropertyName, Value | list[Value]]
+
+
+Named = str | dict[str, str] | None
+
+
+def _readable(value: Named) -> Named:
+    named_instants(value)
+    return value
+
+
+ObservedThrough = Annotated[Named, AfterValidator(_readable)]
 
 
 class StepParams(BaseModel):
@@ -36,6 +48,10 @@ class ExclusionParams(BaseModel):
     )
 
 
+class ParameterError(ValueError):
+    """A parameter that cannot be used; one sentence with argument, value, rule and remedy."""
+
+
 def _form(said: object) -> str:
     """Which of the two forms is meant, so that a fault in one is told in its own terms only."""
     return "name" if isinstance(said, str) else "mapping"
@@ -55,6 +71,10 @@ class NotebookParams(BaseModel):
     lake: str = Field(default="../data/lake", description="folder of the Delta tables; a run gives its own")
     lake_versions: dict[str, int] = Field(
         default={}, description="table: the version of it to read; the newest of every other"
+    )
+    observed_through: ObservedThrough = Field(
+        default=None,
+        description="date or UTC instant through which data are complete, or table: instant; empty: derived",
     )
     report_timezone: str = Field(default="UTC", description="IANA name; decides calendar days")
     min_cell: int = Field(default=30, ge=1, le=100_000, description="cells with fewer units are marked")

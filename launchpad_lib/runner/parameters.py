@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.ingestion import SourceSpec
-from launchpad_lib.runner.notebook_parameters import NOTEBOOKS, NotebookParams
+from launchpad_lib.runner.notebook_parameters import NOTEBOOKS, ObservedThrough, ParameterError
+from launchpad_lib.runner.own_notebooks import check_name, model_for
+from launchpad_lib.runner.parameter_table import models_in
+from launchpad_lib.runner.workbook import workbook_of
 
-
-class ParameterError(ValueError):
-    """A parameter that cannot be used; one sentence with argument, value, rule and remedy."""
+__all__ = ["NOTEBOOKS", "ParameterError", "RunParams", "Simulation", "SourceSpec", "load_run"]
 
 
 class Simulation(BaseModel):
@@ -39,6 +40,10 @@ class RunParams(BaseModel):
     lake_versions: dict[str, int] = Field(
         default_factory=dict, description="table: version; to render an earlier run again, from its manifest's inputs"
     )
+    observed_through: ObservedThrough = Field(
+        default=None,
+        description="date or UTC instant through which data are complete, or table: instant; empty: derived",
+    )
     reports: str = Field(default="reports", description="folder of the reports")
     timeout_seconds: int = Field(default=300, ge=5, le=86_400, description="longest time of one cell")
     workers: int = Field(default=2, ge=1, le=64, description="notebooks run at the same time")
@@ -59,17 +64,23 @@ class RunParams(BaseModel):
             raise ValueError(f"feature_id {twice!r} stands twice; declare each feature once")
         return value
 
-    def parameters_of(self, name: str) -> NotebookParams:
+    def parameters_of(self, name: str, *, notebooks: Path) -> BaseModel:
         """The parameters of one notebook, checked; the run's features where it takes features and names none itself."""
-        model, own = NOTEBOOKS[name], self.notebooks.get(name, {})
+        model, own = model_for(name, notebooks=notebooks), self.notebooks.get(name, {})
         given = {"features": self.features} if "features" in model.model_fields else {}
         return model.model_validate(given | own)
 
-    def for_notebook(self, name: str) -> dict:
-        """The parameters of one notebook as papermill takes them: JSON values; of a feature what is declared."""
-        parameters = self.parameters_of(name)
+    def for_notebook(self, name: str, *, notebooks: Path, given: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The parameters of one notebook as papermill takes them: JSON values; of a feature what is declared.
+
+        Args:
+            notebooks: the workbook's folder of notebooks.
+            given: what the run itself decides (lake, versions); a notebook gets what its `parameters` cell names.
+        """
+        parameters = self.parameters_of(name, notebooks=notebooks)
         features = [f.model_dump(mode="json", exclude_defaults=True) for f in getattr(parameters, "features", [])]
-        return parameters.model_dump(mode="json") | ({"features": features} if features else {})
+        decided = {k: v for k, v in (given or {}).items() if k in type(parameters).model_fields}
+        return parameters.model_dump(mode="json") | ({"features": features} if features else {}) | decided
 
 
 def _sentence(error: ValidationError, model: type[BaseModel], place: str) -> str:
@@ -112,13 +123,6 @@ def _model_at(model: type[BaseModel], path: tuple) -> type[BaseModel]:
     return model
 
 
-def models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that an annotation names, at any depth."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [m for a in get_args(annotation) for m in models_in(a)]
-
-
 class _Loader(yaml.SafeLoader):
     """Refuses a mapping that names a key twice; YAML itself would silently take the last."""
 
@@ -131,7 +135,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def load_run(path: Path) -> RunParams:
-    """Reads and checks a params file with every notebook's parameters.
+    """Reads and checks a params file with every notebook's parameters; own notebooks are those of the file's workbook.
 
     Raises:
         ParameterError: one sentence.
@@ -153,14 +157,18 @@ def load_run(path: Path) -> RunParams:
     except ValidationError as error:
         raise ParameterError(_sentence(error, RunParams, str(path))) from error
     asked = [n for stage in run.sequence for n in stage]
-    for name in [*asked, *run.notebooks]:
-        if name not in NOTEBOOKS:
-            raise ParameterError(f"{path}: unknown notebook {name!r}; {nearest(name, NOTEBOOKS)}")
-    if len(set(asked)) < len(asked):
-        raise ParameterError(f"{path}: sequence names a notebook twice; name each once")
-    for name, model in NOTEBOOKS.items():
+    twice = next((n for n in asked if asked.count(n) > 1), None)
+    if twice is not None:
+        raise ParameterError(f"{path}: sequence names a notebook twice ({twice}); name each once")
+    notebooks = workbook_of(path) / "notebooks"
+    for name in dict.fromkeys([*asked, *run.notebooks]):
         try:
-            model.model_validate(run.notebooks.get(name, {}))
+            check_name(name)
+            run.parameters_of(name, notebooks=notebooks)
         except ValidationError as error:
-            raise ParameterError(_sentence(error, model, f"{path}, notebooks.{name}")) from error
+            raise ParameterError(
+                _sentence(error, model_for(name, notebooks=notebooks), f"{path}, notebooks.{name}")
+            ) from error
+        except ParameterError as error:
+            raise ParameterError(f"{path}: {error}") from error
     return run

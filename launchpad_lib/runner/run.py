@@ -15,14 +15,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 from launchpad_lib.ingestion import commit, prepare
-from launchpad_lib.lake import newest_versions, open_lake
+from launchpad_lib.lake import Snapshot, open_lake, take_snapshot
 from launchpad_lib.page.publication import publish_notebook
 from launchpad_lib.runner.execution import Executed, cell_count, execute
 from launchpad_lib.runner.forked_kernels import kernel_server
 from launchpad_lib.runner.history import changes, previous_manifest, rows_by_date, runs_of
 from launchpad_lib.runner.indexes import publish_index, publish_run_index
+from launchpad_lib.runner.named_things import check_named_things
 from launchpad_lib.runner.outcomes import notebook_record, summary, worst, write_tables
-from launchpad_lib.runner.parameters import NOTEBOOKS, RunParams
+from launchpad_lib.runner.own_notebooks import notebook_names
+from launchpad_lib.runner.parameters import RunParams
 from launchpad_lib.runner.progress import Progress
 from launchpad_lib.simulation import simulate
 
@@ -87,18 +89,19 @@ def _publish_from(
     reports = final.parent
     context = {"run_id": run_id, "started_at": now.isoformat(timespec="seconds"), "inputs": {}}
     done: list[Executed] = []
-    # One version of every table for all pages and the manifest, whatever a stream writes meanwhile.
-    versions = newest_versions(run.lake) | run.lake_versions
+    # One version and one window of every table for all pages and the manifest, whatever a stream writes meanwhile.
+    snapshot = take_snapshot(run.lake, versions=run.lake_versions, observed_through=run.observed_through)
+    check_named_things(run, versions=snapshot.versions, notebooks=notebooks)
     with ThreadPoolExecutor(max_workers=run.workers) as pool:
         for number, stage in enumerate(run.sequence):
             jobs = [
                 pool.submit(
-                    _execute_one, run, name, versions=versions, notebooks=notebooks, folder=partial, progress=progress
+                    _execute_one, run, name, snapshot=snapshot, notebooks=notebooks, folder=partial, progress=progress
                 )
                 for name in stage
             ]
             if number == 0:
-                context["inputs"] = _inputs(run.lake, versions)  # while the first notebooks run
+                context["inputs"] = _inputs(run.lake, snapshot)  # while the first notebooks run
             for job in jobs:
                 one = _result_of(job, pool)
                 publish_notebook(
@@ -106,7 +109,7 @@ def _publish_from(
                     context=context, last_good=_last_good(reports, run.name, one.name),
                 )  # fmt: skip
                 done.append(one)
-    order = list(NOTEBOOKS)
+    order = notebook_names(notebooks)
     done.sort(key=lambda one: order.index(one.name))  # as one reads them, whichever ran first
     status = worst(one.status for one in done)
     manifest = {
@@ -139,11 +142,12 @@ def _publish_from(
 
 
 def _execute_one(
-    run: RunParams, name: str, *, versions: dict[str, int], notebooks: Path, folder: Path, progress: Progress
+    run: RunParams, name: str, *, snapshot: Snapshot, notebooks: Path, folder: Path, progress: Progress
 ) -> Executed:
     source = notebooks / f"{name}.ipynb"
     progress.start(name, cells=cell_count(source))
-    parameters = run.for_notebook(name) | {"lake": run.lake, "lake_versions": versions}
+    given = {"lake": run.lake, **snapshot.for_notebook()}
+    parameters = run.for_notebook(name, notebooks=notebooks, given=given)
     done = execute(
         source,
         out=folder / source.name,
@@ -164,9 +168,10 @@ def _result_of(job: Future[Executed], pool: ThreadPoolExecutor) -> Executed:
         raise
 
 
-def _inputs(lake: str, versions: dict[str, int]) -> dict:
-    """What was read, per table."""
-    opened = open_lake(lake, versions=versions)
+def _inputs(lake: str, snapshot: Snapshot) -> dict:
+    """What was read, per table: its rows within the window, and what lies outside."""
+    given = snapshot.for_notebook()
+    opened = open_lake(lake, versions=snapshot.versions, observed_through=given["observed_through"])
     by_date = {
         "events": rows_by_date(opened.events, "event_at"),
         "telemetry": rows_by_date(opened.telemetry, "observed_at"),
@@ -175,7 +180,12 @@ def _inputs(lake: str, versions: dict[str, int]) -> dict:
         n: {
             "version": v.version,
             "rows": v.rows,
+            "observed_from": str(v.observed_from) if v.observed_from else None,
             "observed_through": str(v.observed_through) if v.observed_through else None,
+            "outside": [
+                {"where": o.where, "rows": o.rows, "first_at": str(o.first_at), "last_at": str(o.last_at)}
+                for o in v.outside
+            ],
             "rejected": v.rejected,
             "rows_by_date": by_date.get(n, {}),
         }

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from launchpad_lib.contract.event import RefusedEvent, judge
 from launchpad_lib.tracking.configurator import ConfiguratorEvents
 from launchpad_lib.tracking.sender import Sender
 from launchpad_lib.tracking.sessions import SESSION_GAP_SECONDS, Identity, Pseudonyms, Sessions, new_id
@@ -24,9 +25,8 @@ from launchpad_lib.tracking.transports import Transport
 HASH_KEY_VARIABLE = "LAUNCHPAD_HASH_KEY"
 DEFAULT_CAP_BYTES = 256 * 1024 * 1024
 SMALLEST_CAP_BYTES = 128 * 1024
-MAX_EVENT_BYTES = 64 * 1024
-MAX_NAME_CHARS = 256
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 _living: weakref.WeakSet[Tracker] = weakref.WeakSet()
 
 
@@ -141,13 +141,14 @@ class Tracker(ConfiguratorEvents):
         event: dict[str, Any] = {"event_id": new_id(), "event_name": event_name}
         try:
             at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-            line = self._line(event, at, user_id, feature_id, properties, session_id)
-            self._keep(line)
+            self._keep(self._line(event["event_id"], event_name, at, user_id, feature_id, properties, session_id))
         except Exception as error:
             # Whatever the product hands in or the disk says: the product goes on, and hears of it.
             self._refuse(
                 event,
-                str(error) if isinstance(error, TrackingError) else f"cannot be kept: {type(error).__name__}: {error}",
+                str(error)
+                if isinstance(error, (TrackingError, RefusedEvent))
+                else f"cannot be kept: {type(error).__name__}: {error}",
             )
             return None
         return event["event_id"]
@@ -211,36 +212,31 @@ class Tracker(ConfiguratorEvents):
 
     def _line(
         self,
-        event: dict[str, Any],
+        event_id: str,
+        event_name: str,
         at: datetime,
         user_id: str | None,
         feature_id: str | None,
         properties: dict[str, Any] | None,
         session_id: str | None,
     ) -> bytes:
+        """The event as the spool keeps it, held against the contract here and now: what is refused anywhere later is refused here."""
         user = user_id if user_id is not None else self._user_id
         session = session_id or self._sessions.session_of(user or "", at.timestamp())
-        if user is None:
-            user = f"anon-{session}"
-        for name, value in (("event_name", event["event_name"]), ("user_id", user), ("session_id", session)):
-            if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME_CHARS:
-                raise TrackingError(f"{name} must be a text of 1 to {MAX_NAME_CHARS} characters")
-        if properties is not None and not isinstance(properties, dict):
-            raise TrackingError("properties must be a dict")
-        event["user_id"] = self._pseudonyms.name(user, session)
-        event["session_id"] = session
-        event["event_at"] = at
-        event.update(self._shared)
+        fields = self._shared | {
+            "event_id": event_id,
+            "event_name": event_name,
+            "user_id": f"anon-{session}" if user is None else user,
+            "session_id": session,
+            "event_at": at,
+            # As JSON would have it: a date is a text, NaN is null.
+            "properties": _decode(_encode(properties)),
+        }
         if feature_id is not None:
-            event["feature_id"] = feature_id
-        if properties:
-            event["properties"] = properties
-        line = _encode(event) + b"\n"
-        if len(line) > MAX_EVENT_BYTES:
-            raise TrackingError(
-                f"the event has {len(line)} bytes: at most {MAX_EVENT_BYTES} are taken; track less in properties"
-            )
-        return line
+            fields["feature_id"] = feature_id
+        event = judge(fields, moment=datetime.now(UTC))
+        event.user_id = self._pseudonyms.name(event.user_id, session)
+        return _encode(event) + b"\n"
 
     def _keep(self, line: bytes) -> None:
         spool = self._spool

@@ -14,8 +14,6 @@ WAITING = {
     # Day parts of the star schema: the weekly run reads them once no page loads the log any more.
     "launchpad_lib.lake.daily_tables",
     "launchpad_lib.findings",
-    # The refresh of the notebooks writes with it, and soon `launchpad new`.
-    "launchpad_lib.runner.parameter_cell",
 }
 
 

@@ -265,7 +265,8 @@ def commits(folder: Path, *, count: int) -> None:
     upkeep = Upkeep(lake, reports=folder / "reports", say=print, grace_seconds=30)
     con, prefix, took = duckdb.connect(), uuid.uuid4().hex[:12].encode(), []
     for number in range(count):
-        decoded = decode(Block("0", number + 1, [an_event(number, prefix, instant())], [number], [False], None))
+        block = Block("0", number + 1, [an_event(number, prefix, instant())], [number], [False], None)
+        decoded = decode(block, moment=datetime.now(UTC))
         started = time.perf_counter()
         written = sink.commit(sink.prepare([decoded], gaps=[], offsets={"0": (number if number else None, number + 1)}))
         took.append(time.perf_counter() - started)

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from launchpad_lib.collector.admission import Event
+from launchpad_lib.collector.admission import PlainEvent
 from launchpad_lib.collector.limits import RateLimit, RecentIds
+from launchpad_lib.contract.event import Event
 from launchpad_lib.contract.tables import EVENTS
 from launchpad_lib.spool.layout import segment_of
 from tests.collecting import CLIENT, event, running, spooled, start, stop
@@ -54,6 +55,7 @@ def test_the_spool_holds_what_the_contract_says(collector):
 
 def test_the_fields_of_an_event_are_the_columns_of_the_table():
     assert set(Event.__struct_fields__) == {c.name for c in EVENTS.columns}
+    assert Event.__struct_fields__ == PlainEvent.__struct_fields__
     assert set(Event.__struct_fields__[:4]) == {c.name for c in EVENTS.columns if c.required}
 
 
@@ -61,15 +63,18 @@ def test_the_fields_of_an_event_are_the_columns_of_the_table():
     ("changes", "word"),
     [
         ({"user_id": None}, "user_id is missing"),
-        ({"user_id": 7}, "user_id"),
+        ({"user_id": 7.5}, "user_id"),
+        ({"user_id": "undefined"}, "stands for nobody known"),
+        ({"event_at": "2099-01-01T00:00:00Z"}, "more than a day ahead"),
+        ({"event_id": "x" * 257}, "257 characters"),
         ({"event_id": ""}, "event_id"),
-        ({"event_at": "yesterday"}, "ISO-8601"),
+        ({"event_at": "yesterday"}, "not a timestamp such as"),
         ({"event_at": "2026-01-31T09:30:00"}, "time zone"),
-        ({"event_at": "0001-01-01T00:00:00+14:00"}, "years"),
+        ({"event_at": "0001-01-01T00:00:00+14:00"}, "not a timestamp"),
         ({"properties": [1]}, "properties"),
         (
             {"event_name": "slider_adjusted", "properties": {"value": "high"}},
-            "properties.value of slider_adjusted: a string is not a number",
+            "properties.value of slider_adjusted: a text is not a number",
         ),
         ({"event_name": "quiz_completed", "properties": {"interactions": True}}, "boolean is not a whole number"),
     ],

@@ -168,15 +168,20 @@ def test_what_cannot_be_kept_is_told_and_never_raised(tmp_path):
     with Tracker(None, spool=tmp_path, user_id="u", on_refused=lambda event, reason: told.append(reason)) as tracker:
         bad = [{"o": object()}, {"s": "\ud800"}, {"big": "x" * 70_000}, ["list"]]
         assert [tracker.track("bad", properties=p) for p in bad] == [None] * 4
-        assert (
-            tracker.track(7) is None
-            and tracker.track("", user_id="u") is None
-            and tracker.track("long", user_id="u" * 300) is None
-        )
+        bad_calls = [
+            tracker.track(["a list"]),
+            tracker.track("", user_id="u"),
+            tracker.track("long", user_id="u" * 300),
+            tracker.track("nobody", user_id="undefined"),
+            tracker.track("later", event_at=datetime.now(UTC) + timedelta(days=2)),
+            tracker.track("slider_adjusted", properties={"value": "high"}),
+        ]
+        assert bad_calls == [None] * 6
         assert tracker.track("nan", properties={"x": float("nan")}) is not None
-        assert tracker.counts()[:3] == (1, 0, 7)
+        assert tracker.counts()[:3] == (1, 0, 10)
     assert tracker.track("late") is None
-    assert len(told) == 8 and "65536" in told[2]
+    assert len(told) == 11 and "65,536" in told[2]
+    assert told[7] == "user_id: undefined stands for nobody known; send the user's id, or an own id per unknown user"
     assert spooled(tmp_path)[0]["properties"] == {"x": None}
 
 
@@ -395,7 +400,16 @@ def test_a_poisonous_event_is_found_by_halves_and_refused_alone(scripted, tmp_pa
     assert refused == [(2, "HTTP 413: too large")]
 
 
-def test_what_the_collector_refuses_is_told_with_its_reason(collector, tmp_path):
+class Ahead(datetime):
+    """A product's clock that is wrong by three days."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.now(tz) + timedelta(days=3)
+
+
+def test_what_the_collector_refuses_is_told_with_its_reason(collector, tmp_path, monkeypatch):
+    """The SDK holds every rule itself; of its own clock it cannot know that it is wrong."""
     refused: list[tuple[str, str]] = []
     with Tracker(
         CollectorTransport(collector.url),
@@ -404,11 +418,13 @@ def test_what_the_collector_refuses_is_told_with_its_reason(collector, tmp_path)
         on_refused=lambda e, reason: refused.append((e["event_name"], reason)),
     ) as tracker:
         tracker.track("fine")
-        tracker.slider_adjusted(slider="budget", value="a lot")
+        with monkeypatch.context() as patched:
+            patched.setattr("launchpad_lib.tracking.tracker.datetime", Ahead)
+            tracker.slider_adjusted(slider="budget", value=7)
         tracker.track("fine")
         assert tracker.flush(5)
         assert tracker.counts()[:3] == (3, 2, 1)
-    assert refused[0][0] == "slider_adjusted" and "is not a number" in refused[0][1]
+    assert refused[0][0] == "slider_adjusted" and "more than a day ahead" in refused[0][1]
 
 
 def test_the_cap_drops_the_oldest_counts_them_and_tells(tmp_path):

@@ -109,7 +109,8 @@ const SESSION_GAP_MS = 30 * 60 * 1000;
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_CAP_MS = 60_000;
 const SEND_TIMEOUT_MS = 10_000;
-const MAX_EVENT_BYTES = 64 * 1024;
+const MAX_PROPERTIES_BYTES = 64 * 1024;
+const MAX_NAME_CHARACTERS = 8192;
 const MAX_BEACON_BYTES = 60_000;
 const MAX_UNDECIDED = 200;
 
@@ -183,11 +184,11 @@ export class Tracker {
       ...(this._options.country && { country: this._options.country }),
     };
     try {
-      if (typeof name !== "string" || name.length < 1 || name.length > 256) throw new TypeError("the event's name must be a text of 1 to 256 characters");
+      if (typeof name !== "string" || !name.trim() || name.length > MAX_NAME_CHARACTERS) throw new TypeError("the event's name must be a text of 1 to 8,192 characters");
       // A deep copy now: what the page changes later is not what happened. Lone surrogates become U+FFFD.
       const text = wellFormed(JSON.stringify(properties ? { ...event, properties } : event));
-      if (text.length > MAX_EVENT_BYTES / 3 && new Blob([text]).size > MAX_EVENT_BYTES) throw new RangeError("the event is over 64 KiB");
       event = JSON.parse(text);
+      if (text.length > MAX_PROPERTIES_BYTES / 3 && new Blob([JSON.stringify(event.properties)]).size > MAX_PROPERTIES_BYTES) throw new RangeError("properties is over 64 KiB");
     } catch (error) {
       this._refuse(event, String(error));
       return null;

@@ -1,14 +1,13 @@
-"""JSON events from a stream into columns: a whole block at once when it is clean, event by event, with a reason each, when not.
+"""JSON events from a stream into columns: a whole block at once, and each event in doubt by itself, with a reason where it is refused.
 
 Both ways judge an event alike, whatever stands beside it: a replay with other batch ends accepts and refuses the same events.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,38 +15,48 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from launchpad_lib.contract.arrow import ROWS_SCHEMA
+from launchpad_lib.contract.event import RefusedEvent, instant, judge, read_object
+from launchpad_lib.contract.event.columns import canonical, is_plain, rows_of
+from launchpad_lib.contract.event.instants import NotAnInstantError
+from launchpad_lib.contract.event.json_text import NotAnObjectError
 from launchpad_lib.contract.tables import EVENTS
 
-MAX_EVENT_BYTES = 1_048_576
 MAX_RAW_CHARACTERS = 65_536
-EARLIEST_EVENT_AT = datetime(2000, 1, 1, tzinfo=UTC)
-MAX_AHEAD = timedelta(days=1)
-
-_Needed = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
-_Optional = Annotated[str, msgspec.Meta(max_length=1024)] | None
+MAX_BLOCK_BYTES = 64 << 20
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Event(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    event_id: _Needed
-    event_name: _Needed
-    user_id: _Needed
-    event_at: _Needed
-    session_id: _Optional = None
-    received_at: _Optional = None
-    feature_id: _Optional = None
-    properties: msgspec.Raw = msgspec.Raw(b"{}")
-    platform: _Optional = None
-    app_version: _Optional = None
-    country: _Optional = None
+    event_id: str
+    event_name: str
+    user_id: str
+    event_at: str
+    session_id: str | None = None
+    received_at: str | None = None
+    feature_id: str | None = None
+    properties: dict[str, Any] | None = None
+    platform: str | None = None
+    app_version: str | None = None
+    country: str | None = None
 
 
-_NAMES = tuple(c.name for c in EVENTS.columns)
-_GETTERS = {name: operator.attrgetter(name) for name in _NAMES}
+# Written out: a comprehension over a known slot costs half of what a getter by name does.
+_VALUES: dict[str, Callable[[list[_Event]], list]] = {
+    "event_id": lambda events: [e.event_id for e in events],
+    "event_name": lambda events: [e.event_name for e in events],
+    "user_id": lambda events: [e.user_id for e in events],
+    "session_id": lambda events: [e.session_id for e in events],
+    "event_at": lambda events: [e.event_at for e in events],
+    "received_at": lambda events: [e.received_at for e in events],
+    "feature_id": lambda events: [e.feature_id for e in events],
+    "properties": lambda events: [e.properties or {} for e in events],
+    "platform": lambda events: [e.platform for e in events],
+    "app_version": lambda events: [e.app_version for e in events],
+    "country": lambda events: [e.country for e in events],
+}
 _DECODER = msgspec.json.Decoder(_Event)
-_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _INSTANT = pa.timestamp("us", "UTC")
-_EARLIEST_US = int(EARLIEST_EVENT_AT.timestamp() * 1e6)
-_AHEAD_US = int(MAX_AHEAD.total_seconds() * 1e6)
+_FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Block(NamedTuple):
@@ -77,26 +86,52 @@ class Refused(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """`rows` has the columns of `schema.EVENTS` (instants in UTC without a zone)."""
+    """`rows` has the columns of `tables.EVENTS` (instants in UTC without a zone); `offsets()` is each row's place in the partition."""
 
+    partition: str
     rows: pa.Table
+    offsets: Callable[[], np.ndarray]
     refused: list[Refused]
 
 
-def decode(block: Block) -> Decoded:
-    """Every event of the block: a row, or a reason."""
-    envelopes = block.envelopes.count(True)
-    fast = _decode_clean(block, is_envelope=envelopes > 0) if envelopes in (0, len(block.envelopes)) else None
-    return fast if fast is not None else _decode_each(block)
+class _Line(NamedTuple):
+    """The text of one event, its place, and what is put before a reason to find it."""
+
+    text: bytes
+    offset: int
+    prefix: str
+    received_us: int | None
 
 
-def _decode_clean(block: Block, *, is_envelope: bool) -> Decoded | None:
-    """All events of the block in one call; None when any of them needs a closer look."""
+class _Whole(NamedTuple):
+    """A block decoded in one call; `breaks` are the line feeds between its events, `ends` where each payload ends."""
+
+    events: list[_Event]
+    breaks: np.ndarray
+    ends: np.ndarray
+
+
+def decode(block: Block, *, moment: datetime) -> Decoded:
+    """Every event of the block: a row, or a reason. `moment` is the judge's clock."""
     if not block.payloads:
-        return Decoded(ROWS_SCHEMA.empty_table(), [])
+        return Decoded(block.partition, ROWS_SCHEMA.empty_table(), lambda: np.zeros(0, dtype=np.int64), [])
+    whole = _decoded_at_once(block)
+    if whole is not None:
+        times = None if block.received_us is None else _per_event(block, whole, block.received_us)
+        rows = _columns(whole.events, times)
+        if rows is not None and is_plain(rows, moment=moment).all():
+            return Decoded(block.partition, rows, lambda: _offsets(block, whole), [])
+    return _decode_each(block, _lines_of(block), moment=moment)
+
+
+def _decoded_at_once(block: Block) -> _Whole | None:
+    """All events of the block in one call; None when a line of it needs a closer look."""
+    if len(set(block.envelopes)) > 1:
+        return None
+    is_envelope = block.envelopes[0]
     payloads = [p.removesuffix(b"\n") for p in block.payloads] if is_envelope else block.payloads
     joined = payloads[0] if len(payloads) == 1 else b"\n".join(payloads)
-    if not joined.startswith(b"{") or joined.endswith(b"\n") or len(joined) > 64 * MAX_EVENT_BYTES:
+    if not joined.startswith(b"{") or joined.endswith(b"\n") or len(joined) > MAX_BLOCK_BYTES:
         return None
     text = np.frombuffer(joined, dtype=np.uint8)
     breaks = np.flatnonzero(text == 10)
@@ -104,177 +139,127 @@ def _decode_clean(block: Block, *, is_envelope: bool) -> Decoded | None:
     # One line and one opening brace per event: so two objects on one line cannot stand in for an empty one.
     if breaks.size != count - 1 or (text[breaks + 1] != 123).any():
         return None
-    if np.diff(breaks, prepend=-1, append=text.size).max() > MAX_EVENT_BYTES:
-        return None
     try:
         events = _DECODER.decode_lines(joined)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except _FAULTS:
         return None
-    if len(events) != count:
-        return None
+    ends = np.cumsum([len(p) + 1 for p in payloads]) if is_envelope else breaks
+    return _Whole(events, breaks, ends) if len(events) == count else None
 
-    def received() -> np.ndarray | None:
-        if block.received_us is None:
-            return None
-        times = np.asarray(block.received_us, dtype=np.int64)
-        return np.repeat(times, [p.count(b"\n") + 1 for p in payloads]) if is_envelope else times
 
+def _decode_each(block: Block, lines: list[_Line], *, moment: datetime) -> Decoded:
+    """Line by line; what is in doubt goes before the judge."""
+    events, places, doubtful = [], [], []
+    for number, line in enumerate(lines):
+        try:
+            events.append(_DECODER.decode(line.text))
+            places.append(number)
+        except _FAULTS:
+            doubtful.append(number)
+    times = None if block.received_us is None else np.array([lines[n].received_us for n in places], dtype=np.int64)
+    rows = _columns(events, times, is_patient=True)
+    plain = is_plain(rows, moment=moment)
+    doubtful += [n for n, good in zip(places, plain, strict=True) if not good]
+    kept = [n for n, good in zip(places, plain, strict=True) if good]
+    judged, refused = [], []
+    for number in sorted(doubtful):
+        try:
+            judged.append(_judged(lines[number], moment))
+            kept.append(number)
+        except RefusedEvent as error:
+            refused.append(_refusal(block.partition, lines[number], str(error)))
+    order = np.argsort(np.array(kept, dtype=np.int64), kind="stable")
+    rows = pa.concat_tables([rows.filter(pa.array(plain)), rows_of(judged)]).take(pa.array(order))
+    offsets = np.array([lines[n].offset for n in kept], dtype=np.int64)[order]
+    return Decoded(block.partition, rows, lambda: offsets, refused)
+
+
+def _judged(line: _Line, moment: datetime) -> Any:
+    if not line.text.strip():
+        raise RefusedEvent("the record is empty")
     try:
-        rows = _columns(events, received)
-    except (pa.ArrowInvalid, UnicodeDecodeError):
-        return None
-    return None if _broken_rule(rows) is not None else Decoded(rows, [])
+        fields = read_object(line.text)
+    except NotAnObjectError as error:
+        raise RefusedEvent(str(error)) from None
+    if line.received_us is not None and not fields.get("received_at"):
+        fields["received_at"] = _EPOCH + timedelta(microseconds=line.received_us)
+    event = judge(fields, moment=moment)
+    event.received_at = event.received_at or event.event_at
+    return event
 
 
-def _columns(events: list[_Event], received_us: Callable[[], np.ndarray | None]) -> pa.Table:
-    """Rows of the events; raises ArrowInvalid when an instant or the UTF-8 of `properties` is bad."""
+def _refusal(partition: str, line: _Line, reason: str) -> Refused:
+    raw = line.text[:MAX_RAW_CHARACTERS].decode("utf-8", "backslashreplace")
+    return Refused(partition, line.offset, line.prefix + reason, raw)
+
+
+def _columns(events: list[_Event], received_us: np.ndarray | None, *, is_patient: bool = False) -> pa.Table | None:
+    """Rows of the events. An instant that Arrow does not read makes it None or, when patient, NULL: it is for the judge then."""
     arrays: list[pa.Array] = []
     for column in EVENTS.columns:
-        values = map(_GETTERS[column.name], events)
+        values = _VALUES[column.name](events)
         if column.name == "properties":
-            array = pa.array(list(map(bytes, values)), pa.binary()).cast(pa.string())
-            nulls = pc.equal(array, "null")
-            array = pc.if_else(nulls, "{}", array) if pc.any(nulls).as_py() else array
-        else:
-            array = pa.array(list(values), pa.string())
-            if not column.required and array.null_count < len(array):
-                empty = pc.equal(array, "")
-                array = pc.if_else(empty, pa.scalar(None, pa.string()), array) if pc.any(empty).as_py() else array
-            if column.type == "timestamp":
+            arrays.append(canonical(values))
+            continue
+        array = pa.array(values, pa.string())
+        if not column.required and array.null_count < len(array):
+            empty = pc.equal(array, "")
+            array = pc.if_else(empty, pa.scalar(None, pa.string()), array) if pc.any(empty).as_py() else array
+        if column.type == "timestamp":
+            try:
                 array = array.cast(_INSTANT).cast(pa.timestamp("us"))
+            except pa.ArrowInvalid:
+                if not is_patient:
+                    return None
+                array = _patiently(column.name, array)
         arrays.append(array)
-    rows = pa.Table.from_arrays(arrays, names=list(_NAMES))
-    place = _NAMES.index("received_at")
+    rows = pa.Table.from_arrays(arrays, schema=ROWS_SCHEMA)
+    place = ROWS_SCHEMA.get_field_index("received_at")
     if arrays[place].null_count:
-        times = received_us()
-        other = rows["event_at"] if times is None else pa.array(times).cast(pa.timestamp("us"))
+        other = rows["event_at"] if received_us is None else pa.array(received_us).cast(pa.timestamp("us"))
         rows = rows.set_column(place, "received_at", pc.coalesce(rows["received_at"], other))
     return rows
 
 
-def _broken_rule(rows: pa.Table) -> str | None:
-    """The rule that a row of these breaks; None when there is none."""
-    event_at, received_at = rows["event_at"].cast(pa.int64()), rows["received_at"].cast(pa.int64())
-    if len(rows) and pc.min(event_at).as_py() < _EARLIEST_US:
-        return f"event_at is before {EARLIEST_EVENT_AT:%Y-%m-%d}"
-    if pc.any(pc.greater(pc.subtract(event_at, received_at), _AHEAD_US)).as_py():
-        return "event_at is more than a day after received_at"
-    if pc.any(pc.invert(pc.starts_with(rows["properties"], "{"))).as_py():
-        return "properties is not a JSON object"
-    return None
+def _patiently(name: str, texts: pa.Array) -> pa.Array:
+    """One by one. A received_at that is none makes the row doubtful by way of its length: it is out of every range."""
+    found = []
+    for text in texts.to_pylist():
+        try:
+            found.append(None if text is None else instant(name, text).replace(tzinfo=None))
+        except NotAnInstantError:
+            found.append(datetime.min if name == "received_at" else None)
+    return pa.array(found, pa.timestamp("us"))
 
 
-class _Candidate(NamedTuple):
-    event: _Event
-    line: bytes
-    offset: int
-    prefix: str
-    received_us: int | None
+def _per_event(block: Block, whole: _Whole, values: list[int]) -> np.ndarray:
+    """A value of each payload, once for each of its events."""
+    array = np.asarray(values, dtype=np.int64)
+    if not block.envelopes[0]:
+        return array
+    starts = np.concatenate([[0], whole.breaks + 1])
+    return array[np.searchsorted(whole.ends, starts, side="right")]
 
 
-def _decode_each(block: Block) -> Decoded:
-    candidates: list[_Candidate] = []
-    refused: list[Refused] = []
+def _offsets(block: Block, whole: _Whole) -> np.ndarray:
+    """The place of each event of a block that was decoded at once."""
+    places = _per_event(block, whole, block.offsets)
+    if not block.is_bytewise:
+        return places
+    starts = np.concatenate([[0], whole.breaks + 1])
+    firsts = np.concatenate([[0], whole.ends[:-1]])
+    return places + starts - firsts[np.searchsorted(whole.ends, starts, side="right")]
+
+
+def _lines_of(block: Block) -> list[_Line]:
+    """The texts of the block's events; an empty line of an envelope is none."""
+    lines = []
     for number, payload in enumerate(block.payloads):
         received_us = block.received_us[number] if block.received_us is not None else None
         place, is_envelope = block.offsets[number], block.envelopes[number]
-        for nth, line in enumerate(_lines(payload, is_envelope=is_envelope)):
-            prefix = f"event {nth + 1} of the record: " if is_envelope and not block.is_bytewise else ""
-            event = _event(line) if line.strip() or not is_envelope else None
-            if isinstance(event, str):
-                refused.append(_refusal(block.partition, place, prefix + event, line))
-            elif event is not None:
-                candidates.append(_Candidate(event, line, place, prefix, received_us))
-            place += len(line) + 1 if block.is_bytewise else 0
-    tables = list(_settle(candidates, partition=block.partition, refused=refused))
-    return Decoded(pa.concat_tables(tables) if tables else ROWS_SCHEMA.empty_table(), sorted(refused))
-
-
-def _refusal(partition: str, offset: int, reason: str, line: bytes) -> Refused:
-    return Refused(partition, offset, reason, line[:MAX_RAW_CHARACTERS].decode("utf-8", "backslashreplace"))
-
-
-def _settle(candidates: list[_Candidate], *, partition: str, refused: list[Refused]) -> Iterator[pa.Table]:
-    """Columns of the candidates; where a whole stretch breaks a rule it is halved until the offenders stand alone."""
-    if not candidates:
-        return
-    has_times = candidates[0].received_us is not None
-    try:
-        rows = _columns(
-            [c.event for c in candidates],
-            lambda: np.asarray([c.received_us for c in candidates], dtype=np.int64) if has_times else None,
-        )
-        reason = _broken_rule(rows)
-    except pa.ArrowInvalid as error:
-        reason = str(error).splitlines()[0][:200]
-    if reason is None:
-        yield rows
-    elif len(candidates) == 1:
-        only = candidates[0]
-        refused.append(_refusal(partition, only.offset, only.prefix + (_plain_reason(only.event) or reason), only.line))
-    elif len(candidates) <= 64:
-        bad = {id(c): r for c in candidates if (r := _plain_reason(c.event)) is not None}
-        refused += [_refusal(partition, c.offset, c.prefix + bad[id(c)], c.line) for c in candidates if id(c) in bad]
-        rest = [c for c in candidates if id(c) not in bad]
-        for part in (rest,) if bad else (rest[: len(rest) // 2], rest[len(rest) // 2 :]):
-            yield from _settle(part, partition=partition, refused=refused)
-    else:
-        middle = len(candidates) // 2
-        yield from _settle(candidates[:middle], partition=partition, refused=refused)
-        yield from _settle(candidates[middle:], partition=partition, refused=refused)
-
-
-def _plain_reason(event: _Event) -> str | None:
-    """The rules that need no other field, in words."""
-    for name in ("event_at", "received_at"):
-        text = getattr(event, name)
-        if text:
-            try:
-                pa.scalar(text, pa.string()).cast(_INSTANT)
-            except pa.ArrowInvalid:
-                return f"{name}: {text[:60]} is not an ISO-8601 instant with a time zone and at most 6 decimals"
-    try:
-        properties = bytes(event.properties).decode()
-    except UnicodeDecodeError:
-        return "the text is not UTF-8"
-    return None if properties.startswith("{") or properties == "null" else "properties is not a JSON object"
-
-
-def _lines(payload: bytes, *, is_envelope: bool) -> list[bytes]:
-    return payload.removesuffix(b"\n").split(b"\n") if is_envelope else [payload]
-
-
-def _event(line: bytes) -> _Event | str:
-    """One event, or the reason why it is none; keys that are no column of ours move into `properties`."""
-    if len(line) > MAX_EVENT_BYTES:
-        return f"the event has {len(line):,} bytes, more than {MAX_EVENT_BYTES:,}"
-    if not line.strip():
-        return "the record is empty"
-    try:
-        try:
-            return _DECODER.decode(line)
-        except msgspec.ValidationError:
-            moved = _with_unknown_keys_moved(line)
-            if moved is None:
-                raise
-            return _DECODER.decode(moved)
-    except RecursionError:
-        return "the JSON is nested too deeply"
-    except UnicodeDecodeError:
-        return "the text is not UTF-8"
-    except msgspec.MsgspecError as error:
-        return str(error)
-
-
-def _with_unknown_keys_moved(line: bytes) -> bytes | None:
-    """The event with its unknown keys inside `properties` (they win over equal ones); None when there are none to move."""
-    fields = _FIELDS.decode(line)
-    unknown = {k: v for k, v in fields.items() if k not in _GETTERS}
-    own = bytes(fields.get("properties", b"null"))
-    if not unknown:
-        return None
-    if own != b"null" and not own.startswith(b"{"):
-        raise msgspec.ValidationError("properties is not a JSON object")
-    merged = (_FIELDS.decode(own) if own != b"null" else {}) | unknown
-    known = {k: v for k, v in fields.items() if k in _GETTERS}
-    return msgspec.json.encode(known | {"properties": merged})
+        for nth, text in enumerate(payload.removesuffix(b"\n").split(b"\n") if is_envelope else [payload]):
+            if text.strip() or not is_envelope:
+                prefix = f"event {nth + 1} of the record: " if is_envelope and not block.is_bytewise else ""
+                lines.append(_Line(text, place, prefix, received_us))
+            place += len(text) + 1 if block.is_bytewise else 0
+    return lines

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from launchpad_lib.ingestion.stream.decoding import Block, Decoded, decode
@@ -201,7 +202,7 @@ class StreamWorker:
         for block in found.blocks:
             if not pending.offsets:
                 pending.since = time.monotonic()
-            decoded = decode(block)
+            decoded = decode(block, moment=datetime.now(UTC))
             pending.decoded.append(decoded)
             pending.events += decoded.rows.num_rows + len(decoded.refused)
             start = (

@@ -1,0 +1,274 @@
+"""Charts along the time: rates, counts and latencies by day, week or month."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from launchpad_lib.charts.bounds import (
+    MOST_LINES,
+    drawn,
+    first_names,
+    labels,
+    largest_names,
+    named,
+    notes,
+    thinned,
+)
+from launchpad_lib.charts.comparisons import HAS_INTERVAL, size_colour, sized
+from launchpad_lib.charts.theme import BLUE, GREEN, GREY, ORANGE, RED, SOLID, dated, nothing, themed
+
+MOST_BARS = 120  # along the time: thinner ones cannot be told apart
+MOST_RULES = 30
+LINES = alt.Color("line:N", title=None, scale=alt.Scale(scheme="tableau10"), legend=SOLID)
+DAY = alt.Tooltip("at:T", title="date", format="%d %b %Y")
+
+
+def rate_by_period(
+    result: pd.DataFrame, *, period: str, rate: str, n: str, min_cell: int, title: str, y_title: str
+) -> alt.LayerChart:
+    """A rate over periods with its interval; periods with fewer than `min_cell` units are grey."""
+    found = drawn(result, {"at": period, "value": rate, "low": "ci_low", "high": "ci_high", "n": n})
+    if found.nothing_because:
+        return nothing(title, found.nothing_because)
+    rows, note = thinned(found.rows)
+    shown = sized(rows, min_cell=min_cell)
+    share = alt.Axis(format="%")
+    tips = [
+        DAY,
+        alt.Tooltip("value:Q", title=y_title, format=".1%"),
+        alt.Tooltip("low:Q", title="lower limit", format=".1%"),
+        alt.Tooltip("high:Q", title="upper limit", format=".1%"),
+        alt.Tooltip("n:Q", title="n", format=",.0f"),
+    ]
+    base = alt.Chart(shown).encode(x=dated())
+    rules = (
+        base.transform_filter(HAS_INTERVAL)
+        .mark_rule(strokeWidth=2, opacity=0.6)
+        .encode(y=alt.Y("low:Q", title=y_title, axis=share), y2="high:Q", color=size_colour(shown, min_cell))
+    )
+    value = alt.Y("value:Q", title=y_title, axis=share)
+    line = base.mark_line(color=BLUE, tooltip=None).encode(y=value)
+    points = base.mark_point(filled=True, size=50, opacity=1).encode(
+        y=value, color=size_colour(shown, min_cell), tooltip=tips
+    )
+    return themed(line + rules + points, title, note=note)
+
+
+def active_users_chart(result: pd.DataFrame) -> alt.LayerChart:
+    """Daily, weekly and monthly active users."""
+    title = "How many users are active?"
+    names = {"dau": "day (DAU)", "wau": "7 days (WAU)", "mau": "28 days (MAU)"}
+    found = drawn(result, {"at": "active_on", **{name: name for name in names}})
+    if found.nothing_because:
+        return nothing(title, found.nothing_because)
+    long = found.rows.rename(columns=names).melt("at", var_name="line", value_name="value")
+    shown, note = thinned(long)
+    lines = (
+        alt.Chart(shown)
+        .mark_line(point=True)
+        .encode(
+            x=dated(),
+            y=alt.Y("value:Q", title="Distinct users"),
+            color=alt.Color(
+                "line:N",
+                title="active within",
+                scale=alt.Scale(domain=list(names.values()), range=[BLUE, ORANGE, GREEN]),
+            ),
+            tooltip=[
+                DAY,
+                alt.Tooltip("line:N", title="active within"),
+                alt.Tooltip("value:Q", title="users", format=",.0f"),
+            ],
+        )
+    )
+    return themed(lines, title, note=note)
+
+
+def lifecycle_chart(result: pd.DataFrame) -> alt.LayerChart:
+    """New, returning and resurrected users above the line, dormant ones below."""
+    title = "Where do each period's users come from, and who went?"
+    names = ["returning", "resurrected", "new", "dormant"]
+    found = drawn(result, {"at": "period_on", **{name: name for name in names}})
+    if found.nothing_because:
+        return nothing(title, found.nothing_because)
+    rows = found.rows.sort_values("at", kind="stable")
+    note = f"the newest {MOST_BARS} of {len(rows):,} periods" if len(rows) > MOST_BARS else ""
+    long = rows.tail(MOST_BARS).assign(dormant=-rows["dormant"]).melt("at", var_name="state", value_name="users")
+    long["place"] = long["state"].map(names.index)
+    bars = (
+        alt.Chart(long)
+        .mark_bar()
+        .encode(
+            x=alt.X(
+                "yearmonthdate(at):O",
+                title="Start of the period",
+                axis=alt.Axis(format="%d %b", labelAngle=0, labelOverlap=True),
+            ),
+            y=alt.Y("users:Q", title="Users (dormant below zero)"),
+            color=alt.Color("state:N", title=None, scale=alt.Scale(domain=names, range=[BLUE, ORANGE, GREEN, RED])),
+            order="place:Q",
+            tooltip=[
+                DAY,
+                alt.Tooltip("state:N", title="state"),
+                alt.Tooltip("users:Q", title="users", format=",.0f"),
+            ],
+        )
+    )
+    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY, tooltip=None).encode(y="zero:Q")
+    return themed(bars + zero, title, note=note)
+
+
+def latency_chart(daily: pd.DataFrame, *, annotations: pd.DataFrame) -> alt.LayerChart:
+    """Daily p95 latency per feature; deployments and incidents as dashed lines."""
+    title = "How slow is each feature for its slowest twentieth?"
+    found = drawn(daily, {"value": "p95_latency_ms", "at": "observed_on", "line": "feature_id"})
+    if found.nothing_because:
+        return nothing(title, found.nothing_because)
+    slow, more = _slowest(found.rows)
+    shown, note = thinned(slow)
+    lines = (
+        alt.Chart(shown)
+        .mark_line()
+        .encode(
+            x=dated(),
+            y=alt.Y("value:Q", title="p95 latency (ms)"),
+            color=LINES,
+            tooltip=[
+                DAY,
+                alt.Tooltip("line:N", title="feature"),
+                alt.Tooltip("value:Q", title="p95 latency (ms)", format=",.0f"),
+            ],
+        )
+    )
+    events, further = _annotated(annotations)
+    if events.empty:
+        return themed(lines, title, note=notes(more, note))
+    marks = (
+        alt.Chart(events)
+        .mark_rule(color=GREY, strokeDash=[4, 4])
+        .encode(x="at:T", tooltip=[DAY, alt.Tooltip("name:N", title="what")])
+    )
+    return themed(lines + marks, title, note=notes(more, note, further))
+
+
+def _slowest(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The features with the largest p95 on any day, where there are more than a chart can tell apart."""
+    worst = rows["value"].groupby(rows["line"].map(named)).max().sort_values(ascending=False, kind="stable")
+    kept = rows[rows["line"].map(named).isin(worst.index[:MOST_LINES])]
+    note = f"the {MOST_LINES} slowest of {len(worst):,} features" if len(worst) > MOST_LINES else ""
+    return kept.assign(line=labels(kept["line"])), note
+
+
+def _annotated(annotations: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The newest deployments and incidents."""
+    known = pd.DataFrame({"at": pd.to_datetime(annotations["at"], errors="coerce"), "name": annotations["label"]})
+    newest = known.dropna(subset=["at"]).sort_values("at", kind="stable")
+    note = f"the newest {MOST_RULES} of {len(newest):,} annotations" if len(newest) > MOST_RULES else ""
+    kept = newest.tail(MOST_RULES)
+    return kept.assign(name=labels(kept["name"])), note
+
+
+def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> alt.LayerChart:
+    """Daily p95 of the features with the best supported shift of level, and the two levels as lines with the shift's interval drawn."""
+    title = "Where did the level of the daily p95 latency move?"
+    tested = shifts.dropna(subset=["shift_p"])
+    tested = tested.assign(feature_id=tested["feature_id"].map(named))
+    chosen = tested.sort_values(["shift_p", "feature_id"]).head(most)
+    found = drawn(daily, {"value": "p95_latency_ms", "at": "observed_on", "line": "feature_id"})
+    points = found.rows[found.rows["line"].isin(chosen["feature_id"]) & (found.rows["value"] > 0)]
+    if found.nothing_because or points.empty:
+        return nothing(title, found.nothing_because or "no feature's level moved that could be tested")
+    changes = pd.DataFrame(
+        {
+            "line": chosen["feature_id"],
+            "since": pd.to_datetime(chosen["shift_on"], errors="coerce"),
+            **{own: chosen[f"shift_{own}"].astype("float64") for own in ("ratio", "low", "high")},
+        }
+    )
+    merged = points.merge(changes, on="line")
+    is_later = merged["at"] >= merged["since"]
+    before = np.exp(np.log(merged["value"]).where(~is_later).groupby(merged["line"]).transform("mean"))
+    steps = merged[["line", "at"]].assign(
+        is_later=is_later,
+        value=before * merged["ratio"].where(is_later, 1.0),
+        low=(before * merged["low"]).where(is_later),
+        high=(before * merged["high"]).where(is_later),
+    )
+    # A level is one straight line: its two ends are enough.
+    steps = steps.sort_values("at", kind="stable").groupby(["line", "is_later"], sort=False).nth([0, -1])
+    names = dict(zip(points["line"], labels(points["line"]), strict=True))
+    shown, note = thinned(points.assign(line=points["line"].map(names)))
+    steps = steps.assign(line=steps["line"].map(names)).replace([np.inf, -np.inf], np.nan)
+    dots = (
+        alt.Chart(shown)
+        .mark_circle(size=22, opacity=0.6)
+        .encode(
+            x=dated(),
+            y=alt.Y("value:Q", title="p95 latency (ms)", scale=alt.Scale(zero=False)),
+            color=LINES,
+            tooltip=[
+                DAY,
+                alt.Tooltip("line:N", title="feature"),
+                alt.Tooltip("value:Q", title="p95 latency (ms)", format=",.0f"),
+            ],
+        )
+    )
+    base = alt.Chart(steps).encode(x=dated(), color=LINES)
+    lines = base.mark_line(strokeWidth=2, tooltip=None).encode(y="value:Q", detail="is_later:N")
+    band = base.transform_filter(HAS_INTERVAL).mark_area(opacity=0.15, tooltip=None).encode(y="low:Q", y2="high:Q")
+    return themed(band + dots + lines, title, note=note)
+
+
+def bar_counts(
+    result: pd.DataFrame, *, category: str, value: str, title: str, value_title: str = "Rows"
+) -> alt.LayerChart:
+    """Counts per category, or per date where the category is one; too many days are counted by month or year."""
+    is_date = pd.api.types.is_datetime64_any_dtype(result[category])
+    found = drawn(result, {"value": value, "at" if is_date else "name": category})
+    if found.nothing_because:
+        return nothing(title, found.nothing_because)
+    if is_date:
+        return _bars_in_time(found.rows, title, value_title=value_title)
+    rows, more = largest_names(found.rows, by="value") if found.rows["name"].nunique() > 20 else first_names(found.rows)
+    bars = (
+        alt.Chart(rows)
+        .mark_bar(color=BLUE)
+        .encode(
+            x=alt.X("name:N", title=None, sort=None),
+            y=alt.Y("value:Q", title=value_title),
+            tooltip=[
+                alt.Tooltip("name:N", title=category.replace("_", " ")),
+                alt.Tooltip("value:Q", title=value_title, format=",.4~g"),
+            ],
+        )
+    )
+    return themed(bars, title, note=more)
+
+
+def _bars_in_time(rows: pd.DataFrame, title: str, *, value_title: str) -> alt.LayerChart:
+    unit, letter, axis, note = (
+        "yearmonthdate",
+        "D",
+        alt.Axis(format="%d %b", tickCount="day", labelOverlap="greedy"),
+        "",
+    )
+    days = rows["at"].dt.tz_localize(None) if rows["at"].dt.tz is not None else rows["at"]
+    if days.dt.to_period("D").nunique() > MOST_BARS:
+        unit, letter, axis, note = "yearmonth", "M", alt.Axis(format="%b %Y", labelOverlap="greedy"), "by month"
+    if days.dt.to_period("M").nunique() > MOST_BARS:
+        unit, letter, axis, note = "year", "Y", alt.Axis(format="%Y", labelOverlap="greedy"), "by year"
+    periods = days.dt.to_period(letter)
+    counted = rows["value"].groupby(periods).sum().sort_index().tail(MOST_BARS)
+    shown = pd.DataFrame({"at": counted.index.to_timestamp(), "value": counted.to_numpy()})
+    bars = (
+        alt.Chart(shown)
+        .mark_bar(color=BLUE)
+        .encode(
+            x=alt.X(f"{unit}(at):T", title="Date", axis=axis),
+            y=alt.Y("value:Q", title=value_title),
+            tooltip=[DAY, alt.Tooltip("value:Q", title=value_title, format=",.0f")],
+        )
+    )
+    return themed(bars, title, note=note)

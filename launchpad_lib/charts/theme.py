@@ -1,0 +1,80 @@
+"""How every chart looks, and what stands in the place of one that has nothing to draw."""
+
+from __future__ import annotations
+
+import textwrap
+
+import altair as alt
+import pandas as pd
+
+from launchpad_lib.contract.legible import shortened
+
+BLUE, ORANGE, GREY, GREEN, RED = "#4c8fd6", "#d9822b", "#8a8f98", "#3f9b6c", "#c2504d"
+INK = "#5c636d"  # text of charts; pages give this very colour a lighter one in dark mode
+SOLID = alt.Legend(symbolOpacity=1)
+WIDTH, HEIGHT, ROW_HEIGHT = 640, 260, 22
+TITLE_CELLS = 240  # letters of a title, of which some 80 stand in one line
+
+
+def themed(drawing: alt.Chart | alt.LayerChart, title: str, *, note: str = "", height: int = HEIGHT) -> alt.LayerChart:
+    """Transparent ground; the page recolours the text in dark mode, so that one picture reads on light and dark pages.
+
+    Args:
+        note: what the chart leaves out, in small letters under its title.
+    """
+    layers = drawing if isinstance(drawing, alt.LayerChart) else alt.layer(drawing)
+    lines = textwrap.wrap(shortened(title, cells=TITLE_CELLS), 80) or [""]
+    words = alt.TitleParams(text=lines, subtitle=note) if note else alt.TitleParams(text=lines)
+    return (
+        layers.properties(
+            title=lines[0] if len(lines) == 1 and not note else words,
+            width=WIDTH,
+            height=height,
+            background="transparent",
+        )
+        .configure_title(
+            color=INK, fontSize=15, anchor="start", fontWeight=600, subtitleColor=INK, subtitleFontSize=12, offset=12
+        )
+        .configure_axis(
+            labelColor=INK,
+            titleColor=INK,
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            gridColor=GREY,
+            gridOpacity=0.25,
+            domainColor=GREY,
+            tickColor=GREY,
+            labelLimit=260,  # names are shortened to less, by character
+            labelSeparation=8,
+        )
+        .configure_axisX(grid=False)
+        .configure_axisY(ticks=False, domain=False)
+        .configure_legend(
+            labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, orient="bottom", columns=4
+        )
+        .configure_mark(tooltip=True)
+        .configure_view(strokeOpacity=0)
+    )
+
+
+def nothing(title: str, why: str) -> alt.LayerChart:
+    """A chart without marks: its title and the sentence that says why. Pages show the sentence as text (`usermeta.instead`)."""
+    sentence = shortened(why, cells=400)
+    lines = textwrap.wrap(sentence, 90) or [""]
+    text = (
+        alt.Chart(pd.DataFrame({"why": [lines]}))
+        .mark_text(align="left", color=INK, fontSize=13, tooltip=None, lineHeight=18)
+        .encode(x=alt.value(0), y=alt.value(12), text="why:N")
+    )
+    return themed(text, title, height=18 * len(lines) + 12).properties(usermeta={"instead": sentence})
+
+
+def height_of(rows: int) -> int:
+    """The height of a chart with so many rows of bars or dots."""
+    return max(3, rows) * ROW_HEIGHT
+
+
+def dated(field: str = "at") -> alt.X:
+    """Days along the bottom."""
+    return alt.X(f"{field}:T", title="Date", axis=alt.Axis(format="%d %b"))

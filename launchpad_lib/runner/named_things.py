@@ -1,0 +1,133 @@
+"""What the parameters of a run name, looked up in the lake before any notebook runs; all unknown names are told together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from launchpad_lib.contract.named import Kind, Names
+from launchpad_lib.contract.names import nearest
+from launchpad_lib.lake.known_names import KnownNames
+from launchpad_lib.runner.parameters import ParameterError, RunParams
+
+SEARCHED: dict[Kind, str] = {
+    "event": "among the names of events",
+    "property": "among the columns of events and the keys of their properties",
+    "feature": "among the declared features, the table features, telemetry and events",
+    "experiment": "among the exposures (event experiment_exposed)",
+    "variant": "among the exposures of its experiment",
+    "column": "among the columns of events and telemetry and the keys of properties",
+}
+
+
+class Named(NamedTuple):
+    """One name in the parameters: where it stands, what it names, and for a variant the experiment that it belongs to."""
+
+    place: str
+    kind: Kind
+    name: str
+    within: str | None
+    is_default: bool
+
+
+def check_named_things(run: RunParams, *, versions: Mapping[str, int], notebooks: Path) -> None:
+    """Looks up everything that the parameters of the notebooks of a run name.
+
+    Raises:
+        ParameterError: every unknown name with its place, the nearest known ones and where it was searched.
+    """
+    named = list(named_things(run, notebooks=notebooks))
+    with KnownNames(run.lake, versions=versions) as lake:
+        known = _known({n.kind for n in named}, lake, run)
+    unknown = [n for n in named if n.name not in _names_for(n, known)]
+    if not unknown:
+        return
+    told = [_told(n, _names_for(n, known)) for n in unknown]
+    place = f"lake {run.lake}, " + (f"events at version {versions['events']}" if "events" in versions else "no events")
+    if len(told) == 1:
+        raise ParameterError(f"{place}: {told[0]}")
+    raise ParameterError("\n  ".join([f"{place}: {len(told)} names of the parameters are not there:", *told]))
+
+
+def named_things(run: RunParams, *, notebooks: Path) -> Iterator[Named]:
+    """Everything that is named by the declared features and by the parameters of the notebooks in the sequence."""
+    for number, feature in enumerate(run.features):
+        yield from named_in(feature, f"features[{number}]")
+    for name in (n for stage in run.sequence for n in stage):
+        of_the_run = set() if "features" in run.notebooks.get(name, {}) else {"features"}
+        yield from named_in(run.parameters_of(name, notebooks=notebooks), f"notebooks.{name}", without=of_the_run)
+
+
+def named_in(model: BaseModel, place: str, *, without: set[str] = frozenset()) -> Iterator[Named]:
+    """What the fields of a model name, at any depth, in their order."""
+    for field, info in type(model).model_fields.items():
+        if field in without:
+            continue
+        annotation = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+        is_default = field not in model.model_fields_set
+        for at, names, said in _named(annotation, getattr(model, field), f"{place}.{field}"):
+            if isinstance(names, Named):  # of a model within
+                yield names
+            else:
+                within = getattr(model, names.within, None) if names.within else None
+                yield Named(at, names.kind, said, within, is_default)
+
+
+def _named(annotation: Any, value: Any, place: str) -> Iterator[tuple[str, Names | Named, str]]:
+    """(place, what it names, name) of a value, as its annotation says."""
+    if isinstance(value, BaseModel):
+        yield from ((n.place, n, n.name) for n in named_in(value, place))
+        return
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        names = next((m for m in inner[1:] if isinstance(m, Names)), None)
+        if names is not None and isinstance(value, str):
+            yield place, names, value
+        else:
+            yield from _named(inner[0], value, place)
+    elif isinstance(value, list | tuple) and origin in (list, tuple):
+        for number, item in enumerate(value):
+            yield from _named(inner[0], item, f"{place}[{number}]")
+    elif isinstance(value, dict) and origin is dict:
+        for key, item in value.items():
+            yield from _named(inner[0], key, place)
+            yield from _named(inner[1], item, f"{place}.{key}")
+    elif origin in (Union, UnionType):
+        for one in inner:
+            yield from _named(one, value, place)
+
+
+def _known(kinds: set[Kind], lake: KnownNames, run: RunParams) -> dict[Kind, Any]:
+    """The names of each kind that is asked for; one query each. Variants are pairs of experiment and variant."""
+    known: dict[Kind, Any] = {}
+    if "event" in kinds:
+        known["event"] = lake.events()
+    if "property" in kinds:
+        known["property"] = lake.properties()
+    if "column" in kinds:
+        known["column"] = lake.columns()
+    if "feature" in kinds:
+        known["feature"] = lake.features() | {f.feature_id for f in run.features}
+    if kinds & {"experiment", "variant"}:
+        known["variant"] = lake.variants()
+        known["experiment"] = {experiment for experiment, _ in known["variant"]}
+    return known
+
+
+def _names_for(one: Named, known: Mapping[Kind, Any]) -> set[str]:
+    """The known names that one can be; a variant of an unknown experiment is not told beside it."""
+    if one.kind != "variant":
+        return known[one.kind]
+    is_told_already = one.within is not None and one.within not in known["experiment"]
+    return {v for e, v in known["variant"] if one.within in (None, e)} | ({one.name} if is_told_already else set())
+
+
+def _told(one: Named, known: set[str]) -> str:
+    where = f"the default of {one.place}" if one.is_default else one.place
+    remedy = "; declare your own" if one.is_default else ""
+    shown = repr(one.name if len(one.name) <= 80 else f"{one.name[:79]}…")
+    return f"{where}: no {one.kind} {shown} {SEARCHED[one.kind]}; {nearest(one.name, known)}{remedy}"

@@ -1,0 +1,170 @@
+"""What a chart leaves out, and that it says so. Expected values are by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from launchpad_lib import charts
+from launchpad_lib.charts.bounds import drawn, labels, largest_names, thinned
+
+
+def spec_of(chart) -> tuple[dict, pd.DataFrame]:
+    """The specification, and its largest data set."""
+    spec = chart.to_dict()
+    return spec, pd.DataFrame(max(spec["datasets"].values(), key=len))
+
+
+def note_of(spec: dict) -> str:
+    return spec["title"]["subtitle"]
+
+
+def test_of_fifty_steps_the_first_twenty_are_drawn_and_the_chart_says_how_many_more_there_are():
+    steps = pd.DataFrame(
+        {"step_name": [f"s{n}" for n in range(50)], "conversion_rate": 0.5, "ci_low": 0.4, "ci_high": 0.6}
+    )
+    spec, rows = spec_of(charts.funnel_chart(steps))
+    assert rows["name"].tolist() == [f"s{n}" for n in range(20)]
+    assert note_of(spec) == "and 30 more"
+    assert spec["height"] == 20 * 22
+
+
+def test_a_step_that_stands_twice_in_a_funnel_has_two_bars():
+    steps = pd.DataFrame(
+        {"step_name": ["a", "b", "a"], "conversion_rate": [1.0, 0.6, 0.2], "ci_low": 0.1, "ci_high": 1.0}
+    )
+    assert spec_of(charts.funnel_chart(steps))[1]["name"].tolist() == ["a", "b", "a (again)"]
+
+
+def test_of_many_columns_those_that_drifted_most_are_drawn():
+    drift = pd.DataFrame({"column": [f"c{n}" for n in range(100)], "psi": np.arange(100.0), "psi_critical": 1.0})
+    spec, rows = spec_of(charts.drift_chart(drift))
+    assert rows["value"].tolist() == list(range(80, 100))
+    assert note_of(spec) == "the largest; and 80 more"
+
+
+def test_daily_cohorts_go_to_weeks_by_themselves_as_the_sum_of_those_who_came_back_over_the_sum_of_users():
+    days = pd.date_range("2026-01-05", periods=28)  # a Monday; 28 days are more than the 26 cohorts that fit
+    daily = pd.DataFrame({"cohort": days, "period_from": 1, "users": 10, "retention_rate": 0.2})
+    daily.loc[0, ["users", "retention_rate"]] = [40, 0.5]  # the first week: 20 of 40 and 6 times 2 of 10
+    spec, rows = spec_of(charts.cohort_matrix(daily, period="day", min_cell=30))
+    assert rows["name"].tolist() == ["2026-01-05", "2026-01-12", "2026-01-19", "2026-01-26"]
+    assert rows["users"].tolist() == [100, 70, 70, 70]
+    assert rows["value"].tolist() == pytest.approx([0.32, 0.2, 0.2, 0.2])
+    assert note_of(spec) == "cohorts by week"
+
+
+def test_a_year_of_daily_cohorts_goes_to_months_and_five_years_to_quarters():
+    for years, word in ((1, "month"), (5, "quarter"), (30, "year")):
+        days = pd.date_range("2026-01-01", periods=365 * years)
+        daily = pd.DataFrame({"cohort": days, "period_from": 1, "users": 10, "retention_rate": 0.2})
+        spec, rows = spec_of(charts.cohort_matrix(daily, period="day", min_cell=30))
+        assert note_of(spec) == f"cohorts by {word}"
+        assert len(rows) <= 26
+
+
+def test_cohorts_of_a_property_that_look_like_dates_are_names():
+    by_value = pd.DataFrame(
+        {"cohort": [f"2026-01-{d:02}" for d in range(1, 31)], "period_from": 1, "users": 10, "retention_rate": 0.2}
+    )
+    spec, rows = spec_of(charts.cohort_matrix(by_value, period="day", min_cell=30))
+    assert len(rows) == 26 and note_of(spec) == "the largest; and 4 more"
+
+
+def test_a_horizon_of_ninety_days_shows_every_third():
+    cells = pd.DataFrame({"cohort": "a", "period_from": range(1, 91), "users": 50, "retention_rate": 0.2})
+    spec, rows = spec_of(charts.cohort_matrix(cells, period="day", min_cell=30))
+    assert rows["after"].tolist() == list(range(1, 91, 3))
+    assert note_of(spec) == "1 of 3 periods is shown"
+
+
+def test_a_cohort_matrix_of_166_daily_cohorts_and_thirty_periods_is_drawn():
+    """The first version's page ended on these 5,146 rows."""
+    days = np.repeat(pd.date_range("2026-01-01", periods=166), 31)
+    cells = pd.DataFrame({"cohort": days, "period_from": list(range(31)) * 166, "users": 50, "retention_rate": 0.2})
+    assert (
+        len(spec_of(charts.cohort_matrix(cells, period="day", min_cell=30))[1]) == 24 * 31
+    )  # the weeks from 29 December on
+
+
+def test_a_long_line_keeps_its_highest_and_lowest_point_and_both_ends():
+    values = np.full(1000, 5.0)
+    values[[503, 777]] = [99.0, -7.0]
+    rows = pd.DataFrame({"at": pd.date_range("2026-01-01", periods=1000), "value": values})
+    thin, note = thinned(rows, most=100)
+    assert len(thin) <= 102 and {99.0, -7.0} <= set(thin["value"])
+    assert [thin["at"].iloc[0], thin["at"].iloc[-1]] == [rows["at"].iloc[0], rows["at"].iloc[-1]]
+    assert thin["at"].is_monotonic_increasing
+    assert note == "of every 20 points the lowest and the highest"
+    assert thinned(rows, most=1000)[1] == ""
+
+
+def test_each_line_is_thinned_by_itself():
+    days = pd.date_range("2026-01-01", periods=500)
+    rows = pd.concat(
+        [
+            pd.DataFrame({"at": days, "value": 1.0, "line": "long"}),
+            pd.DataFrame({"at": days[:3], "value": 9.0, "line": "short"}),
+        ]
+    )
+    thin, _ = thinned(rows, most=50)
+    assert (thin["line"] == "short").sum() == 3 and (thin["line"] == "long").sum() < 60
+
+
+def test_of_sixty_features_the_ten_slowest_are_drawn():
+    daily = pd.DataFrame(
+        {"feature_id": [f"f{n:02}" for n in range(60)], "observed_on": "2026-01-05", "p95_latency_ms": np.arange(60.0)}
+    )
+    spec, rows = spec_of(charts.latency_chart(daily, annotations=pd.DataFrame({"at": [], "label": []})))
+    assert sorted(rows["line"]) == [f"f{n}" for n in range(50, 60)]
+    assert note_of(spec) == "the 10 slowest of 60 features"
+
+
+def test_five_years_of_days_are_counted_by_month_and_no_row_is_lost():
+    rows = pd.DataFrame({"day": pd.date_range("2021-01-01", "2025-12-31"), "rows": 2})
+    spec, shown = spec_of(charts.bar_counts(rows, category="day", value="rows", title="How many?"))
+    assert len(shown) == 60 and shown["value"].sum() == 2 * 1826
+    assert note_of(spec) == "by month"
+
+
+def test_what_is_beyond_forty_bins_is_one_bar_and_the_shares_add_up():
+    often = pd.DataFrame({"times": range(1, 101), "users": 1, "share": 0.01})
+    spec, rows = spec_of(charts.distribution_chart(often, category="times", title="How often?", x_title="Times"))
+    assert rows["name"].tolist()[-2:] == ["40", "all others"]
+    assert rows["value"].sum() == pytest.approx(1) and rows["users"].sum() == 100
+    assert note_of(spec) == "and 60 more, in the last bar"
+
+
+def test_a_gap_in_a_table_that_has_numbers_stays_a_gap_of_the_chart():
+    steps = pd.DataFrame(
+        {
+            "step_name": ["a", "b"],
+            "conversion_rate": [1.0, None],
+            "ci_low": [0.9, None],
+            "ci_high": [1.0, None],
+            "refused_because": [None, "no"],
+        }
+    )
+    assert spec_of(charts.funnel_chart(steps))[1]["value"].isna().tolist() == [False, True]
+
+
+def test_a_table_without_a_column_that_the_chart_needs_is_refused_in_one_sentence():
+    with pytest.raises(ValueError, match=r"chart: the table lacks ci_low; it has name, value$"):
+        drawn(pd.DataFrame({"name": ["a"], "value": [1]}), {"name": "name", "value": "value", "low": "ci_low"})
+
+
+def test_two_names_alike_at_both_ends_keep_two_labels():
+    alike = pd.Series([f"{'x' * 40}{n}{'y' * 40}" for n in range(3)])
+    assert labels(alike).nunique() == 3
+
+
+def test_the_largest_names_are_by_size_whatever_their_sign_and_keep_their_order():
+    rows = pd.DataFrame({"name": list("abc"), "v": [-9.0, 1.0, 5.0]})
+    assert largest_names(rows, by="v", most=2)[0]["name"].tolist() == ["a", "c"]
+
+
+def test_a_title_of_five_thousand_characters_is_three_lines():
+    rates = pd.DataFrame({"of": ["a"], "r": [0.5], "n": [9], "ci_low": [0.4], "ci_high": [0.6]})
+    chart = charts.rates_by(rates, category="of", rate="r", n="n", min_cell=1, title="why " * 1250, x_title="X")
+    assert 2 <= len(chart.to_dict()["title"]["text"]) <= 4

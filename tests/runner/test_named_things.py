@@ -1,0 +1,160 @@
+"""What parameters name is looked up before anything runs. Expected names are written down by hand from the events of each test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from launchpad_lib.cli.main import main
+from launchpad_lib.ingestion import SourceSpec, commit, prepare
+from launchpad_lib.lake import newest_versions
+from launchpad_lib.lake.known_names import KnownNames
+from launchpad_lib.runner.named_things import check_named_things, named_things
+from launchpad_lib.runner.parameters import ParameterError, RunParams, load_run
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "notebooks"
+AT = "2026-01-01T00:00:00Z"
+HOSTILE = (
+    "$browser",
+    "utm.source",
+    "org:group",
+    "a*b",
+    "cart[0]",
+    "it's",
+    'say "hi"',
+    "🛒 cart",
+    "سلة",
+    " ",
+    "k" * 5000,
+)
+EVENTS = [
+    {"event_name": "cart", "user_id": "u", "event_at": AT, "feature_id": "shop", "plan": "pro"},
+    {"event_name": "buy", "user_id": "u", "event_at": AT, "properties": {name: 1 for name in HOSTILE}},
+    *({"event_name": name, "user_id": "u", "event_at": AT} for name in HOSTILE if name.strip()),
+    {"event_name": "experiment_exposed", "user_id": "u", "event_at": AT, "experiment_id": "colour", "variant": "red"},
+    {"event_name": "experiment_exposed", "user_id": "v", "event_at": AT, "experiment_id": "price", "variant": 0},
+]
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("named")
+    rows = [json.dumps({"event_id": str(number)} | event) for number, event in enumerate(EVENTS)]
+    (folder / "events.jsonl").write_text("\n".join(rows) + "\n")
+    source = SourceSpec(table="events", path=str(folder / "events.jsonl"))
+    from datetime import UTC, datetime
+
+    commit(prepare(source, lake=folder / "lake", ingested_at=datetime(2026, 1, 2, tzinfo=UTC)), lake=folder / "lake")
+    return folder / "lake"
+
+
+def check(
+    lake: Path, sequence: tuple[str, ...] = ("funnels",), features: list | None = None, **notebooks: dict
+) -> None:
+    run = RunParams(name="x", lake=str(lake), sequence=[list(sequence)], notebooks=notebooks, features=features or [])
+    check_named_things(run, versions=newest_versions(lake), notebooks=NOTEBOOKS)
+
+
+def test_all_unknown_names_of_a_run_are_told_together_each_with_its_place_and_the_nearest_right_ones(lake):
+    steps = ["cart", {"event": "bui", "where": {"plann": ["pro", "team"], "plan": "pro"}}]
+    with pytest.raises(ParameterError) as caught:
+        check(
+            lake,
+            ("funnels", "experiments", "data_quality"),
+            features=[{"feature_id": "shop", "start_event": "cartt"}],
+            funnels={"steps": steps, "exclusions": [{"event": "carts"}], "breakdown": "platfrm", "feature_id": "shpo"},
+            experiments={"experiment_id": "colour", "control": "blue", "metric_event": "buy"},
+            data_quality={"drift_columns": ["latency", "plan"]},
+        )
+    told = str(caught.value).split("\n  ")
+    assert told[0].endswith("events at version 1: 8 names of the parameters are not there:")
+    assert [line.partition(";")[0] for line in told[1:]] == [
+        "features[0].start_event: no event 'cartt' among the names of events",
+        "notebooks.funnels.feature_id: no feature 'shpo' among the declared features, the table features, telemetry and events",
+        "notebooks.funnels.steps[1].event: no event 'bui' among the names of events",
+        "notebooks.funnels.steps[1].where: no property 'plann' among the columns of events and the keys of their properties",
+        "notebooks.funnels.exclusions[0].event: no event 'carts' among the names of events",
+        "notebooks.funnels.breakdown: no property 'platfrm' among the columns of events and the keys of their properties",
+        "notebooks.experiments.control: no variant 'blue' among the exposures of its experiment",
+        "notebooks.data_quality.drift_columns[0]: no column 'latency' among the columns of events and telemetry and the keys of properties",
+    ]
+    for line, nearest in zip(
+        told[1:], ("cart", "shop", "buy", "plan", "cart", "platform", "red", "latency_ms"), strict=True
+    ):
+        assert nearest in line.partition(";")[2]
+
+
+@pytest.mark.parametrize("name", [n for n in HOSTILE if n.strip()], ids=lambda n: ascii(n)[:12])
+def test_a_name_of_any_characters_is_found_as_it_is_and_only_as_it_is(lake, name):
+    check(
+        lake, funnels={"steps": [name, {"event": "buy", "where": {name: 1}}], "breakdown": name, "hold_constant": name}
+    )
+    with pytest.raises(ParameterError, match="2 names"):
+        check(lake, funnels={"steps": ["buy", f"{name}x"], "breakdown": f"{name}x"})
+
+
+def test_a_misspelt_experiment_is_told_without_its_variant(lake):
+    with pytest.raises(ParameterError) as caught:
+        check(
+            lake, ("experiments",), experiments={"experiment_id": "color", "control": "nobody", "metric_event": "buy"}
+        )
+    assert "notebooks.experiments.experiment_id: no experiment 'color'" in str(caught.value)
+    assert "did you mean 'colour'?" in str(caught.value) and "nobody" not in str(caught.value)
+
+
+def test_a_variant_belongs_to_its_own_experiment_and_may_be_a_number(lake):
+    told = {"experiment_id": "price", "control": "0", "metric_event": "buy"}
+    check(lake, ("experiments",), experiments=told)
+    with pytest.raises(ParameterError, match="no variant 'red'"):
+        check(lake, ("experiments",), experiments=told | {"control": "red"})
+
+
+def test_parameters_of_notebooks_that_do_not_run_are_not_looked_up(lake):
+    check(lake, ("data_quality",), funnels={"steps": ["never", "ever"]})
+
+
+def test_an_empty_text_null_and_absence_name_nothing(lake):
+    for said in ({}, {"breakdown": ""}, {"breakdown": None}):
+        check(lake, funnels={"steps": ["cart", "buy"], **said})
+        run = RunParams(name="x", lake=str(lake), sequence=[["funnels"]], notebooks={"funnels": said})
+        assert run.for_notebook("funnels", notebooks=NOTEBOOKS)["breakdown"] is None
+
+
+def test_a_declared_feature_is_known_though_no_event_has_its_id(lake):
+    check(lake, features=[{"feature_id": "new"}], funnels={"feature_id": "new"})
+    check(lake, funnels={"feature_id": "shop"})
+
+
+def test_names_are_those_of_the_pinned_version_and_of_an_absent_table_none(lake):
+    with KnownNames(lake, versions={"events": 0}) as created, KnownNames(lake, versions={}) as absent:
+        assert created.events() == absent.events() == absent.features() == absent.variants() == set()
+    with KnownNames(lake, versions={"events": 1}) as filled:
+        assert filled.events() == {"cart", "buy", "experiment_exposed", *(n for n in HOSTILE if n.strip())}
+        assert filled.properties() >= {"plan", *HOSTILE} and "event_name" in filled.properties()
+        assert filled.variants() == {("colour", "red"), ("price", "0")}
+
+
+def test_everything_that_the_weekly_run_names_is_marked():
+    """Counted by hand in params/weekly.yaml: 22 events of five features, 5 steps and 1 property, 1 property and 3 events of
+    cohorts, 4 of the experiment, 4 columns that are watched."""
+    run = load_run(ROOT / "params/weekly.yaml")
+    found = list(named_things(run, notebooks=NOTEBOOKS))
+    assert len([n for n in found if n.place.startswith("features")]) == 22
+    in_notebooks = [n for n in found if n.place.startswith("notebooks")]
+    assert [n.kind for n in in_notebooks].count("event") == 10
+    assert {(n.kind, n.name) for n in in_notebooks} >= {
+        ("property", "platform"), ("experiment", "result_layout"), ("variant", "control"), ("event", "result_shared"),
+    }  # fmt: skip
+
+
+def test_the_command_ends_with_2_before_a_notebook_runs_and_leaves_no_report(tmp_path, lake, capsys):
+    (tmp_path / "p.yaml").write_text(
+        f"name: x\nlake: {lake}\nreports: {tmp_path}/reports\nsequence: [[funnels]]\nnotebooks: {{funnels: {{steps: [cart, bui, byu]}}}}\n"
+    )
+    assert main(["report", str(tmp_path / "p.yaml"), "--run-id", "r"]) == 2
+    shown = capsys.readouterr()
+    assert "2 names of the parameters are not there" in shown.err and "funnels: " not in shown.out
+    assert not list((tmp_path / "reports").glob("*"))
