@@ -52,3 +52,12 @@ def listed(words: list[str], *, most: int = 3) -> str:
     if len(words) > most:
         return f"{', '.join(words[:most])} and {len(words) - most} more"
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
+
+
+def ended(text: str) -> str:
+    """A sentence with its full stop; one that ends otherwise stays as it is.
+
+    >>> ended("nobody entered"), ended("did you mean 'quiz'?")
+    ('nobody entered.', "did you mean 'quiz'?")
+    """
+    return text if text.endswith((".", "?", "!")) else f"{text}."

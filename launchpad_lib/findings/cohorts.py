@@ -6,7 +6,7 @@ import pandas as pd
 
 from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Conclusion, Finding, conclusion
-from launchpad_lib.contract.sentences import counted, named
+from launchpad_lib.contract.sentences import counted, ended, named
 from launchpad_lib.contract.wording import amount, is_missing, percent, rate
 from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
 from launchpad_lib.findings.lifecycle_results import ALL_USERS, GROUP, last_complete
@@ -82,7 +82,7 @@ def later_cohorts(asked: RetentionQuestion, shift: pd.DataFrame, smallest_change
     """Whether later cohorts come back more or less: yes, by less than what matters, or these data cannot tell."""
     row, when = shift.iloc[0], f"on {asked.period} {asked.returns[0]}"
     if not is_missing(row["refused_because"]):
-        said = f"Whether later cohorts come back more {when} cannot be said: {row['refused_because']}."
+        said = ended(f"Whether later cohorts come back more {when} cannot be said: {row['refused_because']}")
         return [Finding("unknown", "wait", said)]
     kind = changed(Estimate(row["absolute_lift"], row["ci_low"], row["ci_high"]), smallest_change)
     severity, verb = SEVERITIES[kind]
@@ -100,7 +100,7 @@ def who_comes_back_by(asked: RetentionQuestion, segments: pd.DataFrame, cohort_p
     if reason:
         if reason.startswith(NOT_ASKED):
             return []
-        return [Finding("unknown", "find out", f"By {named(cohort_property)}: {reason}.")]
+        return [Finding("unknown", "find out", ended(f"By {named(cohort_property)}: {reason}"))]
     when = f"on {asked.period} {asked.returns[0]}"
     rows = standing(own)
     rows = rows[(rows["period_from"] == asked.returns[0]) & (rows["users"] >= asked.min_cell)]
@@ -128,7 +128,7 @@ def by_early_deed(asked: RetentionQuestion, segments: pd.DataFrame) -> list[Find
     reason = reason_in(own)
     if reason:
         asks_nothing = reason.startswith(NOT_ASKED)
-        return [] if asks_nothing else [Finding("unknown", "find out", f"By early behaviour: {reason}.")]
+        return [] if asks_nothing else [Finding("unknown", "find out", ended(f"By early behaviour: {reason}"))]
     rows = standing(own)
     rows = rows[(rows["users"] >= asked.min_cell) & (rows["period_from"] == rows["period_from"].min())]
     if len(rows) < 2:
@@ -162,7 +162,9 @@ def how_long_they_stay(lifetime: pd.DataFrame, cohort_property: str | None) -> l
     """The median lifetime, and whether groups differ in it."""
     everybody = lifetime[lifetime["scope"] == ALL_USERS].iloc[0]
     if not is_missing(everybody["refused_because"]):
-        found = [Finding("unknown", "wait", f"How long users stay cannot be said: {everybody['refused_because']}.")]
+        found = [
+            Finding("unknown", "wait", ended(f"How long users stay cannot be said: {everybody['refused_because']}"))
+        ]
     else:
         low, high = (None if is_missing(everybody[k]) else everybody[k] for k in ("ci_low", "ci_high"))
         span = "" if low is None or high is None else f" ({amount(low, digits=1)} to {amount(high, digits=1)})"

@@ -14,7 +14,7 @@ from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.sentences import counted, named
 from launchpad_lib.contract.wording import single
 from launchpad_lib.findings.engagement_question import EngagementQuestion
-from launchpad_lib.findings.rows import NO_FEATURE, answered, refused_rows
+from launchpad_lib.findings.rows import NO_FEATURE, answered, declared, refused_rows
 from launchpad_lib.metrics import (
     active_days,
     active_users,
@@ -72,7 +72,7 @@ def engagement_table(
             asked.refused_because,
         ),
     ]
-    return answered(tables.ENGAGEMENT, lambda: pd.DataFrame(rows), refused_because=None)
+    return declared(tables.ENGAGEMENT, pd.DataFrame(rows))
 
 
 class Part(NamedTuple):

@@ -16,12 +16,13 @@ from launchpad_lib.contract.catalogue.funnel_tables import FEATURE_FUNNELS
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.sentences import named
+from launchpad_lib.contract.wording import is_missing
 from launchpad_lib.findings.engagement_question import EngagementQuestion
 from launchpad_lib.findings.funnel_question import FunnelQuestion, ask_funnel, feature_steps
 from launchpad_lib.findings.funnel_results import funnel_result
 from launchpad_lib.findings.retention_results import RetentionQuestion, ask_retention, periods_after_start
-from launchpad_lib.findings.rows import NO_FEATURE, answered, not_asked, refused_rows
-from launchpad_lib.inference import compare_rates, wilson
+from launchpad_lib.findings.rows import NO_FEATURE, answered, declared, not_asked, refused_rows
+from launchpad_lib.inference import Interval, compare_rates, wilson
 from launchpad_lib.metrics import completion, feature_adoption, nobody_mature, share_rate, unknown_names
 from launchpad_lib.metrics.windows import local_date
 
@@ -46,9 +47,15 @@ def feature_adoptions(events: ir.Table, asked: EngagementQuestion) -> tuple[pd.D
     counts = found.to_pandas()
     counts = counts.assign(
         week_on=counts["week_on"].astype(str),
-        unknown=[None if i in known else f"feature {i!r}: has no event in the log; {nearest(i, known)}" for i in ids],
+        unknown=pd.Series([_unknown_feature(i, known) for i in ids], dtype=object),
     )
     return _adoption(counts), _adoption_changes(counts, pd.Timestamp(begins), asked.min_cell)
+
+
+def _unknown_feature(feature_id: str, known: set[str]) -> str | None:
+    if feature_id in known:
+        return None
+    return f"feature {feature_id!r}: has no event in the log; {nearest(feature_id, known)}"
 
 
 def _adoption(counts: pd.DataFrame) -> pd.DataFrame:
@@ -56,15 +63,16 @@ def _adoption(counts: pd.DataFrame) -> pd.DataFrame:
         row.unknown or (None if row.n_after else "no local week with active users is complete yet")
         for row in counts.itertuples()
     ]
-    stands = [reason is None for reason in reasons]
-    limits = [wilson(row.converted_after, row.n_after) for row in counts.itertuples()]
-    numbers = (
-        pd.DataFrame(limits, columns=["adoption_rate", "ci_low", "ci_high"]).astype(float).where(pd.Series(stands))
+    limits = [
+        wilson(row.converted_after, row.n_after) if reason is None else Interval(None, None, None)
+        for row, reason in zip(counts.itertuples(), reasons, strict=True)
+    ]
+    numbers = pd.DataFrame(limits, columns=["adoption_rate", "ci_low", "ci_high"]).astype(float)
+    why = pd.Series(reasons, dtype=object)
+    rows = counts.assign(
+        users=counts["converted_after"], active_users=counts["n_after"], refused_because=why, **numbers
     )
-    rows = counts.assign(users=counts["converted_after"], active_users=counts["n_after"], **numbers)
-    return answered(
-        ADOPTION, lambda: rows.assign(refused_because=pd.Series(reasons, dtype=object)), refused_because=None
-    )
+    return declared(ADOPTION, rows)
 
 
 def _adoption_changes(counts: pd.DataFrame, begins: pd.Timestamp, min_cell: int) -> pd.DataFrame:
@@ -82,7 +90,7 @@ def _adoption_changes(counts: pd.DataFrame, begins: pd.Timestamp, min_cell: int)
         **{name: pd.to_numeric(rows[name]).mask(small) for name in numbers},
         is_changed=rows["is_changed"].astype(object).where(~small, None),
     )
-    return answered(ADOPTION_CHANGES, lambda: rows, refused_because=None)
+    return declared(ADOPTION_CHANGES, rows)
 
 
 def feature_completions(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame:
@@ -133,7 +141,7 @@ def _one_rate(
         return refused_rows(table, reason, **{name: [value] for name, value in about.items()})
     found = answered(table, lambda: question().to_pandas(), refused_because=None).assign(**about)
     row = found.iloc[0]
-    if row["refused_because"] is not None:
+    if not is_missing(row["refused_because"]):
         return found
     through = asked.observed_through
     nobody = nobody_mature(row[n], immature=row["immature"], what=about["feature_id"], observed_through=through)
@@ -156,7 +164,7 @@ def feature_funnels(events: ir.Table, asked: FunnelQuestion, features: Sequence[
             return refused_rows(FEATURE_FUNNELS, few, **about)
         result = funnel_result(events, ask_funnel(events, steps=steps, **rules, min_cell=asked.min_cell))
         last = result.iloc[[-1]].assign(entrants=result["users"].iloc[0], **about)
-        return answered(FEATURE_FUNNELS, lambda: last, refused_because=None)
+        return declared(FEATURE_FUNNELS, last)
 
     return _stacked(FEATURE_FUNNELS, [row(feature) for feature in features])
 
@@ -174,6 +182,6 @@ def feature_retention(events: ir.Table, asked: RetentionQuestion, features: Sequ
         if reason:
             return refused_rows(FEATURE_RETENTION, reason, **{name: [value] for name, value in about.items()})
         found = periods_after_start(events, own, own.returns).assign(**about)
-        return answered(FEATURE_RETENTION, lambda: found, refused_because=None)
+        return declared(FEATURE_RETENTION, found)
 
     return _stacked(FEATURE_RETENTION, [rows(feature) for feature in features])

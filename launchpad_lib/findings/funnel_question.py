@@ -47,6 +47,11 @@ class FunnelQuestion(NamedTuple):
         return UNIT_WORDS.get(self.by, named(self.by))
 
     @property
+    def is_independent(self) -> bool:
+        """Whether the units tell nothing about each other, as tests and intervals take for granted."""
+        return self.by == "user_id"
+
+    @property
     def within(self) -> str:
         """The window in words."""
         return "at any time" if self.window is None else f"within {span_words(self.window)}"

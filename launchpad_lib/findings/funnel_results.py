@@ -52,13 +52,16 @@ def funnel_conversion(result: pd.DataFrame, asked: FunnelQuestion) -> Estimate:
 def funnel_seconds(result: pd.DataFrame, asked: FunnelQuestion) -> Estimate:
     """Median time from entry to the last step of those who got there."""
     row = result.iloc[-1].to_dict()
-    nobody = None if row["users"] or row["refused_because"] else f"no {asked.unit} reached the last step"
+    is_reached = row["users"] != 0 or reason_in(result) is not None
+    nobody = None if is_reached else f"no {asked.unit} reached the last step"
     found = estimate_of(row, value="median_seconds_from_entry", n="users", ci=("", ""), **_rules(result, asked))
     return found.refused(nobody)
 
 
 def _rules(result: pd.DataFrame, asked: FunnelQuestion) -> dict[str, str]:
-    """What fills the blanks of the funnel's definitions."""
+    """What fills the blanks of the funnel's definitions; nothing where no funnel is asked."""
+    if not asked.steps:
+        return {}
     immature = result["entrants_immature"].iloc[0]
     open_ones = counted(0 if pd.isna(immature) else immature, asked.unit)
     also = [

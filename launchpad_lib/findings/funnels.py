@@ -8,7 +8,7 @@ import pandas as pd
 
 from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Conclusion, Finding, conclusion
-from launchpad_lib.contract.sentences import counted, listed, named
+from launchpad_lib.contract.sentences import counted, ended, listed, named
 from launchpad_lib.contract.wording import duration, is_missing, percent, points, rate
 from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
 from launchpad_lib.findings.funnel_question import FunnelQuestion
@@ -18,6 +18,7 @@ from launchpad_lib.inference import largest_differs_p, unequal_rates_p
 
 SURE = 0.05
 OTHER = "(other)"
+TOGETHER = "sessions of one user belong together, so no test is made"
 
 
 class Loss(NamedTuple):
@@ -51,7 +52,7 @@ def funnel_conclusion(
         [
             *where_they_stop(asked, result, instead),
             *since_when(asked, changes, periods, smallest_change),
-            *which_steps_changed(changes),
+            *which_steps_changed(asked, changes),
             *for_whom(asked, segments, breakdown),
             headline(found, asked, result),
             *by_other_rules(panel),
@@ -108,6 +109,8 @@ def where_they_stop(asked: FunnelQuestion, result: pd.DataFrame, instead: pd.Dat
     next_words = what_they_do_next(worst, instead)
     if len(places) == 1:
         said = f"{share}, stop {worst.where}."
+    elif not asked.is_independent:
+        said = f"{share}, stop {worst.where}, more than elsewhere; {TOGETHER}."
     elif largest_differs_p(worst.lost, places[1].lost) <= SURE:
         said = f"The largest loss is {worst.where}: {share}."
     else:
@@ -139,21 +142,28 @@ def since_when(asked: FunnelQuestion, changes: pd.DataFrame, periods: Periods, s
     days = counted(periods.days, "day")
     when = f"in the {days} of entries up to {periods.later[1]:%d %b %Y}, against the {days} before"
     if found.is_refused:
-        return [Finding("unknown", "wait", f"Whether conversion moved {when} cannot be said: {found.refused_because}.")]
+        return [
+            Finding(
+                "unknown", "wait", ended(f"Whether conversion moved {when} cannot be said: {found.refused_because}")
+            )
+        ]
     kind = changed(found, smallest)
     severity, verb = SEVERITIES[kind]
     since = f"{periods.later[0]:%Y-%m-%d}" if kind in (Change.UP, Change.DOWN) else None
     users = int(whole["n_after"]) if kind is Change.DOWN else None
     sentence = f"{change_words('conversion', kind, smallest)} {when}: {moved_words(whole)}."
+    if not asked.is_independent:
+        severity, verb = ("unknown", "wait") if kind is Change.OPEN else ("watch", "look")
+        sentence += " Sessions of one user belong together, so the interval is too narrow."
     return [Finding(severity, verb, sentence, users=users, since=since)]
 
 
-def which_steps_changed(changes: pd.DataFrame) -> list[Finding]:
+def which_steps_changed(asked: FunnelQuestion, changes: pd.DataFrame) -> list[Finding]:
     """Which step rates changed after correction for all of them; that none can be said to have is no proof of none."""
     rows = standing(changes)
     tested = rows[rows["scope"] != "whole"]
     tested = tested[tested["is_changed"].notna()]
-    if tested.empty:
+    if tested.empty or not asked.is_independent:
         return []
     moved = tested[tested["is_changed"].astype(bool)].sort_values("p_adjusted")
     many = counted(len(tested), "step rate")
@@ -181,7 +191,7 @@ def for_whom(asked: FunnelQuestion, segments: pd.DataFrame, breakdown: str | Non
     if reason:
         asks_nothing = reason.startswith(NOT_ASKED)
         by = "By segment" if asks_nothing else f"By {named(breakdown)}"
-        return [] if asks_nothing else [Finding("unknown", "find out", f"{by}: {reason}.")]
+        return [] if asks_nothing else [Finding("unknown", "find out", ended(f"{by}: {reason}"))]
     large = standing(segments)
     large = large[large["entrants"] >= asked.min_cell].sort_values("conversion_rate", ascending=False, kind="stable")
     if len(large) < 2:
@@ -189,6 +199,8 @@ def for_whom(asked: FunnelQuestion, segments: pd.DataFrame, breakdown: str | Non
         return [Finding("unknown", "wait", few)]
     high, low = large.iloc[0], large.iloc[-1]
     span = f"from {_segment_rate(low)} to {_segment_rate(high)}"
+    if not asked.is_independent:
+        return [Finding("unknown", "look", f"By {named(breakdown)}, conversion runs {span}; {TOGETHER}.")]
     p = unequal_rates_p(large["users"].astype(int).tolist(), large["entrants"].astype(int).tolist())
     if p <= SURE:
         said = f"By {named(breakdown)}, conversion differs by more than chance, {span}; that is no effect of {named(breakdown)}."

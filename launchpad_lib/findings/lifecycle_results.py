@@ -11,7 +11,7 @@ from launchpad_lib.contract.catalogue import cohort_tables as tables
 from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
 from launchpad_lib.contract.sentences import span_words
 from launchpad_lib.findings.retention_results import RetentionQuestion
-from launchpad_lib.findings.rows import answered, not_asked, reason_in, refused_rows
+from launchpad_lib.findings.rows import answered, declared, not_asked, reason_in, refused_rows
 from launchpad_lib.inference import kaplan_meier, log_rank, median_survival, wilson
 from launchpad_lib.metrics import activity_spans, lifecycle, path_steps, transitions, unknown_names
 
@@ -85,7 +85,7 @@ def lifetimes(events: ir.Table, asked: RetentionQuestion, *, churn_gap: str, coh
     lines = [_thinned(points).assign(scope=scope, group=name) for scope, name, _, points in curves if points]
     survival = pd.concat(lines, ignore_index=True) if lines else nothing
     return Lifetimes(
-        answered(tables.LIFETIME, lambda: rows, refused_because=None),
+        declared(tables.LIFETIME, rows),
         survival[[c.name for c in tables.SURVIVAL.columns]],
     )
 

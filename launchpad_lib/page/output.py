@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import math
 from datetime import date
 
 import pandas as pd
@@ -82,6 +83,8 @@ def conclude(said: Conclusion) -> None:
 def table(what: ResultTable, frame: pd.DataFrame, *, most: int = 40) -> None:
     """Shows a result table of the catalogue, and hands all of it to the run, which writes `tables/NAME.parquet`.
 
+    Columns in which no row has a value are handed out and not shown.
+
     Raises:
         ValueError: the frame lacks a declared column. Columns that are not declared are left out.
     """
@@ -90,7 +93,8 @@ def table(what: ResultTable, frame: pd.DataFrame, *, most: int = 40) -> None:
         raise ValueError(f"table {what.name}: lacks the declared columns {', '.join(missing)}; add them")
     declared = frame[[c.name for c in what.columns]]
     rows = [[_plain(v, digits=9) for v in row] for row in declared.itertuples(index=False, name=None)]
-    shown = {"text/html": html_table(declared, most=most), "text/plain": f"{what.name}: {len(frame)} rows"}
+    known = declared.dropna(axis="columns", how="all") if len(declared) else declared
+    shown = {"text/html": html_table(known, most=most), "text/plain": f"{what.name}: {len(frame)} rows"}
     display({TABLE_MIME: {"name": what.name, "rows": rows}, **shown}, raw=True)
 
 
@@ -151,7 +155,9 @@ def _rounded(part: object) -> object:
         return {k: _rounded(v) for k, v in part.items()}
     if isinstance(part, list):
         return [_rounded(v) for v in part]
-    return float(f"{part:.6g}") if isinstance(part, float) else part
+    if isinstance(part, float):
+        return float(f"{part:.6g}") if math.isfinite(part) else None  # JSON knows no NaN: a gap in the chart
+    return part
 
 
 def _renamed(part: object, names: dict[str, str]) -> object:
