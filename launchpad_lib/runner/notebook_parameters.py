@@ -63,10 +63,29 @@ SaidExclusion = Annotated[
 ]
 
 
-class NotebookParams(BaseModel):
-    """What every notebook takes."""
+class CheckedParams(BaseModel):
+    """What holds for the parameters of every notebook, brought or own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_text_is_none(cls, said: object) -> object:
+        """`breakdown: ""`, `breakdown: null` and no breakdown at all are the same."""
+        if not isinstance(said, dict):
+            return said
+        optional = {name for name, f in cls.model_fields.items() if not f.is_required() and f.default is None}
+        return {k: None if v == "" and k in optional else v for k, v in said.items()}
+
+    @field_validator("report_timezone", check_fields=False)
+    @classmethod
+    def _timezone_is_known(cls, value: str) -> str:
+        check_timezone(value)
+        return value
+
+
+class NotebookParams(CheckedParams):
+    """What every brought notebook takes."""
 
     lake: str = Field(default="../data/lake", description="folder of the Delta tables; a run gives its own")
     lake_versions: dict[str, int] = Field(
@@ -78,21 +97,6 @@ class NotebookParams(BaseModel):
     )
     report_timezone: str = Field(default="UTC", description="IANA name; decides calendar days")
     min_cell: int = Field(default=30, ge=1, le=100_000, description="cells with fewer units are marked")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_text_is_none(cls, said: object) -> object:
-        """`breakdown: ""`, `breakdown: null` and no breakdown at all are the same."""
-        if not isinstance(said, dict):
-            return said
-        optional = {name for name, f in cls.model_fields.items() if not f.is_required() and f.default is None}
-        return {k: None if v == "" and k in optional else v for k, v in said.items()}
-
-    @field_validator("report_timezone")
-    @classmethod
-    def _timezone_is_known(cls, value: str) -> str:
-        check_timezone(value)
-        return value
 
     @field_validator("window", check_fields=False)
     @classmethod
