@@ -8,7 +8,6 @@ import pandas as pd
 from launchpad_lib.charts.bounds import drawn, first_names, largest_names
 from launchpad_lib.charts.theme import BLUE, GREY, ORANGE, SOLID, height_of, nothing, themed
 
-HAS_INTERVAL = "isValid(datum.low) && isValid(datum.high)"
 ROWS = alt.Y("name:N", sort=None, title=None)
 PERCENT, POINTS = alt.Axis(format="%"), alt.Axis(labelExpr="format(100 * datum.value, '+~f')", tickCount=8)
 
@@ -30,6 +29,12 @@ def _tips(name: str, value: str, *, number: str, more: tuple[alt.Tooltip, ...] =
         alt.Tooltip("high:Q", title="upper limit", format=number),
         *more,
     ]
+
+
+def where_known(rows: pd.DataFrame, intervals: alt.Chart) -> list[alt.Chart]:
+    """The layer of intervals, of the rows that have one; no layer where none has: an axis cannot be made of nothing."""
+    is_known = rows["low"].notna() & rows["high"].notna()
+    return [intervals.transform_filter("isValid(datum.low) && isValid(datum.high)")] if is_known.any() else []
 
 
 def funnel_chart(result: pd.DataFrame) -> alt.LayerChart:
@@ -67,9 +72,9 @@ def _bars(rows: pd.DataFrame, title: str, *, x_title: str, axis: alt.Axis, numbe
     shown, more = first_names(rows)
     tips = _tips(name, x_title, number=number)
     base = alt.Chart(shown).encode(y=ROWS, tooltip=tips)
-    bars = base.mark_bar(color=BLUE).encode(x=alt.X("value:Q", title=x_title, axis=axis))
-    rules = base.transform_filter(HAS_INTERVAL).mark_rule(color=ORANGE, strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    return themed(bars + rules, title, note=more, height=height_of(len(shown)))
+    bars = base.mark_bar(color=BLUE).encode(x=alt.X("value:Q", title=x_title, axis=axis, stack=None))
+    rules = base.mark_rule(color=ORANGE, strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    return themed(alt.layer(bars, *where_known(shown, rules)), title, note=more, height=height_of(len(shown)))
 
 
 def difference_chart(result: pd.DataFrame, *, category: str, title: str) -> alt.LayerChart:
@@ -80,13 +85,11 @@ def difference_chart(result: pd.DataFrame, *, category: str, title: str) -> alt.
     shown, more = first_names(found.rows)
     x_title = "Difference (percentage points)"
     base = alt.Chart(shown).encode(y=ROWS, tooltip=_tips(category.replace("_", " "), "difference", number="+.1%"))
-    rules = (
-        base.transform_filter(HAS_INTERVAL)
-        .mark_rule(color=BLUE, strokeWidth=2)
-        .encode(x=alt.X("low:Q", title=x_title, axis=POINTS), x2="high:Q")
-    )
+    rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X("low:Q", title=x_title, axis=POINTS), x2="high:Q")
     points = base.mark_point(color=ORANGE, filled=True, size=90).encode(x=alt.X("value:Q", title=x_title, axis=POINTS))
-    return themed(_line_at(0) + rules + points, title, note=more, height=height_of(len(shown)))
+    return themed(
+        alt.layer(_line_at(0), *where_known(shown, rules), points), title, note=more, height=height_of(len(shown))
+    )
 
 
 def rates_by(
@@ -103,9 +106,9 @@ def rates_by(
     )
     base = alt.Chart(shown).encode(y=ROWS, color=size_colour(shown, min_cell), tooltip=tips)
     x = alt.X("low:Q", title=x_title, axis=PERCENT, scale=alt.Scale(zero=True))
-    rules = base.transform_filter(HAS_INTERVAL).mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
+    rules = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
     points = base.mark_point(filled=True, size=80, opacity=1).encode(x=alt.X("value:Q", title=x_title, axis=PERCENT))
-    return themed(rules + points, title, note=more, height=height_of(len(shown)))
+    return themed(alt.layer(*where_known(shown, rules), points), title, note=more, height=height_of(len(shown)))
 
 
 def sized(rows: pd.DataFrame, *, min_cell: int) -> pd.DataFrame:
@@ -133,13 +136,14 @@ def ratio_chart(
     shown, more = first_names(ratios)
     scale = alt.Scale(type="log", nice=False, padding=12)
     base = alt.Chart(shown).encode(y=ROWS, tooltip=_tips(category.replace("_", " "), "ratio", number=".3~g"))
-    rules = (
-        base.transform_filter(HAS_INTERVAL)
-        .mark_rule(color=BLUE, strokeWidth=2)
-        .encode(x=alt.X("low:Q", title=x_title, scale=scale), x2="high:Q")
-    )
+    rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X("low:Q", title=x_title, scale=scale), x2="high:Q")
     points = base.mark_point(color=ORANGE, filled=True, size=90).encode(x=alt.X("value:Q", title=x_title, scale=scale))
-    return themed(_line_at(1, scale=scale) + rules + points, title, note=more, height=height_of(len(shown)))
+    return themed(
+        alt.layer(_line_at(1, scale=scale), *where_known(shown, rules), points),
+        title,
+        note=more,
+        height=height_of(len(shown)),
+    )
 
 
 def drift_chart(result: pd.DataFrame) -> alt.LayerChart:
@@ -157,7 +161,7 @@ def drift_chart(result: pd.DataFrame) -> alt.LayerChart:
         .mark_bar(color=BLUE)
         .encode(
             y=ROWS,
-            x=alt.X("value:Q", title=x_title),
+            x=alt.X("value:Q", title=x_title, stack=None),
             tooltip=[alt.Tooltip("name:N", title="column"), alt.Tooltip("value:Q", title=x_title, format=".2f")],
         )
     )
