@@ -105,6 +105,17 @@ def labels(names: pd.Series, *, cells: int = LABEL_CELLS) -> pd.Series:
     return names.map(named).map(known)
 
 
+def apart(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table whose grain is one row per name, each under a name of its own: a funnel may have one step twice.
+
+    >>> apart(pd.DataFrame({"name": ["a", "b", "a"]}))["name"].tolist()
+    ['a', 'b', 'a (2)']
+    """
+    place = rows.groupby(rows["name"].map(named)).cumcount() + 1
+    names = rows["name"].map(named)
+    return rows.assign(name=names.where(place == 1, names + " (" + place.astype(str) + ")"))
+
+
 def first_names(
     rows: pd.DataFrame, *, most: int = MOST_NAMES, column: str = "name", cells: int = LABEL_CELLS
 ) -> tuple[pd.DataFrame, str]:

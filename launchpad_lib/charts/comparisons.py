@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from launchpad_lib.charts.bounds import drawn, first_names, largest_names
+from launchpad_lib.charts.bounds import apart, drawn, first_names, largest_names
 from launchpad_lib.charts.theme import BLUE, GREY, ORANGE, SOLID, height_of, nothing, themed
 
 ROWS = alt.Y("name:N", sort=None, title=None)
@@ -43,18 +43,7 @@ def funnel_chart(result: pd.DataFrame) -> alt.LayerChart:
     steps = drawn(result, {"name": "step_name", "value": "conversion_rate", "low": "ci_low", "high": "ci_high"})
     if steps.nothing_because:
         return nothing(title, steps.nothing_because)
-    rows = steps.rows.assign(name=_numbered(steps.rows["name"]))
-    return _bars(rows, title, x_title="Share of mature entrants", axis=PERCENT, number=".1%", name="step")
-
-
-def _numbered(steps: pd.Series) -> list[str]:
-    """A funnel may have one step twice: its second place is told from its first."""
-    seen: dict[str, int] = {}
-    told = []
-    for step in steps.astype(str):
-        seen[step] = seen.get(step, 0) + 1
-        told.append(step if seen[step] == 1 else f"{step} (again)" if seen[step] == 2 else f"{step} ({seen[step]})")
-    return told
+    return _bars(steps.rows, title, x_title="Share of mature entrants", axis=PERCENT, number=".1%", name="step")
 
 
 def interval_bars(result: pd.DataFrame, *, category: str, value: str, title: str, value_title: str) -> alt.LayerChart:
@@ -69,7 +58,7 @@ def interval_bars(result: pd.DataFrame, *, category: str, value: str, title: str
 
 def _bars(rows: pd.DataFrame, title: str, *, x_title: str, axis: alt.Axis, number: str, name: str) -> alt.LayerChart:
     """Bars from 0 with their intervals."""
-    shown, more = first_names(rows)
+    shown, more = first_names(apart(rows))
     tips = _tips(name, x_title, number=number)
     base = alt.Chart(shown).encode(y=ROWS, tooltip=tips)
     bars = base.mark_bar(color=BLUE).encode(x=alt.X("value:Q", title=x_title, axis=axis, stack=None))
@@ -82,7 +71,7 @@ def difference_chart(result: pd.DataFrame, *, category: str, title: str) -> alt.
     found = drawn(result, {"name": category, "value": "absolute_lift", "low": "ci_low", "high": "ci_high"})
     if found.nothing_because:
         return nothing(title, found.nothing_because)
-    shown, more = first_names(found.rows)
+    shown, more = first_names(apart(found.rows))
     x_title = "Difference (percentage points)"
     base = alt.Chart(shown).encode(y=ROWS, tooltip=_tips(category.replace("_", " "), "difference", number="+.1%"))
     rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X("low:Q", title=x_title, axis=POINTS), x2="high:Q")
@@ -99,7 +88,7 @@ def rates_by(
     found = drawn(result, {"name": category, "value": rate, "low": "ci_low", "high": "ci_high", "n": n})
     if found.nothing_because:
         return nothing(title, found.nothing_because)
-    rows, more = first_names(found.rows)
+    rows, more = first_names(apart(found.rows))
     shown = sized(rows, min_cell=min_cell)
     tips = _tips(
         category.replace("_", " "), "share", number=".1%", more=(alt.Tooltip("n:Q", title="n", format=",.0f"),)
@@ -133,7 +122,7 @@ def ratio_chart(
     ratios = ratios.dropna(subset=["value"])
     if found.nothing_because or ratios.empty:
         return nothing(title, found.nothing_because or "no ratio is above 0")
-    shown, more = first_names(ratios)
+    shown, more = first_names(apart(ratios))
     scale = alt.Scale(type="log", nice=False, padding=12)
     base = alt.Chart(shown).encode(y=ROWS, tooltip=_tips(category.replace("_", " "), "ratio", number=".3~g"))
     rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X("low:Q", title=x_title, scale=scale), x2="high:Q")
@@ -154,7 +143,7 @@ def drift_chart(result: pd.DataFrame) -> alt.LayerChart:
     rows = found.rows.assign(value=share).dropna(subset=["value"])
     if found.nothing_because or rows.empty:
         return nothing(title, found.nothing_because or "no column has a critical value")
-    shown, more = largest_names(rows, by="value")
+    shown, more = largest_names(apart(rows), by="value")
     x_title = "PSI / its critical value at these sample sizes"
     bars = (
         alt.Chart(shown[["name", "value"]])
@@ -174,7 +163,7 @@ def balance_chart(balance: pd.DataFrame, *, limit: float = 0.1) -> alt.LayerChar
     found = drawn(balance, {"name": "covariate", "before": "smd_before", "after": "smd_after"})
     if found.nothing_because:
         return nothing(title, found.nothing_because)
-    shown, more = largest_names(found.rows, by="before")
+    shown, more = largest_names(apart(found.rows), by="before")
     stages = {"before": "before weighting", "after": "after weighting"}
     rows = shown.rename(columns=stages).melt("name", var_name="stage", value_name="smd")
     rows = rows.assign(smd=rows["smd"].abs())

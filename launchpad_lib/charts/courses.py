@@ -9,8 +9,8 @@ import pandas as pd
 from launchpad_lib.charts.bounds import (
     LINE_CELLS,
     MOST_LINES,
+    apart,
     drawn,
-    first_names,
     labels,
     largest_names,
     named,
@@ -231,7 +231,7 @@ def bar_counts(
         return nothing(title, found.nothing_because)
     if is_date:
         return _bars_in_time(found.rows, title, value_title=value_title)
-    rows, more = largest_names(found.rows, by="value") if found.rows["name"].nunique() > 20 else first_names(found.rows)
+    rows, more = largest_names(apart(found.rows), by="value")
     bars = (
         alt.Chart(rows)
         .mark_bar(color=BLUE)

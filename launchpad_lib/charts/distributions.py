@@ -9,6 +9,7 @@ from launchpad_lib.charts.bounds import (
     LINE_CELLS,
     MOST_LINES,
     MOST_NAMES,
+    apart,
     drawn,
     first_names,
     labels,
@@ -77,7 +78,7 @@ def cohort_matrix(
     if rows.empty:
         return nothing(title, "no cohort has a mature user")
     cohorts, note = _fewer_cohorts(rows)
-    cells, every = _fewer_periods(cohorts)
+    cells, every = _fewer_periods(cohorts.drop_duplicates(["name", "after"]))
     cells = cells.assign(
         weight=(cells["users"] >= min_cell).map({True: 1.0, False: 0.35}), text=cells["value"].map("{:.0%}".format)
     )
@@ -165,7 +166,7 @@ def distribution_chart(result: pd.DataFrame, *, category: str, title: str, x_tit
     found = drawn(result, {"name": category, "value": "share", "users": "users"})
     if found.nothing_because:
         return nothing(title, found.nothing_because)
-    shown, note = first_names(found.rows, most=MOST_BINS)
+    shown, note = first_names(apart(found.rows), most=MOST_BINS)
     if note:
         rest = found.rows.drop(shown.index)
         others = pd.DataFrame([{"name": "all others", "value": rest["value"].sum(), "users": rest["users"].sum()}])
@@ -199,6 +200,7 @@ def matrix_chart(
     rows, wider = (first_names if is_counted else largest_names)(
         rows, **({} if is_counted else {"by": "value"}), most=MOST_NAMES, column="across"
     )
+    rows = rows.drop_duplicates(["across", "name"])
     cells = rows.assign(text=rows["value"].map("{:.0%}".format))
     base = alt.Chart(cells).encode(
         x=alt.X("across:N", sort=None, title=x_title, axis=alt.Axis(labelAngle=0 if is_counted else -30)),

@@ -34,7 +34,7 @@ def test_a_step_that_stands_twice_in_a_funnel_has_two_bars():
     steps = pd.DataFrame(
         {"step_name": ["a", "b", "a"], "conversion_rate": [1.0, 0.6, 0.2], "ci_low": 0.1, "ci_high": 1.0}
     )
-    assert spec_of(charts.funnel_chart(steps))[1]["name"].tolist() == ["a", "b", "a (again)"]
+    assert spec_of(charts.funnel_chart(steps))[1]["name"].tolist() == ["a", "b", "a (2)"]
 
 
 def test_of_many_columns_those_that_drifted_most_are_drawn():
