@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 from launchpad_lib.contract.features import Feature, not_declared
 from launchpad_lib.contract.sentences import named, span_words
 from launchpad_lib.metrics import unknown_names
-from launchpad_lib.metrics.steps import Exclusion, Step, checked_rules
+from launchpad_lib.metrics.steps import Exclusion, Step, as_exclusion, as_step, checked_rules
 
 UNIT_WORDS = {"user_id": "user", "session_key": "session"}
 MODE_WORDS = {"ordered": "in order", "strict": "strictly", "any_order": "any order", "strict_order": "strict order"}
@@ -75,12 +75,15 @@ def ask_funnel(
     """
     said = list(steps) or next((names for names in map(feature_steps, features) if len(names) > 1), [])
     asked = FunnelQuestion(
-        tuple(_step(s) for s in said),
+        tuple(as_step(s) for s in said),
         observed_through=observed_through or datetime(1970, 1, 1),
-        exclusions=tuple(_exclusion(e) for e in exclusions),
+        exclusions=tuple(as_exclusion(e) for e in exclusions),
         hold_constant=hold_constant or None,
         **rules,
     )
+    if len(said) == 1:
+        few = f"a funnel has at least two steps, and {named(asked.step_names[0])} is one; name another event"
+        return asked._replace(refused_because=few)
     if not said:
         return asked._replace(refused_because=not_declared([], "start_event", "complete_event"))
     if observed_through is None:
@@ -105,20 +108,3 @@ def feature_steps(feature: Feature) -> list[str]:
     """
     said = (feature.start_event, feature.complete_event, feature.view_event, feature.share_event)
     return list(dict.fromkeys(event for event in said if event))
-
-
-def _step(said: str | Mapping[str, Any]) -> Step:
-    if isinstance(said, str):
-        return Step(said)
-    return Step(said["event"], _filters(said), said.get("optional", False))
-
-
-def _exclusion(said: str | Mapping[str, Any]) -> Exclusion:
-    if isinstance(said, str):
-        return Exclusion(said)
-    return Exclusion(said["event"], _filters(said), said.get("effect", "remove_user"))
-
-
-def _filters(said: Mapping[str, Any]) -> tuple:
-    """Property filters as a step holds them; a list of values is any of them."""
-    return tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in said.get("where", {}).items())
