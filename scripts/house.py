@@ -63,7 +63,9 @@ def _named(tree: ast.AST, known: dict[str, Path]) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(PACKAGE):
-            names |= {node.module, *(f"{node.module}.{a.name}" for a in node.names)}
+            within = {f"{node.module}.{a.name}" for a in node.names}
+            # A module taken out of its package is that module; only a name of the package itself reaches the package.
+            names |= within if within <= set(known) else within | {node.module}
         elif isinstance(node, ast.Import):
             names |= {a.name for a in node.names if a.name.startswith(PACKAGE)}
     return {n for n in names if n in known}

@@ -18,15 +18,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+QUERY_STOPPED = "Query interrupted"  # what DuckDB makes of Ctrl-C during a query
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 all well, 1 a notebook failed, 2 bad parameters or input."""
+    """Exit status: 0 all well or refused for want of data, 1 a notebook failed, 2 bad parameters or input, 130 stopped."""
     arguments = _parser().parse_args(argv)
     try:
         return _dispatch(arguments)
     except (ValueError, OSError) as error:
         print(f"launchpad: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as stop:
+        if isinstance(stop, RuntimeError) and str(stop) != QUERY_STOPPED:
+            raise
         print("launchpad: stopped; nothing half-written is kept", file=sys.stderr)
         return 130
 

@@ -77,7 +77,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _ingest(arguments: argparse.Namespace) -> int:
-    from launchpad_lib.runner.run import bring_up_to_date
+    from launchpad_lib.runner.inputs import bring_up_to_date
 
     with _run_in_its_workbook(arguments.params) as run:
         bring_up_to_date(run, now=datetime.now(UTC), say=print)

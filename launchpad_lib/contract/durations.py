@@ -1,9 +1,9 @@
-"""Durations with a unit, and the names of time zones."""
+"""Durations with a unit, instants in UTC, and the names of time zones."""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import available_timezones
 
 from launchpad_lib.contract.names import nearest
@@ -34,6 +34,23 @@ def parse_window(text: str) -> timedelta:
 def window_us(text: str | None) -> int | None:
     """The window in microseconds; None is unbounded."""
     return None if text is None else int(parse_window(text) / timedelta(microseconds=1))
+
+
+def utc_instant(value: object, *, argument: str = "observed_through") -> datetime:
+    """A given instant in UTC without a zone; one with a zone is converted.
+
+    Raises:
+        ValueError: text, a date without a time, or no instant at all.
+
+    >>> utc_instant(datetime(2026, 1, 1, 12))
+    datetime.datetime(2026, 1, 1, 12, 0)
+    """
+    if not isinstance(value, datetime) or value != value:  # NaT is a datetime that equals nothing
+        raise ValueError(
+            f"{argument}={value!r}: must be a datetime in UTC; write for example datetime(2026, 3, 1) for the end of February"
+        )
+    plain = value.to_pydatetime(warn=False) if hasattr(value, "to_pydatetime") else value  # an instant of pandas
+    return plain if plain.tzinfo is None else plain.astimezone(UTC).replace(tzinfo=None)
 
 
 def check_timezone(report_timezone: str) -> None:

@@ -28,7 +28,7 @@ def visible(text: str) -> str:
     What could not be seen is written out; everything else is left as it is. Twice is the same as once.
 
     >>> visible("a\\x00b\\ud83d"), visible("\\u202egnp.exe"), visible("\U0001f1e9\U0001f1ea")
-    ('a␀b\\\\ud83d', '\\\\u202egnp.exe', '🇩🇪')
+    ('a\\\\x00b\\\\ud83d', '\\\\u202egnp.exe', '🇩🇪')
     """
     return _UNSHOWN.sub(_written_out, text)
 
@@ -37,10 +37,8 @@ def _written_out(found: re.Match[str]) -> str:
     character = found[0]
     if len(character) > 1:  # a pair of isolates ends where it began: what is within is looked at by itself
         return f"{character[0]}{visible(character[1:-1])}{character[-1]}"
-    code = ord(character)
-    if code < 0x20 or code == 0x7F:
-        return chr(0x2421 if code == 0x7F else 0x2400 + code)  # Unicode's own pictures of these
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+    code = ord(character)  # written as in Python and JSON: Unicode's own pictures of controls are missing in many fonts
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def isolated(name: object) -> str:

@@ -1,19 +1,46 @@
-"""Names as readers meet them: the nearest known ones to a misspelt one."""
+"""Names as readers meet them: quoted so that no character hides, and the nearest known ones to a misspelt one."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
+LONGEST_SHOWN = 60
+LONGEST_COMPARED = 100  # similarity takes time in the square of the length
 
-def nearest(name: str, known: Iterable[object]) -> str:
-    """The end of a sentence: the nearest known names, or some of them.
+
+def quoted(name: object) -> str:
+    """A name in a sentence: in quotes, what cannot be seen as an escape, a very long one cut.
+
+    >>> print(quoted("a" * 5000)[-5:], quoted("\\x00$browser"))
+    aaa…' '\\x00$browser'
+    """
+    text = str(name)
+    return repr(text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…")
+
+
+def nearest(name: object, known: Iterable[object]) -> str:
+    """The end of a sentence: the nearest known names, or some of them. The only "did you mean".
 
     >>> nearest("quiz_start", ["quiz_started", "page_viewed"])
     "did you mean 'quiz_started'?"
+    >>> nearest("Quiz Started", ["quiz_started", "page_viewed"])
+    "did you mean 'quiz_started'?"
+    >>> nearest("x", ["quiz_started", "page viewed "])
+    "there are 'page viewed ', quiz_started"
     """
-    names = sorted(str(k) for k in known)
-    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+    names = sorted({str(k) for k in known if k is not None})
+    compared: dict[str, str] = {}
+    for n in names:
+        compared.setdefault(_compared(n), n)
+    near = difflib.get_close_matches(_compared(str(name)), compared, n=3, cutoff=0.5)
     if near:
-        return f"did you mean {' or '.join(repr(n) for n in near)}?"
-    return f"there are {', '.join(names[:10])}{' and others' if len(names) > 10 else ''}" if names else "there are none"
+        return f"did you mean {' or '.join(quoted(compared[n]) for n in near)}?"
+    if not names:
+        return "there are none"
+    shown = [n if n.isprintable() and n == n.strip() and 0 < len(n) <= LONGEST_SHOWN else quoted(n) for n in names[:10]]
+    return f"there are {', '.join(shown)}{' and others' if len(names) > 10 else ''}"
+
+
+def _compared(name: str) -> str:
+    return name[:LONGEST_COMPARED].casefold()

@@ -14,6 +14,25 @@ SQL_TYPES = {
 }
 
 
+# In a session key the first "/" or "#" ends the user: in the user's own id they are written otherwise.
+SESSION_KEY_ESCAPES = (("~", "~0"), ("/", "~1"), ("#", "~2"))
+
+
+def session_key(number: str) -> str:
+    """The SQL of a session's key: user and client session, or user and the number of a session made from gaps.
+
+    A client's session id is unique within its user only (many trackers count 1, 2, 3 for every user), so the user is in
+    the key, and no two pairs have the same key.
+
+    >>> session_key("n")[-72:]
+    "|| CASE WHEN session_id IS NULL THEN '#' || n ELSE '/' || session_id END"
+    """
+    user = "user_id"
+    for character, written in SESSION_KEY_ESCAPES:
+        user = f"replace({user}, {literal(character)}, {literal(written)})"
+    return f"{user} || CASE WHEN session_id IS NULL THEN '#' || {number} ELSE '/' || session_id END"
+
+
 def identifier(name: str) -> str:
     """A name as an SQL identifier; quotes in it are doubled.
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import duckdb
 from deltalake import DeltaTable
 
-from launchpad_lib.contract.sql import file_list, literal
+from launchpad_lib.contract.sql import file_list, literal, session_key
 from launchpad_lib.lake.day_files import DayFiles, files_by_day, hash_of_names
 from launchpad_lib.lake.opening import SESSION_GAP_MINUTES, STAR
 
@@ -41,7 +41,7 @@ SESSION_PARTS = f"""
 SESSIONS = f"""
     SELECT user_id, session_key, min(started_at) AS started_at, max(ended_at) AS ended_at,
         epoch_us(max(ended_at) - min(started_at)) / 1e6 AS duration_seconds, sum(events)::BIGINT AS events, arg_min(platform, platform_at) AS platform
-    FROM (SELECT *, coalesce(session_id, user_id || '#' || sum(is_new) OVER (PARTITION BY user_id, session_id IS NULL ORDER BY started_at, ended_at)) AS session_key
+    FROM (SELECT *, {session_key("sum(is_new) OVER (PARTITION BY user_id, session_id IS NULL ORDER BY started_at, ended_at)")} AS session_key
         FROM (SELECT *, CASE WHEN started_at - lag(ended_at) OVER (PARTITION BY user_id, session_id IS NULL ORDER BY started_at, ended_at)
             <= INTERVAL {SESSION_GAP_MINUTES} MINUTE THEN 0 ELSE 1 END AS is_new FROM source))
     GROUP BY user_id, session_key"""

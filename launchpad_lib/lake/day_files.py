@@ -25,6 +25,7 @@ from deltalake import DeltaTable
 
 from launchpad_lib.contract.sql import file_list, literal
 from launchpad_lib.contract.tables import EVENTS
+from launchpad_lib.contract.whole_files import write_whole
 
 ROW_GROUP_ROWS = 122_880
 PARTITION = "event_on"
@@ -309,7 +310,7 @@ def _take_over(folder: Path, dictionary: Path | None) -> None:
     (folder / "users").mkdir(exist_ok=True)
     for name in given["user_parts"]:
         shutil.copyfile(dictionary / "users" / name, folder / "users" / name)
-    (folder / MANIFEST).write_text(json.dumps({**given, "days": {}, "previous": [], "table_version": None}))
+    write_whole(folder / MANIFEST, json.dumps({**given, "days": {}, "previous": [], "table_version": None}))
 
 
 @contextmanager

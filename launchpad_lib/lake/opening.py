@@ -12,7 +12,7 @@ import ibis
 import ibis.expr.types as ir
 from deltalake import DeltaTable
 
-from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier, literal
+from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier, literal, session_key
 from launchpad_lib.contract.tables import TABLES, Table
 from launchpad_lib.lake.observed import TIMED_TABLES, Outside, named_instants
 from launchpad_lib.lake.snapshot import Observed, keep_observed, opened_table
@@ -20,12 +20,12 @@ from launchpad_lib.lake.snapshot import Observed, keep_observed, opened_table
 SESSION_GAP_MINUTES = 30
 
 STAR = {
-    # Grain: one row per event_id; session_key is the client's session or one made from 30-minute gaps.
+    # Grain: one row per event_id; session_key is the user with the client's session or one made from 30-minute gaps.
     "fact_events": f"""
-        SELECT * EXCLUDE (is_new), coalesce(session_id, user_id || '#' || sum(is_new) OVER (
-            PARTITION BY user_id, session_id IS NULL ORDER BY event_at, received_at, event_id)) AS session_key
+        SELECT * EXCLUDE (is_new), {session_key("sum(is_new) OVER stretch")} AS session_key
         FROM (SELECT *, CASE WHEN event_at - lag(event_at) OVER (PARTITION BY user_id, session_id IS NULL
-                ORDER BY event_at, received_at, event_id) <= INTERVAL {SESSION_GAP_MINUTES} MINUTE THEN 0 ELSE 1 END AS is_new FROM events)""",
+                ORDER BY event_at, received_at, event_id) <= INTERVAL {SESSION_GAP_MINUTES} MINUTE THEN 0 ELSE 1 END AS is_new FROM events)
+        WINDOW stretch AS (PARTITION BY user_id, session_id IS NULL ORDER BY event_at, received_at, event_id)""",
     # Grain: one row per user and session.
     "sessions": """
         SELECT user_id, session_key, min(event_at) AS started_at, max(event_at) AS ended_at,

@@ -2,23 +2,13 @@
 
 from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.metrics.checks import nobody_mature, require_known, unknown_names
+from launchpad_lib.metrics.cohorts import activity_spans, behavioural_cohorts
 from launchpad_lib.metrics.dropoff import funnel_next_events, funnel_times
-from launchpad_lib.metrics.engagement import (
-    adoption,
-    adoption_weekly,
-    completion,
-    daily_active_users,
-    depth,
-    feature_overlap,
-    frequency,
-    session_duration,
-    share_rate,
-    shares_per_viewer,
-    stickiness,
-)
+from launchpad_lib.metrics.engagement import completion, depth, session_duration, share_rate, shares_per_viewer
 from launchpad_lib.metrics.feature_adoption import feature_adoption
-from launchpad_lib.metrics.funnel import funnel, funnel_comparison, funnel_trend
+from launchpad_lib.metrics.funnel import funnel
 from launchpad_lib.metrics.funnel_change import funnel_changes
+from launchpad_lib.metrics.funnel_periods import funnel_comparison, funnel_trend
 from launchpad_lib.metrics.lifecycle import active_days, active_users, lifecycle
 from launchpad_lib.metrics.paths import path_steps, transitions
 from launchpad_lib.metrics.quality import (
@@ -30,16 +20,18 @@ from launchpad_lib.metrics.quality import (
     restated_days,
 )
 from launchpad_lib.metrics.reliability import apdex, crash_free_sessions, crash_free_users
-from launchpad_lib.metrics.retention import (
-    activity_spans,
-    behavioural_cohorts,
-    on_or_after,
-    pooled_retention,
-    retention,
-    retention_curve,
-)
+from launchpad_lib.metrics.retention import on_or_after, pooled_retention, retention, retention_curve
 from launchpad_lib.metrics.rules import RULES, FunnelRule, funnel_rules
 from launchpad_lib.metrics.steps import Exclusion, Step
+from launchpad_lib.metrics.usage import (
+    adoption,
+    adoption_weekly,
+    daily_active_users,
+    feature_overlap,
+    frequency,
+    stickiness,
+)
+from launchpad_lib.metrics.windows import property_value
 
 __all__ = [
     "Exclusion",
@@ -77,6 +69,7 @@ __all__ = [
     "parse_window",
     "path_steps",
     "pooled_retention",
+    "property_value",
     "rejects_by_reason",
     "rejects_by_source",
     "require_known",

@@ -1,26 +1,73 @@
-"""What cannot be computed is said in one sentence: unknown names, and rates that have nobody to count.
+"""What cannot be computed is refused in one sentence: by the metric functions themselves, whoever calls them.
 
-A metric builds an expression and reads nothing, so a misspelt event is to it an event nobody did. These functions read
-the log and say so; a report prints the sentence in place of the number.
+Unknown names are asked of the table (one DISTINCT, remembered for each table expression as long as it lives); what only the
+numbers show (nobody entered, nobody mature) is a column of the result. A wrong type of argument is a ValueError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from weakref import WeakKeyDictionary
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
-from launchpad_lib.contract.names import nearest
+from launchpad_lib.contract.names import nearest, quoted
+from launchpad_lib.metrics.windows import is_storable, property_value
+
+NO_EVENTS = "the log holds no event of a known user"
+_seen: WeakKeyDictionary[ir.Table, dict[str, set[str]]] = WeakKeyDictionary()
 
 
 @ibis.udf.scalar.builtin(name="json_keys", signature=(("json",), "array<string>"))
 def _json_keys(text): ...
 
 
-def unknown_names(events: ir.Table, *, event_names: Iterable[str], properties: Iterable[str] = ()) -> str | None:
-    """None where every event name occurs in the log and every property is a column or a JSON key; else one sentence.
+@ibis.udf.scalar.builtin(name="format", signature=(("string", "int64"), "string"))
+def _format(template, number): ...
+
+
+def known_table(table: object, *, needs: Iterable[str] = (), argument: str = "events") -> ir.Table:
+    """The table, where it is one and has the columns needed.
+
+    Raises:
+        ValueError: no Ibis table (a data frame, say), or a column is missing.
+    """
+    if not isinstance(table, ir.Table):
+        kind = f"{type(table).__module__.split('.')[0]} {type(table).__name__}"
+        raise ValueError(
+            f"{argument}: is a {kind}, and must be an Ibis table; write ibis.memtable(frame) for a data frame"
+        )
+    for name in needs:
+        if name not in table.columns:
+            raise ValueError(
+                f"{argument}: has no column {name!r}; {nearest(name, table.columns)} (rename it: {argument}.rename({name}=...))"
+            )
+    return table
+
+
+def name_list(given: object, *, argument: str) -> list:
+    """Names given as a list.
+
+    Raises:
+        ValueError: one text, which would be read letter by letter, or no list at all.
+    """
+    if isinstance(given, str) or not isinstance(given, Sequence | set | frozenset):
+        shown = quoted(given) if isinstance(given, str) else repr(given)
+        raise ValueError(f"{argument}={shown}: must be a list of names; write [{shown}] for one")
+    return list(given)
+
+
+def unknown_names(
+    events: ir.Table,
+    *,
+    event_names: Iterable[str] = (),
+    properties: Iterable[str | None] = (),
+    feature_ids: Iterable[str] = (),
+) -> str | None:
+    """None where every event and feature occurs in the log and every property is a column or a JSON key; else one sentence.
 
     >>> from datetime import datetime
     >>> import ibis
@@ -28,20 +75,14 @@ def unknown_names(events: ir.Table, *, event_names: Iterable[str], properties: I
     >>> unknown_names(events, event_names=["quiz_start"])
     "event 'quiz_start': does not occur in the log; did you mean 'quiz_started'?"
     """
-    wanted = list(dict.fromkeys(event_names))
-    known = set(events.select("event_name").distinct().to_pandas()["event_name"].dropna())
-    for name in wanted:
-        if name not in known:
-            return f"event {name!r}: does not occur in the log; {nearest(name, known)}"
-    missing = [p for p in properties if p is not None and p not in events.columns]
-    if missing:
-        keys: set[str] = set()
-        if "properties" in events.columns:
-            found = events.select(key=_json_keys(events.properties.cast("string").try_cast("json")).unnest()).distinct()
-            keys = set(found.to_pandas()["key"].dropna())
-        for name in missing:
-            if name not in keys:
-                return f"property {name!r}: is neither a column nor a key of `properties` in the log; {nearest(name, {*events.columns, *keys})}"
+    for kind, column, wanted in (("event", "event_name", event_names), ("feature", "feature_id", feature_ids)):
+        for name in dict.fromkeys(wanted):
+            if not _occurs(events, column, name):
+                return f"{kind} {quoted(name)}: does not occur in the log; {nearest(name, _values(events, column))}"
+    for name in dict.fromkeys(p for p in properties if p and p not in events.columns):
+        if not _has_property(events, name):
+            known = {*events.columns, *_keys(events)}
+            return f"property {quoted(name)}: is neither a column nor a key of `properties` in the log; {nearest(name, known)}"
     return None
 
 
@@ -50,6 +91,38 @@ def require_known(events: ir.Table, *, event_names: Iterable[str], properties: I
     sentence = unknown_names(events, event_names=event_names, properties=properties)
     if sentence:
         raise ValueError(sentence)
+
+
+def _occurs(events: ir.Table, column: str, name: str) -> bool:
+    """Whether the name occurs. What was seen once stays seen; what was not is asked again, for a log may grow."""
+    seen = _seen.setdefault(events, {})
+    if name not in seen.get(column, ()):
+        seen[column] = _values(events, column)
+    return name in seen[column]
+
+
+def _values(events: ir.Table, column: str) -> set[str]:
+    return set(events.select(name=events[column]).distinct().to_pandas()["name"].dropna())
+
+
+def _has_property(events: ir.Table, name: str) -> bool:
+    """Whether any event has the property; the search ends at the first one."""
+    if "properties" not in events.columns or not is_storable(name):
+        return False
+    seen = _seen.setdefault(events, {}).setdefault("properties", set())
+    if name not in seen:
+        found = events.filter(property_value(events, name).notnull()).limit(1).count().execute()
+        if found:
+            seen.add(name)
+    return name in seen
+
+
+def _keys(events: ir.Table) -> set[str]:
+    if "properties" not in events.columns:
+        return set()
+    held = events.properties
+    document = held.try_cast("json") if held.type().is_string() else held.cast("json")
+    return set(events.select(key=_json_keys(document).unnest()).distinct().to_pandas()["key"].dropna())
 
 
 def nobody_mature(
@@ -62,7 +135,64 @@ def nobody_mature(
     """
     if users:
         return None
+    still_open, nobody = _sentences(what, observed_through)
+    return still_open.format(int(immature)) if immature else nobody.format()
+
+
+def _sentences(what: str, observed_through: datetime | None) -> tuple[str, str]:
+    what = what.replace("{", "{{").replace("}", "}}")
     seen = f" by {observed_through:%Y-%m-%d %H:%M} UTC" if observed_through else ""
-    if immature:
-        return f"{what}: no user has been observed to the end{seen} ({int(immature):,} still open), so there is no rate yet; wait or ask for a shorter time"
-    return f"{what}: nobody entered{seen}, so there is no rate; check the event names and the period"
+    return (
+        f"{what}: no user has been observed to the end{seen} ({{:,}} still open), so there is no rate yet; wait or ask for a shorter time",
+        f"{what}: nobody entered{seen}, so there is no rate; check the event names and the period",
+    )
+
+
+def nobody_counted(
+    n: ir.IntegerValue, *, immature: ir.IntegerValue, what: str, observed_through: datetime | None = None
+) -> ir.StringValue:
+    """`nobody_mature` as a column: NULL where n is above 0."""
+    still_open, nobody = _sentences(what, observed_through)
+    return ibis.cases(
+        (n > 0, ibis.null("string")),
+        (immature > 0, _format(still_open, immature.cast("int64"))),
+        else_=nobody.format(),
+    )
+
+
+def because(is_refused: ir.BooleanValue, sentence: str) -> ir.StringValue:
+    """The column `refused_because`: the sentence where the row has no number, else NULL."""
+    return ibis.ifelse(is_refused, sentence, ibis.null("string"))
+
+
+def refused_table(like: ir.Table, sentence: str, **named: Sequence) -> ir.Table:
+    """The table that was asked for without its numbers: the rows that can be named, or one, each with the sentence."""
+    schema = like.schema()
+    rows = max((len(v) for v in named.values()), default=1)
+    columns = {name: named.get(name, [None] * rows) for name in schema.names if name != "refused_because"}
+    columns["refused_because"] = [sentence] * rows
+    if "refused_because" not in schema:
+        schema = ibis.schema({**dict(schema.items()), "refused_because": "string"})
+    nullable = ibis.schema({name: kind.copy(nullable=True) for name, kind in schema.items()})
+    arrays = {
+        name: pa.array(list(columns[name]), type=kind)
+        for name, kind in zip(nullable.names, nullable.to_pyarrow().types, strict=True)
+    }
+    return ibis.memtable(pa.table(arrays), schema=nullable)
+
+
+def never_empty(rows: ir.Table, sentence: str | ir.StringScalar) -> ir.Table:
+    """The rows with `refused_because` (NULL where they have none); where there is no row at all, one that says why."""
+    reason = rows["refused_because"] if "refused_because" in rows.columns else ibis.null("string")
+    rows = rows.mutate(refused_because=reason, is_there=ibis.literal(True))
+    one = ibis.memtable({"otherwise": [""]}).select(
+        otherwise=ibis.literal(sentence) if isinstance(sentence, str) else sentence
+    )
+    found = one.left_join(rows, ibis.literal(True))
+    told = ibis.ifelse(found.is_there.isnull(), found.otherwise, found.refused_because)
+    return found.mutate(refused_because=told).drop("otherwise", "is_there")
+
+
+def with_columns(events: ir.Table, names: Iterable[str | None]) -> ir.Table:
+    """The table with a text column for each name that it lacks: gives a refused result the columns it would have had."""
+    return events.mutate(**{n: ibis.null("string") for n in names if n and n not in events.columns})

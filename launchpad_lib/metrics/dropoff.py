@@ -8,11 +8,23 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.chains import funnel_chains, funnel_units, with_maturity
-from launchpad_lib.metrics.steps import Entry, Exclusion, Mode, Step, checked_rules, event_log, kept_by, order_of
+from launchpad_lib.metrics.checks import never_empty, nobody_counted, refused_table
+from launchpad_lib.metrics.paths import OTHER, apart_from_marks
+from launchpad_lib.metrics.steps import (
+    Entry,
+    Exclusion,
+    Mode,
+    Step,
+    checked_log,
+    checked_rules,
+    event_log,
+    kept_by,
+    order_of,
+)
 from launchpad_lib.metrics.windows import seconds_between
 
-OTHER = "(other)"
 TIME_BUCKETS = (
     (60, "under 1 min"),
     (300, "1-5 min"),
@@ -39,7 +51,8 @@ def funnel_times(
 ) -> ir.Table:
     """How long mature converters took from entry to the last step. Grain: one row per bucket of time, zeros included.
 
-    Columns: place, time, users, share (of converters). A bucket holds its lower end and not its upper one.
+    Columns: place, time, users, n (converters), share (fraction of n), refused_because (NULL where the row stands). A
+    bucket holds its lower end and not its upper one.
 
     >>> from datetime import datetime
     >>> import ibis
@@ -52,25 +65,41 @@ def funnel_times(
     rules = checked_rules(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
     )
-    units = funnel_units(events, rules=rules, observed_through=observed_through, keep=kept_by(mode))
-    done = units.filter(units.is_mature & ~units.is_removed & units[f"step_{len(rules.steps)}_at"].notnull())
-    seconds = seconds_between(done.step_1_at, done[f"step_{len(rules.steps)}_at"])
+    through = utc_instant(observed_through)
+    table, unknown = checked_log(events, rules)
+    units = funnel_units(table, rules=rules, observed_through=through, keep=kept_by(mode))
+    counted = units.is_mature & ~units.is_removed
+    seconds = seconds_between(units.step_1_at, units[f"step_{len(rules.steps)}_at"])
     place = ibis.cases(
-        *((seconds < limit, k) for k, (limit, _) in enumerate(TIME_BUCKETS[:-1])), else_=len(TIME_BUCKETS) - 1
+        (~counted | seconds.isnull(), ibis.null("int64")),
+        *((seconds < limit, k) for k, (limit, _) in enumerate(TIME_BUCKETS[:-1])),
+        else_=len(TIME_BUCKETS) - 1,
     )
-    own = done.select(place=place)
+    own = units.select(place=place, is_counted=counted, is_mature=units.is_mature)
     places = range(len(TIME_BUCKETS))
     sums = own.agg(
-        total=own.count(), **{f"users_{k}": (own.place == k).sum().fill_null(0).cast("int64") for k in places}
+        total=own.place.count(),
+        entrants=own.is_counted.sum().fill_null(0),
+        immature=(~own.is_mature).sum().fill_null(0),
+        **{f"users_{k}": (own.place == k).sum().fill_null(0).cast("int64") for k in places},
     )
     long = sums.mutate(place=ibis.array([ibis.literal(k, "int64") for k in places]).unnest())
     users = ibis.cases(*((long.place == k, long[f"users_{k}"]) for k in places))
-    return long.select(
+    nobody = nobody_counted(long.entrants, immature=long.immature, what="the funnel", observed_through=through)
+    found = long.select(
         place=long.place,
         time=ibis.cases(*((long.place == k, TIME_BUCKETS[k][1]) for k in places)),
         users=users,
+        n=long.total,
         share=users / long.total.nullif(0),
+        refused_because=ibis.cases(
+            (long.total > 0, ibis.null("string")),
+            (long.entrants > 0, "nobody reached the last step, so there is no time to it"),
+            else_=nobody,
+        ),
     )
+    named = {"place": list(places), "time": [name for _, name in TIME_BUCKETS]}
+    return found if unknown is None else refused_table(found, unknown, **named)
 
 
 def funnel_next_events(
@@ -90,7 +119,8 @@ def funnel_next_events(
 
     The next event is the unit's very next one after its last reached step, whatever it is and whenever it came; NULL
     where there was none. Per step the `most` frequent names are kept, the rest is "(other)". Columns: step, step_name,
-    next_event, users, dropped (units that stopped after the step), share (users / dropped), median_seconds (until it).
+    next_event, users, dropped (units that stopped after the step), share (fraction of dropped), median_seconds (until
+    it), refused_because (NULL where the row stands; where nobody stopped, one row says so).
 
     >>> from datetime import datetime
     >>> import ibis
@@ -104,8 +134,10 @@ def funnel_next_events(
     rules = checked_rules(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
     )
-    log = event_log(events, rules, keep="all")
-    units = with_maturity(funnel_chains(log, rules), rules, observed_through)
+    through = utc_instant(observed_through)
+    table, unknown = checked_log(events, rules)
+    log = event_log(table, rules, keep="all")
+    units = with_maturity(funnel_chains(log, rules), rules, through)
     last = max(rules.required)
     reached = ibis.cases(*((units[f"step_{k}_at"].notnull(), k) for k in reversed(rules.required)))
     stopped = units.filter(units.is_mature & ~units.is_removed & units[f"step_{last}_at"].isnull())
@@ -117,7 +149,10 @@ def funnel_next_events(
     )
     numbered = log.mutate(position=ibis.row_number().over(ibis.window(group_by="unit", order_by=order_of(log))) - 1)
     following = numbered.select(
-        unit=numbered.unit, position=numbered.position, next_event=numbered.event_name, next_at=numbered.at
+        unit=numbered.unit,
+        position=numbered.position,
+        next_event=apart_from_marks(numbered.event_name),
+        next_at=numbered.at,
     )
     joined = stopped.left_join(following, ["unit", "position"])
     joined = joined.select(joined.step, joined.next_event, seconds=seconds_between(joined.stopped_at, joined.next_at))
@@ -134,7 +169,7 @@ def funnel_next_events(
         users=labelled.count(), median_seconds=labelled.seconds.quantile(0.5)
     )
     rows = rows.mutate(dropped=rows.users.sum().over(ibis.window(group_by="step")))
-    return rows.select(
+    found = rows.select(
         step=rows.step.cast("int64"),
         step_name=ibis.cases(*((rows.step == k, rules.steps[k - 1].event_name) for k in rules.required)),
         next_event=rows.next_event,
@@ -143,3 +178,6 @@ def funnel_next_events(
         share=rows.users / rows.dropped,
         median_seconds=rows.median_seconds,
     )
+    if unknown is not None:
+        return refused_table(found, unknown)
+    return never_empty(found, "no mature unit stopped before the last step, so there is nothing that it did instead")

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import ibis
 import ibis.expr.types as ir
 
-from launchpad_lib.contract.durations import parse_window
-from launchpad_lib.metrics.chains import funnel_chains, funnel_units, with_maturity
+from launchpad_lib.contract.durations import utc_instant
+from launchpad_lib.contract.names import quoted
+from launchpad_lib.metrics.chains import funnel_units
+from launchpad_lib.metrics.checks import never_empty, nobody_counted, refused_table
 from launchpad_lib.metrics.steps import (
     Attribution,
     Entry,
@@ -18,21 +20,20 @@ from launchpad_lib.metrics.steps import (
     Mode,
     Rules,
     Step,
+    checked_log,
     checked_rules,
-    event_log,
     kept_by,
 )
 from launchpad_lib.metrics.windows import (
-    Period,
-    local_date,
-    period_number,
-    period_start,
     seconds_between,
     wilson_limits,
 )
 
 if TYPE_CHECKING:
     from launchpad_lib.metrics.kernels import EventLog
+
+
+ENTRANTS = "mature units that entered"
 
 
 def funnel(
@@ -78,15 +79,18 @@ def funnel(
         entered: count only entries at [start, end).
 
     Returns:
-        [segment,] step, step_name, is_optional, users (units), conversion_rate (of step 1), step_conversion_rate (of
-        the previous required step), ci_low, ci_high (Wilson 95 % of conversion_rate), median_seconds, p90_seconds (from
+        [segment,] step, step_name, is_optional, users (units), n (mature entrants: the denominator of conversion_rate),
+        base (what n is, in words), conversion_rate (fraction of n), step_conversion_rate (fraction of users_at_risk, those
+        at the previous required step), ci_low, ci_high (Wilson 95 % of conversion_rate), median_seconds, p90_seconds (from
         the previous required step, converters only), median_seconds_from_entry, p90_seconds_from_entry,
-        entrants_immature, users_removed (by an exclusion).
+        entrants_immature, users_removed (by an exclusion), refused_because (NULL where the row stands).
+        An event or property that does not occur in the log: one row per step without numbers, and the nearest right name.
 
     Every mode is linear in the events after one sort by unit and time (see `funnel_chains`). Not linear: nothing here.
 
     Raises:
-        ValueError: fewer than two steps, a window without a unit, options that contradict each other.
+        ValueError: fewer than two steps, a window without a unit, options that contradict each other, no Ibis table, a
+            text or a date in place of an instant.
 
     >>> from datetime import datetime
     >>> import ibis
@@ -99,14 +103,17 @@ def funnel(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant, breakdown=breakdown,
         attribution=attribution, same_instant=same_instant, entered=entered,
     )  # fmt: skip
-    if not isinstance(events, ir.Table):
-        return _compiled_funnel(events, rules, window=window, observed_through=observed_through, immature=immature)
-    units = funnel_units(events, rules=rules, observed_through=observed_through, keep=kept_by(mode))
+    through = utc_instant(observed_through)
+    if immature not in ("left_out", "counted"):
+        raise ValueError(f"immature={immature!r}: must be 'left_out' or 'counted'; choose one")
+    if hasattr(events, "event_codes"):
+        return _compiled_funnel(events, rules, window=window, observed_through=through, immature=immature)
+    log, unknown = checked_log(events, rules)
+    units = funnel_units(log, rules=rules, observed_through=through, keep=kept_by(mode))
     if immature == "counted":
         units = units.mutate(is_mature=ibis.literal(True))
-    elif immature != "left_out":
-        raise ValueError(f"immature={immature!r}: must be 'left_out' or 'counted'; choose one")
-    return _counted(units, rules, by=("segment",) if breakdown else ())
+    found = counted_steps(units, rules, by=("segment",) if rules.breakdown else (), observed_through=through)
+    return found if unknown is None else refused_table(found, unknown, **named_steps(rules))
 
 
 def _compiled_funnel(
@@ -127,13 +134,9 @@ def _compiled_funnel(
             f"{named}: day files answer the plain ordered funnel per user only; pass the events table instead"
         )
     names = [s.event_name for s in rules.steps]
+    states = getattr(log, "states", None)
     found = fast_funnel(
-        log,
-        steps=names,
-        window=window,
-        observed_through=observed_through,
-        entry=rules.entry,
-        states=getattr(log, "states", None),
+        log, steps=names, window=window, observed_through=observed_through, entry=rules.entry, states=states
     )
     nothing, seconds = (
         ibis.null("float64"),
@@ -143,111 +146,21 @@ def _compiled_funnel(
     return found.mutate(
         is_optional=ibis.literal(False),
         users_at_risk=at_risk,
-        users_removed=ibis.literal(0, "int64"),
+        users_removed=ibis.ifelse(found.users.isnull(), ibis.null("int64"), 0),
         **dict.fromkeys(seconds, nothing),
     )
 
 
-def funnel_trend(
-    events: ir.Table,
-    *,
-    steps: Sequence[Step | str],
-    window: str,
-    observed_through: datetime,
-    period: Period = "week",
-    report_timezone: str = "UTC",
-    mode: Mode = "ordered",
-    entry: Entry = "any",
-    by: str = "user_id",
-    exclusions: Sequence[Exclusion | str] = (),
-    hold_constant: str | None = None,
-) -> ir.Table:
-    """The funnel of those who entered in each local day, week (from Monday) or month. Grain: one row per period and step.
-
-    A unit counts in every period it enters; later steps may fall in later periods while the window runs. Columns:
-    period_on (first local date), then those of `funnel`. Cost: each event is copied once for every period whose entries
-    it can still serve (window / period + 2), so it is linear with that factor.
-
-    >>> from datetime import datetime
-    >>> import ibis
-    >>> log = [("a", "visit", 1), ("a", "buy", 2), ("a", "visit", 3), ("b", "visit", 3)]
-    >>> events = ibis.memtable([{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, d)} for u, n, d in log])
-    >>> days = funnel_trend(events, steps=["visit", "buy"], window="1d", observed_through=datetime(2026, 1, 9), period="day")
-    >>> days.filter(days.step == 2).order_by("period_on").to_pandas()["users"].tolist()
-    [1, 0]
-    """
-    rules = checked_rules(
-        steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
-    )
-    if window is None:
-        raise ValueError(
-            "window=None: a trend needs a window, for entries of an old period would never stop counting; write for example '7d'"
-        )
-    log = event_log(events, rules, keep=kept_by(mode))
-    log = log.mutate(own_period=period_number(local_date(log.at, report_timezone), period))
-    shortest_days = {"day": 1, "week": 7, "month": 28}[period]
-    # One more than the window spans: an entry late on its day, and a day of 23 hours.
-    copies = int(parse_window(window).total_seconds() // (86_400 * shortest_days)) + 2
-    log = log.mutate(behind=ibis.range(0, copies + 1).unnest())
-    log = log.mutate(period=log.own_period - log.behind, may_enter=log.behind == 0).drop("own_period", "behind")
-    units = with_maturity(funnel_chains(log, rules, keys=("unit", "period")), rules, observed_through)
-    counted = _counted(units, rules, by=("period",))
-    return counted.mutate(period_on=period_start(counted.period, period)).drop("period").relocate("period_on")
+def named_steps(rules: Rules) -> dict[str, list]:
+    """The rows of a refused funnel that can be named."""
+    return {
+        "step": list(range(1, len(rules.steps) + 1)),
+        "step_name": [s.event_name for s in rules.steps],
+        "is_optional": [s.is_optional for s in rules.steps],
+    }
 
 
-def funnel_comparison(
-    events: ir.Table,
-    *,
-    steps: Sequence[Step | str],
-    window: str,
-    observed_through: datetime,
-    before: tuple[datetime, datetime],
-    after: tuple[datetime, datetime],
-    mode: Mode = "ordered",
-    entry: Entry = "any",
-    by: str = "user_id",
-    exclusions: Sequence[Exclusion | str] = (),
-    hold_constant: str | None = None,
-    breakdown: str | None = None,
-    attribution: Attribution = "first_touch",
-) -> ir.Table:
-    """Step conversion of those who entered in one period beside another's: counts only; the test is inference's.
-
-    Grain: one row per step from the second (and segment). Columns: [segment,] step, step_name, n_before, converted_before,
-    n_after, converted_after (n: reached the previous required step; converted: reached this one), both of mature units.
-    `inference.compare_rates` adds Newcombe intervals and Benjamini-Hochberg over all rows.
-
-    >>> from datetime import datetime
-    >>> import ibis
-    >>> log = [("a", "visit", 1), ("a", "buy", 2), ("b", "visit", 8)]
-    >>> events = ibis.memtable([{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, d)} for u, n, d in log])
-    >>> weeks = {"before": (datetime(2026, 1, 1), datetime(2026, 1, 8)), "after": (datetime(2026, 1, 8), datetime(2026, 1, 15))}
-    >>> row = funnel_comparison(events, steps=["visit", "buy"], window="1d", observed_through=datetime(2026, 1, 20), **weeks).to_pandas().iloc[0]
-    >>> int(row["converted_before"]), int(row["n_before"]), int(row["converted_after"]), int(row["n_after"])
-    (1, 1, 0, 1)
-    """
-    sides = {}
-    for name, span in (("before", before), ("after", after)):
-        found = funnel(
-            events, steps=steps, window=window, observed_through=observed_through, mode=mode, entry=entry, by=by, exclusions=exclusions,
-            hold_constant=hold_constant, breakdown=breakdown, attribution=attribution, entered=span,
-        )  # fmt: skip
-        found = found.filter(found.step > 1)
-        kept = {"segment": found.segment} if breakdown else {}
-        sides[name] = found.select(
-            **kept, step=found.step, step_name=found.step_name, n=found.users_at_risk, converted=found.users
-        ).mutate(side=ibis.literal(name))
-    both = sides["before"].union(sides["after"])
-    keys = [*(["segment"] if breakdown else []), "step", "step_name"]
-    return both.group_by(keys).agg(
-        n_before=both.n.sum(where=both.side == "before").fill_null(0),
-        converted_before=both.converted.sum(where=both.side == "before").fill_null(0),
-        n_after=both.n.sum(where=both.side == "after").fill_null(0),
-        converted_after=both.converted.sum(where=both.side == "after").fill_null(0),
-    )
-
-
-def _counted(units: ir.Table, rules: Rules, *, by: tuple[str, ...]) -> ir.Table:
+def counted_steps(units: ir.Table, rules: Rules, *, by: tuple[str, ...], observed_through: datetime) -> ir.Table:
     """Counts and times per step from one row per unit."""
     numbers = range(1, len(rules.steps) + 1)
     previous = {k: max((r for r in rules.required if r < k), default=1) for k in numbers}
@@ -272,12 +185,14 @@ def _counted(units: ir.Table, rules: Rules, *, by: tuple[str, ...]) -> ir.Table:
 
     later = long.step > 1
     nothing = ibis.null("float64")
-    return long.select(
+    rows = long.select(
         *by,
         step=long.step,
         step_name=ibis.cases(*((long.step == k, rules.steps[k - 1].event_name) for k in numbers)),
         is_optional=ibis.cases(*((long.step == k, rules.steps[k - 1].is_optional) for k in numbers)),
         users=of_step("users"),
+        n=long.users_1,
+        base=ibis.literal(ENTRANTS if not by or by == ("segment",) else f"{ENTRANTS} in the period"),
         conversion_rate=of_step("users") / long.users_1.nullif(0),
         step_conversion_rate=of_step("users") / of_step("users", previous).nullif(0),
         **wilson_limits(of_step("users"), long.users_1),
@@ -288,4 +203,14 @@ def _counted(units: ir.Table, rules: Rules, *, by: tuple[str, ...]) -> ir.Table:
         p90_seconds_from_entry=ibis.ifelse(later, of_step("whole_p90"), nothing),
         entrants_immature=long.entrants_immature,
         users_removed=long.users_removed,
+        refused_because=nobody_counted(
+            long.users_1, immature=long.entrants_immature, what="the funnel", observed_through=observed_through
+        ),
+    )
+    return (
+        never_empty(
+            rows, f"the funnel: nobody did {quoted(rules.steps[0].event_name)} as asked; check filters and period"
+        )
+        if by
+        else rows
     )

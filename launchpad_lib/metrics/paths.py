@@ -7,19 +7,27 @@ from typing import Literal
 import ibis
 import ibis.expr.types as ir
 
-from launchpad_lib.metrics.windows import seconds_between
+from launchpad_lib.contract.names import quoted
+from launchpad_lib.metrics.checks import known_table, never_empty, refused_table, unknown_names
+from launchpad_lib.metrics.windows import is_one_of, seconds_between, unit_column
 
-OTHER, START, END = "(other)", "(start)", "(end)"
+OTHER, START, END = MARKS = ("(other)", "(start)", "(end)")
+
+
+def apart_from_marks(event_name: ir.StringValue) -> ir.StringValue:
+    """An event that is called as one of our marks is shown in quotes, so that it is not taken for the mark."""
+    return ibis.ifelse(event_name.isin(MARKS), "'" + event_name + "'", event_name)
 
 
 def _sequence(events: ir.Table, by: str, repeats: Literal["kept", "collapsed"]) -> ir.Table:
     """Grain: one row per event of a unit, in order: unit, at, name, position (from 0); repeats of a name may be collapsed."""
     if repeats not in ("kept", "collapsed"):
         raise ValueError(f"repeats={repeats!r}: must be 'kept' or 'collapsed'; choose one")
+    events = known_table(events, needs=("event_name", "event_at"))
     log = events.select(
-        unit=events[by],
+        unit=unit_column(events, by),
         at=events.event_at,
-        name=events.event_name,
+        name=apart_from_marks(events.event_name),
         **{n: events[n] for n in ("received_at", "event_id") if n in events.columns},
     ).filter(lambda t: t.unit.notnull() & t.at.notnull() & t.name.notnull())
     order = [log.at, *(log[n] for n in ("received_at", "event_id") if n in log.columns), log.name]
@@ -41,7 +49,7 @@ def transitions(
 
     The `most` frequent names are kept, all others are "(other)"; the last event of a unit is followed by "(end)".
     Columns: from_event, to_event, transitions, from_count, share (transitions / from_count; sums to 1 per from_event),
-    median_seconds (NULL for the end).
+    median_seconds (NULL for the end), refused_because (NULL where the row stands).
 
     >>> from datetime import datetime
     >>> import ibis
@@ -65,7 +73,7 @@ def transitions(
         transitions=log.count(), median_seconds=log.seconds.quantile(0.5)
     )
     pairs = pairs.mutate(from_count=pairs.transitions.sum().over(ibis.window(group_by="from_event")).cast("int64"))
-    return pairs.select(
+    found = pairs.select(
         "from_event",
         "to_event",
         "transitions",
@@ -73,6 +81,7 @@ def transitions(
         share=pairs.transitions / pairs.from_count,
         median_seconds=pairs.median_seconds,
     )
+    return never_empty(found, "the log holds no event of a known unit, so nothing follows anything")
 
 
 def path_steps(
@@ -89,7 +98,8 @@ def path_steps(
 
     Position 1 is next to the anchor. Units that have no further event are "(end)" (or "(start)") at every further
     position, so that the shares of a position add up to 1. Per position the `most` frequent events are kept, rarer
-    branches are "(other)". Columns: position, event_name, units, share (of units with the anchor).
+    branches are "(other)". Columns: position, event_name, units, n (units with the anchor), share (fraction of n),
+    refused_because (NULL where the row stands). An anchor that does not occur is one row without numbers.
 
     >>> from datetime import datetime
     >>> import ibis
@@ -104,7 +114,7 @@ def path_steps(
     if length < 1 or most < 1:
         raise ValueError(f"length={length}, most={most}: both must be at least 1; raise them")
     log = _sequence(events, by, repeats)
-    at_anchor = log.filter(log.name == anchor)
+    at_anchor = log.filter(is_one_of(log.name, [f"'{anchor}'" if anchor in MARKS else anchor]))
     anchors = at_anchor.group_by("unit").agg(anchored=at_anchor.position.min())
     asked = anchors.mutate(step=ibis.range(1, length + 1).unnest())
     asked = asked.mutate(position=asked.anchored + asked.step if direction == "after" else asked.anchored - asked.step)
@@ -119,7 +129,15 @@ def path_steps(
         event_name=ibis.ifelse((ranked.place < most) | ranked.name.isin([END, START]), ranked.name, OTHER)
     )
     rows = kept.group_by(["step", "event_name"]).agg(units=kept.n.sum().cast("int64"))
-    total = rows.units.sum().over(ibis.window(group_by="step"))
-    return rows.mutate(share=rows.units / total).select(
-        position=ibis._.step.cast("int64"), event_name=ibis._.event_name, units=ibis._.units, share=ibis._.share
+    rows = rows.mutate(n=rows.units.sum().over(ibis.window(group_by="step")).cast("int64"))
+    found = rows.select(
+        position=rows.step.cast("int64"),
+        event_name=rows.event_name,
+        units=rows.units,
+        n=rows.n,
+        share=rows.units / rows.n,
+    )
+    unknown = unknown_names(events, event_names=[anchor])
+    return (
+        never_empty(found, f"no known unit has {quoted(anchor)}") if unknown is None else refused_table(found, unknown)
     )

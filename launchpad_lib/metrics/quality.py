@@ -5,12 +5,14 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from launchpad_lib.metrics.windows import wilson_limits
+from launchpad_lib.metrics.checks import because, known_table
+from launchpad_lib.metrics.windows import seconds_between, wilson_limits
 
 
 def daily_rows(table: ir.Table, time_column: str) -> ir.Table:
     """Grain: one row per UTC date with data. Columns: day, rows."""
-    dated = table.mutate(day=table[time_column].date())
+    known = known_table(table, needs=(time_column,), argument="table")
+    dated = known.select(day=known[time_column].date())
     return dated.group_by("day").agg(rows=dated.count()).order_by("day")
 
 
@@ -31,49 +33,97 @@ def rejects_by_source(rejected: ir.Table) -> ir.Table:
 
 
 def delivery(events: ir.Table) -> ir.Table:
-    """One row: how long events took to arrive, received_at - event_at, in seconds; and how many came late or from a clock ahead.
+    """One row: how long events took to arrive, received_at - event_at; and how many came late or from a clock ahead.
 
+    Where a source gives no received_at it is filled from event_at, which is no observation: a row whose two instants are
+    equal tells nothing of its delay and is in none of the numbers but `delay_unknown`. (A true delay of exactly zero
+    cannot be told from it; with instants in whole seconds the delays are then of those over zero.)
     Late: received on a later UTC date than it happened, so that it changes a day which was over. Ahead: received more than a
-    minute before it happened by the client's clock. Where a source gives no received_at the two instants are equal.
-    Columns: events, median_seconds, p90_seconds, p99_seconds, late, late_share, ci_low, ci_high (Wilson), ahead.
+    minute before it happened by the client's clock.
+    Columns: events, delay_observed, delay_unknown (events), median_seconds, p90_seconds, p99_seconds, late, late_share (late /
+    delay_observed, fraction), ci_low, ci_high (Wilson), ahead (events), refused_because (NULL where the row stands).
+
+    >>> from datetime import datetime
+    >>> import ibis
+    >>> log = [(datetime(2026, 1, 1, 9), datetime(2026, 1, 1, 9, 0, s)) for s in (0, 4, 6)]
+    >>> row = delivery(ibis.memtable([{"event_at": a, "received_at": b} for a, b in log])).to_pandas().iloc[0]
+    >>> float(row["median_seconds"]), int(row["delay_observed"]), int(row["delay_unknown"])
+    (5.0, 2, 1)
     """
-    seconds = (events.received_at.epoch_seconds() - events.event_at.epoch_seconds()).cast("float64")
-    timed = events.mutate(
-        delay=seconds, is_late=events.received_at.date() > events.event_at.date(), is_ahead=seconds < -60
-    )
+    timed = _timed(events)
     found = timed.agg(
         events=timed.count(),
+        delay_observed=timed.delay.count(),
+        delay_unknown=timed.delay.isnull().sum().fill_null(0).cast("int64"),
         median_seconds=timed.delay.quantile(0.5),
         p90_seconds=timed.delay.quantile(0.9),
         p99_seconds=timed.delay.quantile(0.99),
-        late=timed.is_late.sum().fill_null(0),
-        ahead=timed.is_ahead.sum().fill_null(0),
+        late=timed.is_late.sum(),
+        ahead=(timed.delay < -60).sum(),
     )
-    return found.mutate(late_share=found.late / found.events.nullif(0), **wilson_limits(found.late, found.events))
+    return found.mutate(
+        late_share=found.late / found.delay_observed.nullif(0),
+        **wilson_limits(found.late, found.delay_observed),
+        refused_because=_nothing_observed(found.events, found.delay_observed),
+    )
+
+
+def _timed(events: ir.Table) -> ir.Table:
+    """Grain: one row per event: day, received_at, delay (seconds; NULL where it was not observed), is_late (likewise NULL)."""
+    table = known_table(events, needs=("event_at", "received_at"))
+    is_observed = table.received_at != table.event_at
+    late = table.received_at.date() > table.event_at.date()
+    return table.select(
+        day=table.event_at.date(),
+        received_at=table.received_at,
+        delay=ibis.cases((is_observed, seconds_between(table.event_at, table.received_at))),
+        is_late=ibis.cases((is_observed, late)),
+    )
+
+
+def _nothing_observed(events: ir.IntegerValue, observed: ir.IntegerValue) -> ir.StringValue:
+    return ibis.cases(
+        (observed > 0, ibis.null("string")),
+        (events == 0, "there is no event"),
+        else_="received_at is event_at in every event, so it was filled and no delay was observed; map the time of arrival",
+    )
 
 
 def restated_days(events: ir.Table) -> ir.Table:
-    """Grain: one row per UTC date to which events came after it was over. Columns: day, rows, late_rows, late_share, last_received_at.
+    """Grain: one row per UTC date to which events came after it was over; none where no day was restated.
 
-    What a report said of these days before `last_received_at` was of fewer events.
+    What a report said of these days before `last_received_at` was of fewer events. Columns: day, rows, late_rows, late_share
+    (late_rows / rows, fraction), last_received_at (UTC), refused_because (NULL where the row stands). Where no time of arrival
+    was observed, one row without numbers says so.
     """
-    dated = events.mutate(day=events.event_at.date(), is_late=events.received_at.date() > events.event_at.date())
-    counted = dated.group_by("day").agg(
-        rows=dated.count(), late_rows=dated.is_late.sum(), last_received_at=dated.received_at.max()
+    timed = _timed(events)
+    counted = timed.group_by("day").agg(
+        rows=timed.count(), late_rows=timed.is_late.sum().fill_null(0), last_received_at=timed.received_at.max()
     )
     moved = counted.filter(counted.late_rows > 0)
-    return (
-        moved.mutate(late_share=moved.late_rows / moved.rows)
-        .select("day", "rows", "late_rows", "late_share", "last_received_at")
-        .order_by("day")
+    rows = moved.select(
+        "day", "rows", "late_rows", "last_received_at", late_share=moved.late_rows / moved.rows
+    ).relocate("late_share", after="late_rows")
+    whole = timed.agg(events=timed.count(), observed=timed.delay.count())
+    told = whole.select(otherwise=_nothing_observed(whole.events, whole.observed))
+    refused = told.filter(told.otherwise.notnull())
+    nothing = {name: ibis.null(kind) for name, kind in rows.schema().items()}
+    both = rows.mutate(refused_because=ibis.null("string")).union(
+        refused.select(**nothing, refused_because=refused.otherwise)
     )
+    return both.order_by("day")
 
 
 def missing_share(table: ir.Table) -> ir.Table:
-    """Grain: one row per column. missing_share = rows where it is NULL / rows."""
+    """Grain: one row per column. Columns: column, rows, missing (rows where it is NULL), missing_share (missing / rows,
+    fraction), refused_because (NULL where the row stands)."""
+    known = known_table(table, argument="table")
     parts = [
-        table.agg(column=ibis.literal(name), rows=table.count(), missing=table[name].isnull().sum().fill_null(0))
-        for name in table.columns
+        known.agg(column=ibis.literal(name), rows=known.count(), missing=known[name].isnull().sum().fill_null(0))
+        for name in known.columns
     ]
-    together = parts[0].union(*parts[1:])
-    return together.mutate(missing_share=together.missing / together.rows.nullif(0)).order_by("column")
+    together = parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]
+    return together.mutate(
+        missing_share=together.missing / together.rows.nullif(0),
+        refused_because=because(together.rows == 0, "the table holds no rows"),
+    ).order_by("column")

@@ -66,7 +66,8 @@ def funnel_rules(
 ) -> ir.Table:
     """The funnel of the same log and window under each rule. Grain: one row per rule and step.
 
-    Columns: place (order of the rules), rule, why, step, step_name, users, conversion_rate, ci_low, ci_high. The rules are
+    Columns: place (order of the rules), rule, why, step, step_name, users, n (that rule's entrants), conversion_rate,
+    ci_low, ci_high, refused_because. The rules are
     those of the products' public documentation, read in 2026: docs.mixpanel.com/docs/reports/funnels/funnels-advanced
     (conversion window; optimized re-entry), amplitude.com/docs/analytics/charts/funnel-analysis/
     funnel-analysis-how-amplitude-computes (this order, exact order) and amplitude.com/docs/faq/funnel-analysis
@@ -97,9 +98,11 @@ def funnel_rules(
                 step=found.step,
                 step_name=found.step_name,
                 users=found.users,
+                n=found.n,
                 conversion_rate=found.conversion_rate,
                 ci_low=found.ci_low,
                 ci_high=found.ci_high,
+                refused_because=found.refused_because,
             )  # fmt: skip
         )
     return parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]

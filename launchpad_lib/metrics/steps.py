@@ -9,8 +9,9 @@ from typing import Any, Literal, NamedTuple
 import ibis
 import ibis.expr.types as ir
 
-from launchpad_lib.contract.durations import parse_window
-from launchpad_lib.metrics.windows import property_value, value_text
+from launchpad_lib.contract.durations import parse_window, utc_instant
+from launchpad_lib.metrics.checks import known_table, name_list, unknown_names, with_columns
+from launchpad_lib.metrics.windows import is_one_of, property_value, unit_column
 
 Mode = Literal["ordered", "strict", "any_order", "strict_order"]
 Entry = Literal["any", "first"]
@@ -108,8 +109,14 @@ def checked_rules(
     Raises:
         ValueError: argument, value, rule, remedy.
     """
-    wanted = tuple(as_step(s) for s in steps)
-    barred = tuple(as_exclusion(e) for e in exclusions)
+    wanted = tuple(as_step(s) for s in name_list(steps, argument="steps"))
+    barred = tuple(as_exclusion(e) for e in name_list(exclusions, argument="exclusions"))
+    for kind, names in (("steps", wanted), ("exclusions", barred)):
+        for named in names:
+            if not isinstance(named.event_name, str):
+                raise ValueError(
+                    f"{kind}: {named.event_name!r} is no event name; write text, or Step(...) with filters"
+                )
     if sum(not s.is_optional for s in wanted) < 2:
         raise ValueError(
             f"steps={list(steps)!r}: a funnel needs at least two steps that are not optional; name another event"
@@ -174,9 +181,40 @@ def checked_rules(
         raise ValueError(
             f"attribution={attribution!r}: must be 'first_touch', 'last_touch' or a step number from 1 to {len(wanted)}; choose one"
         )
-    if entered is not None and not entered[0] < entered[1]:
-        raise ValueError(f"entered={entered!r}: the start must come before the end; swap them")
-    return Rules(wanted, barred, window, mode, entry, by, hold_constant, breakdown, attribution, same_instant, entered)
+    if entered is not None:
+        entered = tuple(utc_instant(instant, argument="entered") for instant in entered)
+        if not entered[0] < entered[1]:
+            raise ValueError(f"entered={entered!r}: the start must come before the end; swap them")
+    # An empty name of a property is no property, as in a params file; a filter can ask for the key "".
+    held, split = hold_constant or None, breakdown or None
+    return Rules(wanted, barred, window, mode, entry, by, held, split, attribution, same_instant, entered)
+
+
+def unknown_in(events: ir.Table, rules: Rules) -> str | None:
+    """One sentence on a name of the rules that the log does not know, else None."""
+    return unknown_names(
+        events,
+        event_names=[named.event_name for named in (*rules.steps, *rules.exclusions)],
+        properties=properties_of(rules),
+    )
+
+
+def properties_of(rules: Rules) -> list[str]:
+    """The properties that the rules name."""
+    filtered = [name for named in (*rules.steps, *rules.exclusions) for name, _ in named.filters]
+    return [*filtered, *(p for p in (rules.hold_constant, rules.breakdown) if p)]
+
+
+def checked_log(events: object, rules: Rules) -> tuple[ir.Table, str | None]:
+    """The table with every column that the rules name, and why it cannot answer them (else None).
+
+    Raises:
+        ValueError: no table, or without the columns that every funnel needs.
+    """
+    table = known_table(events, needs=("event_name", "event_at"))
+    unit_column(table, rules.by)
+    sentence = unknown_in(table, rules)
+    return (table if sentence is None else with_columns(table, properties_of(rules))), sentence
 
 
 def kept_by(mode: Mode) -> Literal["matching", "all"]:
@@ -186,10 +224,10 @@ def kept_by(mode: Mode) -> Literal["matching", "all"]:
 
 def matches(events: ir.Table, event_name: str, filters: tuple) -> ir.BooleanValue:
     """Whether an event is the named one and passes every filter; an absent property passes none."""
-    hit = events.event_name == value_text(event_name)
+    hit = is_one_of(events.event_name, [event_name])
     for name, value in filters:
-        wanted = [value_text(v) for v in (value if isinstance(value, tuple | list | set | frozenset) else (value,))]
-        hit = hit & property_value(events, name).isin(wanted)
+        wanted = value if isinstance(value, tuple | list | set | frozenset) else (value,)
+        hit = hit & is_one_of(property_value(events, name), wanted)
     return hit.fill_null(False)
 
 
@@ -209,7 +247,7 @@ def event_log(events: ir.Table, rules: Rules, *, keep: Literal["matching", "all"
     extra = {name: events[name] for name in ("received_at", "event_id") if name in events.columns}
     held = property_value(events, rules.hold_constant) if rules.hold_constant else ibis.literal("")
     log = events.select(
-        unit=events[rules.by],
+        unit=unit_column(events, rules.by),
         at=events.event_at,
         event_name=events.event_name,
         **flags,
@@ -229,3 +267,19 @@ def event_log(events: ir.Table, rules: Rules, *, keep: Literal["matching", "all"
 def order_of(log: ir.Table) -> list[ir.Value]:
     """The total order of events within a unit."""
     return [log.at, log.rank, *(log[name] for name in ("received_at", "event_id") if name in log.columns)]
+
+
+def asked_of(events: object, steps: Sequence, properties: Sequence[str | None]) -> tuple[ir.Table, str | None]:
+    """The table with every column that is named, and why it cannot answer (else None)."""
+    table = known_table(events, needs=("user_id", "event_name", "event_at") if any(steps) else ("user_id", "event_at"))
+    wanted = [s if isinstance(s, Step) else Step(s) for s in steps if s is not None]
+    names = [*properties, *(name for step in wanted for name, _ in step.filters)]
+    unknown = unknown_names(table, event_names=[s.event_name for s in wanted], properties=names)
+    return (table if unknown is None else with_columns(table, names)), unknown
+
+
+def is_step(events: ir.Table, wanted: str | Step | None) -> ir.BooleanValue:
+    if wanted is None:
+        return events.user_id.notnull()
+    step = wanted if isinstance(wanted, Step) else Step(wanted)
+    return matches(events, step.event_name, step.filters) & events.user_id.notnull()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from typing import Literal
+from functools import reduce
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 import ibis
 import ibis.expr.types as ir
 
 from launchpad_lib.contract.durations import check_timezone
-from launchpad_lib.contract.names import nearest
+from launchpad_lib.contract.names import nearest, quoted
+from launchpad_lib.contract.sql import SESSION_KEY_ESCAPES
 
 Z95 = 1.959963984540054
 Period = Literal["day", "week", "month"]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS = get_args(Weekday)
 
 
 @ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp"), "timestamp('UTC')"))
@@ -83,37 +88,50 @@ def local_date(at: ir.TimestampValue, report_timezone: str) -> ir.DateValue:
     return local_time(at, report_timezone).date()
 
 
-def days_since_monday(on: ir.DateValue) -> ir.IntegerValue:
-    """Whole days from Monday 1969-12-29 to a date; weeks then start on Mondays."""
-    return on.delta(ibis.date(1969, 12, 29), unit="day").cast("int64")
-
-
-def period_number(on: ir.DateValue, period: Period) -> ir.IntegerValue:
-    """The number of a calendar day, ISO week (from Monday) or month, so that the next period has the next number."""
+def period_number(on: ir.DateValue, period: Period, week_starts_on: Weekday = "monday") -> ir.IntegerValue:
+    """The number of a calendar day, week or month, so that the next period has the next number."""
+    days = on.delta(ibis.date(1969, 12, 29), unit="day").cast("int64")  # 1969-12-29 was a Monday
     if period == "day":
-        return days_since_monday(on)
+        return days
     if period == "week":
-        return (days_since_monday(on) / 7).floor().cast("int64")
+        return ((days - weekday_number(week_starts_on)) / 7).floor().cast("int64")
     if period == "month":
         return (on.year() * 12 + on.month() - 1).cast("int64")
     raise ValueError(f"period={period!r}: must be 'day', 'week' or 'month'; choose one")
 
 
-def period_start(number: ir.IntegerValue, period: Period) -> ir.DateValue:
+def weekday_number(week_starts_on: Weekday) -> int:
+    """0 for Monday to 6 for Sunday.
+
+    Raises:
+        ValueError: no day of the week.
+    """
+    if week_starts_on not in WEEKDAYS:
+        raise ValueError(
+            f"week_starts_on={week_starts_on!r}: is no day of the week; {nearest(week_starts_on, WEEKDAYS)}"
+        )
+    return WEEKDAYS.index(week_starts_on)
+
+
+def period_start(number: ir.IntegerValue, period: Period, week_starts_on: Weekday = "monday") -> ir.DateValue:
     """The first date of a period, from its number."""
     if period == "month":
         return ibis.date((number / 12).floor().cast("int64"), (number % 12 + 1).cast("int64"), ibis.literal(1, "int64"))
-    days = number * 7 if period == "week" else number
+    days = number * 7 + weekday_number(week_starts_on) if period == "week" else number
     return (ibis.literal(datetime(1969, 12, 29), "timestamp") + days.as_interval("D")).date()
 
 
-def python_period_number(on: date, period: Period) -> int:
+def python_period_number(on: date, period: Period, week_starts_on: Weekday = "monday") -> int:
     """`period_number` of a Python date."""
     days = (on - date(1969, 12, 29)).days
-    return days if period == "day" else days // 7 if period == "week" else on.year * 12 + on.month - 1
+    if period == "week":
+        return (days - weekday_number(week_starts_on)) // 7
+    return days if period == "day" else on.year * 12 + on.month - 1
 
 
-def last_complete_period(observed_through: datetime, report_timezone: str, period: Period) -> int:
+def last_complete_period(
+    observed_through: datetime, report_timezone: str, period: Period, week_starts_on: Weekday = "monday"
+) -> int:
     """The number of the last local period that `observed_through` (UTC, without a zone) has seen to its end."""
     check_timezone(report_timezone)
     local = (
@@ -121,7 +139,7 @@ def last_complete_period(observed_through: datetime, report_timezone: str, perio
         .replace(tzinfo=ZoneInfo("UTC"))
         .astimezone(ZoneInfo(report_timezone))
     )
-    return python_period_number(local.date(), period) - 1
+    return python_period_number(local.date(), period, week_starts_on) - 1
 
 
 def micros(at: ir.TimestampValue) -> ir.IntegerValue:
@@ -133,6 +151,20 @@ def micros(at: ir.TimestampValue) -> ir.IntegerValue:
 def seconds_between(start: ir.TimestampValue, end: ir.TimestampValue) -> ir.FloatingValue:
     """Seconds from start to end, with fractions."""
     return (micros(end) - micros(start)).cast("float64") / 1e6
+
+
+def unit_column(events: ir.Table, by: str) -> ir.StringValue:
+    """The unit that is counted. A client's `session_id` is unique within its user only, so the pair is the unit.
+
+    Raises:
+        ValueError: no such column.
+    """
+    if by not in events.columns:
+        raise ValueError(f"by={quoted(by)}: is no column of the table; {nearest(by, events.columns)}")
+    if by == "session_id" and "user_id" in events.columns:
+        user = reduce(lambda text, pair: text.replace(*pair), SESSION_KEY_ESCAPES, events.user_id)
+        return user + "/" + events.session_id
+    return events[by]
 
 
 def property_value(events: ir.Table, name: str) -> ir.StringValue:
@@ -150,7 +182,7 @@ def property_value(events: ir.Table, name: str) -> ir.StringValue:
         return _column_text(events[name])
     if "properties" not in events.columns:
         raise ValueError(
-            f"property={name!r}: the table has neither this column nor `properties`; {nearest(name, events.columns)}"
+            f"property={quoted(name)}: the table has neither this column nor `properties`; {nearest(name, events.columns)}"
         )
     if not is_storable(name):
         return ibis.null("string")
@@ -158,20 +190,25 @@ def property_value(events: ir.Table, name: str) -> ir.StringValue:
     return _json_text(held.try_cast("json") if held.type().is_string() else held.cast("json"), _json_place(name))
 
 
-def value_text(value: object) -> ir.StringValue:
-    """A value given in Python as the text that `property_value` has for it: text itself, anything else as JSON.
+def is_one_of(text: ir.StringValue, values: Iterable[object]) -> ir.BooleanValue:
+    """Whether a text of `property_value` is one of the values given in Python: text as it is, anything else as JSON has it.
 
-    The engine writes both, so that 1e22 in a filter and in the data are the same text.
+    The engine writes both texts, so that 1e22 in a filter and in the data are the same.
 
     Raises:
-        ValueError: the value is None, which is absent and so compares with nothing.
+        ValueError: a value is None, which is absent and so compares with nothing.
     """
+    wanted = [_value_text(v) for v in values if not (isinstance(v, str) and not is_storable(v))]
+    return text.isin(wanted) if wanted else ibis.literal(False)
+
+
+def _value_text(value: object) -> ir.StringValue:
     if value is None:
         raise ValueError(
             "filters: the value None is absent in the data, so nothing equals it; give text, a number or a boolean"
         )
     if isinstance(value, str):
-        return ibis.literal(value) if is_storable(value) else ibis.null("string")
+        return ibis.literal(value)
     plain = value.item() if hasattr(value, "item") else value  # a number of numpy
     return _json_text(ibis.literal(json.dumps(plain, default=str)).cast("json"), "")
 

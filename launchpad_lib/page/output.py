@@ -182,9 +182,7 @@ def title_of(spec: dict) -> str:
 
 def missing_picture(title: str, because: str) -> str:
     """The place of a chart that is not drawn, as HTML."""
-    words = (
-        f'<p>{html.escape(title or "A chart")}</p><p class="quiet">There is no picture here. {html.escape(because)}</p>'
-    )
+    words = f'<p>{html.escape(title or "A chart")}</p><p class="quiet">Not drawn. {html.escape(because)}</p>'
     return f'<div class="instead">{words}</div>'
 
 

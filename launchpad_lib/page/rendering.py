@@ -55,7 +55,7 @@ def sayable(part: Any) -> Any:
     """A specification that every JSON reader and the drawing program take: text visible, numbers finite.
 
     >>> sayable({"a\\x00": [float("nan"), 1.5, "\\ufffe"]})
-    {'a␀': [None, 1.5, '\\\\ufffe']}
+    {'a\\\\x00': [None, 1.5, '\\\\ufffe']}
     """
     if isinstance(part, str):
         return visible(part)

@@ -11,19 +11,52 @@ from typing import NamedTuple
 import nbformat
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbclient.util import run_sync
+from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
+from papermill.log import logger
 
 from launchpad_lib.contract.estimates import Refused
+from launchpad_lib.page.blocks import notebook_title
 from launchpad_lib.page.harvest import NOTHING_SAID, Said, Status, harvest
+from launchpad_lib.runner.stopping import Kernels, Stopped
 
+START_SECONDS = 60
 QUIET = ["--log-level=40"]  # ipykernel warns of TCP on loopback at every start
 
 
+class _Client(PapermillNotebookClient):
+    """papermill's own client, which tells of its kernel, so that a run that is stopped need not wait for it."""
+
+    def __init__(self, nb_man, *, kernels: Kernels, **options) -> None:
+        self._kernels, self._manager = kernels, None
+        super().__init__(nb_man, **options)
+
+    def create_kernel_manager(self):
+        self._manager = super().create_kernel_manager()
+        self._kernels.begin(self._manager)
+        return self._manager
+
+    async def async_start_new_kernel(self, **options):
+        await super().async_start_new_kernel(**options)
+        self._kernels.started(self._manager)
+
+    start_new_kernel = run_sync(async_start_new_kernel)
+
+    def execute(self, **options):
+        try:
+            return super().execute(**options)
+        finally:
+            self._kernels.end(self._manager)
+
+
 class CountedEngine(NBClientEngine):
-    """papermill's own engine, which tells of every finished cell."""
+    """papermill's own engine, which tells of every finished cell and of its kernel."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, *, on_cell: Callable[[], None] = lambda: None, **options):
+    def execute_managed_notebook(
+        cls, nb_man, kernel_name, *, on_cell: Callable[[], None], kernels: Kernels, execution_timeout: int, **options
+    ):
         complete = nb_man.cell_complete
 
         def cell_complete(cell, cell_index=None, **more):
@@ -31,7 +64,11 @@ class CountedEngine(NBClientEngine):
             on_cell()
 
         nb_man.cell_complete = cell_complete
-        return super().execute_managed_notebook(nb_man, kernel_name, **options)
+        client = _Client(
+            nb_man, kernels=kernels, log=logger, kernel_name=kernel_name, timeout=execution_timeout, startup_timeout=START_SECONDS,
+            shutdown_kernel="immediate", extra_arguments=QUIET,
+        )  # fmt: skip
+        return client.execute()
 
 
 papermill_engines.register("launchpad", CountedEngine)
@@ -50,14 +87,6 @@ class Executed(NamedTuple):
     reason: str | None
     notebook: nbformat.NotebookNode
     said: Said
-
-
-def title_of(notebook: nbformat.NotebookNode) -> str:
-    """The text of the first level-one heading."""
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown" and cell.source.startswith("# "):
-            return cell.source.splitlines()[0][2:].strip()
-    return "Untitled"
 
 
 def parameter_names(notebook: nbformat.NotebookNode) -> set[str]:
@@ -86,15 +115,20 @@ def execute(
     parameters: dict,
     timeout_seconds: int,
     kernel_name: str = "python3",
-    on_cell: Callable[[], None] = lambda: None,
+    on_cell: Callable[[], None],
+    kernels: Kernels,
 ) -> Executed:
-    """Runs a notebook and keeps it as `out`; whatever goes wrong is told in the result, never raised."""
-    logging.getLogger("papermill").setLevel(logging.ERROR)
+    """Runs a notebook and keeps it as `out`; whatever goes wrong is told in the result, never raised.
+
+    Raises:
+        Stopped: the run was stopped; what this notebook has said is of no use.
+    """
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what happened is told in the result
     started = time.monotonic()
     error, refused, title = None, None, source.stem
     try:
         notebook = nbformat.read(source, as_version=4)
-        title = title_of(notebook)
+        title = notebook_title(notebook, otherwise=source.stem)
         unknown = set(parameters) ^ parameter_names(notebook)
         if unknown:
             raise ValueError(
@@ -102,8 +136,7 @@ def execute(
             )
         papermill.execute_notebook(
             str(source), str(out), parameters=parameters, kernel_name=kernel_name, progress_bar=False, log_output=False,
-            execution_timeout=timeout_seconds, shutdown_kernel="immediate", extra_arguments=QUIET,
-            engine_name="launchpad", on_cell=on_cell, autosave_cell_every=0,
+            execution_timeout=timeout_seconds, engine_name="launchpad", on_cell=on_cell, kernels=kernels, autosave_cell_every=0,
         )  # fmt: skip
     except papermill.PapermillExecutionError as failure:
         if failure.ename == Refused.__name__:
@@ -118,6 +151,8 @@ def execute(
         error = "the kernel died (often: out of memory); run the notebook by hand to see where"
     except Exception as failure:  # the run goes on whatever a notebook does
         error = f"{type(failure).__name__}: {failure}"
+    if kernels.is_stopped:
+        raise Stopped
     if not out.exists():
         nbformat.write(nbformat.v4.new_notebook(), out)
     executed = nbformat.read(out, as_version=4)

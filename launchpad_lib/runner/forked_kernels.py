@@ -154,13 +154,13 @@ def _ask(address: str, arguments: list[str], *, cwd: str, env: dict[str, str]) -
 
 
 @contextlib.contextmanager
-def kernel_server() -> Iterator[None]:
-    """Runs the server while kernels are wanted; it and its kernels end with this process, however that ends.
+def kernel_server() -> Iterator[subprocess.Popen | None]:
+    """Runs the server (given) while kernels are wanted; it and its kernels end with this process, however that ends.
 
     Where forking is not to be had (Windows), or the server does not start, kernels are started the usual way.
     """
     if not hasattr(os, "fork"):
-        yield
+        yield None
         return
     with tempfile.TemporaryDirectory(prefix="launchpad-") as folder:
         address = str(Path(folder) / "kernels")
@@ -179,7 +179,10 @@ def kernel_server() -> Iterator[None]:
         try:
             os.environ.update({SERVER_VARIABLE: address, PROVISIONER_VARIABLE: PROVISIONER_NAME})
             _forget_default_provisioner()
-            yield
+            yield server
+        except BaseException:
+            server.kill()  # it may be at its imports for seconds, and nobody needs them any more
+            raise
         finally:
             for name, value in before.items():
                 if value is None:

@@ -74,6 +74,15 @@ def previous_manifest(reports: Path, name: str, *, before: str) -> dict | None:
     return next(good, None)
 
 
+def last_good(reports: Path, run_name: str, notebook: str) -> str | None:
+    """Relative address of the newest good page of this notebook in an earlier run of the same name."""
+    for manifest in runs_of(reports, run_name):
+        good = {n.get("name") for n in manifest.get("notebooks", []) if isinstance(n, dict) and n.get("status") == "ok"}
+        if notebook in good and (reports / str(manifest["run_id"]) / f"{notebook}.html").is_file():
+            return f"../{manifest['run_id']}/{notebook}.html"
+    return None
+
+
 def _is_whole(manifest: dict) -> bool:
     """Whether a manifest read from disk has the shape that `changes` reads; one damaged by hand must not end a later run."""
     metrics, inputs = manifest.get("metrics"), manifest.get("inputs")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launchpad_lib.page.publication import POLICY, page_environment
+from launchpad_lib.contract.whole_files import write_whole
+from launchpad_lib.page.environment import page_environment
+from launchpad_lib.page.markup import POLICY
 from launchpad_lib.runner.history import Changes, manifests
 
 
@@ -34,7 +36,8 @@ def publish_run_index(reports: Path) -> None:
             )
         except (KeyError, TypeError):
             runs.append({"id": name, "started_at": "", "status": "unreadable manifest", "notebooks": []})
-    (reports / "index.html").write_text(
+    # Every run writes this file, and people have it open.
+    write_whole(
+        reports / "index.html",
         page_environment("launchpad_lib.runner").get_template("runs.html.j2").render(runs=runs, policy=POLICY),
-        encoding="utf-8",
     )

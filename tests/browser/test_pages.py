@@ -90,7 +90,7 @@ def test_the_answer_is_the_first_thing_after_the_title(browser, report):
 def test_code_is_hidden_behind_one_toggle_that_works_by_keyboard_and_without_scripts(browser, report):
     page, _, _ = opened(browser, report / "funnels.html", scripts=False)
     assert not page.locator("pre.code").first.is_visible()
-    page.locator("#show-code").focus()
+    page.locator("#show_code").focus()
     page.keyboard.press("Space")
     assert page.locator("pre.code").first.is_visible()
     page.context.close()
@@ -109,9 +109,11 @@ def test_text_of_charts_is_light_on_a_dark_page(browser, report):
 def test_pointing_at_a_bar_tells_its_values(browser, report):
     page, _, _ = opened(browser, report / "funnels.html")
     page.locator("figure.chart .live svg .mark-rect path").first.hover(force=True)
-    page.wait_for_selector("#tip:not([hidden])")
+    page.wait_for_selector("#page_tip:not([hidden])")
     # Everyone who enters has reached the first step.
-    assert page.locator("#tip").inner_text() == "Share of mature entrants\t100.0 %\nstep name\tquiz_started"
+    assert page.locator("#page_tip").inner_text() == (
+        "step\tquiz_started\nShare of mature entrants\t100.0%\nlower limit\t99.1%\nupper limit\t100.0%"
+    )
     page.context.close()
 
 

@@ -10,8 +10,8 @@ import nbformat
 import pytest
 
 from launchpad_lib.cli import main as cli
+from launchpad_lib.page.markup import sentences
 from launchpad_lib.page.output import answer
-from launchpad_lib.page.publication import MARKDOWN
 from launchpad_lib.runner.history import previous_manifest
 from launchpad_lib.runner.indexes import publish_run_index
 from launchpad_lib.runner.parameters import NOTEBOOKS, RunParams
@@ -29,7 +29,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_in_markdown_becomes_a_link_a_picture_a_tag_or_a_script(name):
-    page = MARKDOWN.render(f"- Look at **{name}** first.")
+    page = sentences(f"- Look at **{name}** first.")
     assert not any(mark in page.lower() for mark in ("<a ", "<a>", "<img", "<script", "<b>"))
 
 
@@ -106,9 +106,12 @@ def test_a_second_run_of_one_id_leaves_the_pages_of_the_first_as_they_are(tmp_pa
     assert not list((tmp_path / "reports").glob(".*")), "nothing half-written is left"
 
 
-def test_a_stopped_command_ends_with_130_and_one_sentence(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "signal", [KeyboardInterrupt(), RuntimeError("Query interrupted")], ids=["at work", "in a query"]
+)
+def test_a_stopped_command_ends_with_130_and_one_sentence(monkeypatch, capsys, signal):
     def stop(_):
-        raise KeyboardInterrupt
+        raise signal
 
     monkeypatch.setattr(cli, "_dispatch", stop)
     assert cli.main(["report", "x.yaml"]) == 130

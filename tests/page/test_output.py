@@ -35,5 +35,5 @@ def test_a_chart_of_more_rows_than_are_drawn_costs_its_picture_and_says_so(shown
 def test_text_in_a_chart_is_visible_before_it_leaves_the_notebook(shown):
     chart(alt.Chart(pd.DataFrame({"a": ["x\x00y"]})).mark_bar().encode(y="a:N").properties(title="\u202et"))
     spec = shown[0][SPEC_MIME]
-    assert next(iter(spec["datasets"].values())) == [{"a": "x␀y"}]
+    assert next(iter(spec["datasets"].values())) == [{"a": r"x\x00y"}]
     assert spec["title"] == "\\u202et"

@@ -18,7 +18,7 @@ START = datetime(2026, 1, 1)
 class Event(NamedTuple):
     """One event of a log; `received` and `event_id` break ties."""
 
-    user: str
+    user: str | None
     name: str
     at: int
     received: int = 0
@@ -28,7 +28,11 @@ class Event(NamedTuple):
 
 
 def table(events: list[Event]) -> ibis.Table:
-    """The log as the metrics take it, in the order of arrival given."""
+    """The log as the metrics take it, in the order of arrival given.
+
+    Events of nobody (no user) make every name occur, so that a log in which none of the users did B still knows B.
+    """
+    events = [*events, *(Event(None, name, 0, event_id=f"nobody-{name}") for name in "ABCDEX")]
     frame = pd.DataFrame(
         {
             "user_id": pd.Series([e.user for e in events], dtype="string"),
@@ -38,7 +42,9 @@ def table(events: list[Event]) -> ibis.Table:
                 [START + timedelta(minutes=e.at + e.received) for e in events], dtype="datetime64[us]"
             ),
             "event_id": pd.Series([e.event_id for e in events], dtype="string"),
-            "session_key": pd.Series([f"{e.user}-{e.item}" for e in events], dtype="string"),
+            "session_key": pd.Series(
+                [None if e.user is None else f"{e.user}-{e.item}" for e in events], dtype="string"
+            ),
             "plan": pd.Series([e.prop for e in events], dtype="string"),
             "item": pd.Series([e.item for e in events], dtype="string"),
         }

@@ -30,12 +30,15 @@ def test_the_examples_of_the_docstrings_run(name):
 
 
 def test_every_product_metric_has_an_example():
-    rooms = ("checks", "dropoff", "engagement", "funnel", "lifecycle", "paths", "retention", "rules", "windows")
+    rooms = {
+        "checks", "cohorts", "dropoff", "engagement", "funnel", "funnel_periods", "lifecycle", "paths", "retention", "rules", "usage", "windows",
+    }  # fmt: skip
     exempt = {
         "adoption",
         "completion",
         "daily_active_users",
         "pooled_retention",
+        "property_value",
         "require_known",
         "retention_curve",
         "session_duration",

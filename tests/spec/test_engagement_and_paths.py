@@ -88,7 +88,9 @@ def test_an_event_without_a_feature_makes_its_user_active_and_no_adopter():
     assert adoption_weekly(events, feature_id="quiz", observed_through=seen(DAY)).to_pandas()[
         ["users", "active_users"]
     ].values.tolist() == [[1, 2]]
-    assert adoption(events, feature_id="search").to_pandas()["users"].tolist() == [0]
+    unknown = adoption(events, feature_id="quizz").to_pandas()
+    assert unknown["users"].isna().tolist() == [True], "a feature that does not occur is refused, never 0 %"
+    assert "did you mean 'quiz'?" in unknown["refused_because"][0]
 
 
 def test_depth_counts_started_sessions_with_zeros_and_tells_kinds():

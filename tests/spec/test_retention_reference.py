@@ -189,7 +189,7 @@ def test_behavioural_cohorts_count_within_their_window_and_leave_out_who_may_sti
     )
     cohorts = behavioural_cohorts(events, event="B", at_least=1, within="1d", observed_through=seen(int(9.5 * DAY)))
     found = cohorts.order_by("user_id").to_pandas()
-    assert found.values.tolist() == [["u", "B >= 1 in 1d"], ["v", "fewer"]]
+    assert found[["user_id", "cohort"]].values.tolist() == [["u", "B >= 1 in 1d"], ["v", "fewer"]]
     kept = (
         retention(events, returns=[3], observed_through=seen(int(9.5 * DAY)), cohorts=cohorts)
         .order_by("cohort")
@@ -234,7 +234,6 @@ def test_the_interval_of_recurring_starts_knows_that_a_user_counts_several_times
         ({"period": "month"}, "has no fixed length"),
         ({"cohort_by": "week", "cohort_property": "plan"}, "more than one is given"),
         ({"counting": "calendar", "report_timezone": "Berlin"}, "no IANA time zone"),
-        ({"cohort_property": "plann"}, "did you mean 'plan'"),
     ],
 )
 def test_what_contradicts_itself_is_refused(options, sentence):

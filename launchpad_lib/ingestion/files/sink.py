@@ -144,7 +144,11 @@ def commit(prepared: Prepared, *, lake: Path) -> IngestResult:
             _merge(snapshot, new, earlier, marks)
         else:
             write_deltalake(
-                snapshot or _created(target, new.schema, partition), new, mode="append", commit_properties=marks
+                snapshot or _created(target, new.schema, partition),
+                new,
+                mode="append",
+                schema_mode="merge",  # a column that was declared after the table was made is added to it
+                commit_properties=marks,
             )
         outcome.update(
             read=sum(f.read for f in fresh), accepted=new.num_rows, rejected=sum(f.refused.num_rows for f in fresh)

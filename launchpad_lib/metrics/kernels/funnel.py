@@ -12,8 +12,9 @@ import numpy as np
 from numba import njit
 
 from launchpad_lib.contract.durations import window_us
+from launchpad_lib.metrics.checks import nobody_counted, refused_table
 from launchpad_lib.metrics.kernels.prefetch import ROWS_AHEAD, prefetch_item, prefetch_row
-from launchpad_lib.metrics.kernels.reading import EventLog, codes_of, fold_files, grown, micros_of
+from launchpad_lib.metrics.kernels.reading import EventLog, codes_of, fold_files, grown, micros_of, unknown_code
 from launchpad_lib.metrics.windows import wilson_limits
 
 UNBOUNDED_US = np.iinfo(np.int64).max
@@ -204,15 +205,19 @@ def fast_funnel(
 ) -> ir.Table:
     """Ordered funnel by a compiled fold over day files; the same rules, columns and answers as `metrics.funnel.funnel`.
 
-    Grain: one row per step. Columns: step, step_name, users, conversion_rate, step_conversion_rate, ci_low, ci_high,
-    entrants_immature. Time is linear in the events, memory is 8 K + 9 bytes a user (9 for `entry="first"`) and two row
+    Grain: one row per step. Columns: step, step_name, users, n, base, conversion_rate, step_conversion_rate, ci_low, ci_high,
+    entrants_immature, refused_because. Time is linear in the events, memory is 8 K + 9 bytes a user (9 for `entry="first"`) and two row
     groups. `steps` are event names, or steps without property filters: a filtered funnel takes the expression form.
     With `states` only days that are new or restated since the saved state are read.
 
     Raises:
-        ValueError: fewer than two steps, an unknown event, a property filter.
+        ValueError: fewer than two steps, a property filter.
     """
     names = [_name(step) for step in steps]
+    unknown = unknown_code(names, log=log)
+    if unknown is not None:
+        none = funnel_table(names=names, users=[0] * len(names), immature=0, observed_through=observed_through)
+        return refused_table(none, unknown, step=range(1, len(names) + 1), step_name=names)
     fold = FunnelFold(
         step_codes=codes_of(names, log=log, argument="steps"), window=window, entry=entry, threads=threads
     )
@@ -221,7 +226,7 @@ def fast_funnel(
     else:
         states.advance(fold, log)
     users, immature = fold.counts(observed_through=observed_through)
-    return funnel_table(names=names, users=users, immature=immature)
+    return funnel_table(names=names, users=users, immature=immature, observed_through=observed_through)
 
 
 def _name(step: Any) -> str:
@@ -234,7 +239,7 @@ def _name(step: Any) -> str:
     return str(step.event_name)
 
 
-def funnel_table(*, names: Sequence[str], users: Sequence[int], immature: int) -> ir.Table:
+def funnel_table(*, names: Sequence[str], users: Sequence[int], immature: int, observed_through: datetime) -> ir.Table:
     """Counts of users per step as the funnel's result table."""
     rows = ibis.memtable(
         {
@@ -258,8 +263,13 @@ def funnel_table(*, names: Sequence[str], users: Sequence[int], immature: int) -
         "step",
         "step_name",
         "users",
+        n=rows.entrants,
+        base=ibis.literal("mature units that entered"),
         conversion_rate=rows.users / rows.entrants.nullif(0),
         step_conversion_rate=rows.users / rows.previous.nullif(0),
         **wilson_limits(rows.users, rows.entrants),
         entrants_immature=rows.entrants_immature,
+        refused_because=nobody_counted(
+            rows.entrants, immature=rows.entrants_immature, what="the funnel", observed_through=observed_through
+        ),
     )

@@ -7,10 +7,9 @@ row group a thread beside the state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from functools import partial
 from threading import Lock
 from typing import NamedTuple, Protocol
@@ -18,6 +17,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from launchpad_lib.contract.names import nearest, quoted
 
 # (thread, file, columns in the order asked for, first row, row after the last)
 Kernel = Callable[[int, str, list[np.ndarray], int, int], None]
@@ -192,11 +193,16 @@ def codes_of(names: Sequence[str], *, log: EventLog, argument: str) -> list[int]
     """
     for name in names:
         if name not in log.event_codes:
-            near = get_close_matches(name, log.event_codes, n=3) or sorted(log.event_codes)[:5]
-            raise ValueError(
-                f"{argument}={name!r}: no such event in the log; nearest names: {', '.join(near) or 'none, the log is empty'}"
-            )
+            raise ValueError(f"{argument}={quoted(name)}: does not occur in the log; {nearest(name, log.event_codes)}")
     return [log.event_codes[name] for name in names]
+
+
+def unknown_code(names: Iterable[str | None], *, log: EventLog) -> str | None:
+    """One sentence on the first name that the log has never seen, else None: what a result without numbers says."""
+    for name in names:
+        if name is not None and name not in log.event_codes:
+            return f"event {quoted(name)}: does not occur in the log; {nearest(name, log.event_codes)}"
+    return None
 
 
 def micros_of(instant: datetime) -> int:

@@ -12,9 +12,18 @@ import ibis.expr.types as ir
 import numpy as np
 from numba import njit
 
+from launchpad_lib.metrics.checks import nobody_counted, refused_table
 from launchpad_lib.metrics.kernels.funnel import SavedStates
 from launchpad_lib.metrics.kernels.prefetch import ROWS_AHEAD, prefetch_row
-from launchpad_lib.metrics.kernels.reading import EventLog, codes_of, fold_files, grown, micros_of, utc_date_of_file
+from launchpad_lib.metrics.kernels.reading import (
+    EventLog,
+    codes_of,
+    fold_files,
+    grown,
+    micros_of,
+    unknown_code,
+    utc_date_of_file,
+)
 from launchpad_lib.metrics.windows import wilson_limits
 
 DAY_US = 86_400_000_000
@@ -264,15 +273,21 @@ def fast_retention(
 
     Rolling: a return in [t0 + 24 N h, t0 + 24 (N + 1) h), t0 the user's first start event. Calendar: the local date of a
     return is N dates after that of t0, not before t0. Only users whose day N is over at `observed_through` are counted.
-    Columns: day, users, retained, users_immature, retention_rate, ci_low, ci_high. 16 bytes a user.
+    Columns: day, users, retained, users_immature, retention_rate, ci_low, ci_high, refused_because (NULL where the row
+    stands; an event that the log has never seen: one row per day without numbers). 16 bytes a user.
 
     Raises:
-        ValueError: a day not in 0 ... 63, an unknown event.
+        ValueError: a day not in 0 ... 63.
     """
     wrong = [d for d in days if not 0 <= d < HORIZON_DAYS]
     if wrong or not days:
         raise ValueError(
             f"days={list(days)!r}: must name days from 0 to {HORIZON_DAYS - 1}; later days need metrics.retention_curve"
+        )
+    unknown = unknown_code((start_event, return_event), log=log)
+    if unknown is not None:
+        return refused_table(
+            _table(days, [0] * HORIZON_DAYS, [0] * HORIZON_DAYS, 0, observed_through), unknown, day=list(days)
         )
     start, back = (
         None if e is None else codes_of([e], log=log, argument=a)[0]
@@ -286,6 +301,12 @@ def fast_retention(
     else:
         states.advance(fold, log)
     users, retained, started = fold.counts(observed_through=observed_through)
+    return _table(days, users, retained, started, observed_through)
+
+
+def _table(
+    days: Sequence[int], users: Sequence[int], retained: Sequence[int], started: int, observed_through: datetime
+) -> ir.Table:
     rows = ibis.memtable(
         {
             "day": list(days),
@@ -295,4 +316,11 @@ def fast_retention(
         },
         schema={"day": "int64", "users": "int64", "retained": "int64", "users_immature": "int64"},
     )
-    return rows.mutate(retention_rate=rows.retained / rows.users.nullif(0), **wilson_limits(rows.retained, rows.users))
+    nobody = nobody_counted(
+        rows.users, immature=rows.users_immature, what="retention", observed_through=observed_through
+    )
+    return rows.mutate(
+        retention_rate=rows.retained / rows.users.nullif(0),
+        **wilson_limits(rows.retained, rows.users),
+        refused_because=ibis.literal("day ") + rows.day.cast("string") + ": " + nobody,
+    )

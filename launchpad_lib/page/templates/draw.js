@@ -1,7 +1,7 @@
 // Unpacks the drawing library that lies in this page and replaces each picture by its interactive chart.
 // Whatever fails, the picture stays.
 (async () => {
-  const packed = document.getElementById("library");
+  const packed = document.getElementById("page_library");
   const figures = [...document.querySelectorAll("figure.chart")];
   if (!packed || !figures.length || !("DecompressionStream" in window)) return;
   // Base 85 (RFC 1924's alphabet with "," for "<"): five characters are four bytes.
@@ -22,7 +22,7 @@
     const whole = bytes.subarray(0, bytes.length - Number(element.dataset.padding));
     return new Response(new Blob([whole]).stream().pipeThrough(new DecompressionStream("gzip")));
   };
-  const specs = await unpacked(document.getElementById("specs")).json();
+  const specs = await unpacked(document.getElementById("page_specs")).json();
   const script = await unpacked(packed).blob();
   const address = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
   await new Promise((done, failed) => {
@@ -35,7 +35,7 @@
   URL.revokeObjectURL(address);
   const refuse = () => Promise.reject(new Error("charts load nothing"));
   const tip = document.createElement("table");
-  tip.id = "tip";
+  tip.id = "page_tip";
   document.body.append(tip);
   // An axis format of "%" writes six decimals where there is no axis to choose them.
   const readable = (text) => (/^-?\d+\.\d{6}%$/.test(text) ? `${parseFloat(text).toFixed(1)} %` : text);
@@ -72,7 +72,12 @@
       if (room < 500) {
         spec.config = { ...spec.config, legend: { ...spec.config?.legend, columns: 2 }, axisX: { ...spec.config?.axisX, titleLimit: room - 90 } };
       }
-      if (typeof spec.title === "string") spec.title = lines(spec.title, room / 8);
+      const title = spec.title;
+      if (typeof title === "string") spec.title = lines(title, room / 8);
+      else if (title && title.text !== undefined) {
+        title.text = lines([title.text].flat().join(" "), room / 8);
+        if (typeof title.subtitle === "string") title.subtitle = lines(title.subtitle, room / 7);
+      }
     }
     const loader = { load: refuse, sanitize: refuse, http: refuse, file: refuse };
     await window.vegaEmbed(place, spec, { renderer: "svg", actions: false, loader, tooltip: showTip });

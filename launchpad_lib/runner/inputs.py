@@ -1,0 +1,115 @@
+"""What a run reads: the simulated product where one is asked for, the sources brought into the lake, and what was found there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from launchpad_lib.contract.tables import TABLES
+from launchpad_lib.contract.whole_files import write_whole
+from launchpad_lib.ingestion import commit, prepare
+from launchpad_lib.lake import Snapshot, open_lake
+from launchpad_lib.lake.event_log import INDEX
+from launchpad_lib.runner.history import rows_by_date
+from launchpad_lib.runner.parameters import RunParams, Simulation
+from launchpad_lib.simulation import simulate
+
+SIMULATED = Path("data/raw/simulated")
+MARK = ".simulated.json"
+SIMULATED_NAMES = ("events", "telemetry", "annotations.csv", "features.csv", "truth.csv")
+
+
+def bring_up_to_date(run: RunParams, *, now: datetime, say: Callable[[str], None]) -> None:
+    """Simulates where asked, then ingests every source of the run.
+
+    Raises:
+        ValueError: a source cannot be read or every row of it is refused; the lake is as before. Or a simulation would
+            take the place of something that no simulation made.
+    """
+    if run.simulate:
+        _simulate_once(run.simulate, lake=Path(run.lake), say=say)
+    # Every source is read and checked before any is written: a file that cannot be read leaves the whole lake as before.
+    prepared = [prepare(source, lake=Path(run.lake), ingested_at=now) for source in run.sources]
+    Path(run.lake).mkdir(parents=True, exist_ok=True)
+    for source in prepared:
+        done = commit(source, lake=Path(run.lake))
+        say(
+            f"{done.table}: {done.files} files ({done.skipped_files} known), {done.accepted:,} new, {done.duplicates:,} duplicates, {done.rejected:,} rejected"
+        )
+
+
+def _simulate_once(asked: Simulation, *, lake: Path, say: Callable[[str], None]) -> None:
+    """Simulates unless the folder has just this simulation. Of another one only what carries our mark is removed."""
+    stamp = asked.model_dump_json()
+    is_simulated = _mark_of(SIMULATED) == stamp
+    if not is_simulated:
+        _make_room(SIMULATED, SIMULATED_NAMES)
+    # Rows of two simulations must not mix in one lake. A lake that is not marked may be older than the marks.
+    if _mark_of(lake) not in ((None, stamp) if is_simulated else (stamp,)):
+        _make_room(lake, (*TABLES, INDEX))
+    if not is_simulated:
+        _mark(SIMULATED, "")  # ours from here on, also when this is cut off
+        result = simulate(SIMULATED, seed=asked.seed, users=asked.users, days=asked.days)
+        _mark(SIMULATED, stamp)
+        say(f"simulated {result.rows['events']:,} events and {result.rows['telemetry']:,} telemetry rows")
+    if _mark_of(lake) is not None or not _has_content(lake):
+        _mark(lake, stamp)
+
+
+def _mark(folder: Path, stamp: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / MARK, stamp)
+
+
+def _has_content(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _mark_of(folder: Path) -> str | None:
+    return (folder / MARK).read_text(encoding="utf-8") if (folder / MARK).is_file() else None
+
+
+def _make_room(folder: Path, names: tuple[str, ...]) -> None:
+    """Removes what an earlier simulation made in a folder; whatever else lies there stays."""
+    if not _has_content(folder):
+        return
+    if _mark_of(folder) is None:
+        raise ValueError(
+            f"simulate: {folder} holds what no simulation of this command made, and it is never removed or mixed; move it away, or name another lake"
+        )
+    for path in (folder / name for name in names):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def inputs_read(lake: str, snapshot: Snapshot) -> dict:
+    """Per table: its version, its rows within the window, and what lies outside."""
+    given = snapshot.for_notebook()
+    opened = open_lake(lake, versions=snapshot.versions, observed_through=given["observed_through"])
+    by_date = {
+        "events": rows_by_date(opened.events, "event_at"),
+        "telemetry": rows_by_date(opened.telemetry, "observed_at"),
+    }
+    return {
+        name: {
+            "version": v.version,
+            "rows": v.rows,
+            "observed_from": _text(v.observed_from),
+            "observed_through": _text(v.observed_through),
+            "outside": [
+                {"where": o.where, "rows": o.rows, "first_at": str(o.first_at), "last_at": str(o.last_at)}
+                for o in v.outside
+            ],
+            "rejected": v.rejected,
+            "rows_by_date": by_date.get(name, {}),
+        }
+        for name, v in opened.versions.items()
+    }
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else str(at)

@@ -1,0 +1,99 @@
+"""Declared features: the params first, then the table; expected values by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import date, datetime
+
+import ibis
+import pandas as pd
+import pytest
+
+from launchpad_lib.contract.features import Feature, declared_features, not_declared
+from launchpad_lib.contract.tables import FEATURES
+from launchpad_lib.runner.parameters import ParameterError, load_run
+
+SAID = [{"feature_id": "quiz", "start_event": "go", "interaction_events": ["a"]}]
+STORED = [
+    {
+        "feature_id": "search", "feature_name": "Search", "owner_team": "core", "released_on": datetime(2026, 1, 2, 10),
+        "slo_p95_latency_ms": 250.0, "start_event": "look", "interaction_events": '["x", "y"]', "is_unknown": 1,
+    },
+    {"feature_id": "quiz", "owner_team": "growth", "start_event": "stored", "complete_event": "done", "slo_error_rate": math.nan},
+]  # fmt: skip
+
+
+def test_a_feature_has_the_columns_of_the_table_features():
+    assert list(Feature.model_fields) == [c.name for c in FEATURES.columns]
+
+
+@pytest.mark.parametrize("form", ["rows", "frame", "ibis"])
+def test_params_come_first_and_the_table_fills_what_they_leave_open(form):
+    table = {"rows": STORED, "frame": pd.DataFrame(STORED), "ibis": ibis.memtable(pd.DataFrame(STORED))}[form]
+    quiz, search = declared_features(SAID, table)
+    assert quiz == Feature(
+        feature_id="quiz", start_event="go", complete_event="done", owner_team="growth", interaction_events=("a",)
+    )
+    assert search == Feature(
+        feature_id="search", feature_name="Search", owner_team="core", released_on=date(2026, 1, 2), slo_p95_latency_ms=250,
+        start_event="look", interaction_events=("x", "y"),
+    )  # fmt: skip
+    assert (quiz.name, search.name) == ("quiz", "Search")
+    assert quiz.event_names == ("go", "done", "a")
+
+
+def test_one_feature_can_be_asked_about_also_one_that_nobody_declares():
+    assert [f.feature_id for f in declared_features(SAID, STORED, feature_id="search")] == ["search"]
+    assert declared_features(SAID, STORED, feature_id="other") == (Feature(feature_id="other"),)
+    assert declared_features() == ()
+
+
+@pytest.mark.parametrize(("text", "names"), [('["a, b", "c"]', ("a, b", "c")), ("a, b", ("a, b",)), ("[1]", ("[1]",))])
+def test_the_table_holds_interaction_events_as_a_json_list_or_as_one_name(text, names):
+    [feature] = declared_features(table=[{"feature_id": "a", "interaction_events": text}])
+    assert feature.interaction_events == names
+
+
+def test_what_no_feature_declares_is_not_asked_in_one_sentence():
+    both = declared_features(SAID, STORED)
+    assert not_declared(both, "start_event", "complete_event") is None
+    assert not_declared(both, "share_event").startswith("not asked: no feature declares share_event; declare it under")
+    # search declares a start and quiz an end in the params alone: no feature declares both.
+    apart = declared_features([{"feature_id": "a", "start_event": "x"}, {"feature_id": "b", "complete_event": "y"}])
+    assert "start_event and complete_event" in not_declared(apart, "start_event", "complete_event")
+    assert not_declared(apart, "interaction_events") is not None
+    assert not_declared((), "start_event") is not None
+
+
+def test_a_declaration_that_cannot_be_read_says_feature_field_and_value():
+    with pytest.raises(ValueError, match="features, feature 'a': slo_error_rate='2': Input should be less than"):
+        declared_features([{"feature_id": "a", "slo_error_rate": 2}])
+    with pytest.raises(ValueError, match="table features, feature 'a': slo_feedback_score='9.0'"):
+        declared_features(table=[{"feature_id": "a", "slo_feedback_score": 9.0}])
+
+
+@pytest.mark.parametrize(
+    ("features", "sentence"),
+    [
+        ("[{feature_id: a, start_evnt: x}]", "unknown parameter 'features.0.start_evnt'; did you mean 'start_event'"),
+        ("[{feature_id: a}, {feature_id: a}]", "feature_id 'a' stands twice"),
+        ("[{feature_id: 5}]", "features.0.feature_id=5 is read by YAML as a number and must be text"),
+        ("[{start_event: x}]", "'features.0.feature_id' is missing; add it"),
+        ("[{feature_id: a, interaction_events: x}]", "features.0.interaction_events='x'"),
+    ],
+)
+def test_a_fault_in_declared_features_is_one_sentence(tmp_path, features, sentence):
+    (tmp_path / "p.yaml").write_text(f"name: x\nsequence: [[funnels]]\nfeatures: {features}\n")
+    with pytest.raises(ParameterError) as caught:
+        load_run(tmp_path / "p.yaml")
+    assert sentence in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_released_on_of_yaml_reaches_the_notebook_as_text_and_is_read_there_again(tmp_path):
+    (tmp_path / "p.yaml").write_text(
+        "name: x\nsequence: [[funnels]]\nfeatures: [{feature_id: a, released_on: 2026-01-02, interaction_events: [x]}]\n"
+    )
+    given = load_run(tmp_path / "p.yaml").for_notebook("funnels", notebooks=tmp_path)["features"]
+    assert given == [{"feature_id": "a", "released_on": "2026-01-02", "interaction_events": ["x"]}]
+    assert declared_features(json.loads(json.dumps(given)))[0].released_on == date(2026, 1, 2)

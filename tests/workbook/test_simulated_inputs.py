@@ -1,0 +1,84 @@
+"""`simulate:` removes only what a simulation of this command made. Contents are counted by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from launchpad_lib.runner.inputs import bring_up_to_date
+from launchpad_lib.runner.parameters import RunParams
+
+NOW = datetime(2026, 2, 2, 6, tzinfo=UTC)
+SOURCES = [{"table": "features", "path": "data/raw/simulated/features.csv"}]
+
+
+def simulated(users: int, *, lake: str = "lake/simulated") -> RunParams:
+    return RunParams.model_validate(
+        {
+            "name": "x",
+            "lake": lake,
+            "simulate": {"users": users, "days": 3},
+            "sources": SOURCES,
+            "sequence": [["funnels"]],
+        }
+    )
+
+
+@pytest.fixture
+def said(tmp_path, monkeypatch):
+    """Runs in a folder of its own; gives what was said."""
+    monkeypatch.chdir(tmp_path)
+    lines: list[str] = []
+    return lambda run: (lines.clear(), bring_up_to_date(run, now=NOW, say=lines.append), list(lines))[-1]
+
+
+def test_another_simulation_takes_the_place_of_the_first_in_files_and_lake_and_leaves_what_is_not_its_own(said):
+    assert len(said(simulated(40))) == 2
+    kept = [Path("lake/simulated/notes.md"), Path("data/raw/simulated/mine.csv")]
+    for path in kept:
+        path.write_text("mine")
+    assert said(simulated(40)) == ["features: 1 files (1 known), 0 new, 0 duplicates, 0 rejected"], "nothing changed"
+    first = sorted(Path("lake/simulated/features").glob("*.parquet"))
+    assert said(simulated(41))[0].startswith("simulated ")
+    assert len(list(Path("lake/simulated/features").glob("*.parquet"))) == 1, "rows of two simulations never mix"
+    assert not first[0].exists()
+    assert all(path.read_text() == "mine" for path in kept)
+
+
+@pytest.mark.parametrize("folder", ["lake/simulated", "data/raw/simulated"])
+def test_a_folder_that_no_simulation_made_is_never_removed_whatever_its_name(said, folder):
+    Path(folder, "events").mkdir(parents=True)
+    Path(folder, "events", "years-of-work.parquet").write_text("mine")
+    with pytest.raises(
+        ValueError, match=f"simulate: {folder} holds what no simulation of this command made.*name another lake"
+    ):
+        said(simulated(40))
+    assert Path(folder, "events", "years-of-work.parquet").read_text() == "mine"
+
+
+def test_a_simulation_that_was_cut_off_is_made_again(said, monkeypatch):
+    def cut_off(folder, **_):
+        (folder / "features.csv").write_text("half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut:
+        cut.setattr("launchpad_lib.runner.inputs.simulate", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            said(simulated(40))
+    assert said(simulated(40))[0].startswith("simulated ")
+    assert "half" not in Path("data/raw/simulated/features.csv").read_text()
+
+
+def test_two_lakes_of_two_simulations_never_get_each_others_rows(said):
+    said(simulated(40, lake="one"))
+    said(simulated(41, lake="two"))
+    assert said(simulated(41, lake="one"))[-1].endswith("9 new, 0 duplicates, 0 rejected"), "made room and read anew"
+    assert said(simulated(41, lake="one"))[-1].startswith("features: 1 files (1 known), 0 new")
+
+
+def test_a_lake_from_before_the_marks_goes_on_as_it_is(said):
+    said(simulated(40))
+    Path("lake/simulated/.simulated.json").unlink()
+    assert said(simulated(40)) == ["features: 1 files (1 known), 0 new, 0 duplicates, 0 rejected"]
