@@ -8,10 +8,13 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.chains import funnel_units
-from launchpad_lib.metrics.steps import Attribution, Entry, Exclusion, Mode, Step, checked_rules, kept_by
+from launchpad_lib.metrics.checks import never_empty, refused_table
+from launchpad_lib.metrics.steps import Attribution, Entry, Exclusion, Mode, Step, checked_log, checked_rules, kept_by
 
 SIDES = ("before", "after")
+NOBODY = "no mature unit reached the step it is counted from in the period"
 
 
 def funnel_changes(
@@ -34,9 +37,11 @@ def funnel_changes(
 
     Grain: one row for the whole funnel (scope "whole", from step 1 to the last) and one per step from the second (scope
     "step", from the previous required step); with `breakdown` so for every segment. Columns: [segment,] scope, step,
-    step_name, n_before, converted_before, n_after, converted_after of mature units; and of the units that are in both
-    periods: n_both, converted_both (in both), converted_before_of_both, converted_after_of_both. The same people come
-    back, so the two rates are not independent: `inference.compare_rates` needs the counts of those who are in both.
+    step_name, n_before, converted_before, n_after, converted_after of mature units; of the units that are in both
+    periods: n_both, converted_both (in both), converted_before_of_both, converted_after_of_both; and refused_because
+    (NULL where the row stands). The same people come back, so the two rates are not independent:
+    `inference.compare_rates` needs the counts of those who are in both. The whole funnel has the base of `funnel` and
+    `funnel_trend`: all who entered.
 
     >>> from datetime import datetime
     >>> import ibis
@@ -48,13 +53,16 @@ def funnel_changes(
     >>> [int(row[c]) for c in ("converted_before", "n_before", "converted_after", "n_after", "n_both")]
     [1, 1, 0, 2, 1]
     """
-    parts = []
+    parts, log, unknown = [], None, None
+    through = utc_instant(observed_through)
     for side, span in zip(SIDES, (before, after), strict=True):
         rules = checked_rules(
             steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant,
             breakdown=breakdown, attribution=attribution, entered=span,
         )  # fmt: skip
-        units = funnel_units(events, rules=rules, observed_through=observed_through, keep=kept_by(mode))
+        if log is None:
+            log, unknown = checked_log(events, rules)
+        units = funnel_units(log, rules=rules, observed_through=through, keep=kept_by(mode))
         units = units.filter(units.is_mature & ~units.is_removed)
         reached = {f"reached_{k}": units[f"step_{k}_at"].notnull() for k in range(1, len(rules.steps) + 1)}
         parts.append(units.select(unit=units.unit, segment=units.segment, side=ibis.literal(side), **reached))
@@ -86,10 +94,22 @@ def funnel_changes(
     def of_place(values: Sequence[ir.Value | str | int]) -> ir.Value:
         return ibis.cases(*((long.place == k, values[k]) for k in places))
 
-    return long.select(
+    rows = long.select(
         **({"segment": long.segment} if breakdown else {}),
         scope=of_place([scope for scope, _, _ in asked]),
         step=of_place([high for _, _, high in asked]).cast("int64"),
         step_name=of_place([rules.steps[high - 1].event_name for _, _, high in asked]),
         **{name: of_place([long[f"{name}_{k}"] for k in places]) for name in counted},
     )
+    told = ibis.cases(
+        (rows.n_before == 0, f"{NOBODY} before"), (rows.n_after == 0, f"{NOBODY} after"), else_=ibis.null("string")
+    )
+    rows = rows.mutate(refused_because=told)
+    if unknown is None:
+        return never_empty(rows, "nobody entered in either of the two periods")
+    shown = {
+        "scope": [scope for scope, _, _ in asked],
+        "step": [high for _, _, high in asked],
+        "step_name": [rules.steps[high - 1].event_name for _, _, high in asked],
+    }
+    return refused_table(rows, unknown, **shown)
