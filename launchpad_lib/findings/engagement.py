@@ -115,7 +115,8 @@ def how_it_is_used(asked: EngagementQuestion, adopted: Estimate, adoption: pd.Da
         sentence = f"{asked.name_of(asked.detail.feature_id)} was used by {numbers} of the users active in the week from {week}."
         found.append(Finding("fine", "nothing", sentence, feature_id=asked.detail.feature_id))
     rows = standing(adoption).dropna(subset=["adoption_rate"]).sort_values("adoption_rate", kind="stable")
-    if len(rows) > 1:
+    rows = rows[rows["active_users"] >= asked.min_cell]
+    if rows["adoption_rate"].nunique() > 1:
         low, high = (
             (percent(r["adoption_rate"]), asked.name_of(r["feature_id"])) for r in (rows.iloc[0], rows.iloc[-1])
         )

@@ -29,6 +29,11 @@ class EngagementQuestion(NamedTuple):
         """The feature told in detail: the only one, or the first."""
         return self.features[0] if self.features else None
 
+    @property
+    def feature_id(self) -> str | None:
+        """The id of the feature in detail: whose numbers the headline metrics are."""
+        return self.detail.feature_id if self.detail else None
+
     def name_of(self, feature_id: str) -> str:
         """What people call a feature, for a sentence."""
         return named(next((f.name for f in self.features if f.feature_id == feature_id), feature_id))

@@ -10,8 +10,7 @@ import ibis.expr.types as ir
 
 from launchpad_lib.contract.features import Feature, not_declared
 from launchpad_lib.contract.sentences import named, span_words
-from launchpad_lib.metrics import unknown_names
-from launchpad_lib.metrics.steps import Exclusion, Step, checked_rules
+from launchpad_lib.metrics.steps import Exclusion, Step, as_exclusion, as_step, checked_rules, unknown_in
 
 UNIT_WORDS = {"user_id": "user", "session_key": "session"}
 MODE_WORDS = {"ordered": "in order", "strict": "strictly", "any_order": "any order", "strict_order": "strict order"}
@@ -65,7 +64,7 @@ def ask_funnel(
     features: Sequence[Feature] = (),
     exclusions: Sequence[str | Mapping[str, Any]] = (),
     hold_constant: str | None = None,
-    **rules: Any,
+    **how: Any,
 ) -> FunnelQuestion:
     """The question, checked against the log: names that do not occur and rules that contradict each other refuse it.
 
@@ -75,26 +74,24 @@ def ask_funnel(
     """
     said = list(steps) or next((names for names in map(feature_steps, features) if len(names) > 1), [])
     asked = FunnelQuestion(
-        tuple(_step(s) for s in said),
+        tuple(as_step(s) for s in said),
         observed_through=observed_through or datetime(1970, 1, 1),
-        exclusions=tuple(_exclusion(e) for e in exclusions),
+        exclusions=tuple(as_exclusion(e) for e in exclusions),
         hold_constant=hold_constant or None,
-        **rules,
+        **how,
     )
+    if len(said) == 1:
+        few = f"a funnel has at least two steps, and {named(asked.step_names[0])} is one; name another event"
+        return asked._replace(refused_because=few)
     if not said:
         return asked._replace(refused_because=not_declared([], "start_event", "complete_event"))
     if observed_through is None:
         return asked._replace(refused_because="the log holds no events, so nobody entered; ingest some")
     try:
-        checked_rules(**{k: v for k, v in asked.arguments.items() if k != "observed_through"})
+        rules = checked_rules(**{k: v for k, v in asked.arguments.items() if k != "observed_through"})
     except ValueError as error:
         return asked._replace(refused_because=str(error))
-    named_things = [*asked.steps, *asked.exclusions]
-    properties = [asked.hold_constant, *(name for thing in named_things for name, _ in thing.filters)]
-    names = [thing.event_name for thing in named_things]
-    return asked._replace(
-        refused_because=unknown_names(events, event_names=names, properties=[p for p in properties if p])
-    )
+    return asked._replace(refused_because=unknown_in(events, rules))
 
 
 def feature_steps(feature: Feature) -> list[str]:
@@ -105,20 +102,3 @@ def feature_steps(feature: Feature) -> list[str]:
     """
     said = (feature.start_event, feature.complete_event, feature.view_event, feature.share_event)
     return list(dict.fromkeys(event for event in said if event))
-
-
-def _step(said: str | Mapping[str, Any]) -> Step:
-    if isinstance(said, str):
-        return Step(said)
-    return Step(said["event"], _filters(said), said.get("optional", False))
-
-
-def _exclusion(said: str | Mapping[str, Any]) -> Exclusion:
-    if isinstance(said, str):
-        return Exclusion(said)
-    return Exclusion(said["event"], _filters(said), said.get("effect", "remove_user"))
-
-
-def _filters(said: Mapping[str, Any]) -> tuple:
-    """Property filters as a step holds them; a list of values is any of them."""
-    return tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in said.get("where", {}).items())

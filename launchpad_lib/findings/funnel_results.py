@@ -161,7 +161,9 @@ def funnel_shift(
         whole = compare_rates(counts[counts["scope"] == "whole"], min_cell=asked.min_cell).assign(p_adjusted=None)
         rows = pd.concat([whole, compare_rates(counts[counts["scope"] != "whole"], min_cell=asked.min_cell)])
         few = f"fewer than {asked.min_cell} mature {asked.unit}s in one of the two periods"
-        rows = rows.assign(refused_because=rows["is_small"].map({True: few, False: None}).astype(object))
+        rows = rows.assign(
+            refused_because=pd.Series(few, index=rows.index, dtype=object).where(rows["is_small"].astype(bool), None)
+        )
         small = rows["is_small"].astype(bool)
         numbers = ["absolute_lift", "ci_low", "ci_high", "p_adjusted"]
         return rows.assign(

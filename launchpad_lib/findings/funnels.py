@@ -65,10 +65,13 @@ def funnel_verdict(found: Estimate, asked: FunnelQuestion) -> str:
     first, last, count = named(asked.step_names[0]), named(asked.step_names[-1]), len(asked.steps)
     if found.n < asked.min_cell:
         return f"Only {counted(found.n, asked.unit)} entered: too few to say how many reach the last step."
-    share = f"{percent(found.value)} of" if found.value else "None of"
+    if found.value == 0:
+        enters = f"does one of {count} steps" if asked.mode == "any_order" else f"enters at {first}"
+        return f"No {asked.unit} that {enters} {'does all' if asked.mode == 'any_order' else f'reaches {last}'} {asked.within}."
+    share = f"{percent(found.value)} of the {asked.unit}s that"
     if asked.mode == "any_order":
-        return f"{share} the {asked.unit}s that do one of {count} steps do all {asked.within}."
-    return f"{share} the {asked.unit}s that enter at {first} reach {last} {asked.within}."
+        return f"{share} do one of {count} steps do all {asked.within}."
+    return f"{share} enter at {first} reach {last} {asked.within}."
 
 
 def headline(found: Estimate, asked: FunnelQuestion, result: pd.DataFrame) -> Finding:

@@ -55,6 +55,13 @@ class Lifetimes(NamedTuple):
     lifetime: pd.DataFrame
     survival: pd.DataFrame
 
+    @property
+    def curves(self) -> pd.DataFrame:
+        """As they are drawn: one line per group, or one for all users where there are no groups."""
+        groups = self.survival[self.survival["scope"] == GROUP]
+        everybody = self.survival.assign(group=ALL_USERS)
+        return (everybody if groups.empty else groups).rename(columns={"time_days": "time"})
+
 
 def lifetimes(events: ir.Table, asked: RetentionQuestion, *, churn_gap: str, cohort_property: str | None) -> Lifetimes:
     """The tables `lifetime` and `survival`: all users, and the largest groups of at least `min_cell` users.

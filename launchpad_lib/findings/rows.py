@@ -79,4 +79,4 @@ def not_answered(reason: str) -> Conclusion:
     """What a page concludes that has no answer: nothing was asked, or these data cannot answer; and why."""
     if reason.startswith(NOT_ASKED):
         return Conclusion("Nothing was asked of this page.", (Finding("unknown", "declare", ended(reason)),))
-    return refused_conclusion(reason)
+    return refused_conclusion(ended(reason))

@@ -8,7 +8,7 @@ from launchpad_lib.metrics.engagement import completion, depth, session_duration
 from launchpad_lib.metrics.feature_adoption import feature_adoption
 from launchpad_lib.metrics.funnel import funnel
 from launchpad_lib.metrics.funnel_change import funnel_changes
-from launchpad_lib.metrics.funnel_periods import funnel_comparison, funnel_trend
+from launchpad_lib.metrics.funnel_periods import funnel_trend
 from launchpad_lib.metrics.lifecycle import active_days, active_users, lifecycle
 from launchpad_lib.metrics.paths import path_steps, transitions
 from launchpad_lib.metrics.quality import (
@@ -57,7 +57,6 @@ __all__ = [
     "frequency",
     "funnel",
     "funnel_changes",
-    "funnel_comparison",
     "funnel_next_events",
     "funnel_rules",
     "funnel_times",

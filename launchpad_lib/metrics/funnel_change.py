@@ -67,14 +67,16 @@ def funnel_changes(
     >>> [int(row[c]) for c in ("converted_before", "n_before", "converted_after", "n_after", "n_both")]
     [1, 1, 0, 2, 1]
     """
-    parts, through = [], utc_instant(observed_through)
+    parts, log, unknown = [], None, None
+    through = utc_instant(observed_through)
     for side, span in zip(SIDES, (before, after), strict=True):
         rules = checked_rules(
             steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant,
             breakdown=breakdown, attribution=attribution, entered=span,
         )  # fmt: skip
-        table, unknown = checked_log(events, rules)
-        units = funnel_units(table, rules=rules, observed_through=through, keep=kept_by(mode))
+        if log is None:
+            log, unknown = checked_log(events, rules)
+        units = funnel_units(log, rules=rules, observed_through=through, keep=kept_by(mode))
         units = units.filter(units.is_mature & ~units.is_removed)
         reached = {f"reached_{k}": units[f"step_{k}_at"].notnull() for k in range(1, len(rules.steps) + 1)}
         parts.append(units.select(unit=units.unit, segment=units.segment, side=ibis.literal(side), **reached))

@@ -12,7 +12,7 @@ from launchpad_lib.metrics import (
     Exclusion,
     Step,
     funnel,
-    funnel_comparison,
+    funnel_changes,
     funnel_rules,
     funnel_trend,
     nobody_mature,
@@ -157,10 +157,10 @@ def test_the_comparison_counts_each_periods_entries():
         ("w", "A", at(9, day=14)),
     ]
     weeks = {"before": (at(0), at(0, day=8)), "after": (at(0, day=8), at(0, day=15))}
-    found = funnel_comparison(
+    found = funnel_changes(
         log(*rows), steps=["A", "B"], window="1d", observed_through=at(12, day=14), **weeks
     ).to_pandas()
-    assert found[["converted_before", "n_before", "converted_after", "n_after"]].values.tolist() == [[2, 3, 0, 1]]
+    assert found[["converted_before", "n_before", "converted_after", "n_after"]].values.tolist() == [[2, 3, 0, 1]] * 2
 
 
 def test_two_hundred_thousand_events_of_one_bot_are_counted_like_any_other():
