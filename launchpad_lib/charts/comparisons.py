@@ -81,6 +81,27 @@ def difference_chart(result: pd.DataFrame, *, category: str, title: str) -> alt.
     )
 
 
+def forest_chart(rows: pd.DataFrame, *, title: str) -> alt.LayerChart:
+    """Differences with their intervals, one row each; grey is what stands beside the reported one.
+
+    Args:
+        rows: row, kind ("reported" or another), absolute_lift, ci_low, ci_high.
+    """
+    columns = {"name": "row", "value": "absolute_lift", "low": "ci_low", "high": "ci_high", "line": "kind"}
+    found = drawn(rows, columns)
+    if found.nothing_because:
+        return nothing(title, found.nothing_because)
+    shown, more = first_names(apart(found.rows))
+    x_title = "Difference (percentage points)"
+    color = alt.condition("datum.line == 'reported'", alt.value(BLUE), alt.value(GREY))
+    base = alt.Chart(shown).encode(y=ROWS, color=color, tooltip=_tips("row", "difference", number="+.1%"))
+    rules = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=x_title, axis=POINTS), x2="high:Q")
+    points = base.mark_point(filled=True, size=90).encode(x=alt.X("value:Q", title=x_title, axis=POINTS))
+    return themed(
+        alt.layer(_line_at(0), *where_known(shown, rules), points), title, note=more, height=height_of(len(shown))
+    )
+
+
 def rates_by(
     result: pd.DataFrame, *, category: str, rate: str, n: str, min_cell: int, title: str, x_title: str
 ) -> alt.LayerChart:

@@ -230,7 +230,9 @@ class RetentionLiftParams(FeatureParams):
     outcome_days: int = Field(
         default=1, ge=1, le=365, description="the outcome: active within this time after the landmark"
     )
-    return_days: list[int] = Field(default=[1, 3, 7], min_length=1, description="days of the retention curve")
+    smallest_lift: float = Field(
+        default=0.02, gt=0, le=1, description="a difference of return rates that would matter, as a fraction"
+    )
     seed: int = Field(default=20260101, ge=0, description="seed of the cross-fitting folds")
 
 
@@ -249,8 +251,14 @@ class ExperimentsParams(NotebookParams):
         default="leave_out",
         description="units whose window is not over; count: with what they did so far, for a log that has ended",
     )
+    shares: dict[VariantName, float] = Field(
+        default={}, description="planned share of each variant, the control included; empty: equal over those seen"
+    )
     design: Literal["fixed", "sequential"] = Field(
         default="fixed", description="fixed: read once at the planned end; sequential: may be read at any time"
+    )
+    planned_units: int = Field(
+        default=5000, ge=2, description="units of two arms at which a sequential interval is tightest; fixed before"
     )
 
     @model_validator(mode="after")
@@ -259,6 +267,15 @@ class ExperimentsParams(NotebookParams):
             raise ValueError(
                 f"experiment_id={self.experiment_id!r}: needs its control and its metric_event; declare both"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _shares_are_a_plan(self) -> ExperimentsParams:
+        wrong = next((name for name, share in self.shares.items() if not share > 0), None)
+        if wrong is not None:
+            raise ValueError(f"shares.{wrong}={self.shares[wrong]!r}: must be above 0; leave an unplanned variant out")
+        if self.shares and (self.control not in self.shares or len(self.shares) < 2):
+            raise ValueError(f"shares={self.shares!r}: must name the control {self.control!r} and another variant")
         return self
 
 

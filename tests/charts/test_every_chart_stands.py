@@ -51,6 +51,9 @@ KINDS = {
         lambda t: charts.rates_by(t, category="of", rate="r", n="n", min_cell=30, title="T?", x_title="X"),
         ("of",), (), ("r", "n", *CI),
     ),
+    "forest_chart": Kind(
+        lambda t: charts.forest_chart(t.assign(kind="reported"), title="T?"), ("row",), (), ("absolute_lift", *CI)
+    ),
     "ratio_chart": Kind(lambda t: charts.ratio_chart(t, title="T?", x_title="X"), ("feature_id",), (), ("ratio", *CI)),
     "drift_chart": Kind(charts.drift_chart, ("column",), (), ("psi", "psi_critical")),
     "balance_chart": Kind(charts.balance_chart, ("covariate",), (), ("smd_before", "smd_after")),
