@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from datetime import UTC, datetime
 
 import duckdb
 import pytest
@@ -34,7 +35,13 @@ def write_copy(place, number: int, received_at: str) -> None:
     sink = StreamSink(place / "lake", source_name="other")
     sink._seen.clear()
     line = event(number, received_at=received_at).encode()
-    sink.commit(sink.prepare([decode(Block("p", 1, [line], [0], [True], None))], gaps=[], offsets={"p": (None, 1)}))
+    sink.commit(
+        sink.prepare(
+            [decode(Block("p", 1, [line], [0], [True], None), moment=datetime.now(UTC))],
+            gaps=[],
+            offsets={"p": (None, 1)},
+        )
+    )
 
 
 def test_small_files_become_one_a_date_and_the_earliest_received_copy_stays(place):
@@ -60,7 +67,13 @@ def test_a_copy_under_another_date_is_found_too(place):
     sink = StreamSink(place / "lake", source_name="other")
     sink._seen.clear()
     line = event(0, event_at="2026-01-07T00:00:00Z", received_at="2026-01-10T00:00:00Z").encode()
-    sink.commit(sink.prepare([decode(Block("p", 1, [line], [0], [True], None))], gaps=[], offsets={"p": (None, 1)}))
+    sink.commit(
+        sink.prepare(
+            [decode(Block("p", 1, [line], [0], [True], None), moment=datetime.now(UTC))],
+            gaps=[],
+            offsets={"p": (None, 1)},
+        )
+    )
     assert compact(place / "lake", reports=place / "reports", say=lambda _: None).duplicates == 1
     days = DeltaTable(str(place / "lake" / "events")).to_pyarrow_table()
     assert sorted(str(r["event_on"]) for r in days.to_pylist() if r["event_id"] == "e0") == ["2026-01-01"]
