@@ -25,12 +25,10 @@ def instant_sql(column: Column, source: SourceSpec) -> str:
     """SQL of a text column's instant in UTC; NULL where it is none, or is for the patient reader."""
     name, unit, form = identifier(column.name), source.units.get(column.name), source.formats.get(column.name)
     if unit:
-        factor = SECONDS[unit] * 1e6
-        micros = (
-            f"round(try_cast({name} AS DOUBLE) * {factor!r})"
-            if factor < 1
-            else f"round(try_cast({name} AS DOUBLE) * {factor:.0f})"
-        )
+        micros = f"round(try_cast({name} AS DOUBLE) * {SECONDS[unit] * 1e6!r})"
+        if unit == "ns":  # more digits than a 64-bit float holds
+            whole = f"try_cast(left({name}, -3) AS BIGINT)"
+            micros = f"CASE WHEN regexp_full_match({name}, '[0-9]{{4,21}}') THEN {whole} ELSE {micros} END"
         return (
             f"make_timestamp(CASE WHEN {micros} BETWEEN {FIRST_US} AND {LAST_US} THEN try_cast({micros} AS BIGINT) END)"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,7 +72,7 @@ def prepare(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path
     """Reads and checks the files whose content is new; writes nothing.
 
     Raises:
-        IngestError: a file cannot be read at all.
+        IngestError: a file cannot be read at all, or every row of the source is refused.
     """
     table = TABLES[source.table]
     known = _snapshot(lake / table.name)
@@ -98,7 +99,31 @@ def prepare(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path
         )
         stamped = [_stamped(table.name, name, moment, *row) for row in bad]
         checked[mark] = CheckedFile(mark, found.rows, _refused_table(stamped), text.table.num_rows + len(text.broken))
-    return Prepared(table.name, len(files), len(files) - len(checked), list(checked.values()))
+    prepared = Prepared(table.name, len(files), len(files) - len(checked), list(checked.values()))
+    _raise_if_all_are_refused(prepared, source)
+    return prepared
+
+
+def _raise_if_all_are_refused(prepared: Prepared, source: SourceSpec) -> None:
+    """A source none of whose rows is good is an error of the mapping, not of its rows; one that gave rows before is believed."""
+    read, refused = sum(f.read for f in prepared.checked), sum(f.refused.num_rows for f in prepared.checked)
+    if not read or refused < read or prepared.skipped_files:
+        return
+    reasons = [r for f in prepared.checked for r in f.refused["reason"].to_pylist()]
+    others = len(set(reasons)) - 1
+    more = f" (and {others:,} other reasons)" if others else ""
+    raise IngestError(f"{source.path}: {refused:,} of {read:,} rows refused: {reasons[0]}{more}{_hint(reasons[0])}")
+
+
+def _hint(reason: str) -> str:
+    """The unit that a number of that many digits has, for times between 1973 and 2286."""
+    found = re.match(r"(\w+): (\d+)(?:[.]\d+)? is not a timestamp such", reason)
+    unit = (
+        {9: "s", 10: "s", 12: "ms", 13: "ms", 15: "us", 16: "us", 18: "ns", 19: "ns"}.get(len(found[2]))
+        if found
+        else None
+    )
+    return f"; {found[2]} looks like {unit}: state `units: {{{found[1]}: {unit}}}`" if found and unit else ""
 
 
 def _stamped(table: str, file: str, moment: datetime, line: int, reason: str, raw: str) -> tuple:

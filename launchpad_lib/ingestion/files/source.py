@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 from zoneinfo import available_timezones
@@ -78,7 +78,7 @@ class SourceSpec(BaseModel):
             if name in self.units:
                 raise ValueError(f"{name!r} stands under both `units` and `formats`; keep one")
             try:
-                datetime(2026, 1, 31).strptime(datetime(2026, 1, 31).strftime(form), form)
+                datetime.strptime(datetime(2026, 1, 31, tzinfo=UTC).strftime(form), form)
             except (ValueError, TypeError):
                 raise ValueError(f"formats.{name}={form!r} cannot be read; write for example '%m/%d/%y'") from None
         return self
