@@ -44,7 +44,7 @@ def rate_by_period(
         alt.Tooltip("high:Q", title="upper limit", format=".1%"),
         alt.Tooltip("n:Q", title="n", format=",.0f"),
     ]
-    base = alt.Chart(shown).encode(x=dated())
+    base = alt.Chart(shown).encode(x=dated(shown["at"]))
     rules = base.mark_rule(strokeWidth=2, opacity=0.6).encode(
         y=alt.Y("low:Q", title=y_title, axis=share), y2="high:Q", color=size_colour(shown, min_cell)
     )
@@ -69,7 +69,7 @@ def active_users_chart(result: pd.DataFrame) -> alt.LayerChart:
         alt.Chart(shown)
         .mark_line(point=len(shown) <= MOST_DOTS)
         .encode(
-            x=dated(),
+            x=dated(shown["at"]),
             y=alt.Y("value:Q", title="Distinct users"),
             color=alt.Color(
                 "line:N",
@@ -132,7 +132,7 @@ def latency_chart(daily: pd.DataFrame, *, annotations: pd.DataFrame) -> alt.Laye
         alt.Chart(shown)
         .mark_line(point=len(shown) <= MOST_DOTS)
         .encode(
-            x=dated(),
+            x=dated(shown["at"]),
             y=alt.Y("value:Q", title="p95 latency (ms)"),
             color=LINES,
             tooltip=[
@@ -205,7 +205,7 @@ def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> 
         alt.Chart(shown)
         .mark_circle(size=22, opacity=0.6)
         .encode(
-            x=dated(),
+            x=dated(shown["at"]),
             y=alt.Y("value:Q", title="p95 latency (ms)", scale=alt.Scale(zero=False)),
             color=LINES,
             tooltip=[
@@ -215,7 +215,7 @@ def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> 
             ],
         )
     )
-    base = alt.Chart(steps).encode(x=dated(), color=LINES)
+    base = alt.Chart(steps).encode(x=dated(points["at"]), color=LINES)
     lines = base.mark_line(strokeWidth=2, tooltip=None).encode(y="value:Q", detail="is_later:N")
     band = base.mark_area(opacity=0.15, tooltip=None).encode(y="low:Q", y2="high:Q")
     return themed(alt.layer(*where_known(steps, band), dots, lines), title, note=note)

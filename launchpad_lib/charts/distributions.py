@@ -83,7 +83,9 @@ def cohort_matrix(
         weight=(cells["users"] >= min_cell).map({True: 1.0, False: 0.35}), text=cells["value"].map("{:.0%}".format)
     )
     base = alt.Chart(cells).encode(
-        x=alt.X("after:O", title=f"{period.capitalize()}s after the start", axis=alt.Axis(labelAngle=0)),
+        x=alt.X(
+            "after:O", title=f"{period.capitalize()}s after the start", axis=alt.Axis(labelAngle=0, labelOverlap=True)
+        ),
         y=alt.Y("name:N", sort=None, title="Cohort"),
         tooltip=[
             alt.Tooltip("name:N", title="cohort"),

@@ -75,6 +75,7 @@ def height_of(rows: int) -> int:
     return max(3, rows) * ROW_HEIGHT
 
 
-def dated(field: str = "at") -> alt.X:
-    """Days along the bottom."""
-    return alt.X(f"{field}:T", title="Date", axis=alt.Axis(format="%d %b"))
+def dated(at: pd.Series) -> alt.X:
+    """Days along the bottom, with their year where it could be another."""
+    is_long = len(at) > 0 and at.max() - at.min() > pd.Timedelta(days=300)
+    return alt.X(f"{at.name}:T", title="Date", axis=alt.Axis(format="%b %Y" if is_long else "%d %b"))
