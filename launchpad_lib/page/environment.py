@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from launchpad_lib.contract.legible import visible
 from launchpad_lib.page.markup import sentences
-from launchpad_lib.page.output import formatted, formatted_span
+from launchpad_lib.page.output import SEVERITIES, formatted, formatted_span
 
 
 def page_environment(*rooms: str) -> jinja2.Environment:
@@ -25,6 +25,7 @@ def page_environment(*rooms: str) -> jinja2.Environment:
     ]
     environment.filters["sentence"] = sentence
     environment.filters["formatted"] = formatted
+    environment.globals["severities"] = SEVERITIES
     environment.globals["span"] = formatted_span
     return environment
 
