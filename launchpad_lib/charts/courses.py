@@ -18,7 +18,7 @@ from launchpad_lib.charts.bounds import (
     thinned,
 )
 from launchpad_lib.charts.comparisons import size_colour, sized, where_known
-from launchpad_lib.charts.theme import BLUE, GREEN, GREY, ORANGE, RED, SOLID, dated, nothing, themed
+from launchpad_lib.charts.theme import BLUE, GREEN, GREY, ORANGE, RED, SOLID, dated, layered, nothing, themed
 
 MOST_BARS = 120  # along the time: thinner ones cannot be told apart
 MOST_DOTS = 200  # on lines: a line of one day is seen by its dot only
@@ -53,7 +53,7 @@ def rate_by_period(
     points = base.mark_point(filled=True, size=50, opacity=1).encode(
         y=value, color=size_colour(shown, min_cell), tooltip=tips
     )
-    return themed(alt.layer(line, *where_known(shown, rules), points), title, note=note)
+    return themed(layered(line, *where_known(shown, rules), points), title, note=note)
 
 
 def active_users_chart(result: pd.DataFrame) -> alt.LayerChart:
@@ -218,7 +218,7 @@ def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> 
     base = alt.Chart(steps).encode(x=dated(points["at"]), color=LINES)
     lines = base.mark_line(strokeWidth=2, tooltip=None).encode(y="value:Q", detail="is_later:N")
     band = base.mark_area(opacity=0.15, tooltip=None).encode(y="low:Q", y2="high:Q")
-    return themed(alt.layer(*where_known(steps, band), dots, lines), title, note=note)
+    return themed(layered(*where_known(steps, band), dots, lines), title, note=note)
 
 
 def bar_counts(

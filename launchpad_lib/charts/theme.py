@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import cast
 
 import altair as alt
 import pandas as pd
@@ -16,13 +17,18 @@ WIDTH, HEIGHT, ROW_HEIGHT = 640, 260, 22
 TITLE_CELLS = 240  # letters of a title, of which some 80 stand in one line
 
 
+def layered(*marks: alt.Chart) -> alt.LayerChart:
+    """Marks upon each other, the first at the back."""
+    return cast(alt.LayerChart, alt.layer(*marks))
+
+
 def themed(drawing: alt.Chart | alt.LayerChart, title: str, *, note: str = "", height: int = HEIGHT) -> alt.LayerChart:
     """Transparent ground; the page recolours the text in dark mode, so that one picture reads on light and dark pages.
 
     Args:
         note: what the chart leaves out, in small letters under its title.
     """
-    layers = drawing if isinstance(drawing, alt.LayerChart) else alt.layer(drawing)
+    layers = drawing if isinstance(drawing, alt.LayerChart) else layered(drawing)
     lines = textwrap.wrap(shortened(title, cells=TITLE_CELLS), 80) or [""]
     words = alt.TitleParams(text=lines, subtitle=note) if note else alt.TitleParams(text=lines)
     return (

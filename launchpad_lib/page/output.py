@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from numbers import Real
+from typing import Any
 
 import pandas as pd
 from IPython.display import display
@@ -191,7 +192,7 @@ def _rounded(part: object) -> object:
     return part
 
 
-def _renamed(part: object, names: dict[str, str]) -> object:
+def _renamed(part: Any, names: dict[str, str]) -> Any:
     """The specification with its data sets named by the content that is shown."""
     if isinstance(part, dict):
         return {names.get(k, k): _renamed(v, names) for k, v in part.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
@@ -40,7 +40,7 @@ def kind_of(name: str) -> Kind:
     return next((kind for pattern, kind in kinds if pattern.search(name)), "plain")
 
 
-def cell(value: object, kind: Kind = "plain", *, digits: int = 4) -> str:
+def cell(value: Any, kind: Kind = "plain", *, digits: int = 4) -> str:
     """One value as text.
 
     >>> cell(0.5892, "percent"), cell(-0.013, "points"), cell(1.2e-7, "p"), cell(True), cell(None), cell(1234), cell("2026-01-05 08:06:57.092")
