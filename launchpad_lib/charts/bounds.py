@@ -16,8 +16,14 @@ from launchpad_lib.contract.legible import LABEL_CELLS, shortened, visible
 
 MOST_NAMES = 20
 MOST_LINES = 10
+LINE_CELLS = 22  # letters of a line's name: four stand side by side under a chart
 MOST_POINTS = 360  # of one line; a chart is 640 pixels wide
 NO_VALUE, BLANK = "(no value)", "(blank)"
+# The drawing program keeps groups in JavaScript objects, in which these names are taken.
+OBJECT_NAMES = frozenset(
+    "__proto__ __defineGetter__ __defineSetter__ __lookupGetter__ __lookupSetter__ constructor hasOwnProperty isPrototypeOf "
+    "propertyIsEnumerable toLocaleString toString valueOf".split()
+)
 TEXTS, INSTANTS = ("name", "line", "across"), ("at",)
 
 
@@ -71,40 +77,53 @@ def _reason(result: pd.DataFrame) -> str | None:
 
 
 def named(value: object) -> str:
-    """One name as a label: a date by its day, what is missing or blank by a word in brackets.
+    """One name as text: a date by its day, what is missing by a word in brackets.
 
-    >>> named(None), named("  "), named(3.0), named(pd.Timestamp("2026-01-05"))
-    ('(no value)', '(blank)', '3', '2026-01-05')
+    >>> named(None), named(3.0), named(pd.Timestamp("2026-01-05")), named("a")
+    ('(no value)', '3', '2026-01-05', 'a')
     """
     if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
         return NO_VALUE
     if hasattr(value, "year"):
         return f"{pd.Timestamp(value):%Y-%m-%d}"
-    text = f"{value:g}" if isinstance(value, float) else visible(str(value))
-    return text if wcswidth("".join(text.split())) else BLANK
+    return f"{value:g}" if isinstance(value, float) else visible(str(value))
 
 
 def labels(names: pd.Series, *, cells: int = LABEL_CELLS) -> pd.Series:
     """The names as labels that fit; two names never share one, because they would share a place.
 
-    >>> labels(pd.Series(["a", "x" * 60 + "1" * 20, "x" * 60 + "1" * 21, "a"]), cells=9).tolist()
-    ['a', 'xxxx…1111', 'xxxx…1111 (2)', 'a']
+    >>> labels(pd.Series(["a", "x" * 60 + "1" * 20, "x" * 60 + "1" * 21, "a", "", " "]), cells=9).tolist()
+    ['a', 'xxxx…1111', 'xxxx…1111 (2)', 'a', '(blank)', '(blank) (2)']
     """
     known: dict[str, str] = {}
     taken: dict[str, int] = {}
     for name in dict.fromkeys(names.map(named)):
-        short = shortened(name, cells=cells) or BLANK
+        short = shortened(name, cells=cells)
+        short = f'"{short}"' if short in OBJECT_NAMES else short if wcswidth(short) else BLANK
         taken[short] = taken.get(short, 0) + 1
         known[name] = short if taken[short] == 1 else f"{short} ({taken[short]})"
     return names.map(named).map(known)
 
 
-def first_names(rows: pd.DataFrame, *, most: int = MOST_NAMES, column: str = "name") -> tuple[pd.DataFrame, str]:
+def apart(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table whose grain is one row per name, each under a name of its own: a funnel may have one step twice.
+
+    >>> apart(pd.DataFrame({"name": ["a", "b", "a"]}))["name"].tolist()
+    ['a', 'b', 'a (2)']
+    """
+    place = rows.groupby(rows["name"].map(named)).cumcount() + 1
+    names = rows["name"].map(named)
+    return rows.assign(name=names.where(place == 1, names + " (" + place.astype(str) + ")"))
+
+
+def first_names(
+    rows: pd.DataFrame, *, most: int = MOST_NAMES, column: str = "name", cells: int = LABEL_CELLS
+) -> tuple[pd.DataFrame, str]:
     """The rows of the first `most` names in the table's order, and a note on how many more there are ("" for none)."""
     keys = rows[column].map(named)
     order = list(dict.fromkeys(keys))
     kept = rows[keys.isin(order[:most])]
-    kept = kept.assign(**{column: labels(kept[column])})
+    kept = kept.assign(**{column: labels(kept[column], cells=cells)})
     return kept, f"and {len(order) - most:,} more" if len(order) > most else ""
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from launchpad_lib.charts.bounds import drawn, first_names, largest_names
+from launchpad_lib.charts.bounds import apart, drawn, first_names, largest_names
 from launchpad_lib.charts.theme import BLUE, GREY, ORANGE, SOLID, height_of, nothing, themed
 
-HAS_INTERVAL = "isValid(datum.low) && isValid(datum.high)"
 ROWS = alt.Y("name:N", sort=None, title=None)
 PERCENT, POINTS = alt.Axis(format="%"), alt.Axis(labelExpr="format(100 * datum.value, '+~f')", tickCount=8)
 
@@ -32,24 +31,19 @@ def _tips(name: str, value: str, *, number: str, more: tuple[alt.Tooltip, ...] =
     ]
 
 
+def where_known(rows: pd.DataFrame, intervals: alt.Chart) -> list[alt.Chart]:
+    """The layer of intervals, of the rows that have one; no layer where none has: an axis cannot be made of nothing."""
+    is_known = rows["low"].notna() & rows["high"].notna()
+    return [intervals.transform_filter("isValid(datum.low) && isValid(datum.high)")] if is_known.any() else []
+
+
 def funnel_chart(result: pd.DataFrame) -> alt.LayerChart:
     """Conversion of step 1 per step with its Wilson interval."""
     title = "How many of those who enter reach each step?"
     steps = drawn(result, {"name": "step_name", "value": "conversion_rate", "low": "ci_low", "high": "ci_high"})
     if steps.nothing_because:
         return nothing(title, steps.nothing_because)
-    rows = steps.rows.assign(name=_numbered(steps.rows["name"]))
-    return _bars(rows, title, x_title="Share of mature entrants", axis=PERCENT, number=".1%", name="step")
-
-
-def _numbered(steps: pd.Series) -> list[str]:
-    """A funnel may have one step twice: its second place is told from its first."""
-    seen: dict[str, int] = {}
-    told = []
-    for step in steps.astype(str):
-        seen[step] = seen.get(step, 0) + 1
-        told.append(step if seen[step] == 1 else f"{step} (again)" if seen[step] == 2 else f"{step} ({seen[step]})")
-    return told
+    return _bars(steps.rows, title, x_title="Share of mature entrants", axis=PERCENT, number=".1%", name="step")
 
 
 def interval_bars(result: pd.DataFrame, *, category: str, value: str, title: str, value_title: str) -> alt.LayerChart:
@@ -64,12 +58,12 @@ def interval_bars(result: pd.DataFrame, *, category: str, value: str, title: str
 
 def _bars(rows: pd.DataFrame, title: str, *, x_title: str, axis: alt.Axis, number: str, name: str) -> alt.LayerChart:
     """Bars from 0 with their intervals."""
-    shown, more = first_names(rows)
+    shown, more = first_names(apart(rows))
     tips = _tips(name, x_title, number=number)
     base = alt.Chart(shown).encode(y=ROWS, tooltip=tips)
-    bars = base.mark_bar(color=BLUE).encode(x=alt.X("value:Q", title=x_title, axis=axis))
-    rules = base.transform_filter(HAS_INTERVAL).mark_rule(color=ORANGE, strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    return themed(bars + rules, title, note=more, height=height_of(len(shown)))
+    bars = base.mark_bar(color=BLUE).encode(x=alt.X("value:Q", title=x_title, axis=axis, stack=None))
+    rules = base.mark_rule(color=ORANGE, strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    return themed(alt.layer(bars, *where_known(shown, rules)), title, note=more, height=height_of(len(shown)))
 
 
 def difference_chart(result: pd.DataFrame, *, category: str, title: str) -> alt.LayerChart:
@@ -77,16 +71,35 @@ def difference_chart(result: pd.DataFrame, *, category: str, title: str) -> alt.
     found = drawn(result, {"name": category, "value": "absolute_lift", "low": "ci_low", "high": "ci_high"})
     if found.nothing_because:
         return nothing(title, found.nothing_because)
-    shown, more = first_names(found.rows)
+    shown, more = first_names(apart(found.rows))
     x_title = "Difference (percentage points)"
     base = alt.Chart(shown).encode(y=ROWS, tooltip=_tips(category.replace("_", " "), "difference", number="+.1%"))
-    rules = (
-        base.transform_filter(HAS_INTERVAL)
-        .mark_rule(color=BLUE, strokeWidth=2)
-        .encode(x=alt.X("low:Q", title=x_title, axis=POINTS), x2="high:Q")
-    )
+    rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X("low:Q", title=x_title, axis=POINTS), x2="high:Q")
     points = base.mark_point(color=ORANGE, filled=True, size=90).encode(x=alt.X("value:Q", title=x_title, axis=POINTS))
-    return themed(_line_at(0) + rules + points, title, note=more, height=height_of(len(shown)))
+    return themed(
+        alt.layer(_line_at(0), *where_known(shown, rules), points), title, note=more, height=height_of(len(shown))
+    )
+
+
+def forest_chart(rows: pd.DataFrame, *, title: str) -> alt.LayerChart:
+    """Differences with their intervals, one row each; grey is what stands beside the reported one.
+
+    Args:
+        rows: row, kind ("reported" or another), absolute_lift, ci_low, ci_high.
+    """
+    columns = {"name": "row", "value": "absolute_lift", "low": "ci_low", "high": "ci_high", "line": "kind"}
+    found = drawn(rows, columns)
+    if found.nothing_because:
+        return nothing(title, found.nothing_because)
+    shown, more = first_names(apart(found.rows))
+    x_title = "Difference (percentage points)"
+    color = alt.condition("datum.line == 'reported'", alt.value(BLUE), alt.value(GREY))
+    base = alt.Chart(shown).encode(y=ROWS, color=color, tooltip=_tips("row", "difference", number="+.1%"))
+    rules = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=x_title, axis=POINTS), x2="high:Q")
+    points = base.mark_point(filled=True, size=90).encode(x=alt.X("value:Q", title=x_title, axis=POINTS))
+    return themed(
+        alt.layer(_line_at(0), *where_known(shown, rules), points), title, note=more, height=height_of(len(shown))
+    )
 
 
 def rates_by(
@@ -96,16 +109,16 @@ def rates_by(
     found = drawn(result, {"name": category, "value": rate, "low": "ci_low", "high": "ci_high", "n": n})
     if found.nothing_because:
         return nothing(title, found.nothing_because)
-    rows, more = first_names(found.rows)
+    rows, more = first_names(apart(found.rows))
     shown = sized(rows, min_cell=min_cell)
     tips = _tips(
         category.replace("_", " "), "share", number=".1%", more=(alt.Tooltip("n:Q", title="n", format=",.0f"),)
     )
     base = alt.Chart(shown).encode(y=ROWS, color=size_colour(shown, min_cell), tooltip=tips)
     x = alt.X("low:Q", title=x_title, axis=PERCENT, scale=alt.Scale(zero=True))
-    rules = base.transform_filter(HAS_INTERVAL).mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
+    rules = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
     points = base.mark_point(filled=True, size=80, opacity=1).encode(x=alt.X("value:Q", title=x_title, axis=PERCENT))
-    return themed(rules + points, title, note=more, height=height_of(len(shown)))
+    return themed(alt.layer(*where_known(shown, rules), points), title, note=more, height=height_of(len(shown)))
 
 
 def sized(rows: pd.DataFrame, *, min_cell: int) -> pd.DataFrame:
@@ -130,16 +143,17 @@ def ratio_chart(
     ratios = ratios.dropna(subset=["value"])
     if found.nothing_because or ratios.empty:
         return nothing(title, found.nothing_because or "no ratio is above 0")
-    shown, more = first_names(ratios)
+    shown, more = first_names(apart(ratios))
     scale = alt.Scale(type="log", nice=False, padding=12)
     base = alt.Chart(shown).encode(y=ROWS, tooltip=_tips(category.replace("_", " "), "ratio", number=".3~g"))
-    rules = (
-        base.transform_filter(HAS_INTERVAL)
-        .mark_rule(color=BLUE, strokeWidth=2)
-        .encode(x=alt.X("low:Q", title=x_title, scale=scale), x2="high:Q")
-    )
+    rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X("low:Q", title=x_title, scale=scale), x2="high:Q")
     points = base.mark_point(color=ORANGE, filled=True, size=90).encode(x=alt.X("value:Q", title=x_title, scale=scale))
-    return themed(_line_at(1, scale=scale) + rules + points, title, note=more, height=height_of(len(shown)))
+    return themed(
+        alt.layer(_line_at(1, scale=scale), *where_known(shown, rules), points),
+        title,
+        note=more,
+        height=height_of(len(shown)),
+    )
 
 
 def drift_chart(result: pd.DataFrame) -> alt.LayerChart:
@@ -150,14 +164,14 @@ def drift_chart(result: pd.DataFrame) -> alt.LayerChart:
     rows = found.rows.assign(value=share).dropna(subset=["value"])
     if found.nothing_because or rows.empty:
         return nothing(title, found.nothing_because or "no column has a critical value")
-    shown, more = largest_names(rows, by="value")
+    shown, more = largest_names(apart(rows), by="value")
     x_title = "PSI / its critical value at these sample sizes"
     bars = (
         alt.Chart(shown[["name", "value"]])
         .mark_bar(color=BLUE)
         .encode(
             y=ROWS,
-            x=alt.X("value:Q", title=x_title),
+            x=alt.X("value:Q", title=x_title, stack=None),
             tooltip=[alt.Tooltip("name:N", title="column"), alt.Tooltip("value:Q", title=x_title, format=".2f")],
         )
     )
@@ -170,7 +184,7 @@ def balance_chart(balance: pd.DataFrame, *, limit: float = 0.1) -> alt.LayerChar
     found = drawn(balance, {"name": "covariate", "before": "smd_before", "after": "smd_after"})
     if found.nothing_because:
         return nothing(title, found.nothing_because)
-    shown, more = largest_names(found.rows, by="before")
+    shown, more = largest_names(apart(found.rows), by="before")
     stages = {"before": "before weighting", "after": "after weighting"}
     rows = shown.rename(columns=stages).melt("name", var_name="stage", value_name="smd")
     rows = rows.assign(smd=rows["smd"].abs())

@@ -7,19 +7,21 @@ import numpy as np
 import pandas as pd
 
 from launchpad_lib.charts.bounds import (
+    LINE_CELLS,
     MOST_LINES,
+    apart,
     drawn,
-    first_names,
     labels,
     largest_names,
     named,
     notes,
     thinned,
 )
-from launchpad_lib.charts.comparisons import HAS_INTERVAL, size_colour, sized
+from launchpad_lib.charts.comparisons import size_colour, sized, where_known
 from launchpad_lib.charts.theme import BLUE, GREEN, GREY, ORANGE, RED, SOLID, dated, nothing, themed
 
 MOST_BARS = 120  # along the time: thinner ones cannot be told apart
+MOST_DOTS = 200  # on lines: a line of one day is seen by its dot only
 MOST_RULES = 30
 LINES = alt.Color("line:N", title=None, scale=alt.Scale(scheme="tableau10"), legend=SOLID)
 DAY = alt.Tooltip("at:T", title="date", format="%d %b %Y")
@@ -43,17 +45,15 @@ def rate_by_period(
         alt.Tooltip("n:Q", title="n", format=",.0f"),
     ]
     base = alt.Chart(shown).encode(x=dated())
-    rules = (
-        base.transform_filter(HAS_INTERVAL)
-        .mark_rule(strokeWidth=2, opacity=0.6)
-        .encode(y=alt.Y("low:Q", title=y_title, axis=share), y2="high:Q", color=size_colour(shown, min_cell))
+    rules = base.mark_rule(strokeWidth=2, opacity=0.6).encode(
+        y=alt.Y("low:Q", title=y_title, axis=share), y2="high:Q", color=size_colour(shown, min_cell)
     )
     value = alt.Y("value:Q", title=y_title, axis=share)
     line = base.mark_line(color=BLUE, tooltip=None).encode(y=value)
     points = base.mark_point(filled=True, size=50, opacity=1).encode(
         y=value, color=size_colour(shown, min_cell), tooltip=tips
     )
-    return themed(line + rules + points, title, note=note)
+    return themed(alt.layer(line, *where_known(shown, rules), points), title, note=note)
 
 
 def active_users_chart(result: pd.DataFrame) -> alt.LayerChart:
@@ -67,7 +67,7 @@ def active_users_chart(result: pd.DataFrame) -> alt.LayerChart:
     shown, note = thinned(long)
     lines = (
         alt.Chart(shown)
-        .mark_line(point=True)
+        .mark_line(point=len(shown) <= MOST_DOTS)
         .encode(
             x=dated(),
             y=alt.Y("value:Q", title="Distinct users"),
@@ -130,7 +130,7 @@ def latency_chart(daily: pd.DataFrame, *, annotations: pd.DataFrame) -> alt.Laye
     shown, note = thinned(slow)
     lines = (
         alt.Chart(shown)
-        .mark_line()
+        .mark_line(point=len(shown) <= MOST_DOTS)
         .encode(
             x=dated(),
             y=alt.Y("value:Q", title="p95 latency (ms)"),
@@ -158,7 +158,7 @@ def _slowest(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     worst = rows["value"].groupby(rows["line"].map(named)).max().sort_values(ascending=False, kind="stable")
     kept = rows[rows["line"].map(named).isin(worst.index[:MOST_LINES])]
     note = f"the {MOST_LINES} slowest of {len(worst):,} features" if len(worst) > MOST_LINES else ""
-    return kept.assign(line=labels(kept["line"])), note
+    return kept.assign(line=labels(kept["line"], cells=LINE_CELLS)), note
 
 
 def _annotated(annotations: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -198,7 +198,7 @@ def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> 
     )
     # A level is one straight line: its two ends are enough.
     steps = steps.sort_values("at", kind="stable").groupby(["line", "is_later"], sort=False).nth([0, -1])
-    names = dict(zip(points["line"], labels(points["line"]), strict=True))
+    names = dict(zip(points["line"], labels(points["line"], cells=LINE_CELLS), strict=True))
     shown, note = thinned(points.assign(line=points["line"].map(names)))
     steps = steps.assign(line=steps["line"].map(names)).replace([np.inf, -np.inf], np.nan)
     dots = (
@@ -217,8 +217,8 @@ def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> 
     )
     base = alt.Chart(steps).encode(x=dated(), color=LINES)
     lines = base.mark_line(strokeWidth=2, tooltip=None).encode(y="value:Q", detail="is_later:N")
-    band = base.transform_filter(HAS_INTERVAL).mark_area(opacity=0.15, tooltip=None).encode(y="low:Q", y2="high:Q")
-    return themed(band + dots + lines, title, note=note)
+    band = base.mark_area(opacity=0.15, tooltip=None).encode(y="low:Q", y2="high:Q")
+    return themed(alt.layer(*where_known(steps, band), dots, lines), title, note=note)
 
 
 def bar_counts(
@@ -231,7 +231,7 @@ def bar_counts(
         return nothing(title, found.nothing_because)
     if is_date:
         return _bars_in_time(found.rows, title, value_title=value_title)
-    rows, more = largest_names(found.rows, by="value") if found.rows["name"].nunique() > 20 else first_names(found.rows)
+    rows, more = largest_names(apart(found.rows), by="value")
     bars = (
         alt.Chart(rows)
         .mark_bar(color=BLUE)

@@ -6,8 +6,10 @@ import altair as alt
 import pandas as pd
 
 from launchpad_lib.charts.bounds import (
+    LINE_CELLS,
     MOST_LINES,
     MOST_NAMES,
+    apart,
     drawn,
     first_names,
     labels,
@@ -16,7 +18,7 @@ from launchpad_lib.charts.bounds import (
     notes,
     thinned,
 )
-from launchpad_lib.charts.comparisons import HAS_INTERVAL
+from launchpad_lib.charts.comparisons import where_known
 from launchpad_lib.charts.courses import LINES
 from launchpad_lib.charts.theme import BLUE, GREY, INK, ORANGE, height_of, nothing, themed
 
@@ -36,14 +38,16 @@ def retention_chart(
     found = drawn(result, columns | ({"line": group} if group else {}))
     if found.nothing_because:
         return nothing(title, found.nothing_because)
-    rows, more = first_names(found.rows, most=MOST_LINES, column="line") if group else (found.rows, "")
+    rows, more = (
+        first_names(found.rows, most=MOST_LINES, column="line", cells=LINE_CELLS) if group else (found.rows, "")
+    )
     shown, note = thinned(rows, at="after")
     colour = LINES if group else alt.value(BLUE)
     base = alt.Chart(shown).encode(
         x=alt.X("after:Q", title=f"{period.capitalize()}s after the start", axis=alt.Axis(tickMinStep=1)), color=colour
     )
     y = alt.Y("low:Q", title="Share of mature users", axis=SHARE)
-    band = base.transform_filter(HAS_INTERVAL).mark_area(opacity=0.2, tooltip=None).encode(y=y, y2="high:Q")
+    band = base.mark_area(opacity=0.2, tooltip=None).encode(y=y, y2="high:Q")
     whom = [alt.Tooltip("line:N", title=str(group).replace("_", " "))] if group else []
     line = base.mark_line(point=True).encode(
         y=alt.Y("value:Q", title="Share of mature users", axis=SHARE),
@@ -55,7 +59,7 @@ def retention_chart(
             alt.Tooltip("high:Q", title="upper limit", format=".1%"),
         ],
     )
-    return themed(band + line, title, note=notes(more, note))
+    return themed(alt.layer(*where_known(shown, band), line), title, note=notes(more, note))
 
 
 def cohort_matrix(
@@ -74,7 +78,7 @@ def cohort_matrix(
     if rows.empty:
         return nothing(title, "no cohort has a mature user")
     cohorts, note = _fewer_cohorts(rows)
-    cells, every = _fewer_periods(cohorts)
+    cells, every = _fewer_periods(cohorts.drop_duplicates(["name", "after"]))
     cells = cells.assign(
         weight=(cells["users"] >= min_cell).map({True: 1.0, False: 0.35}), text=cells["value"].map("{:.0%}".format)
     )
@@ -138,15 +142,13 @@ def survival_chart(points: pd.DataFrame, *, group: str | None = None) -> alt.Lay
     if found.nothing_because:
         return nothing(title, found.nothing_because)
     rows = found.rows if group else found.rows.assign(line="all users")
-    lines, more = first_names(rows, most=MOST_LINES, column="line")
+    lines, more = first_names(rows, most=MOST_LINES, column="line", cells=LINE_CELLS)
     start = {"time": 0.0, "value": 1.0, "low": 1.0, "high": 1.0}
     begun = pd.DataFrame([start | {"line": name} for name in dict.fromkeys(lines["line"])])
     shown, note = thinned(pd.concat([begun, lines], ignore_index=True), at="time")
     base = alt.Chart(shown).encode(x=alt.X("time:Q", title="Days since the first event"), color=LINES)
-    band = (
-        base.transform_filter(HAS_INTERVAL)
-        .mark_area(opacity=0.18, interpolate="step-after", tooltip=None)
-        .encode(y=alt.Y("low:Q", title="Share not gone yet", axis=SHARE), y2="high:Q")
+    band = base.mark_area(opacity=0.18, interpolate="step-after", tooltip=None).encode(
+        y=alt.Y("low:Q", title="Share not gone yet", axis=SHARE), y2="high:Q"
     )
     line = base.mark_line(interpolate="step-after").encode(
         y=alt.Y("value:Q", title="Share not gone yet", axis=SHARE),
@@ -156,7 +158,7 @@ def survival_chart(points: pd.DataFrame, *, group: str | None = None) -> alt.Lay
             alt.Tooltip("value:Q", title="not gone yet", format=".1%"),
         ],
     )
-    return themed(band + line, title, note=notes(more, note))
+    return themed(alt.layer(*where_known(shown, band), line), title, note=notes(more, note))
 
 
 def distribution_chart(result: pd.DataFrame, *, category: str, title: str, x_title: str) -> alt.LayerChart:
@@ -164,7 +166,7 @@ def distribution_chart(result: pd.DataFrame, *, category: str, title: str, x_tit
     found = drawn(result, {"name": category, "value": "share", "users": "users"})
     if found.nothing_because:
         return nothing(title, found.nothing_because)
-    shown, note = first_names(found.rows, most=MOST_BINS)
+    shown, note = first_names(apart(found.rows), most=MOST_BINS)
     if note:
         rest = found.rows.drop(shown.index)
         others = pd.DataFrame([{"name": "all others", "value": rest["value"].sum(), "users": rest["users"].sum()}])
@@ -198,6 +200,7 @@ def matrix_chart(
     rows, wider = (first_names if is_counted else largest_names)(
         rows, **({} if is_counted else {"by": "value"}), most=MOST_NAMES, column="across"
     )
+    rows = rows.drop_duplicates(["across", "name"])
     cells = rows.assign(text=rows["value"].map("{:.0%}".format))
     base = alt.Chart(cells).encode(
         x=alt.X("across:N", sort=None, title=x_title, axis=alt.Axis(labelAngle=0 if is_counted else -30)),
@@ -232,7 +235,7 @@ def reliability_diagram(bins: pd.DataFrame) -> alt.LayerChart:
     ends = pd.DataFrame({"at": [0.0, 1.0]})
     diagonal = alt.Chart(ends).mark_line(color=GREY, strokeDash=[4, 4], tooltip=None).encode(x="at:Q", y="at:Q")
     y = alt.Y("low:Q", title="Observed share degraded", axis=SHARE, scale=whole)
-    rules = base.transform_filter(HAS_INTERVAL).mark_rule(color=BLUE, strokeWidth=2).encode(y=y, y2="high:Q")
+    rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(y=y, y2="high:Q")
     points = base.mark_point(color=ORANGE, filled=True, size=90, clip=True).encode(
         y=alt.Y("value:Q", title="Observed share degraded", axis=SHARE, scale=whole),
         tooltip=[
@@ -243,4 +246,4 @@ def reliability_diagram(bins: pd.DataFrame) -> alt.LayerChart:
             alt.Tooltip("n:Q", title="n", format=",.0f"),
         ],
     )
-    return themed(diagonal + rules + points, title, note=note)
+    return themed(alt.layer(diagonal, *where_known(shown, rules), points), title, note=note)

@@ -27,7 +27,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     streaming.add_argument("--lake", required=True, help="folder of the Delta tables")
     streaming.add_argument(
-        "--reports", default="reports", help="kept reports, whose table versions stay readable (default: reports)"
+        "--reports", help="further kept reports, whose table versions stay readable beside those that the lake knows of"
     )
     streaming.add_argument("--metrics-port", type=int, help="serve Prometheus metrics on 127.0.0.1 (0: any free port)")
     streaming.add_argument("--commit-every-ms", type=int, default=150, help="least time between commits (default: 150)")
@@ -43,7 +43,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     compaction.set_defaults(run=_compact)
     compaction.add_argument("--lake", required=True, help="folder of the Delta tables")
     compaction.add_argument(
-        "--reports", default="reports", help="kept reports, whose table versions stay readable (default: reports)"
+        "--reports", help="further kept reports, whose table versions stay readable beside those that the lake knows of"
     )
     compaction.add_argument(
         "--grace-minutes", type=float, default=60, help="how long a file stays after no version names it (default: 60)"
@@ -63,7 +63,7 @@ def _stream(arguments: argparse.Namespace) -> int:
     return stream(
         arguments.source,
         lake=Path(arguments.lake),
-        reports=Path(arguments.reports),
+        reports=Path(arguments.reports) if arguments.reports else None,  # it may come later
         metrics_port=arguments.metrics_port,
         commit_every_ms=arguments.commit_every_ms,
         dedupe_window=arguments.dedupe_window,
@@ -75,10 +75,16 @@ def _stream(arguments: argparse.Namespace) -> int:
 def _compact(arguments: argparse.Namespace) -> int:
     from launchpad_lib.lake.compaction import compact
 
-    compact(
-        Path(arguments.lake), reports=Path(arguments.reports), say=print, grace_seconds=arguments.grace_minutes * 60
-    )
+    reports, grace_seconds = _folder(arguments.reports), arguments.grace_minutes * 60
+    compact(Path(arguments.lake), reports=reports, say=print, grace_seconds=grace_seconds)
     return 0
+
+
+def _folder(reports: str | None) -> Path | None:
+    """A reports folder that somebody names must be there: a misspelt one would cost the versions that its reports name."""
+    if reports is not None and not Path(reports).is_dir():
+        raise ValueError(f"reports={reports!r}: there is no such folder; correct the path, or leave it out")
+    return None if reports is None else Path(reports)
 
 
 def _live(arguments: argparse.Namespace) -> int:
@@ -117,7 +123,7 @@ def open_source(address: str) -> Source:
 
 
 def stream(
-    address: str, *, lake: Path, reports: Path, metrics_port: int | None, commit_every_ms: int, dedupe_window: int, idle_exit_seconds: float | None,
+    address: str, *, lake: Path, reports: Path | None, metrics_port: int | None, commit_every_ms: int, dedupe_window: int, idle_exit_seconds: float | None,
     say: Callable[[str], None],
 ) -> int:  # fmt: skip
     """Runs the worker until SIGTERM or SIGINT; what was read by then is committed."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from zoneinfo import available_timezones
 
 from launchpad_lib.contract.names import nearest
+from launchpad_lib.contract.zones import zone_names
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -55,7 +55,7 @@ def utc_instant(value: object, *, argument: str = "observed_through") -> datetim
 
 def check_timezone(report_timezone: str) -> None:
     """Raises ValueError, with the nearest names, unless it is an IANA time zone."""
-    if report_timezone not in available_timezones():
+    if report_timezone not in zone_names():
         raise ValueError(
-            f"report_timezone={report_timezone!r}: is no IANA time zone; {nearest(report_timezone, available_timezones())}"
+            f"report_timezone={report_timezone!r}: is no IANA time zone; {nearest(report_timezone, zone_names())}"
         )

@@ -24,7 +24,7 @@ def nearest(name: object, known: Iterable[object]) -> str:
 
     >>> nearest("quiz_start", ["quiz_started", "page_viewed"])
     "did you mean 'quiz_started'?"
-    >>> nearest("Quiz Started", ["quiz_started", "page_viewed"])
+    >>> nearest("Quiz Started", ["quiz_started", "quiz_completed", "page_viewed"])
     "did you mean 'quiz_started'?"
     >>> nearest("x", ["quiz_started", "page viewed "])
     "there are 'page viewed ', quiz_started"
@@ -33,7 +33,11 @@ def nearest(name: object, known: Iterable[object]) -> str:
     compared: dict[str, str] = {}
     for n in names:
         compared.setdefault(_compared(n), n)
-    near = difflib.get_close_matches(_compared(str(name)), compared, n=3, cutoff=0.5)
+    wanted = _compared(str(name))
+    # Where one is as good as right, what is merely alike would only be in the way.
+    near = next(
+        (found for cutoff in (0.8, 0.5) if (found := difflib.get_close_matches(wanted, compared, 3, cutoff))), []
+    )
     if near:
         return f"did you mean {' or '.join(quoted(compared[n]) for n in near)}?"
     if not names:

@@ -1,12 +1,13 @@
-"""Numbers as readers meet them in sentences. A missing number is said to be missing, never printed as 0 or nan."""
+"""Numbers as readers meet them in sentences. What is missing is said to be unknown by the same part of speech, never printed
+as 0 or nan: wherever "3.1 points" may stand, "an unknown number of points" may stand too."""
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import pandas as pd
 
-NO_NUMBER = "no number"
 DURATIONS = (
     (172_800, 86_400, "days"),
     (7_200, 3_600, "h"),
@@ -24,62 +25,80 @@ def is_missing(value: object) -> bool:
     return value is None or bool(pd.isna(value))
 
 
+def _is_unknown(value: float | None) -> bool:
+    """Whether there is no number to read: missing, or not finite."""
+    return is_missing(value) or not math.isfinite(value)
+
+
 def percent(value: float | None) -> str:
     """A fraction as percent with one decimal; what would read as 0 has two digits.
 
     >>> percent(0.618), percent(0.000456), percent(None)
-    ('61.8 %', '0.046 %', 'no number')
+    ('61.8 %', '0.046 %', 'an unknown share')
     """
-    if is_missing(value):
-        return NO_NUMBER
-    return f"{100 * value:.2g} %" if 0 < abs(value) < 0.001 else f"{100 * value + 0.0:.1f} %"  # -0.0 is 0
+    if _is_unknown(value):
+        return "an unknown share"
+    return f"{100 * value:.2g} %" if 0 < abs(value) < 0.001 else f"{100 * value:z.1f} %"
 
 
 def duration(seconds: float | None) -> str:
     """Seconds in the unit in which they are read.
 
     >>> duration(34.93), duration(278), duration(57_468), duration(172_800), duration(None)
-    ('34.9 s', '4.6 min', '16.0 h', '2.0 days', 'no number')
+    ('34.9 s', '4.6 min', '16.0 h', '2.0 days', 'an unknown time')
     """
-    if is_missing(seconds):
-        return NO_NUMBER
+    if _is_unknown(seconds):
+        return "an unknown time"
     size, name = next((size, name) for least, size, name in DURATIONS if abs(seconds) >= least)
-    return f"{seconds / size:,.1f} {name}"
+    return f"{seconds / size:z,.1f} {name}"
 
 
 def rate(value: float | None, ci_low: float | None, ci_high: float | None, n: float | None) -> str:
     """A rate with its 95 % interval and its denominator.
 
-    >>> rate(0.5, 0.4, 0.6, 100)
-    '50.0 % (40.0 to 60.0 %, n = 100)'
+    >>> rate(0.5, 0.4, 0.6, 100), rate(None, None, None, 0)
+    ('50.0 % (40.0 to 60.0 %, n = 100)', 'an unknown share (n = 0)')
     """
-    if is_missing(value):
-        return f"{NO_NUMBER} (n = {0 if is_missing(n) else int(n):,})"
-    if is_missing(ci_low) or is_missing(ci_high):
-        return f"{percent(value)} (n = {int(n):,})"
-    return f"{percent(value)} ({100 * ci_low:.1f} to {100 * ci_high:.1f} %, n = {int(n):,})"
+    limits = [] if _is_unknown(value) or _is_unknown(ci_low) or _is_unknown(ci_high) else [ci_low, ci_high]
+    known = [f"{100 * limits[0]:z.1f} to {100 * limits[1]:z.1f} %"] if limits else []
+    known += [] if _is_unknown(n) else [f"n = {int(n):,}"]
+    return f"{percent(value)} ({', '.join(known)})" if known else percent(value)
 
 
 def points(value: float | None, ci_low: float | None, ci_high: float | None) -> str:
-    """A difference of two rates in percentage points, with its 95 % interval.
+    """A difference of two rates in percentage points with its sign, and its 95 % interval.
 
-    >>> points(0.031, -0.01, 0.07)
-    '+3.1 points (-1.0 to +7.0)'
+    The sign is in the number: a sentence says "changed by" or "a difference of", never "more" or "less" beside it.
+
+    >>> points(0.031, -0.01, 0.07), points(None, None, None)
+    ('+3.1 points (-1.0 to +7.0)', 'an unknown number of points')
     """
-    if is_missing(value):
-        return NO_NUMBER
-    if is_missing(ci_low) or is_missing(ci_high):
-        return f"{100 * value:+.1f} points"
-    return f"{100 * value:+.1f} points ({100 * ci_low:+.1f} to {100 * ci_high:+.1f})"
+    if _is_unknown(value):
+        return "an unknown number of points"
+    if _is_unknown(ci_low) or _is_unknown(ci_high):
+        return f"{_signed(value)} points"
+    return f"{_signed(value)} points ({_signed(ci_low)} to {_signed(ci_high)})"
+
+
+def _signed(share: float) -> str:
+    """A share in points with its sign; what rounds to nothing has none.
+
+    >>> _signed(0.031), _signed(-0.0001)
+    ('+3.1', '0.0')
+    """
+    text = f"{100 * share:+.1f}"
+    return "0.0" if float(text) == 0 else text
 
 
 def amount(value: float | None, unit: str = "", digits: int = 0) -> str:
     """A number with thousands separators and its unit.
 
-    >>> amount(1234.5, "ms"), amount(None, "ms")
-    ('1,234 ms', 'no number')
+    >>> amount(1234.5, "ms"), amount(None, "ms"), amount(None)
+    ('1,234 ms', 'an unknown number of ms', 'an unknown number')
     """
-    return NO_NUMBER if is_missing(value) else f"{value:,.{digits}f} {unit}".strip()
+    if _is_unknown(value):
+        return f"an unknown number of {unit}" if unit else "an unknown number"
+    return f"{value:z,.{digits}f} {unit}".strip()
 
 
 def single(table) -> SimpleNamespace:

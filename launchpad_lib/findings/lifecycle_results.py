@@ -75,12 +75,10 @@ def lifetimes(events: ir.Table, asked: RetentionQuestion, *, churn_gap: str, coh
     is_known = bool(cohort_property) and unknown_names(events, event_names=[], properties=[cohort_property]) is None
     through, split = asked.observed_through, cohort_property if is_known else None
     spans = activity_spans(events, gap=churn_gap, observed_through=through, group_property=split)
-    spans = spans.order_by("user_id").to_pandas().dropna(subset=["duration_days"])
-    if spans.empty:
-        few = (
-            f"every user was first seen within {span_words(churn_gap)} of the end of the data, so nobody can be judged"
-        )
-        return Lifetimes(refused_rows(tables.LIFETIME, few, scope=[ALL_USERS]), nothing)
+    spans = spans.order_by("user_id").to_pandas()
+    nobody = reason_in(spans)
+    if nobody:
+        return Lifetimes(refused_rows(tables.LIFETIME, nobody, scope=[ALL_USERS]), nothing)
     named_groups = list(spans.groupby("group_name", dropna=False)) if is_known else []
     large = [(name, own) for name, own in named_groups if len(own) >= asked.min_cell]
     large = sorted(large, key=lambda group: -len(group[1]))[:MOST_GROUPS]

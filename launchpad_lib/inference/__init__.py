@@ -1,9 +1,10 @@
 """Counts and frames in, estimates with intervals out."""
 
+from launchpad_lib.inference.benchmark import Benchmark, benchmark, bounded_estimate, independent_columns
 from launchpad_lib.inference.comparison import compare_rates, largest_differs_p, score_test_p, unequal_rates_p
-from launchpad_lib.inference.doubt import EValue, doubt_table, e_value, robustness_value
-from launchpad_lib.inference.experiment import Decision, Experiment, decide, experiment_result
-from launchpad_lib.inference.lift import LiftEstimate, adjusted_lift, difference_lift, landmark_table
+from launchpad_lib.inference.doubt import EValue, Placebo, doubt_table, e_value, robustness_value
+from launchpad_lib.inference.experiment import Decision, Shortfall, best_first, compare_variants, decide
+from launchpad_lib.inference.lift import LiftEstimate, adjusted_lift, difference_lift
 from launchpad_lib.inference.means import (
     Contrast,
     Moments,
@@ -18,30 +19,35 @@ from launchpad_lib.inference.proportions import Difference, Interval, newcombe, 
 from launchpad_lib.inference.quantiles import QuantileChange, mix_share, quantile_change, quantile_draws
 from launchpad_lib.inference.regression import quantile_changes, regression_table
 from launchpad_lib.inference.sample_ratio import SampleRatio, sample_ratio_mismatch
-from launchpad_lib.inference.starters import starter_table
 from launchpad_lib.inference.survival import LogRank, SurvivalPoint, kaplan_meier, log_rank, median_survival
 from launchpad_lib.inference.weighting import CrossFit, Effect, Support, crossfit_effects
 
 __all__ = [
+    "Benchmark",
     "Contrast",
     "CrossFit",
     "Decision",
     "Difference",
     "EValue",
     "Effect",
-    "Experiment",
     "Interval",
     "LiftEstimate",
     "LogRank",
     "Moments",
+    "Placebo",
     "QuantileChange",
     "SampleRatio",
+    "Shortfall",
     "Support",
     "SurvivalPoint",
     "absolute_difference",
     "adjusted_lift",
+    "benchmark",
     "benjamini_hochberg",
+    "best_first",
+    "bounded_estimate",
     "compare_rates",
+    "compare_variants",
     "largest_differs_p",
     "unequal_rates_p",
     "crossfit_effects",
@@ -50,11 +56,10 @@ __all__ = [
     "difference_lift",
     "doubt_table",
     "e_value",
-    "experiment_result",
     "fieller_difference",
     "holm",
+    "independent_columns",
     "kaplan_meier",
-    "landmark_table",
     "log_rank",
     "median_survival",
     "mix_share",
@@ -68,6 +73,5 @@ __all__ = [
     "sample_ratio_mismatch",
     "score_test_p",
     "sequential_difference",
-    "starter_table",
     "wilson",
 ]

@@ -93,13 +93,16 @@ def compare_rates(counts: pd.DataFrame, *, false_discovery_rate: float = 0.05, m
         (Benjamini-Hochberg), is_changed (p_adjusted <= false_discovery_rate), is_small.
     """
     rows = counts.copy()
+    # A row that the metric refused has no counts: it compares nobody with nobody.
+    sides = ("converted_before", "n_before", "converted_after", "n_after", *OVERLAP)
+    known = counts.fillna(dict.fromkeys(sides, 0))
     found = [
-        (int(r.converted_after), int(r.n_after), int(r.converted_before), int(r.n_before)) for r in counts.itertuples()
+        (int(r.converted_after), int(r.n_after), int(r.converted_before), int(r.n_before)) for r in known.itertuples()
     ]
     rows["rate_before"] = [kb / nb if nb else None for _, _, kb, nb in found]
     rows["rate_after"] = [ka / na if na else None for ka, na, _, _ in found]
     has_overlap = all(name in counts.columns for name in OVERLAP)
-    shared = [overlap_covariance(r) if has_overlap else 0.0 for r in counts.itertuples()]
+    shared = [overlap_covariance(r) if has_overlap else 0.0 for r in known.itertuples()]
     rows[["absolute_lift", "ci_low", "ci_high"]] = pd.DataFrame(
         [newcombe(*f, covariance=c) for f, c in zip(found, shared, strict=True)],
         index=rows.index,

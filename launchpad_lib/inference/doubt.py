@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from launchpad_lib.inference.weighting import Effect, crossfit_effects
+from launchpad_lib.inference.weighting import MINIMUM_PER_GROUP, crossfit_effects
+
+SMALLEST_LIMIT = 0.01
+PlaceboVerdict = Literal["passes", "fails", "too wide to tell", "cannot be checked"]
+DOUBT_COLUMNS = ("check", "estimate", "ci_low", "ci_high", "limit", "n", "verdict", "refused_because")
 
 
 class EValue(NamedTuple):
@@ -59,33 +63,62 @@ def robustness_value(
     return 0.5 * (sqrt(f**4 + 4 * f**2) - f**2)
 
 
+class Placebo(NamedTuple):
+    """An outcome that lies before the exposure: its column, and what it is called."""
+
+    column: str
+    label: str
+
+
+def placebo_limit(estimate: float | None) -> float:
+    """How far a placebo's interval may reach: the larger of 1 point and a third of the estimate that it defends.
+
+    >>> placebo_limit(0.09), placebo_limit(0.01), placebo_limit(None)
+    (0.03, 0.01, 0.01)
+    """
+    return max(SMALLEST_LIMIT, abs(estimate or 0.0) / 3)
+
+
+def placebo_verdict(ci_low: float | None, ci_high: float | None, *, limit: float) -> PlaceboVerdict:
+    """Equivalence, not "the interval holds 0": a check that is merely too wide passes nothing.
+
+    >>> [placebo_verdict(*ci, limit=0.02) for ci in ((-0.01, 0.015), (-0.1, 0.1), (0.01, 0.1), (None, None))]
+    ['passes', 'too wide to tell', 'fails', 'cannot be checked']
+    """
+    if ci_low is None or ci_high is None:
+        return "cannot be checked"
+    if -limit <= ci_low and ci_high <= limit:
+        return "passes"
+    return "too wide to tell" if ci_low <= 0 <= ci_high else "fails"
+
+
 def doubt_table(
-    table: pd.DataFrame, *, covariates: Sequence[str], placebos: dict[str, str], rng: np.random.Generator
+    table: pd.DataFrame,
+    *,
+    covariates: Sequence[str],
+    placebos: Sequence[Placebo],
+    estimate: float | None,
+    rng: np.random.Generator,
+    min_group: int = MINIMUM_PER_GROUP,
 ) -> pd.DataFrame:
-    """Grain: one row per placebo: check, absolute_lift, ci_low, ci_high, n, verdict ("no effect", "fails" or "cannot be checked").
+    """Grain: one row per placebo: check, estimate, ci_low, ci_high, limit, n, verdict, refused_because.
+
+    A placebo that is unknown for more than half of the units, or the same for all, cannot be checked.
 
     Args:
-        placebos: column of an outcome that lies before the exposure -> what it is called. Rows where it is NULL are left out.
+        placebos: outcomes that lie before the exposure; rows where one is NULL are left out of its check.
             A covariate that is built from the same activity must not be in `covariates`, or the check passes by construction.
+        estimate: the effect that the checks defend; it decides how far their intervals may reach.
     """
-    rows = []
-    for column, label in placebos.items():
-        effect: Effect = crossfit_effects(table, covariates=covariates, outcome=column, rng=rng).ate
-        if effect.absolute_lift is None:
-            verdict = "cannot be checked"
-        else:
-            verdict = "no effect" if effect.ci_low <= 0 <= effect.ci_high else "fails"
-        rows.append(
-            (
-                label,
-                effect.absolute_lift,
-                effect.ci_low,
-                effect.ci_high,
-                effect.n_treated + effect.n_control,
-                verdict,
-                effect.refused_because,
-            )
-        )
-    return pd.DataFrame(
-        rows, columns=["check", "absolute_lift", "ci_low", "ci_high", "n", "verdict", "refused_because"]
-    )
+    limit, rows = placebo_limit(estimate), []
+    for placebo in placebos:
+        known = int(table[placebo.column].notna().sum())
+        effect = crossfit_effects(
+            table, covariates=covariates, outcome=placebo.column, rng=rng, min_group=min_group
+        ).ate
+        reason = effect.refused_because
+        if known * 2 <= len(table):
+            reason = f"it is known for {known:,} of {len(table):,} units only"
+        numbers = (None, None, None) if reason else (effect.absolute_lift, effect.ci_low, effect.ci_high)
+        rows.append((placebo.label, *numbers, limit, known, placebo_verdict(*numbers[1:], limit=limit), reason))
+    return pd.DataFrame(rows, columns=list(DOUBT_COLUMNS))

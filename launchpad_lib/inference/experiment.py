@@ -1,169 +1,215 @@
-"""An experiment from raw exposures and events: first exposure, outcomes after it only, units whose window is over only."""
+"""Variants against their control from counts, and one rule that decides. No joins: the counts come from the engine."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from math import ceil, log10
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
+from launchpad_lib.contract.findings import ExperimentVerdict
+from launchpad_lib.inference.comparison import score_test_p
 from launchpad_lib.inference.means import Moments, detectable_difference, fieller_difference, sequential_difference
 from launchpad_lib.inference.proportions import newcombe, wilson
+from launchpad_lib.inference.sample_ratio import SampleRatio
 
+ALPHA = 0.05
+Role = Literal["success", "guardrail"]
+Design = Literal["fixed", "sequential"]
+Reading = Literal["above", "below", "within the margin", "open", "not measured", "too few units"]
 
-class Experiment(NamedTuple):
-    """`arms`: one row per variant, the control first. units, units_immature (exposed, window not over: in no count), converted,
-    rate, ci_low, ci_high; against control absolute_lift (lift_low, lift_high), relative_lift (relative_low, relative_high; NULL
-    where the control rate is not clearly above 0), corrected_low (lower limit of the lift at level 1 - 0.05 / comparisons, which the
-    decision uses), detectable_lift; naive_converted: of these units, what a join on the user alone counts.
-    `excluded`: users seen in several variants; `events_before_exposure`: outcome events a naive join would count;
-    `refused_because`: why there is nothing to compare, else None."""
-
-    arms: pd.DataFrame
-    excluded: int
-    events_before_exposure: int
-    refused_because: str | None
-
-
-ARM_COLUMNS = (
-    "variant", "units", "units_immature", "converted", "rate", "ci_low", "ci_high", "absolute_lift", "lift_low", "lift_high",
-    "relative_lift", "relative_low", "relative_high", "corrected_low", "detectable_lift", "naive_converted",
+COMPARED = (
+    "metric", "variant", "role", "margin", "value", "value_low", "value_high", "lift", "ci_low", "ci_high", "p", "n",
+    "n_control", "relative_lift", "relative_low", "relative_high", "detectable_lift", "reading", "refused_because",
 )  # fmt: skip
 
 
-def experiment_result(
-    exposures: pd.DataFrame,
-    outcomes: pd.DataFrame,
-    *,
-    control: str,
-    window: timedelta,
-    observed_through: datetime | None = None,
-    design: Literal["fixed", "sequential"] = "fixed",
-) -> Experiment:
-    """Conversion per variant within `window` after first exposure, against control.
+class Shortfall(NamedTuple):
+    """What keeps a variant from being shipped; `more_units`: roughly how many further units of both arms would show it, if
+    the difference stays as it is; None where more units alone would not."""
 
-    Args:
-        exposures: user_id, variant, event_at.
-        outcomes: user_id, event_at of the outcome event.
-        observed_through: last instant of the data; None takes every window for over.
-        design: "fixed" is read once at a planned end (Newcombe); "sequential" may be read at any time (confidence sequence).
-    """
-    variants = exposures.groupby("user_id")["variant"].nunique()
-    several = variants.index[variants > 1]
-    single = exposures[~exposures["user_id"].isin(several)]
-    first = single.groupby("user_id").agg(variant=("variant", "first"), exposed_at=("event_at", "min")).reset_index()
-    is_mature = (
-        first["exposed_at"] + window <= observed_through
-        if observed_through is not None
-        else first["exposed_at"].notna()
-    )
-    joined = outcomes.merge(first.assign(is_mature=is_mature), on="user_id")
-    is_after = joined["event_at"] >= joined["exposed_at"]
-    in_time = joined[is_after & joined["is_mature"] & (joined["event_at"] <= joined["exposed_at"] + window)]
-    exposed = first.groupby("variant")["user_id"].nunique()
-    units = first[is_mature].groupby("variant")["user_id"].nunique().reindex(exposed.index, fill_value=0)
-    converted = in_time.groupby("variant")["user_id"].nunique().reindex(units.index, fill_value=0)
-    naive = joined[joined["is_mature"]].groupby("variant")["user_id"].nunique().reindex(units.index, fill_value=0)
-    names = sorted(units.index, key=lambda v: (v != control, str(v)))
-    counts = {v: (int(converted[v]), int(units[v])) for v in names}
-    rows = [
-        (
-            v,
-            counts[v][1],
-            int(exposed[v]) - counts[v][1],
-            counts[v][0],
-            *wilson(*counts[v]),
-            *_lifts(v, control, counts, design),
-            int(naive[v]),
-        )
-        for v in names
-    ]
-    reason = None
-    if control not in counts:
-        reason = f"no unit was exposed to the control {control!r}" + (
-            f"; variants seen: {', '.join(map(str, names))}" if names else ""
-        )
-    elif len(names) < 2:
-        reason = "only one variant was seen"
-    elif min(n for _, n in counts.values()) < 2:
-        reason = "a variant has fewer than two units whose window is over"
-    return Experiment(pd.DataFrame(rows, columns=list(ARM_COLUMNS)), len(several), int((~is_after).sum()), reason)
-
-
-def _lifts(variant: str, control: str, counts: dict[str, tuple[int, int]], design: str) -> tuple:
-    """Absolute and relative lift with their limits, and the detectable difference; None for the control and where units lack."""
-    if variant == control or control not in counts or min(counts[variant][1], counts[control][1]) < 2:
-        return (None,) * 8
-    (k1, n1), (k0, n0) = counts[variant], counts[control]
-    one, zero = Moments(n1, k1, k1), Moments(n0, k0, k0)
-    level = 1 - 0.05 / (len(counts) - 1)
-    corrected = (
-        newcombe(k1, n1, k0, n0, level=level)[1]
-        if design == "fixed"
-        else sequential_difference(one, zero, tuning_n=n1 + n0, level=level)[1]
-    )
-    absolute = newcombe(k1, n1, k0, n0) if design == "fixed" else sequential_difference(one, zero, tuning_n=n1 + n0)[:3]
-    relative = fieller_difference(one, zero)[:3] if design == "fixed" else (None,) * 3
-    return (
-        *absolute,
-        *relative,
-        corrected,
-        detectable_difference(rate=k0 / n0, n_treatment=n1, n_control=n0) if 0 < k0 < n0 else None,
-    )
+    metric: str
+    role: Role
+    reading: Reading
+    more_units: int | None
 
 
 class Decision(NamedTuple):
-    """`choice`: ship, do not ship, or no decision; `because`: the rule's reason in one sentence."""
+    """Of one variant: the verdict; which metrics are shown to be harmed; what is missing; why nothing can be decided."""
 
-    choice: Literal["ship", "do not ship", "no decision"]
-    because: str
+    variant: str
+    choice: ExperimentVerdict
+    harmed: tuple[str, ...] = ()
+    missing: tuple[Shortfall, ...] = ()
+    refused_because: str | None = None
 
 
-def decide(
-    success: Experiment, guardrails: dict[str, Experiment], *, variant: str, is_ratio_broken: bool, margin: float
-) -> Decision:
-    """One rule: ship if the success metric is above control (interval above 0, Bonferroni over the variants), every guardrail is within `margin` below control
-    (interval above -margin), and units were assigned as planned. A guardrail that no unit did was not measured: the name may be
-    misspelt, so nothing is decided."""
-    if is_ratio_broken:
-        return Decision("no decision", "units were not assigned in the planned ratio, so no difference can be trusted")
-    if success.refused_because:
-        return Decision("no decision", success.refused_because)
-    unmeasured = [name for name, e in guardrails.items() if e.refused_because or not e.arms["converted"].sum()]
-    if unmeasured:
-        return Decision(
-            "no decision",
-            f"the guardrail {', '.join(map(repr, unmeasured))} was not measured: no exposed user did it within the window; "
-            "check its name or leave it out of the plan",
-        )
-    rows = {
-        name: e.arms.set_index("variant").loc[variant]
-        for name, e in guardrails.items()
-        if variant in set(e.arms["variant"])
+def compare_variants(
+    counts: pd.DataFrame,
+    *,
+    control: str,
+    role: Role,
+    margin: float | None = None,
+    design: Design = "fixed",
+    planned_units: int = 5000,
+    min_units: int = 2,
+) -> pd.DataFrame:
+    """Grain: one row per variant of one metric, the control first: the columns of `COMPARED`.
+
+    The lift is variant minus control, with Newcombe's limits and the score test's p; in a sequential design with the limits
+    of a confidence sequence that is tightest at `planned_units` and without p. Where several variants are compared, limits
+    and p of a success metric are Bonferroni's: each variant has to win at level 0.05 / variants. A guardrail has to hold for
+    the one variant that is shipped, so its limits are those of 95 %.
+
+    `reading` of a success metric: above or below (limits on one side of 0), open. Of a guardrail: within the margin (lower
+    limit above -margin), below (upper limit under 0, and not within the margin), open. Of either: not measured where no unit
+    of the two arms did it, too few units where an arm has fewer than `min_units`.
+
+    Args:
+        counts: metric, variant, units, converted, refused_because; one row per variant.
+    """
+    by_variant = {str(row["variant"]): row for row in counts.to_dict("records")}
+    names = sorted(by_variant, key=lambda v: (v != control, v))
+    comparisons = max(len(names) - 1, 1) if role == "success" else 1
+    rows = []
+    for name in names:
+        row, base = by_variant[name], by_variant.get(control)
+        n, n_control = int(row["units"]), int(base["units"]) if base else 0
+        told = {
+            "metric": row["metric"],
+            "variant": name,
+            "role": role,
+            "margin": margin,
+            "n": n,
+            "n_control": n_control,
+        }
+        reason = _text(row.get("refused_because"))
+        if reason is None:
+            rate = wilson(int(row["converted"]), n)
+            told |= {"value": rate.estimate, "value_low": rate.ci_low, "value_high": rate.ci_high}
+            if name != control and min(n, n_control) < 2:
+                reason = (
+                    f"{n} units of the variant and {n_control} of the control have a window that is over; needs two"
+                )
+            elif name != control and design == "sequential" and _is_constant(row) and _is_constant(base):
+                reason = "in neither arm does the outcome vary, so a confidence sequence has no width"
+            elif name != control:
+                pair = ((int(row["converted"]), n), (int(base["converted"]), n_control))
+                told |= _lift(*pair, design=design, planned_units=planned_units, comparisons=comparisons)
+                told["reading"] = _reading(told, role, is_measured=pair[0][0] + pair[1][0] > 0, min_units=min_units)
+        rows.append(told | {"refused_because": reason})
+    return pd.DataFrame(rows, columns=list(COMPARED))
+
+
+def _text(value: Any) -> str | None:
+    """A reason, or None where there is none (None or NaN)."""
+    return value if isinstance(value, str) else None
+
+
+def _is_constant(row: dict[str, Any]) -> bool:
+    return int(row["converted"]) in (0, int(row["units"]))
+
+
+def _lift(
+    one: tuple[int, int], zero: tuple[int, int], *, design: Design, planned_units: int, comparisons: int
+) -> dict[str, float | None]:
+    """The comparison of (converted, units) of a variant with that of the control."""
+    level = 1 - ALPHA / comparisons
+    treatment, control = (Moments(n, k, k) for k, n in (one, zero))
+    relative = fieller_difference(treatment, control, level=level)
+    if design == "fixed":
+        absolute = newcombe(*one, *zero, level=level)
+        p = score_test_p(*one, *zero)
+        p = None if p is None else min(1.0, p * comparisons)
+    else:
+        absolute = sequential_difference(treatment, control, tuning_n=planned_units, level=level)[:3]
+        p, relative = None, relative._replace(estimate=None, ci_low=None, ci_high=None)
+    rate, n = zero[0] / zero[1], (one[1], zero[1])
+    return {
+        "lift": absolute[0],
+        "ci_low": absolute[1],
+        "ci_high": absolute[2],
+        "p": p,
+        "relative_lift": relative.estimate,
+        "relative_low": relative.ci_low,
+        "relative_high": relative.ci_high,
+        "detectable_lift": detectable_difference(rate=rate, n_treatment=n[0], n_control=n[1]) if 0 < rate < 1 else None,
     }
-    worse = [name for name, row in rows.items() if row["lift_high"] < 0]
-    open_ones = [name for name, row in rows.items() if not row_is_within(row, margin)]
-    own = success.arms.set_index("variant").loc[variant]
-    if own["lift_high"] < 0 or worse:
-        return Decision(
-            "do not ship", f"{'the success metric' if own['lift_high'] < 0 else ', '.join(worse)} is below control"
-        )
-    if own["corrected_low"] <= 0:
-        return Decision(
-            "do not ship",
-            "the success metric is not shown to be above control"
-            + (" after correction for several variants" if own["lift_low"] > 0 else ""),
-        )
-    if open_ones:
-        return Decision(
-            "do not ship", f"{', '.join(open_ones)} is not shown to be within {100 * margin:g} points of control"
-        )
-    won = "the success metric is above control"
-    if not rows:
-        return Decision("ship", f"{won}; no guardrail was measured")
-    return Decision("ship", f"{won} and no guardrail is worse by more than its margin")
 
 
-def row_is_within(row: pd.Series, margin: float) -> bool:
-    """Whether a guardrail's interval lies above -margin."""
-    return bool(pd.notna(row["lift_low"]) and row["lift_low"] > -margin)
+def _reading(told: dict[str, Any], role: Role, *, is_measured: bool, min_units: int) -> Reading:
+    """What the limits show."""
+    if not is_measured:
+        return "not measured"
+    if min(told["n"], told["n_control"]) < min_units:
+        return "too few units"
+    if role == "guardrail":
+        if told["ci_low"] > -told["margin"]:
+            return "within the margin"
+        return "below" if told["ci_high"] < 0 else "open"
+    if told["ci_low"] > 0:
+        return "above"
+    return "below" if told["ci_high"] < 0 else "open"
+
+
+def decide(compared: pd.DataFrame, *, variant: str, ratio: SampleRatio) -> Decision:
+    """One rule, three ways. Ship: units were assigned as planned, every success metric is above control and every guardrail
+    was measured and lies within its margin. Do not ship: one of them is shown to be harmed. Otherwise keep running.
+
+    Refused where units were not assigned as planned, and where a metric cannot be read: a guardrail that does not occur in
+    the data is an error in the plan, never a pass.
+
+    Args:
+        compared: the rows of `compare_variants`, of all success metrics and guardrails.
+    """
+    if ratio.is_mismatch:
+        reason = "units were not assigned in the planned ratio, so no difference can be trusted"
+        return Decision(variant, "refused", refused_because=reason)
+    own = compared[compared["variant"] == variant]
+    if own.empty or not (own["role"] == "success").any():
+        return Decision(variant, "refused", refused_because="the variant has no success metric to be judged by")
+    reasons = own["refused_because"].dropna()
+    if len(reasons):
+        return Decision(variant, "refused", refused_because=str(reasons.iloc[0]))
+    harmed = own[own["reading"] == "below"]
+    if len(harmed):
+        return Decision(variant, "do not ship: harm shown", harmed=tuple(harmed["metric"]))
+    missing = own[~own["reading"].isin(["above", "within the margin"])]
+    if len(missing):
+        found = tuple(
+            Shortfall(r["metric"], r["role"], r["reading"], more_units(r)) for r in missing.to_dict("records")
+        )
+        return Decision(variant, "keep running", missing=found)
+    return Decision(variant, "ship")
+
+
+def more_units(row: dict[str, Any]) -> int | None:
+    """Roughly how many further units of both arms would settle a row, if its difference stays as it is; two digits.
+
+    The distance from the lift to its lower limit shrinks with the root of the units; it has to become smaller than the
+    distance to 0, or of a guardrail to -margin. None where the lift lies on the wrong side, and beyond a hundredfold.
+
+    >>> half = {"lift": 0.01, "ci_low": -0.01, "n": 500, "n_control": 500, "role": "success", "margin": None}
+    >>> more_units(half)
+    3000
+    """
+    if row["lift"] is None or pd.isna(row["lift"]):
+        return None
+    room = row["lift"] + (row["margin"] if row["role"] == "guardrail" else 0.0)
+    width = row["lift"] - row["ci_low"]
+    if room <= 0 or width <= 0:
+        return None
+    further = ((width / room) ** 2 - 1) * (row["n"] + row["n_control"])
+    if not 0 < further <= 100 * (row["n"] + row["n_control"]):
+        return None
+    size = 10 ** max(int(log10(further)) - 1, 0)
+    return int(ceil(further / size - 1e-9) * size)
+
+
+def best_first(decisions: Sequence[Decision], compared: pd.DataFrame) -> list[Decision]:
+    """The decisions by verdict (ship, keep running, do not ship, refused), the largest lift of the first success metric first."""
+    order = ("ship", "keep running", "do not ship: harm shown", "refused")
+    success = compared[(compared["role"] == "success") & compared["lift"].notna()]
+    lifts = success.drop_duplicates("variant").set_index("variant")["lift"].to_dict()
+    return sorted(decisions, key=lambda d: (order.index(d.choice), -lifts.get(d.variant, 0.0), d.variant))

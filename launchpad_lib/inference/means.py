@@ -84,7 +84,7 @@ def sequential_difference(
 ) -> Contrast:
     """Treatment mean minus control mean with the asymptotic confidence sequence of Waudby-Smith et al. (2023): valid at every look.
 
-    `tuning_n`: the number of units at which it is tightest. No p value.
+    `tuning_n`: the number of units at which it is tightest; fixed by the plan, never the units of the day, or it is valid at no look. No p value.
     """
     n, alpha = treatment.n + control.n, 1 - level
     rho2 = (-2 * log(alpha) + log(-2 * log(alpha) + 1)) / tuning_n

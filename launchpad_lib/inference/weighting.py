@@ -151,7 +151,7 @@ def crossfit_effects(
     """ATE and ATT of `treated` on `outcome` by cross-fitted AIPW (Chernozhukov et al. 2018) with regularised (logistic) regressions.
 
     Out-of-fold predictions are averaged over `repeats` splits, so that the number hangs less on one split.
-    Refused where a group is smaller than `min_group`, nothing varies, more than a tenth of the units have a propensity outside
+    Refused where a group is smaller than `min_group` (at least two units a fold), a covariate is missing, nothing varies, more than a tenth of the units have a propensity outside
     (0.02, 0.98), or weighting leaves a standardised difference of 0.1 or more. Units outside that range are cut from the
     estimate (`trimmed_share`). The interval is the influence function's; covariates that were not measured are not in it.
     """
@@ -159,8 +159,13 @@ def crossfit_effects(
     t, y = frame["treated"].to_numpy(dtype=int), frame[outcome].to_numpy(dtype=float)
     counts = (int(t.sum()), int((1 - t).sum()))
     used = [c for c in covariates if frame[c].nunique() > 1]
-    if min(counts) < min_group:
-        return _refused(f"{counts[0]} treated and {counts[1]} untreated units; each group needs {min_group}", counts)
+    smallest = max(min_group, 2 * folds)
+    if min(counts) < smallest:
+        return _refused(f"{counts[0]} treated and {counts[1]} untreated units; each group needs {smallest}", counts)
+    missing = [c for c in used if frame[c].isna().any()]
+    if missing:
+        unknown = int(frame[missing[0]].isna().sum())
+        return _refused(f"the covariate {missing[0]} is missing for {unknown} units", counts)
     if np.ptp(y) == 0:
         return _refused("the outcome is the same for all", counts)
     if not used:
@@ -174,6 +179,8 @@ def crossfit_effects(
             f"{100 * trimmed:.0f} % of units have a propensity outside {OVERLAP[0]:g} to {OVERLAP[1]:g}: the groups hardly overlap",
             counts,
         )
+    if min(t[inside].sum(), (1 - t[inside]).sum()) < smallest:
+        return _refused("one group lies outside the range in which both occur: the groups hardly overlap", counts)
     x, t, y, e, m0, m1 = x[inside], t[inside], y[inside], propensity[inside], control[inside], treated[inside]
     weights = np.where(t == 1, 1 / e, 1 / (1 - e))
     flat = np.ones(len(t))

@@ -6,7 +6,6 @@ report's manifest names stays readable, its files and its log alike.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -24,6 +23,7 @@ from launchpad_lib.contract.arrow import EVENTS_SCHEMA
 from launchpad_lib.contract.sql import literal
 from launchpad_lib.contract.tables import EVENTS, TABLES
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal, checkpoint, open_table
+from launchpad_lib.lake.kept_reports import kept_versions, reports_of
 
 SMALL_BYTES = 16 << 20
 ORPHAN_SECONDS = 86_400.0
@@ -48,23 +48,15 @@ class _File(NamedTuple):
     event_on: str | None
 
 
-def kept_versions(reports: Path, table: str) -> list[int]:
-    """The versions of a table that the manifests of kept reports name (`inputs[table].version`)."""
-    versions = set()
-    for path in sorted(reports.glob("*/manifest.json")):
-        try:
-            version = json.loads(path.read_text(encoding="utf-8"))["inputs"][table]["version"]
-        except (ValueError, KeyError, TypeError):
-            continue
-        if isinstance(version, int):
-            versions.add(version)
-    return sorted(versions)
-
-
 def compact(
-    lake: Path, *, reports: Path, say: Callable[[str], None], grace_seconds: float = 3600, memory_limit: str = "1GB"
+    lake: Path,
+    *,
+    say: Callable[[str], None],
+    reports: Path | None = None,
+    grace_seconds: float = 3600,
+    memory_limit: str = "1GB",
 ) -> CompactionResult:
-    """The whole of it: duplicates, files, clean-up of every table.
+    """The whole of it: duplicates, files, clean-up of every table. `reports` is kept beside those that the lake knows of.
 
     Raises:
         ValueError: the lake has no events yet.
@@ -84,13 +76,19 @@ def compact(
         f"events: {len(before)} files became {after}, {merged} dates rewritten, {duplicates + dropped} duplicates dropped"
     )
     deleted = deleted_log = 0
+    folders = _reports(lake, reports)
+    say(f"kept are the versions that reports name under {', '.join(map(str, folders)) or 'no folder: none is known'}")
     for table in TABLES:
         if DeltaTable.is_deltatable(str(lake / table)):
-            versions = kept_versions(reports, table)
+            versions = kept_versions(folders, table)
             deleted_log += checkpoint(lake / table, keep_versions=versions, grace_seconds=grace_seconds)
             deleted += clean_up(lake / table, keep_versions=versions, grace_seconds=grace_seconds)
     say(f"clean-up: {deleted} files and {deleted_log} log entries that no version in use names")
     return CompactionResult(len(before), after, duplicates + dropped, deleted, deleted_log)
+
+
+def _reports(lake: Path, also: Path | None) -> list[Path]:
+    return list(dict.fromkeys([*reports_of(lake), *([also.resolve()] if also is not None and also.is_dir() else [])]))
 
 
 def merge_small(lake: Path, *, small_bytes: int = SMALL_BYTES, min_files: int = 16) -> int:
@@ -271,8 +269,8 @@ class Upkeep:
         self,
         lake: Path,
         *,
-        reports: Path,
         say: Callable[[str], None],
+        reports: Path | None = None,
         checkpoint_every: int = 200,
         compact_every: int = 400,
         grace_seconds: float = 900,
@@ -295,7 +293,7 @@ class Upkeep:
                 merge_small(self._lake)
             for table in ("events", "rejected", "gaps"):
                 place = self._lake / table
-                versions = kept_versions(self._reports, table)
+                versions = kept_versions(_reports(self._lake, self._reports), table)
                 checkpoint(place, keep_versions=versions, grace_seconds=self._grace)
                 if is_merge_due:
                     clean_up(place, keep_versions=versions, grace_seconds=self._grace)

@@ -1,7 +1,7 @@
 """Metrics: Ibis table in, Ibis table out; no connection, file or clock inside."""
 
 from launchpad_lib.contract.durations import parse_window
-from launchpad_lib.metrics.checks import nobody_mature, require_known, unknown_names
+from launchpad_lib.metrics.checks import nobody_mature, unknown_names
 from launchpad_lib.metrics.cohorts import activity_spans, behavioural_cohorts
 from launchpad_lib.metrics.dropoff import funnel_next_events, funnel_times
 from launchpad_lib.metrics.engagement import completion, depth, session_duration, share_rate, shares_per_viewer
@@ -71,7 +71,6 @@ __all__ = [
     "property_value",
     "rejects_by_reason",
     "rejects_by_source",
-    "require_known",
     "restated_days",
     "retention",
     "retention_curve",

@@ -17,6 +17,7 @@ import pyarrow as pa
 from launchpad_lib.contract.names import nearest, quoted
 from launchpad_lib.metrics.windows import is_storable, property_value
 
+COMPLETE = "is_complete"
 NO_EVENTS = "the log holds no event of a known user"
 _seen: WeakKeyDictionary[ir.Table, dict[str, set[str]]] = WeakKeyDictionary()
 
@@ -84,13 +85,6 @@ def unknown_names(
             known = {*events.columns, *_keys(events)}
             return f"property {quoted(name)}: is neither a column nor a key of `properties` in the log; {nearest(name, known)}"
     return None
-
-
-def require_known(events: ir.Table, *, event_names: Iterable[str], properties: Iterable[str] = ()) -> None:
-    """Raises ValueError with the sentence of `unknown_names`."""
-    sentence = unknown_names(events, event_names=event_names, properties=properties)
-    if sentence:
-        raise ValueError(sentence)
 
 
 def _occurs(events: ir.Table, column: str, name: str) -> bool:
@@ -171,6 +165,8 @@ def refused_table(like: ir.Table, sentence: str, **named: Sequence) -> ir.Table:
     rows = max((len(v) for v in named.values()), default=1)
     columns = {name: named.get(name, [None] * rows) for name in schema.names if name != "refused_because"}
     columns["refused_because"] = [sentence] * rows
+    if COMPLETE in columns:  # a mask of complete periods is never open
+        columns[COMPLETE] = [False] * rows
     if "refused_because" not in schema:
         schema = ibis.schema({**dict(schema.items()), "refused_because": "string"})
     nullable = ibis.schema({name: kind.copy(nullable=True) for name, kind in schema.items()})
@@ -190,7 +186,8 @@ def never_empty(rows: ir.Table, sentence: str | ir.StringScalar) -> ir.Table:
     )
     found = one.left_join(rows, ibis.literal(True))
     told = ibis.ifelse(found.is_there.isnull(), found.otherwise, found.refused_because)
-    return found.mutate(refused_because=told).drop("otherwise", "is_there")
+    whole = {COMPLETE: found[COMPLETE].fill_null(False)} if COMPLETE in found.columns else {}
+    return found.mutate(refused_because=told, **whole).drop("otherwise", "is_there")
 
 
 def with_columns(events: ir.Table, names: Iterable[str | None]) -> ir.Table:

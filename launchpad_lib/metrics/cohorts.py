@@ -102,4 +102,4 @@ def activity_spans(
     )
     if unknown is not None:
         return refused_table(found, unknown)
-    return never_empty(found, f"no user was first seen by {end_of_entry:%Y-%m-%d %H:%M} UTC, a gap before the data end")
+    return never_empty(found, f"every user was first seen within {gap} of the end of the data, so nobody can be judged")

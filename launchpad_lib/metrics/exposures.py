@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.tables import EXPOSURE_EVENT
 from launchpad_lib.metrics.checks import unknown_names
-from launchpad_lib.metrics.windows import property_value
+from launchpad_lib.metrics.windows import local_date, property_value
 
 Standing = Literal["assigned", "several variants", "outside the plan", "no variant"]
 """assigned: compared. The others are counted, named and left out."""
@@ -67,10 +67,29 @@ def experiment_units(exposed: ir.Table, *, planned: Sequence[str] = ()) -> ir.Ta
     return units.select("user_id", "exposed_at", variant=variant, standing=standing)
 
 
-def units_by_standing(units: ir.Table) -> ir.Table:
-    """Grain: one row per standing and variant: standing, variant, units. `units` is the table of `experiment_units`."""
-    counted = units.group_by("standing", "variant").agg(units=lambda t: t.count())
+def units_by_standing(units: ir.Table, *, window: timedelta, observed_through: datetime | None) -> ir.Table:
+    """Grain: one row per standing and variant: standing, variant, units, units_immature (of them, window not over).
+
+    `units` is the table of `experiment_units`; `observed_through` None takes every window for over.
+    """
+    is_over = _is_over(units, window, observed_through)
+    counted = units.group_by("standing", "variant").agg(
+        units=units.count(), units_immature=(~is_over).cast("int64").sum()
+    )
     return counted.order_by("standing", "variant")
+
+
+def exposed_between(units: ir.Table, *, report_timezone: str) -> ir.Table:
+    """Grain: one row: first_on and last_on, the local dates of the first and the last first exposure; NULL without units."""
+    on = local_date(units.exposed_at, report_timezone)
+    return units.aggregate(first_on=on.min(), last_on=on.max())
+
+
+def _is_over(units: ir.Table, window: timedelta, observed_through: datetime | None) -> ir.BooleanValue:
+    """Whether the window after the first exposure was observed to its end."""
+    if observed_through is None:
+        return units.exposed_at.notnull()
+    return units.exposed_at + ibis.literal(window) <= ibis.literal(observed_through)
 
 
 def conversions(
@@ -96,11 +115,8 @@ def conversions(
     asked = ibis.memtable(
         {"metric": names, "refused_because": reasons}, schema={"metric": "string", "refused_because": "string"}
     )
-    assigned = units.filter(units.standing == "assigned").mutate(
-        is_over=ibis.literal(True)
-        if observed_through is None
-        else units.exposed_at + ibis.literal(window) <= ibis.literal(observed_through)
-    )
+    chosen = units.filter(units.standing == "assigned")
+    assigned = chosen.mutate(is_over=_is_over(chosen, window, observed_through))
     arms = assigned.group_by("variant").agg(
         units=assigned.is_over.cast("int64").sum(),
         units_immature=(~assigned.is_over).cast("int64").sum(),

@@ -11,10 +11,23 @@ import ibis.expr.types as ir
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.chains import funnel_units
 from launchpad_lib.metrics.checks import never_empty, refused_table
-from launchpad_lib.metrics.steps import Attribution, Entry, Exclusion, Mode, Step, checked_log, checked_rules, kept_by
+from launchpad_lib.metrics.funnel import ENTRANTS
+from launchpad_lib.metrics.steps import (
+    Attribution,
+    Entry,
+    Exclusion,
+    Mode,
+    Step,
+    checked_log,
+    checked_rules,
+    kept_by,
+)
 
 SIDES = ("before", "after")
-NOBODY = "no mature unit reached the step it is counted from in the period"
+BASES = {
+    "whole": (ENTRANTS, "no mature unit entered"),
+    "step": ("mature units at the previous step", "no mature unit reached the previous step"),
+}
 
 
 def funnel_changes(
@@ -37,11 +50,12 @@ def funnel_changes(
 
     Grain: one row for the whole funnel (scope "whole", from step 1 to the last) and one per step from the second (scope
     "step", from the previous required step); with `breakdown` so for every segment. Columns: [segment,] scope, step,
-    step_name, n_before, converted_before, n_after, converted_after of mature units; of the units that are in both
-    periods: n_both, converted_both (in both), converted_before_of_both, converted_after_of_both; and refused_because
-    (NULL where the row stands). The same people come back, so the two rates are not independent:
-    `inference.compare_rates` needs the counts of those who are in both. The whole funnel has the base of `funnel` and
-    `funnel_trend`: all who entered.
+    step_name, base (what n is, in words), n_before, converted_before, n_after, converted_after of mature units; and of the units that are in both
+    periods: n_both, converted_both (in both), converted_before_of_both, converted_after_of_both. The same people come
+    back, so the two rates are not independent: `inference.compare_rates` needs the counts of those who are in both.
+    refused_because is NULL where the row stands; it says which of the two periods has nobody, or which name is unknown
+    (one row per scope and step, without numbers). The row of scope "whole" has the base of `funnel` and `funnel_trend`:
+    its n is that of `funnel` with `entered` set to the period, and of the trend's row of that period.
 
     >>> from datetime import datetime
     >>> import ibis
@@ -94,22 +108,25 @@ def funnel_changes(
     def of_place(values: Sequence[ir.Value | str | int]) -> ir.Value:
         return ibis.cases(*((long.place == k, values[k]) for k in places))
 
-    rows = long.select(
-        **({"segment": long.segment} if breakdown else {}),
-        scope=of_place([scope for scope, _, _ in asked]),
-        step=of_place([high for _, _, high in asked]).cast("int64"),
-        step_name=of_place([rules.steps[high - 1].event_name for _, _, high in asked]),
-        **{name: of_place([long[f"{name}_{k}"] for k in places]) for name in counted},
-    )
-    told = ibis.cases(
-        (rows.n_before == 0, f"{NOBODY} before"), (rows.n_after == 0, f"{NOBODY} after"), else_=ibis.null("string")
-    )
-    rows = rows.mutate(refused_because=told)
-    if unknown is None:
-        return never_empty(rows, "nobody entered in either of the two periods")
-    shown = {
+    named = {
         "scope": [scope for scope, _, _ in asked],
         "step": [high for _, _, high in asked],
         "step_name": [rules.steps[high - 1].event_name for _, _, high in asked],
+        "base": [BASES[scope][0] for scope, _, _ in asked],
     }
-    return refused_table(rows, unknown, **shown)
+    rows = long.select(
+        **({"segment": long.segment} if breakdown else {}),
+        **{name: of_place(values) for name, values in named.items()},
+        **{name: of_place([long[f"{name}_{k}"] for k in places]) for name in counted},
+    )
+    rows = rows.mutate(step=rows.step.cast("int64"))
+    empty = ibis.ifelse(rows.scope == "whole", BASES["whole"][1], BASES["step"][1])
+    told = ibis.cases(
+        (rows.n_before == 0, empty + " in the period before"),
+        (rows.n_after == 0, empty + " in the period after"),
+        else_=ibis.null("string"),
+    )
+    rows = rows.mutate(refused_because=told)
+    if unknown is not None:
+        return refused_table(rows, unknown, **named)
+    return never_empty(rows, "nobody entered in either of the two periods")

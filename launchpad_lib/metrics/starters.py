@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import ibis
 import ibis.expr.types as ir
 
-from launchpad_lib.metrics.windows import micros
+from launchpad_lib.metrics.windows import local_date, local_time, micros
 
 SESSION_GAP = timedelta(minutes=30)
 DAY = timedelta(days=1)
@@ -16,6 +16,7 @@ DAY_MICROS = 86_400_000_000
 # Everything is known before the first start. The activity counts are left out of the placebo checks, whose outcomes they are.
 TRAITS = ("is_web", "is_ios", "start_hour", "tenure_days")
 ACTIVITY = ("active_day_share", "sessions_before", "events_last_day")
+STANDINGS = ("compared", "window open", "completed first")
 FIRST_DAY = ("events_before", "kinds_before", "is_web")
 
 
@@ -27,6 +28,7 @@ def starters(
     landmark_days: int,
     outcome_days: int,
     observed_through: datetime,
+    report_timezone: str = "UTC",
 ) -> ir.Table:
     """Grain: one row per user with a start whose outcome window is over at `observed_through`.
 
@@ -40,7 +42,55 @@ def starters(
 
     Args:
         events: user_id, event_name, event_at, platform.
+        report_timezone: decides the days and the hour of `active_day_share` and `start_hour`.
     """
+    everyone = _every_starter(
+        events,
+        start_event=start_event,
+        complete_event=complete_event,
+        landmark_days=landmark_days,
+        outcome_days=outcome_days,
+        observed_through=observed_through,
+        report_timezone=report_timezone,
+    )
+    return everyone.filter(everyone.standing == "compared").drop("standing").order_by("user_id")
+
+
+def starters_by_standing(
+    events: ir.Table,
+    *,
+    start_event: str,
+    complete_event: str,
+    landmark_days: int,
+    outcome_days: int,
+    observed_through: datetime,
+    report_timezone: str = "UTC",
+) -> ir.Table:
+    """Grain: one row for the log: compared, window_open (their outcome is not over), completed_first (before their first start)."""
+    everyone = _every_starter(
+        events,
+        start_event=start_event,
+        complete_event=complete_event,
+        landmark_days=landmark_days,
+        outcome_days=outcome_days,
+        observed_through=observed_through,
+        report_timezone=report_timezone,
+    )
+    counts = {name.replace(" ", "_"): everyone.count(where=everyone.standing == name) for name in STANDINGS}
+    return everyone.aggregate(**counts)
+
+
+def _every_starter(
+    events: ir.Table,
+    *,
+    start_event: str,
+    complete_event: str,
+    landmark_days: int,
+    outcome_days: int,
+    observed_through: datetime,
+    report_timezone: str = "UTC",
+) -> ir.Table:
+    """Grain: one row per user with a start: the columns of `starters`, and its standing."""
     landmark, outcome = _days(landmark_days), _days(outcome_days)
     began = events.filter(events.event_name == start_event).group_by("user_id").agg(t0=lambda t: t.event_at.min())
     log = events.select("user_id", "event_name", "platform", *_order(events)).inner_join(began, "user_id")
@@ -52,23 +102,28 @@ def starters(
         platform=log.platform.first(order_by=_order(log)),
         completed_at=log.event_at.min(where=log.event_name == complete_event),
         is_back=((log.event_at > log.t0 + landmark) & (log.event_at <= log.t0 + landmark + outcome)).any(),
-        days_before=log.event_at.date().nunique(where=before),
+        days_before=local_date(log.event_at, report_timezone).nunique(where=before),
         sessions=log.is_new.cast("int64").sum(where=before),
         events_last_day=log.count(where=before & (log.event_at > log.t0 - ibis.literal(DAY))),
         was_there=((log.event_at >= log.t0 - landmark - outcome) & (log.event_at < log.t0 - landmark)).any(),
     )
     busy = users.events_last_day > users.events_last_day.median().over()
     reaches_back = users.t0 - landmark - outcome >= events.event_at.min().as_scalar()
-    days_there = users.t0.date().delta(users.first_at.date(), unit="day") + 1
-    table = users.select(
+    first_on, started_on = (local_date(at, report_timezone) for at in (users.first_at, users.t0))
+    days_there = started_on.delta(first_on, unit="day") + 1
+    started = local_time(users.t0, report_timezone)
+    is_early = users.completed_at.notnull() & (users.completed_at < users.t0)
+    is_open = users.t0 + landmark + outcome > ibis.literal(observed_through)
+    compared, window_open, completed_first = STANDINGS
+    return users.select(
         "user_id",
         "t0",
-        "completed_at",
+        standing=ibis.cases((is_early, completed_first), (is_open, window_open), else_=compared),
         treated=(users.completed_at <= users.t0 + landmark).fill_null(False).cast("int64"),
         returned=users.is_back.cast("int64"),
         is_web=_is(users.platform, "web"),
         is_ios=_is(users.platform, "ios"),
-        start_hour=users.t0.hour() + users.t0.minute() / 60.0,
+        start_hour=started.hour() + started.minute() / 60.0,
         tenure_days=(micros(users.t0) - micros(users.first_at)) / float(DAY_MICROS),
         active_day_share=users.days_before / days_there.cast("float64"),
         sessions_before=_log_count(users.sessions),
@@ -76,9 +131,6 @@ def starters(
         active_before=ibis.ifelse(reaches_back, users.was_there.cast("float64"), ibis.null("float64")),
         was_busy_before=busy.cast("float64"),
     )
-    is_mature = table.t0 + landmark + outcome <= ibis.literal(observed_through)
-    is_in_order = table.completed_at.isnull() | (table.completed_at >= table.t0)
-    return table.filter(is_mature & is_in_order).drop("completed_at").order_by("user_id")
 
 
 def newcomers(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from typing import Literal, get_args
-from zoneinfo import ZoneInfo
 
 import ibis
 import ibis.expr.types as ir
@@ -15,6 +14,7 @@ import ibis.expr.types as ir
 from launchpad_lib.contract.durations import check_timezone
 from launchpad_lib.contract.names import nearest, quoted
 from launchpad_lib.contract.sql import SESSION_KEY_ESCAPES
+from launchpad_lib.contract.zones import zone
 
 Z95 = 1.959963984540054
 Period = Literal["day", "week", "month"]
@@ -134,11 +134,7 @@ def last_complete_period(
 ) -> int:
     """The number of the last local period that `observed_through` (UTC, without a zone) has seen to its end."""
     check_timezone(report_timezone)
-    local = (
-        (observed_through + timedelta(microseconds=1))
-        .replace(tzinfo=ZoneInfo("UTC"))
-        .astimezone(ZoneInfo(report_timezone))
-    )
+    local = (observed_through + timedelta(microseconds=1)).replace(tzinfo=UTC).astimezone(zone(report_timezone))
     return python_period_number(local.date(), period, week_starts_on) - 1
 
 

@@ -6,6 +6,7 @@ import hashlib
 import html
 import json
 import math
+from collections.abc import Mapping
 from datetime import date
 
 import pandas as pd
@@ -37,14 +38,25 @@ def _plain(value: object, digits: int = 6) -> float | int | str | bool | None:
     return int(number) if number == int(number) and abs(number) < 1e15 else float(f"{number:.{digits}g}")
 
 
-def metric(what: Metric | str, estimate: Estimate | None = None, *, segment: str | None = None, **by_hand) -> None:
+def metric(
+    what: Metric | str,
+    estimate: Estimate | Mapping[str, Estimate] | None = None,
+    *,
+    segment: str | None = None,
+    **by_hand,
+) -> None:
     """Shows one headline metric of the catalogue as a typed output that the run harvests into its manifest.
 
     Numbers are kept to 6 significant digits. A refused estimate shows its reason in place of the number.
 
     Args:
+        estimate: or one for each segment, by its name.
         segment: whose number it is, where a page shows the metric for several.
     """
+    if isinstance(estimate, Mapping):
+        for name, own in estimate.items():
+            metric(what, own, segment=name)
+        return
     if isinstance(what, str):  # goes when every notebook says metric(METRIC, estimate)
         refused = None if is_missing(by_hand.get("refused_because")) else by_hand["refused_because"]
         numbers = {k: None if refused else _plain(by_hand.get(k)) for k in ("value", "ci_low", "ci_high")}

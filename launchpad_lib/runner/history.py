@@ -122,7 +122,9 @@ def changes(manifest: dict, before: dict | None) -> Changes | None:
 
 
 def history_lines(reports: Path, name: str, *, metric: str | None = None) -> list[str]:
-    """One line per run, metric and segment, oldest run first: when, value, interval, n.
+    """One line per run with its status and why a page of it failed or refused, then one per metric, segment and run.
+
+    Oldest run first. Of a metric: value, interval, n, or why it was refused.
 
     Raises:
         ValueError: no such run, or no such metric in it.
@@ -134,10 +136,20 @@ def history_lines(reports: Path, name: str, *, metric: str | None = None) -> lis
             f"name={name!r}: no run of that name under {reports}; there are {', '.join(names) or 'none yet (make report)'}"
         )
     rows = [(m["run_id"], k) for m in of_name for k in m.get("metrics", []) if metric in (None, k["name"])]
-    if not rows and metric is None:
-        raise ValueError(f"name={name!r}: no run of it that went well says a metric")
-    if not rows:
+    if not rows and metric is not None:
         known = {k["name"] for m in of_name for k in m.get("metrics", [])}
         raise ValueError(f"metric={metric!r}: no run of {name} has it; {nearest(metric, known)}")
     rows.sort(key=lambda r: (r[1]["name"], str(r[1].get("segment"))))
-    return [f"{run_id:32} {k['name']:32} {k.get('segment') or '':16} {metric_line(k)}" for run_id, k in rows]
+    return [
+        *(_run_line(m) for m in of_name),
+        *(f"{run_id:32} {k['name']:32} {k.get('segment') or '':16} {metric_line(k)}" for run_id, k in rows),
+    ]
+
+
+def _run_line(manifest: dict) -> str:
+    """A run, its status, and its pages that are not ok; a run from before there were refusals calls the reason `error`."""
+    pages = [n for n in manifest.get("notebooks", []) if isinstance(n, dict) and n.get("status") != "ok"]
+    told = [
+        f"{n.get('name')} {n.get('status')}: {' '.join(str(n.get('reason') or n.get('error')).split())}" for n in pages
+    ]
+    return f"{manifest['run_id']:32} {manifest.get('status')!s:8} {'; '.join(told)}".rstrip()

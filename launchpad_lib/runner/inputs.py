@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from datetime import datetime
@@ -15,6 +17,7 @@ from launchpad_lib.lake.event_log import INDEX
 from launchpad_lib.runner.history import rows_by_date
 from launchpad_lib.runner.parameters import RunParams, Simulation
 from launchpad_lib.simulation import simulate
+from launchpad_lib.simulation.truth import TRUTH
 
 SIMULATED = Path("data/raw/simulated")
 MARK = ".simulated.json"
@@ -42,7 +45,7 @@ def bring_up_to_date(run: RunParams, *, now: datetime, say: Callable[[str], None
 
 def _simulate_once(asked: Simulation, *, lake: Path, say: Callable[[str], None]) -> None:
     """Simulates unless the folder has just this simulation. Of another one only what carries our mark is removed."""
-    stamp = asked.model_dump_json()
+    stamp = _stamp(asked)
     is_simulated = _mark_of(SIMULATED) == stamp
     if not is_simulated:
         _make_room(SIMULATED, SIMULATED_NAMES)
@@ -56,6 +59,12 @@ def _simulate_once(asked: Simulation, *, lake: Path, say: Callable[[str], None])
         say(f"simulated {result.rows['events']:,} events and {result.rows['telemetry']:,} telemetry rows")
     if _mark_of(lake) is not None or not _has_content(lake):
         _mark(lake, stamp)
+
+
+def _stamp(asked: Simulation) -> str:
+    """Which simulation a folder holds: what was asked for, and the declared truth of this simulator, which a newer one changes."""
+    truth = hashlib.sha256(repr(TRUTH).encode()).hexdigest()[:16]
+    return json.dumps(asked.model_dump() | {"truth": truth})
 
 
 def _mark(folder: Path, stamp: str) -> None:

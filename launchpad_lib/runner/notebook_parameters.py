@@ -63,10 +63,29 @@ SaidExclusion = Annotated[
 ]
 
 
-class NotebookParams(BaseModel):
-    """What every notebook takes."""
+class CheckedParams(BaseModel):
+    """What holds for the parameters of every notebook, brought or own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_text_is_none(cls, said: object) -> object:
+        """`breakdown: ""`, `breakdown: null` and no breakdown at all are the same."""
+        if not isinstance(said, dict):
+            return said
+        optional = {name for name, f in cls.model_fields.items() if not f.is_required() and f.default is None}
+        return {k: None if v == "" and k in optional else v for k, v in said.items()}
+
+    @field_validator("report_timezone", check_fields=False)
+    @classmethod
+    def _timezone_is_known(cls, value: str) -> str:
+        check_timezone(value)
+        return value
+
+
+class NotebookParams(CheckedParams):
+    """What every brought notebook takes."""
 
     lake: str = Field(default="../data/lake", description="folder of the Delta tables; a run gives its own")
     lake_versions: dict[str, int] = Field(
@@ -78,21 +97,6 @@ class NotebookParams(BaseModel):
     )
     report_timezone: str = Field(default="UTC", description="IANA name; decides calendar days")
     min_cell: int = Field(default=30, ge=1, le=100_000, description="cells with fewer units are marked")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_text_is_none(cls, said: object) -> object:
-        """`breakdown: ""`, `breakdown: null` and no breakdown at all are the same."""
-        if not isinstance(said, dict):
-            return said
-        optional = {name for name, f in cls.model_fields.items() if not f.is_required() and f.default is None}
-        return {k: None if v == "" and k in optional else v for k, v in said.items()}
-
-    @field_validator("report_timezone")
-    @classmethod
-    def _timezone_is_known(cls, value: str) -> str:
-        check_timezone(value)
-        return value
 
     @field_validator("window", check_fields=False)
     @classmethod
@@ -226,7 +230,9 @@ class RetentionLiftParams(FeatureParams):
     outcome_days: int = Field(
         default=1, ge=1, le=365, description="the outcome: active within this time after the landmark"
     )
-    return_days: list[int] = Field(default=[1, 3, 7], min_length=1, description="days of the retention curve")
+    smallest_lift: float = Field(
+        default=0.02, gt=0, le=1, description="a difference of return rates that would matter, as a fraction"
+    )
     seed: int = Field(default=20260101, ge=0, description="seed of the cross-fitting folds")
 
 
@@ -245,8 +251,14 @@ class ExperimentsParams(NotebookParams):
         default="leave_out",
         description="units whose window is not over; count: with what they did so far, for a log that has ended",
     )
+    shares: dict[VariantName, float] = Field(
+        default={}, description="planned share of each variant, the control included; empty: equal over those seen"
+    )
     design: Literal["fixed", "sequential"] = Field(
         default="fixed", description="fixed: read once at the planned end; sequential: may be read at any time"
+    )
+    planned_units: int = Field(
+        default=5000, ge=2, description="units of two arms at which a sequential interval is tightest; fixed before"
     )
 
     @model_validator(mode="after")
@@ -255,6 +267,15 @@ class ExperimentsParams(NotebookParams):
             raise ValueError(
                 f"experiment_id={self.experiment_id!r}: needs its control and its metric_event; declare both"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _shares_are_a_plan(self) -> ExperimentsParams:
+        wrong = next((name for name, share in self.shares.items() if not share > 0), None)
+        if wrong is not None:
+            raise ValueError(f"shares.{wrong}={self.shares[wrong]!r}: must be above 0; leave an unplanned variant out")
+        if self.shares and (self.control not in self.shares or len(self.shares) < 2):
+            raise ValueError(f"shares={self.shares!r}: must name the control {self.control!r} and another variant")
         return self
 
 

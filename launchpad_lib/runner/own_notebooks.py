@@ -7,18 +7,30 @@ import io
 import re
 import tokenize
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Optional, Union
+from typing import Annotated, Any, Literal, NamedTuple, Optional, Union
 
 import nbformat
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from launchpad_lib.contract.named import NAMED_TYPES
 from launchpad_lib.contract.names import nearest
-from launchpad_lib.runner.notebook_parameters import NOTEBOOKS, FeatureParams, NotebookParams, ParameterError
+from launchpad_lib.runner.notebook_parameters import (
+    NOTEBOOKS,
+    CheckedParams,
+    FeatureParams,
+    NotebookParams,
+    ParameterError,
+)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")
 PLAIN: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict, "Any": Any}
 WRITE = 'write NAME: TYPE = VALUE with a value as in JSON, for example window: str = "7d"'
+
+
+class OwnParams(CheckedParams):
+    """The parameters of an own notebook; the fields are those of its cell."""
+
+    model_config = ConfigDict(validate_default=True, protected_namespaces=())
 
 
 class CellParameter(NamedTuple):
@@ -68,8 +80,7 @@ def _model(name: str, base: type[NotebookParams] | None, cell: list[CellParamete
     fields = {p.name: _field(p) for p in cell if p.name not in known}
     if base is not None:
         return create_model(base.__name__, __base__=base, **fields) if fields else base
-    config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, protected_namespaces=())
-    model = create_model(name, __config__=config, **fields)
+    model = create_model(name, __base__=OwnParams, **fields)
     try:
         model.model_validate({})
     except ValidationError as error:
@@ -83,8 +94,10 @@ def _field(parameter: CellParameter) -> tuple[Any, Any]:
     """Type and default. What every notebook takes under a name has the type that is declared for it."""
     common = FeatureParams.model_fields.get(parameter.name)
     if common is not None:
-        taken = Field(default=parameter.default, description=common.description, strict=False)
-        return (common.annotation, taken)
+        is_strict = None if parameter.name != "features" else False  # a feature is given as a mapping
+        taken = Field(default=parameter.default, description=common.description, strict=is_strict)
+        annotation = Annotated[common.annotation, *common.metadata] if common.metadata else common.annotation
+        return (annotation, taken)
     return (parameter.type, Field(default=parameter.default, description=parameter.description or "(no comment)"))
 
 

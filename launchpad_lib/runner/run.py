@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from launchpad_lib.lake import Snapshot, take_snapshot
+from launchpad_lib.lake.kept_reports import pin_versions, tell_of_reports
 from launchpad_lib.page.publication import publish_notebook
 from launchpad_lib.runner.execution import Executed, cell_count, execute
 from launchpad_lib.runner.forked_kernels import kernel_server
@@ -67,8 +68,10 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     run, run_id, reports = doing.run, doing.run_id, final.parent
     context = {"run_id": run_id, "started_at": doing.now.isoformat(timespec="seconds"), "inputs": {}}
     done: list[Executed] = []
+    tell_of_reports(Path(run.lake), reports)
     # One version and one window of every table for all pages and the manifest, whatever a stream writes meanwhile.
     snapshot = take_snapshot(run.lake, versions=run.lake_versions, observed_through=run.observed_through)
+    pin_versions(partial, snapshot.versions)
     check_named_things(run, versions=snapshot.versions, notebooks=doing.notebooks)
     jobs: list[Future[Executed]] = []
     with ThreadPoolExecutor(max_workers=run.workers) as pool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import ibis
 import numpy as np
 import pandas as pd
 
-from launchpad_lib.inference import adjusted_lift, difference_lift, landmark_table
-from launchpad_lib.inference.starters import ACTIVITY, TRAITS, starter_table
+from launchpad_lib.inference import adjusted_lift, difference_lift
 from launchpad_lib.inference.weighting import crossfit_effects
+from launchpad_lib.metrics.starters import ACTIVITY, FIRST_DAY, TRAITS, newcomers, starters
 from launchpad_lib.simulation import TRUTH
 
 START = pd.Timestamp("2026-01-05")
@@ -98,18 +99,22 @@ def study(
     rows = []
     for _ in range(replicates):
         product = Product(rng, users)
-        log = product.events(product.run(effect))
+        log = ibis.memtable(
+            product.events(product.run(effect)).astype({"user_id": "string", "event_at": "datetime64[us]"})
+        )
         through = (START + timedelta(days=DAYS)).to_pydatetime()
         window = {"complete_event": "quiz_completed", "outcome_days": outcome_days, "observed_through": through}
-        everybody = landmark_table(log, landmark_days=3, **window)
-        starters = starter_table(log, start_event="quiz_started", landmark_days=landmark_days, **window)
+        everybody = newcomers(log, landmark_days=3, **window).to_pandas()
+        began = starters(log, start_event="quiz_started", landmark_days=landmark_days, **window).to_pandas()
         found = {
             "landmark, first event": difference_lift(everybody, method="x"),
-            "landmark, adjusted for the first 24 hours (statsmodels AIPW)": adjusted_lift(everybody),
-            "starters, unadjusted": difference_lift(starters, method="x"),
-            "starters, statsmodels AIPW": adjusted_lift(starters, covariates=TRAITS + ACTIVITY),
-            "starters, cross-fitted AIPW (ATE)": crossfit_effects(starters, covariates=TRAITS + ACTIVITY, rng=rng).ate,
-            "starters, cross-fitted AIPW (ATT)": crossfit_effects(starters, covariates=TRAITS + ACTIVITY, rng=rng).att,
+            "landmark, adjusted for the first 24 hours (statsmodels AIPW)": adjusted_lift(
+                everybody, covariates=FIRST_DAY
+            ),
+            "starters, unadjusted": difference_lift(began, method="x"),
+            "starters, statsmodels AIPW": adjusted_lift(began, covariates=TRAITS + ACTIVITY),
+            "starters, cross-fitted AIPW (ATE)": crossfit_effects(began, covariates=TRAITS + ACTIVITY, rng=rng).ate,
+            "starters, cross-fitted AIPW (ATT)": crossfit_effects(began, covariates=TRAITS + ACTIVITY, rng=rng).att,
         }
         rows += [(k, f.absolute_lift, f.ci_low, f.ci_high) for k, f in found.items()]
     table = pd.DataFrame(rows, columns=["design", "lift", "low", "high"])

@@ -51,6 +51,9 @@ KINDS = {
         lambda t: charts.rates_by(t, category="of", rate="r", n="n", min_cell=30, title="T?", x_title="X"),
         ("of",), (), ("r", "n", *CI),
     ),
+    "forest_chart": Kind(
+        lambda t: charts.forest_chart(t.assign(kind="reported"), title="T?"), ("row",), (), ("absolute_lift", *CI)
+    ),
     "ratio_chart": Kind(lambda t: charts.ratio_chart(t, title="T?", x_title="X"), ("feature_id",), (), ("ratio", *CI)),
     "drift_chart": Kind(charts.drift_chart, ("column",), (), ("psi", "psi_critical")),
     "balance_chart": Kind(charts.balance_chart, ("covariate",), (), ("smd_before", "smd_after")),
@@ -118,6 +121,7 @@ CASES: dict[str, Callable[[Kind], pd.DataFrame]] = {
     "no row": lambda k: table(k, 0),
     "one row": lambda k: table(k, 1),
     "one name": lambda k: table(k, 12, names=lambda n: "only"),
+    "one name 5,000 times": lambda k: table(k, 5000, names=lambda n: "only"),
     "names missing": lambda k: table(k, 3, names=lambda n: None),
     "5,000 names": lambda k: table(k, 5000),
     "5,000 names alike at both ends": lambda k: table(k, 5000, names=lambda n: "x" * 40 + str(n) + "y" * 40),
@@ -154,6 +158,7 @@ def test_a_chart_stands_whatever_its_table_holds(renderer, name, case):
     assert picture.missing_because is None
     assert "NaN" not in picture.svg and "undefined" not in picture.svg and "<script" not in picture.svg
     assert row_count(spec) <= MOST_ROWS
+    assert spec["height"] <= 26 * 22
     assert len(json.dumps(spec)) < MOST_BYTES
     if case in ("no row", "no number", "no float"):
         words = spec["usermeta"]["instead"]

@@ -1,9 +1,6 @@
-"""Experiments against published numbers, the Optimizely data and hand counts; each test says which."""
+"""Experiments against published numbers and hand counts; each test says which. Counts come from the engine (test_unit_tables)."""
 
 from __future__ import annotations
-
-from datetime import datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,19 +9,21 @@ import pytest
 from launchpad_lib.inference import (
     Moments,
     absolute_difference,
+    best_first,
+    compare_variants,
     decide,
     detectable_difference,
-    experiment_result,
     fieller_difference,
     newcombe,
     relative_difference,
     sample_ratio_mismatch,
+    score_test_p,
     sequential_difference,
 )
+from launchpad_lib.inference.experiment import more_units
+from launchpad_lib.inference.sample_ratio import SampleRatio
 
-OPTIMIZELY = Path(__file__).resolve().parents[2] / "data/sample/optimizely"
-DAY = timedelta(days=1)
-T = datetime(2026, 1, 1)
+FAIR, BROKEN = SampleRatio(0.1, 0.75, False), SampleRatio(30.0, 4e-8, True)
 
 
 def test_lifts_of_means_are_the_published_delta_method_numbers():
@@ -74,104 +73,143 @@ def test_a_detectable_difference_is_found_eight_times_in_ten():
     assert np.mean(np.abs(a - b) / np.sqrt((a * (1 - a) + b * (1 - b)) / 500) > 1.96) == pytest.approx(0.8, abs=0.04)
 
 
-def test_optimizely_counts_are_the_published_ones_and_a_naive_join_doubles_them():
-    """Units 3304 / 3367 / 3329; purchasers within 48 h 163 / 169 / 223; a naive join counts 1,101 instead of 555."""
-    decisions = pd.read_parquet(OPTIMIZELY / "decisions.parquet")
-    bought = pd.read_parquet(OPTIMIZELY / "events_purchase.parquet")
-    exposures = pd.DataFrame(
-        {"user_id": decisions["visitor_id"], "variant": decisions["variation_id"], "event_at": decisions["timestamp"]}
-    )
-    outcomes = pd.DataFrame({"user_id": bought["visitor_id"], "event_at": bought["timestamp"]})
-    first = str(exposures["variant"].iloc[0])
-    found = experiment_result(exposures, outcomes, control=first, window=timedelta(hours=48))
-    assert sorted(zip(found.arms["units"], found.arms["converted"], strict=True)) == [
-        (3304, 163),
-        (3329, 223),
-        (3367, 169),
-    ]
-    assert found.arms["naive_converted"].sum() == 1101 and found.arms["converted"].sum() == 555
-    assert sorted(found.arms["rate"].round(6)) == [0.049334, 0.050193, 0.066987]
-    assert not sample_ratio_mismatch(found.arms["units"].tolist()).is_mismatch
+def counts(metric: str, **arms: tuple[int, int]) -> pd.DataFrame:
+    """As the engine gives them: variant=(converted, units)."""
+    rows = [(metric, v, n, k, None) for v, (k, n) in arms.items()]
+    return pd.DataFrame(rows, columns=["metric", "variant", "units", "converted", "refused_because"])
 
 
-def test_a_unit_whose_window_is_not_over_is_in_neither_count():
-    """Hand count, window 1 day, observed to the end of day 2: a and b are mature, c is not although it converted."""
-    exposures = pd.DataFrame(
-        {"user_id": list("abcd"), "variant": ["x", "y", "x", "y"], "event_at": [T, T, T + 1.5 * DAY, T + DAY]}
-    )
-    outcomes = pd.DataFrame({"user_id": ["a", "c"], "event_at": [T + DAY / 2, T + 1.6 * DAY]})
-    arms = experiment_result(exposures, outcomes, control="y", window=DAY, observed_through=T + 2 * DAY).arms.set_index(
-        "variant"
-    )
-    assert arms["units"].to_dict() == {"y": 2, "x": 1}
-    assert arms["units_immature"].to_dict() == {"y": 0, "x": 1}
-    assert arms["converted"].to_dict() == {"y": 0, "x": 1}
+def compared(success: dict, guardrail: dict | None = None, *, margin: float = 0.05, **asked) -> pd.DataFrame:
+    """The success metric `s` and, where given, the guardrail `g`, against the control y."""
+    rows = [compare_variants(counts("s", **success), control="y", role="success", **asked)]
+    if guardrail is not None:
+        rows.append(compare_variants(counts("g", **guardrail), control="y", role="guardrail", margin=margin, **asked))
+    return pd.concat(rows, ignore_index=True)
 
 
-def test_an_experiment_that_is_not_there_or_lacks_its_control_is_refused():
-    nobody = pd.DataFrame({"user_id": [], "variant": [], "event_at": pd.to_datetime([])})
-    outcomes = pd.DataFrame({"user_id": ["a"], "event_at": pd.to_datetime([T])})
-    assert "no unit was exposed" in experiment_result(nobody, outcomes, control="y", window=DAY).refused_because
-    other = pd.DataFrame({"user_id": ["a", "b"], "variant": ["x", "z"], "event_at": [T, T]})
-    assert "variants seen: x, z" in experiment_result(other, outcomes, control="y", window=DAY).refused_because
-
-
-def made(k1: int, k0: int, n: int = 1000):
-    exposures = pd.DataFrame({"user_id": range(2 * n), "variant": ["x"] * n + ["y"] * n, "event_at": T})
-    users = [*range(k1), *range(n, n + k0)]
-    return experiment_result(
-        exposures, pd.DataFrame({"user_id": users, "event_at": T + DAY / 2}), control="y", window=DAY
-    )
+def two(k1: int, k0: int, n: int = 1000) -> dict:
+    return {"x": (k1, n), "y": (k0, n)}
 
 
 @pytest.mark.parametrize(
-    ("success", "guardrail", "broken", "choice"),
+    ("success", "guardrail", "ratio", "choice"),
     [
-        ((300, 200), (500, 500), False, "ship"),
-        ((300, 200), (500, 500), True, "no decision"),
-        ((210, 200), (500, 500), False, "do not ship"),
-        ((300, 200), (400, 500), False, "do not ship"),
-        ((300, 200), (480, 500), False, "do not ship"),  # not worse by the interval, but not within 5 points either
+        ((300, 200), (500, 500), FAIR, "ship"),
+        ((300, 200), (500, 500), BROKEN, "refused"),
+        ((210, 200), (500, 500), FAIR, "keep running"),
+        ((200, 300), (500, 500), FAIR, "do not ship: harm shown"),
+        ((300, 200), (400, 500), FAIR, "do not ship: harm shown"),
+        ((300, 200), (480, 500), FAIR, "keep running"),  # not worse by the interval, but not within 5 points either
+        ((300, 200), (0, 0), FAIR, "keep running"),  # nobody did it: not measured, never a pass
+        ((0, 0), (500, 500), FAIR, "keep running"),
     ],
 )
-def test_the_rule_decides_as_it_is_written(success, guardrail, broken, choice):
-    assert (
-        decide(made(*success), {"g": made(*guardrail)}, variant="x", is_ratio_broken=broken, margin=0.05).choice
-        == choice
-    )
+def test_the_rule_decides_three_ways_as_it_is_written(success, guardrail, ratio, choice):
+    assert decide(compared(two(*success), two(*guardrail)), variant="x", ratio=ratio).choice == choice
 
 
-def test_a_misspelt_guardrail_is_never_a_pass():
-    """A guardrail that nobody did (`quiz_complete` for `quiz_completed`): beside a clear win it printed "Ship"."""
-    found = decide(made(300, 200), {"quiz_complete": made(0, 0)}, variant="x", is_ratio_broken=False, margin=0.05)
-    assert found.choice == "no decision" and "'quiz_complete' was not measured" in found.because
+def test_a_fall_within_the_margin_is_tolerated_and_one_beyond_it_is_harm():
+    """Newcombe by hand: 4,800 and 4,900 of 10,000 is -2.4 to +0.4 points; 4,600 is -4.4 to -1.6, below control."""
+    readings = {
+        k: compared(two(3000, 2000, 10_000), two(k, 4900, 10_000), margin=m)["reading"].iloc[-1]
+        for k, m in ((4800, 0.05), (4600, 0.05), (4601, 0.03))
+    }
+    assert readings == {4800: "within the margin", 4600: "within the margin", 4601: "below"}
 
 
-def test_no_guardrail_is_called_harmless_where_none_was_measured():
-    found = decide(made(300, 200), {}, variant="x", is_ratio_broken=False, margin=0.05)
-    assert found == ("ship", "the success metric is above control; no guardrail was measured")
+def test_what_is_missing_is_named_with_roughly_how_many_units():
+    """By hand: 33.0 against 30.0 % of 1,000 each is +3.0 points (-1.1 to +7.1): (4.1 / 3.0)^2 - 1 = 0.84 of 2,000 units more."""
+    missing = decide(compared(two(330, 300), two(480, 500)), variant="x", ratio=FAIR).missing
+    assert [(m.metric, m.role, m.reading) for m in missing] == [("s", "success", "open"), ("g", "guardrail", "open")]
+    assert missing[0].more_units == 1700
+    # -2.0 (-6.4 to +2.4), margin 5: room 3.0, width 4.4: (4.37 / 3)^2 - 1 = 1.12 of 2,000.
+    assert missing[1].more_units == 2300
+    wrong_side = compared(two(299, 300)).iloc[1].to_dict()
+    assert more_units(wrong_side) is None
+    assert more_units(wrong_side | {"lift": 1e-6, "ci_low": -0.04}) is None
 
 
-def test_of_several_variants_each_has_to_win_at_a_stricter_level():
-    """Two comparisons: the limit of the decision is that of a 97.5 % interval (Bonferroni); Newcombe's of 60 and 40 of 400 by the two levels."""
-    exposures = pd.DataFrame(
-        {"user_id": range(1200), "variant": ["x"] * 400 + ["y"] * 400 + ["z"] * 400, "event_at": T}
-    )
-    users = [*range(60), *range(400, 440), *range(800, 840)]
-    arms = experiment_result(
-        exposures, pd.DataFrame({"user_id": users, "event_at": T + DAY / 2}), control="y", window=DAY
-    ).arms.set_index("variant")
-    assert arms.loc["x", "lift_low"] == pytest.approx(newcombe(60, 400, 40, 400)[1])
-    assert arms.loc["x", "corrected_low"] == pytest.approx(newcombe(60, 400, 40, 400, level=0.975)[1])
-    assert arms.loc["x", "corrected_low"] < arms.loc["x", "lift_low"]
+def test_a_guardrail_that_is_not_in_the_data_is_an_error_in_the_plan():
+    rows = counts("quiz_complete", **two(0, 0)).assign(refused_because="event 'quiz_complete': does not occur")
+    refused = compare_variants(rows, control="y", role="guardrail", margin=0.05)
+    assert refused["lift"].isna().all() and refused["refused_because"].notna().all()
+    both = pd.concat([compared(two(300, 200)), refused])
+    assert decide(both, variant="x", ratio=FAIR)[1:] == ("refused", (), (), "event 'quiz_complete': does not occur")
+
+
+def test_an_arm_with_few_units_decides_nothing_and_one_without_two_is_refused():
+    few = compared({"x": (12, 12), "y": (200, 1000)}, min_units=30)
+    assert few["reading"].tolist()[1] == "too few units" and few["lift"].notna().sum() == 1
+    assert decide(few, variant="x", ratio=FAIR).choice == "keep running"
+    for x in ((0, 0), (1, 1)):
+        found = compared({"x": x, "y": (200, 1000)})
+        assert "needs two" in found["refused_because"].iloc[1] and found["lift"].isna().all()
+        assert decide(found, variant="x", ratio=FAIR).choice == "refused"
+
+
+@pytest.mark.parametrize("design", ["fixed", "sequential"])
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (50, 50), (0, 50), (50, 0), (0, 3), (1, 0)])
+def test_constant_and_rare_outcomes_stand(design, x, y):
+    found = compared({"x": (x, 50), "y": (y, 50)}, design=design).iloc[1]
+    is_flat = x in (0, 50) and y in (0, 50)
+    if design == "sequential" and is_flat:
+        assert "in neither arm does the outcome vary" in found["refused_because"]
+    else:
+        assert found["ci_low"] <= found["lift"] <= found["ci_high"] and np.isfinite(found["ci_high"] - found["ci_low"])
+        assert found["ci_low"] < found["ci_high"]
+    if y == 0:
+        assert pd.isna(found["relative_lift"])
+
+
+def test_n_of_a_comparison_counts_its_two_arms_and_the_control_has_no_lift():
+    found = compared({"x": (60, 400), "y": (40, 300), "z": (40, 200)}).set_index("variant")
+    assert found[["n", "n_control"]].to_numpy().tolist() == [[300, 300], [400, 300], [200, 300]]
+    assert found.index[0] == "y" and pd.isna(found.loc["y", "lift"]) and found.loc["y", "value"] == 40 / 300
+
+
+def test_of_several_variants_each_has_to_win_at_a_stricter_level_and_is_shown_so():
+    """Two comparisons: the limits are those of a 97.5 % interval and p is doubled (Bonferroni); a guardrail's stay at 95 %."""
+    arms = {"x": (60, 400), "y": (40, 400), "z": (40, 400)}
+    found = compared(arms, arms).set_index(["metric", "variant"])
+    shown = found.loc[("s", "x"), ["ci_low", "ci_high"]].tolist()
+    assert shown == pytest.approx(newcombe(60, 400, 40, 400, level=0.975)[1:])
+    assert found.loc[("s", "x"), "p"] == pytest.approx(2 * score_test_p(60, 400, 40, 400))
+    assert found.loc[("s", "z"), "p"] == 1.0
+    assert found.loc[("g", "x"), ["ci_low", "ci_high"]].tolist() == pytest.approx(newcombe(60, 400, 40, 400)[1:])
+    assert found.loc[("g", "x"), "p"] == pytest.approx(score_test_p(60, 400, 40, 400))
+
+
+def test_a_sequential_interval_hangs_on_the_planned_units_and_has_no_p():
+    one, other = (compared(two(130, 100), design="sequential", planned_units=u).iloc[1] for u in (2000, 20_000))
+    direct = sequential_difference(Moments(1000, 130, 130), Moments(1000, 100, 100), tuning_n=2000)
+    assert (one["ci_low"], one["ci_high"]) == pytest.approx(direct[1:3])
+    assert other["ci_low"] < one["ci_low"] and pd.isna(one["p"]) and pd.isna(one["relative_lift"])
+
+
+def test_the_best_decision_comes_first():
+    rows = compared({"w": (350, 1000), "x": (300, 1000), "y": (200, 1000), "z": (100, 1000), "v": (210, 1000)})
+    decisions = [decide(rows, variant=v, ratio=FAIR) for v in "vxzw"]
+    assert [d.variant for d in best_first(decisions, rows)] == ["w", "x", "v", "z"]
+
+
+def test_planned_shares_decide_the_sample_ratio():
+    """95:5 of 1,002 units: 952 and 50 are due; 950 and 52 is chi-square 0.08. Against an equal split it is a mismatch."""
+    planned = sample_ratio_mismatch([950, 52], weights=[95, 5])
+    assert planned.chi_square == pytest.approx((950 - 951.9) ** 2 / 951.9 + (52 - 50.1) ** 2 / 50.1)
+    assert not planned.is_mismatch and sample_ratio_mismatch([950, 52]).is_mismatch
+    for few in ([5], [0, 0], []):
+        assert (
+            sample_ratio_mismatch(few).p_value is None and "two need some" in sample_ratio_mismatch(few).refused_because
+        )
+    with pytest.raises(ValueError, match="above 0"):
+        sample_ratio_mismatch([5, 5], weights=[1, 0])
 
 
 def test_between_identical_arms_the_rule_ships_at_most_one_time_in_forty():
-    """A/A: 300 experiments; only a lift above 0 ships, so 2.5 %; standard error 0.9 %."""
+    """A/A: 400 experiments; only a lift above 0 ships, so 2.5 %; standard error 0.8 %."""
     rng = np.random.default_rng(3)
     shipped = [
-        decide(made(*rng.binomial(100, 0.3, 2), n=100), {}, variant="x", is_ratio_broken=False, margin=0.05).choice
-        == "ship"
-        for _ in range(300)
+        decide(compared(two(*rng.binomial(100, 0.3, 2), n=100)), variant="x", ratio=FAIR).choice == "ship"
+        for _ in range(400)
     ]
     assert np.mean(shipped) < 0.05

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,18 @@ import pandas as pd
 import pytest
 
 from launchpad_lib.inference import (
+    Placebo,
     adjusted_lift,
+    benchmark,
+    bounded_estimate,
     crossfit_effects,
     difference_lift,
     doubt_table,
     e_value,
+    independent_columns,
     robustness_value,
-    starter_table,
 )
+from launchpad_lib.inference.doubt import placebo_limit, placebo_verdict
 from launchpad_lib.inference.weighting import effective_size, standardised_difference
 
 NHEFS = Path(__file__).resolve().parents[2] / "data/sample/nhefs/nhefs.csv"
@@ -119,9 +123,67 @@ def test_the_intervals_of_both_effects_cover_the_truth_at_their_level():
 
 def test_a_placebo_outcome_that_the_confounder_made_fails_unless_it_is_adjusted_for():
     rng = np.random.default_rng(4)
-    table = confounded(rng, n=4000).assign(noise=rng.normal(size=4000))
-    assert doubt_table(table, covariates=["noise"], placebos={"before": "b"}, rng=rng)["verdict"].tolist() == ["fails"]
-    assert doubt_table(table, covariates=["z"], placebos={"before": "b"}, rng=rng)["verdict"].tolist() == ["no effect"]
+    table = confounded(rng, n=20_000).assign(noise=rng.normal(size=20_000))
+    asked = {"placebos": [Placebo("before", "b")], "estimate": 0.12, "rng": rng}
+    assert doubt_table(table, covariates=["noise"], **asked)["verdict"].tolist() == ["fails"]
+    assert doubt_table(table, covariates=["z"], **asked)["verdict"].tolist() == ["passes"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "limit", "verdict"),
+    [
+        (-0.02, 0.02, 0.02, "passes"),
+        (0.005, 0.02, 0.02, "passes"),  # not 0, but too small to matter beside the estimate it defends
+        (-0.021, 0.01, 0.02, "too wide to tell"),
+        (-0.3, 0.3, 0.02, "too wide to tell"),
+        (0.001, 0.021, 0.02, "fails"),
+        (-0.1, -0.05, 0.02, "fails"),
+        (None, None, 0.02, "cannot be checked"),
+    ],
+)
+def test_a_placebo_is_judged_by_equivalence(low, high, limit, verdict):
+    """Definitions, Retention lift, point 4: passes only within the limit; an interval that merely holds 0 does not tell."""
+    assert placebo_verdict(low, high, limit=limit) == verdict
+
+
+def test_the_limit_of_a_placebo_is_a_point_or_a_third_of_the_estimate():
+    assert [round(placebo_limit(e), 4) for e in (0.0, 0.03, -0.12, 0.031, None)] == [0.01, 0.01, 0.04, 0.0103, 0.01]
+
+
+def test_a_check_on_two_hundred_users_is_too_wide_to_tell_and_one_that_is_constant_or_unknown_cannot_be_made():
+    """By construction: 200 users give about 14 points to either side, ten times the limit of one point."""
+    rng = np.random.default_rng(11)
+    table = confounded(rng, n=200).assign(flat=1.0, rare=np.where(np.arange(200) < 100, 1.0, np.nan))
+    placebos = [Placebo("before", "before"), Placebo("flat", "flat"), Placebo("rare", "rare")]
+    found = doubt_table(table, covariates=["z"], placebos=placebos, estimate=0.02, rng=rng)
+    assert found["verdict"].tolist() == ["too wide to tell", "cannot be checked", "cannot be checked"]
+    assert found["refused_because"].tolist()[1:] == [
+        "the outcome is the same for all",
+        "it is known for 100 of 200 units only",
+    ]
+    assert found["limit"].tolist() == [0.01] * 3
+
+
+def test_what_a_confounder_like_a_measured_one_leaves_is_that_of_cinelli_and_hazlett_2020():
+    """Their Darfur example, table of bounds: one, two and three times `female` leave 0.0752, 0.0529 and 0.0304 with those limits."""
+    darfur = {"standard_error": 0.02325654, "freedom": 783, "r2_treatment": 0.009071, "r2_outcome": 0.109031}
+    published = {1: (0.0752, 0.0323, 0.1182), 2: (0.0529, 0.0130, 0.0929), 3: (0.0304, -0.0063, 0.0670)}
+    for strength, expected in published.items():
+        assert bounded_estimate(0.09731582, strength=strength, **darfur) == pytest.approx(expected, abs=1e-4)
+        mirrored = bounded_estimate(-0.09731582, strength=strength, **darfur)
+        assert mirrored == pytest.approx((-expected[0], -expected[2], -expected[1]), abs=1e-4)
+
+
+def test_a_benchmark_is_survived_only_beside_weak_confounders():
+    """z moves both treatment and outcome (partial R squared about 0.13 and 0.06): another z would leave nothing of 3 points."""
+    table = confounded(np.random.default_rng(12), n=4000).assign(noise=np.random.default_rng(13).normal(size=4000))
+    asked = {"outcome": "returned", "estimate": 0.03, "standard_error": 0.012}
+    strong = benchmark(table, covariates=["noise", "z"], **asked)
+    assert strong.covariate == "z" and not strong.is_survived and strong.left.estimate < 0.0
+    weak = benchmark(table, covariates=["noise"], **asked)
+    assert weak.covariate == "noise" and weak.is_survived
+    assert not benchmark(table, covariates=["z"], outcome="returned", estimate=None, standard_error=None).is_survived
+    assert benchmark(table.assign(z=1), covariates=["z"], **asked).refused_because.startswith("no covariate")
 
 
 def test_a_lift_is_refused_where_the_groups_hardly_overlap():
@@ -134,37 +196,64 @@ def test_a_lift_is_refused_where_the_groups_hardly_overlap():
     assert found.ate.absolute_lift is None and "hardly overlap" in found.ate.refused_because
 
 
+def world(n: int = 400, **columns) -> pd.DataFrame:
+    """A harmless table of starters; the columns given replace its own."""
+    rng = np.random.default_rng(14)
+    base = {"z": rng.normal(size=n), "treated": rng.integers(0, 2, n), "returned": rng.integers(0, 2, n)}
+    return pd.DataFrame(base | columns)
+
+
+def test_a_product_with_web_and_ios_only_has_an_adjusted_lift():
+    """The two dummies and the constant are collinear: the models raised or gave NaN; the second dummy is left out instead."""
+    web = (np.arange(400) % 3 == 0).astype(float)
+    table = world(is_web=web, is_ios=1 - web)
+    assert independent_columns(table, ["is_web", "is_ios", "z"]) == ["is_web", "z"]
+    both = adjusted_lift(table, covariates=["is_web", "is_ios", "z"])
+    assert both == adjusted_lift(table, covariates=["is_web", "z"]) and np.isfinite(both.ci_low)
+    assert crossfit_effects(table, covariates=["is_web", "is_ios", "z"], rng=np.random.default_rng(1)).ate.n_treated > 0
+
+
+BAD_WORLDS = {
+    "empty arm": (world(treated=np.zeros(400, dtype=int)), "each group needs 30"),
+    "one unit": (world(n=1, treated=[1]), "each group needs 30"),
+    "nobody": (world(n=0), "each group needs 30"),
+    "constant outcome": (world(returned=np.ones(400, dtype=int)), "same for all|all users return or none does"),
+    "constant covariate": (world(z=np.ones(400)), "no covariate measured before exposure varies"),
+    "separation": (
+        world(z=np.repeat([-1.0, 1.0], 200), treated=np.repeat([0, 1], 200)),
+        "hardly overlap|cannot be fitted|no number",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_WORLDS)
+def test_a_world_that_carries_no_lift_is_refused_in_a_sentence_by_every_estimator(name):
+    table, reason = BAD_WORLDS[name]
+    for found in (
+        adjusted_lift(table, covariates=["z"]),
+        crossfit_effects(table, covariates=["z"], rng=np.random.default_rng(2)).ate,
+        crossfit_effects(table, covariates=["z"], rng=np.random.default_rng(2), min_group=1).att,
+    ):
+        assert found.absolute_lift is None
+        assert re.search(reason.replace("needs 30", "needs [13]0"), found.refused_because), found.refused_because
+
+
+def test_a_missing_covariate_is_refused_with_its_name():
+    table = world(z=np.where(np.arange(400) < 3, np.nan, np.arange(400)))
+    found = crossfit_effects(table, covariates=["z"], rng=np.random.default_rng(3))
+    assert found.ate.refused_because == "the covariate z is missing for 3 units"
+
+
+def test_a_group_whose_units_are_all_beyond_the_range_of_overlap_is_refused():
+    """40 of 2,000 are treated and nobody else is like them: 2 % are cut, which is few, and nothing of the group is left."""
+    z = np.r_[np.full(40, 8.0), np.random.default_rng(15).normal(size=1960)]
+    table = world(n=2000, z=z, treated=(np.arange(2000) < 40).astype(int))
+    found = crossfit_effects(table, covariates=["z"], rng=np.random.default_rng(4), min_group=30).ate
+    assert found.absolute_lift is None and "hardly overlap" in found.refused_because
+
+
 def test_effective_size_and_standardised_difference_are_the_hand_counts():
     """(1 + 1 + 2)^2 / (1 + 1 + 4) = 16 / 6; means 3 and 1 with both variances 2: 2 / sqrt 2."""
     assert effective_size(np.array([1.0, 1.0, 2.0])) == pytest.approx(16 / 6)
-    assert standardised_difference(np.array([2.0, 4.0, 0.0, 2.0]), np.array([1, 1, 0, 0]), np.ones(4)) == pytest.approx(
-        np.sqrt(2)
-    )
-
-
-def test_starters_are_counted_from_their_first_start_and_only_when_their_window_is_over():
-    """Hand count: a completes at once and returns; b never completes; c starts too late; d never starts."""
-    t = pd.Timestamp("2026-01-05 10:00")
-    h = pd.Timedelta(hours=1)
-    rows = [
-        ("a", "page", t), ("a", "start", t + 30 * h), ("a", "done", t + 31 * h), ("a", "page", t + 60 * h),
-        ("b", "start", t), ("b", "page", t + 20 * h),
-        ("c", "start", t + 200 * h), ("d", "page", t),
-    ]  # fmt: skip
-    events = pd.DataFrame(rows, columns=["user_id", "event_name", "event_at"]).assign(platform="web")
-    found = starter_table(
-        events,
-        start_event="start",
-        complete_event="done",
-        landmark_days=1,
-        outcome_days=1,
-        observed_through=datetime(2026, 1, 14),
-    )
-    found = found.set_index("user_id")
-    assert found.index.tolist() == ["a", "b"]
-    assert found["treated"].to_dict() == {"a": 1, "b": 0}
-    assert found["returned"].to_dict() == {
-        "a": 1,
-        "b": 0,
-    }  # a comes back 30 h after its start; b after 20 h, before the landmark
-    assert found.loc["a", "tenure_days"] == pytest.approx(30 / 24)
+    smd = standardised_difference(np.array([2.0, 4.0, 0.0, 2.0]), np.array([1, 1, 0, 0]), np.ones(4))
+    assert smd == pytest.approx(np.sqrt(2))

@@ -12,11 +12,12 @@ import pytest
 from launchpad_lib.metrics.exposures import (
     conversions,
     experiment_units,
+    exposed_between,
     exposures,
     nobody_exposed,
     units_by_standing,
 )
-from launchpad_lib.metrics.starters import everybody, newcomers, starters
+from launchpad_lib.metrics.starters import everybody, newcomers, starters, starters_by_standing
 from tests.inference import unit_reference as reference
 from tests.inference.unit_reference import DAY, START, Event
 
@@ -34,13 +35,15 @@ def same(expected: dict):
     return pytest.approx({k: float("nan") if v is None else v for k, v in expected.items()}, rel=1e-12, nan_ok=True)
 
 
-@pytest.mark.parametrize(("seed", "landmark", "outcome"), [(1, 1, 1), (2, 3, 2), (3, 2, 5)])
-def test_starters_are_those_of_the_brute_force(seed, landmark, outcome):
+@pytest.mark.parametrize(
+    ("seed", "landmark", "outcome", "zone"), [(1, 1, 1, "UTC"), (2, 3, 2, "Asia/Tokyo"), (3, 2, 5, "America/New_York")]
+)
+def test_starters_are_those_of_the_brute_force(seed, landmark, outcome, zone):
     log = reference.random_log(random.Random(seed), users=250)
     through = START + 9 * DAY
-    asked = {"start_event": "begin", "complete_event": "finish", "observed_through": through}
+    asked = {"start_event": "begin", "complete_event": "finish", "observed_through": through, "report_timezone": zone}
     found = rows_of(starters(reference.table(log), landmark_days=landmark, outcome_days=outcome, **asked).drop("t0"))
-    expected = reference.starters(log, landmark=landmark * DAY, outcome=outcome * DAY, through=through)
+    expected = reference.starters(log, landmark=landmark * DAY, outcome=outcome * DAY, through=through, zone=zone)
     assert found.keys() == expected.keys() and len(expected) > 40
     for user, row in expected.items():
         assert found[user] == same(row), user
@@ -102,7 +105,10 @@ def test_strays_and_units_without_a_variant_are_counted_and_named():
     log += [exposed("s1", variant="tmp"), exposed("s2", variant="tmp"), exposed("n")]
     log += [exposed("d", variant="a"), exposed("d", variant="b")]
     units = experiment_units(exposures(reference.table(log), experiment_id="e"), planned=["a", "b"])
-    found = units_by_standing(units).to_pandas()
+    found = units_by_standing(units, window=DAY, observed_through=START + DAY).to_pandas()
+    assert found["units_immature"].eq(0).all()
+    early = units_by_standing(units, window=DAY, observed_through=START + 0.99 * DAY).to_pandas()
+    assert early["units_immature"].tolist() == early["units"].tolist() == found["units"].tolist()
     counted = {(r.standing, None if pd.isna(r.variant) else r.variant): r.units for r in found.itertuples()}
     assert counted == {
         ("assigned", "a"): 5,
@@ -134,6 +140,14 @@ def test_a_misspelt_event_or_experiment_is_refused_with_the_nearest_name():
     assert "nobody was exposed to it; there are e" in nobody_exposed(events, experiment_id="checkout")
 
 
+def test_the_days_of_exposure_are_those_of_the_reports_time_zone():
+    """By hand: 2026-01-01 00:00 UTC is the evening before in New York."""
+    units = experiment_units(exposures(reference.table([exposed("u", variant="a")]), experiment_id="e"))
+    for zone, day in (("UTC", "2026-01-01"), ("America/New_York", "2025-12-31")):
+        found = exposed_between(units, report_timezone=zone).to_pandas()
+        assert [str(d)[:10] for d in found.iloc[0]] == [day, day]
+
+
 def test_without_an_experiment_there_are_no_units():
     assert exposures(reference.table([exposed("u", variant="a")]), experiment_id=None).count().execute() == 0
 
@@ -154,3 +168,25 @@ def test_a_variant_whose_units_did_nothing_has_counts_of_nought():
     units = experiment_units(exposures(events, experiment_id="e"))
     found = conversions(events, units, event_names=["buy"], window=DAY, observed_through=None).to_pandas()
     assert found.set_index("variant")[COUNTS].to_numpy().tolist() == [[1, 0, 1, 1, 1, 0], [1, 0, 0, 0, 0, 0]]
+
+
+def test_starters_are_counted_from_their_first_start_and_only_when_their_window_is_over():
+    """Hand count: a completes at once and returns; b never completes, and is back only before the landmark; c starts too late;
+    d never starts; e completes before its first start."""
+    h = timedelta(hours=1)
+    log = [
+        Event("a", "look", START), Event("a", "begin", START + 30 * h), Event("a", "finish", START + 31 * h),
+        Event("a", "look", START + 60 * h),
+        Event("b", "begin", START), Event("b", "look", START + 20 * h),
+        Event("c", "begin", START + 200 * h), Event("d", "look", START),
+        Event("e", "finish", START), Event("e", "begin", START + h),
+    ]  # fmt: skip
+    asked = {"start_event": "begin", "complete_event": "finish", "landmark_days": 1, "outcome_days": 1}
+    asked |= {"observed_through": START + 9 * DAY}
+    found = rows_of(starters(reference.table(log), **asked).drop("t0"))
+    assert {u: (r["treated"], r["returned"], r["tenure_days"]) for u, r in found.items()} == {
+        "a": (1, 1, 30 / 24),
+        "b": (0, 0, 0),
+    }
+    standing = starters_by_standing(reference.table(log), **asked).to_pandas()
+    assert standing.to_dict("records") == [{"compared": 2, "window_open": 1, "completed_first": 1}]

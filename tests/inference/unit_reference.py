@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import log
 from statistics import median
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import ibis
 import pandas as pd
@@ -64,7 +65,9 @@ def first_platform(events: list[Event]) -> str | None:
     return next((e.platform for e in events if e.platform is not None), None)
 
 
-def starters(events: list[Event], *, landmark: timedelta, outcome: timedelta, through: datetime) -> dict[str, dict]:
+def starters(
+    events: list[Event], *, landmark: timedelta, outcome: timedelta, through: datetime, zone: str
+) -> dict[str, dict]:
     """The docstring of `metrics.starters.starters`, sentence by sentence; start is 'begin', completion is 'finish'."""
     log_begins = min(e.event_at for e in events)
     last_day_counts, found = {}, {}
@@ -81,14 +84,15 @@ def starters(events: list[Event], *, landmark: timedelta, outcome: timedelta, th
         sessions = sum(i == 0 or at - before[i - 1] > timedelta(minutes=30) for i, at in enumerate(before))
         reaches_back = t0 - landmark - outcome >= log_begins
         platform, first = first_platform(own), own[0].event_at
+        local = [at.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)) for at in (t0, first, *before)]
         found[user] = {
             "treated": int(any(c <= t0 + landmark for c in completions)),
             "returned": int(any(t0 + landmark < e.event_at <= t0 + landmark + outcome for e in own)),
             "is_web": float(platform == "web"),
             "is_ios": float(platform == "ios"),
-            "start_hour": t0.hour + t0.minute / 60,
+            "start_hour": local[0].hour + local[0].minute / 60,
             "tenure_days": (t0 - first) / DAY,
-            "active_day_share": len({at.date() for at in before}) / ((t0.date() - first.date()).days + 1),
+            "active_day_share": len({at.date() for at in local[2:]}) / ((local[0].date() - local[1].date()).days + 1),
             "sessions_before": log(1 + sessions),
             "events_last_day": log(1 + last_day_counts[user]),
             "active_before": float(any(t0 - landmark - outcome <= e.event_at < t0 - landmark for e in own))

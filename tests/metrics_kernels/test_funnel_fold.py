@@ -68,7 +68,7 @@ def test_an_unknown_event_is_refused_with_the_nearest_names(tmp_path):
     assert rows["step_name"].tolist() == ["quiz_start", "quiz_completed"]
     assert rows["users"].isna().all() and rows["conversion_rate"].isna().all()
     assert set(rows["refused_because"]) == {
-        "event 'quiz_start': does not occur in the log; did you mean 'quiz_started' or 'quiz_completed'?"
+        "event 'quiz_start': does not occur in the log; did you mean 'quiz_started'?"
     }
 
 

@@ -165,6 +165,17 @@ def test_what_an_own_notebook_names_is_marked_and_a_default_says_that_it_is_one(
     ]
 
 
+def test_what_holds_for_every_notebook_holds_for_an_own_one(tmp_path):
+    """An empty text is none, a time zone has an IANA name, an end of the data is a date; a `window` may be whatever it is."""
+    cell = 'report_timezone = "UTC"\nsplit: str | None = None\nobserved_through = None\nwindow: int = 7'
+    folder = workbook(tmp_path, cell)
+    told = load(tmp_path, '{split: "", observed_through: "2026-01-02"}').for_notebook("mine", notebooks=folder)
+    assert told == {"report_timezone": "UTC", "split": None, "observed_through": "2026-01-02", "window": 7}
+    for said in ("{report_timezone: Europe/Berln}", "{observed_through: yesterday}"):
+        with pytest.raises(ParameterError):
+            load(tmp_path, said)
+
+
 def test_features_of_the_run_reach_an_own_notebook_that_takes_them(tmp_path):
     folder = workbook(tmp_path, "features = []\nfeature_id = None")
     run = RunParams(name="x", sequence=[["mine"]], features=[{"feature_id": "shop", "interaction_events": ["cart"]}])

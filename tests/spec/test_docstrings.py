@@ -39,7 +39,6 @@ def test_every_product_metric_has_an_example():
         "daily_active_users",
         "pooled_retention",
         "property_value",
-        "require_known",
         "retention_curve",
         "session_duration",
         "share_rate",

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from launchpad_lib.contract.tables import EXPOSURE_EVENT
-from launchpad_lib.inference import experiment_result, sample_ratio_mismatch
+from launchpad_lib.findings.experiment_results import ExperimentPlan, ask_experiment, experiment_results
+from launchpad_lib.findings.experiments import experiment_conclusion
 from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.lake import open_lake
-from launchpad_lib.metrics import parse_window
+from launchpad_lib.metrics.exposures import conversions, experiment_units, exposures
 from launchpad_lib.runner.parameters import load_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,60 +52,42 @@ def nab(tmp_path_factory):
     return lake_of("nab_latency", tmp_path_factory.mktemp("nab") / "lake")
 
 
-def exposures_of(lake) -> pd.DataFrame:
-    exposed = lake.events.filter(lake.events.event_name == EXPOSURE_EVENT).mutate(
-        fields=lake.events.properties.cast("json")
-    )
-    return exposed.select(
-        "user_id", "event_at", variant=exposed.fields["variant"].str, experiment=exposed.fields["experiment_id"].str
-    ).to_pandas()
+def asked_of(lake, run: str) -> ExperimentPlan:
+    """The plan of the run's experiments page."""
+    plan = load_run(ROOT / f"params/{run}.yaml").notebooks["experiments"]
+    return ask_experiment(lake.events, **plan, observed_through=lake.observed_through)
 
 
 def test_the_experiment_of_optimizely_has_its_published_arms(optimizely):
-    """Units 3304/3367/3329; purchasers within 48 h after first exposure 163/169/223."""
-    asked = load_run(ROOT / "params/optimizely.yaml").notebooks["experiments"]
-    exposures = exposures_of(optimizely)
-    assert exposures["experiment"].unique().tolist() == [asked["experiment_id"]]
-    outcomes = (
-        optimizely.events.filter(optimizely.events.event_name == asked["metric_event"])
-        .select("user_id", "event_at")
-        .to_pandas()
-    )
-    found = experiment_result(exposures, outcomes, control=asked["control"], window=parse_window(asked["window"]))
-    arms = found.arms.set_index("variant")
+    """Units 3304/3367/3329; purchasers within 48 h after first exposure 163/169/223; the split is the planned one."""
+    found = experiment_results(optimizely.events, asked_of(optimizely, "optimizely"))
+    arms = found.rows.set_index("variant")
     published = {
         "18802093142": (3304, 163, 0.049334),
         "18818611832": (3367, 169, 0.050193),
         "18817551468": (3329, 223, 0.066987),
     }
     for variant, (units, converted, rate) in published.items():
-        assert (arms.loc[variant, "units"], arms.loc[variant, "converted"], round(arms.loc[variant, "rate"], 6)) == (
-            units,
-            converted,
-            rate,
-        )
-    assert found.excluded == 0
-    assert not sample_ratio_mismatch(found.arms["units"].tolist()).is_mismatch
+        row = arms.loc[variant]
+        assert (row["n"], row["converted"], round(row["value"], 6)) == (units, converted, rate)
+    assert found.units["standing"].tolist() == ["assigned"] * 3
+    assert round(found.sample_ratio.value, 3) == 0.739
+    assert experiment_conclusion(found).verdict == (
+        "Ship 18817551468: purchase is above control, no guardrail was declared."
+    )
 
 
 def test_half_of_the_events_of_optimizely_precede_the_exposure_and_a_naive_join_doubles_the_purchasers(optimizely):
     """19,315 events before exposure and 19,333 within 48 h after it; 1,101 purchasers by a naive join, 555 by the definition."""
-    first = exposures_of(optimizely).groupby("user_id")["event_at"].min()
-    events = (
-        optimizely.events.filter(optimizely.events.event_name != EXPOSURE_EVENT)
-        .select("user_id", "event_name", "event_at")
-        .to_pandas()
-    )
-    assert len(events) == 38_648
-    exposed_at = events["user_id"].map(first)
-    is_after = events["event_at"] >= exposed_at
-    in_time = is_after & (events["event_at"] <= exposed_at + pd.Timedelta("48h"))
-    assert ((~is_after).sum(), in_time.sum()) == (19_315, 19_333)
-    is_purchase = events["event_name"] == "purchase"
-    assert (events[is_purchase]["user_id"].nunique(), events[is_purchase & in_time]["user_id"].nunique()) == (
-        1_101,
-        555,
-    )
+    names = optimizely.events.filter(optimizely.events.event_name != EXPOSURE_EVENT).event_name
+    units = experiment_units(exposures(optimizely.events, experiment_id="18786493712"))
+    asked = {"window": timedelta(hours=48), "observed_through": None}
+    counted = conversions(
+        optimizely.events, units, event_names=names.to_pandas().unique().tolist(), **asked
+    ).to_pandas()
+    assert (counted["events_before_exposure"].sum(), counted["events_in_window"].sum()) == (19_315, 19_333)
+    bought = counted[counted["metric"] == "purchase"]
+    assert (bought["naive_converted"].sum(), bought["converted"].sum()) == (1_101, 555)
 
 
 def test_sessions_by_gaps_are_the_sessions_that_ecom_itself_names(ecom, tmp_path):

@@ -64,3 +64,27 @@ def test_apdex_counts_half_up_to_four_times_the_threshold_and_errors_as_frustrat
     assert found["ci_low"] == max(0.0, found["ci_low"]) and found["ci_low"] == pytest.approx(
         max(0.375 - half, 0.0), abs=1e-5
     )
+
+
+def test_a_failure_without_a_latency_is_frustrated_and_not_left_out():
+    """Hand count, T = 100: one satisfied; an error without a latency frustrated; no latency and no error is unknown: 1 of 2."""
+    table = telemetry(
+        [("a", 0, 50.0, False, 0), ("a", 1, None, False, 3), ("a", 2, None, False, 0), ("a", 3, None, False, None)]
+    )
+    found = apdex(table, threshold_ms=100.0).to_pandas().iloc[0]
+    assert (found["observations"], found["satisfied"], found["frustrated"], found["apdex"]) == (2, 1, 1, 0.5)
+
+
+def test_a_feature_of_which_nothing_is_known_has_a_row_with_the_reason():
+    table = telemetry([("a", 0, None, None, None), (None, 1, None, True, None)])
+    for found, rate in (
+        (apdex(table, threshold_ms=100.0), "apdex"),
+        (crash_free_users(table), "crash_free_users_rate"),
+        (crash_free_sessions(table), "crash_free_sessions_rate"),
+    ):
+        row = found.to_pandas().iloc[0]
+        assert (
+            row["feature_id"] == "f"
+            and pd.isna(row[rate])
+            and row["refused_because"].startswith("no observation of the")
+        )

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import os
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
 import pytest
 from deltalake import DeltaTable
 
+from launchpad_lib.cli.main import main
 from launchpad_lib.lake import compaction, open_lake
-from launchpad_lib.lake.compaction import clean_up, compact, kept_versions, merge_small
+from launchpad_lib.lake.compaction import clean_up, compact, merge_small
+from launchpad_lib.lake.kept_reports import kept_versions, pin_versions, reports_of, tell_of_reports
 from tests.streaming.test_spool_to_lake import drain, event, ids
+
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -34,7 +40,9 @@ def write_copy(place, number: int, received_at: str) -> None:
     sink = StreamSink(place / "lake", source_name="other")
     sink._seen.clear()
     line = event(number, received_at=received_at).encode()
-    sink.commit(sink.prepare([decode(Block("p", 1, [line], [0], [True], None))], gaps=[], offsets={"p": (None, 1)}))
+    sink.commit(
+        sink.prepare([decode(Block("p", 1, [line], [0], [True], None), moment=NOW)], gaps=[], offsets={"p": (None, 1)})
+    )
 
 
 def test_small_files_become_one_a_date_and_the_earliest_received_copy_stays(place):
@@ -60,7 +68,9 @@ def test_a_copy_under_another_date_is_found_too(place):
     sink = StreamSink(place / "lake", source_name="other")
     sink._seen.clear()
     line = event(0, event_at="2026-01-07T00:00:00Z", received_at="2026-01-10T00:00:00Z").encode()
-    sink.commit(sink.prepare([decode(Block("p", 1, [line], [0], [True], None))], gaps=[], offsets={"p": (None, 1)}))
+    sink.commit(
+        sink.prepare([decode(Block("p", 1, [line], [0], [True], None), moment=NOW)], gaps=[], offsets={"p": (None, 1)})
+    )
     assert compact(place / "lake", reports=place / "reports", say=lambda _: None).duplicates == 1
     days = DeltaTable(str(place / "lake" / "events")).to_pyarrow_table()
     assert sorted(str(r["event_on"]) for r in days.to_pylist() if r["event_id"] == "e0") == ["2026-01-01"]
@@ -89,6 +99,41 @@ def test_a_version_that_a_kept_report_names_stays_readable_and_the_rest_goes(pla
     # Six small files had been replaced by three: now nobody names them.
     assert compact(place / "lake", reports=place / "reports", say=lambda _: None, grace_seconds=0).deleted_files == 6
     assert ids(place / "lake") == [f"e{n}" for n in range(6)]
+
+
+def keep(place, name: str, version: int) -> None:
+    (place / "reports" / name).mkdir(parents=True)
+    pin_versions(place / "reports" / name, {"events": version})
+
+
+def test_kept_versions_are_found_from_whatever_folder_and_after_the_workbook_was_moved(place, monkeypatch):
+    version = DeltaTable(str(place / "lake" / "events")).version()
+    keep(place, "a", version - 2)
+    monkeypatch.chdir(place)
+    tell_of_reports(Path("lake"), Path("reports"))
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    assert reports_of(Path("../lake")) == [place / "reports"]
+    (place / "moved").mkdir()
+    for name in ("lake", "reports"):
+        (place / name).rename(place / "moved" / name)
+    assert main(["compact", "--lake", "../moved/lake", "--grace-minutes", "0"]) == 0
+    assert len(open_lake("../moved/lake", versions={"events": version - 2}).events.to_pyarrow()) == 4
+
+
+def test_a_reports_folder_that_is_named_and_not_there_is_refused_before_anything_is_deleted(place, capsys):
+    before = sorted(place.rglob("*.parquet"))
+    assert main(["compact", "--lake", str(place / "lake"), "--reports", "report", "--grace-minutes", "0"]) == 2
+    assert "reports='report': there is no such folder" in capsys.readouterr().err
+    assert sorted(place.rglob("*.parquet")) == before
+
+
+def test_the_versions_of_a_run_under_way_are_kept_and_those_of_one_killed_long_ago_are_not(place):
+    version = DeltaTable(str(place / "lake" / "events")).version()
+    keep(place, ".run.x.partial", version - 2)
+    assert kept_versions(place / "reports", "events") == [version - 2]
+    os.utime(place / "reports" / ".run.x.partial" / "manifest.json", (0, 0))
+    assert kept_versions(place / "reports", "events") == []
 
 
 def test_a_file_no_commit_names_stays_a_day_for_it_may_belong_to_a_commit_under_way(place):

@@ -36,12 +36,15 @@ def manifest_of(name: str, place: Path) -> dict:
 @pytest.mark.parametrize(
     ("name", "table", "rows", "metrics"),
     [
-        # 223/3329 - 163/3304 of the published counts.
+        # 223/3329 - 163/3304 of the published counts; n are the units of these two arms.
         (
             "optimizely",
             "events",
             48_648,
-            {"experiment_lift": (223 / 3329 - 163 / 3304, 10_000), "rejected_share": (0, 48_648)},
+            {
+                ("experiment_lift", "18817551468"): (223 / 3329 - 163 / 3304, 3_329 + 3_304),
+                "rejected_share": (0, 48_648),
+            },
         ),
         ("nab_latency", "telemetry", 4_032, {"rejected_share": (0, 4_032)}),
         ("ecom", "events", 31_106, {"rejected_share": (0, 31_106)}),
@@ -51,7 +54,7 @@ def test_a_real_run_is_published_with_the_published_numbers(tmp_path, name, tabl
     manifest = manifest_of(name, tmp_path)
     assert manifest["status"] == "ok"
     assert (manifest["inputs"][table]["rows"], manifest["inputs"][table]["rejected"]) == (rows, 0)
-    found = {m["name"]: m for m in manifest["metrics"]}
+    found = {m["name"]: m for m in manifest["metrics"]} | {(m["name"], m["segment"]): m for m in manifest["metrics"]}
     for metric, (value, n) in metrics.items():
         assert (found[metric]["value"], found[metric]["n"]) == (pytest.approx(value, abs=1e-6), n)
     for notebook in manifest["notebooks"]:

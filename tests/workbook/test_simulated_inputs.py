@@ -82,3 +82,12 @@ def test_a_lake_from_before_the_marks_goes_on_as_it_is(said):
     said(simulated(40))
     Path("lake/simulated/.simulated.json").unlink()
     assert said(simulated(40)) == ["features: 1 files (1 known), 0 new, 0 duplicates, 0 rejected"]
+
+
+def test_files_of_a_simulator_with_another_truth_are_made_again(said, monkeypatch):
+    said(simulated(40))
+    with monkeypatch.context() as older:
+        older.setattr("launchpad_lib.runner.inputs.TRUTH", ("another",))
+        assert said(simulated(40))[0].startswith("simulated ")
+    assert said(simulated(40))[0].startswith("simulated ")
+    assert not said(simulated(40))[0].startswith("simulated ")

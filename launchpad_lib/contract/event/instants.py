@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from launchpad_lib.contract.event.rules import no_zone, not_a_timestamp, skipped_by_clocks
+from launchpad_lib.contract.zones import zone
 
 _ZONE = r"(?P<zone>[Zz]|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?|[A-Za-z]{3,}(?:/[A-Za-z_+\-0-9]+)*)"
 _HOUR = r"(?:[01]\d|2[0-3])"
@@ -71,8 +72,8 @@ def _zone_of(field: str, value: object, text: str | None) -> tzinfo | None:
         offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
         return timezone(offset if text[0] == "+" else -offset)
     try:
-        return ZoneInfo(text)
-    except (ValueError, OSError, KeyError):
+        return zone(text)
+    except ValueError:
         raise NotAnInstantError(not_a_timestamp(field, value)) from None
 
 

@@ -6,11 +6,11 @@ import difflib
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
-from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from launchpad_lib.contract.tables import TABLES
+from launchpad_lib.contract.zones import zone_names
 
 
 class IngestError(ValueError):
@@ -45,8 +45,8 @@ class SourceSpec(BaseModel):
     @field_validator("timezone")
     @classmethod
     def _timezone_is_known(cls, value: str) -> str:
-        if value not in available_timezones() - {"localtime"}:
-            near = difflib.get_close_matches(value, available_timezones(), n=1)
+        if value not in zone_names():
+            near = difflib.get_close_matches(value, zone_names(), n=1)
             raise ValueError(
                 f"{value!r} is not an IANA time zone; {f'did you mean {near[0]!r}?' if near else 'write for example Europe/Berlin'}"
             )

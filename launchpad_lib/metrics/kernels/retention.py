@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 import numpy as np
 from numba import njit
 
+from launchpad_lib.contract.zones import zone as zone_of
 from launchpad_lib.metrics.checks import nobody_counted, refused_table
 from launchpad_lib.metrics.kernels.funnel import SavedStates
 from launchpad_lib.metrics.kernels.prefetch import ROWS_AHEAD, prefetch_row
@@ -213,7 +214,7 @@ class RetentionFold:
         for code, role in ((self.start_code, IS_START), (self.return_code, IS_RETURN)):
             roles[slice(None) if code is None else code] |= role
         carry = np.array([[-1, 0, 0]] * max(self.threads, 1), np.int64)
-        zone = ZoneInfo(self.report_timezone)
+        zone = zone_of(self.report_timezone)
 
         def chosen_events(thread: int, path: str, columns: list[np.ndarray], start: int, end: int) -> None:
             at = columns[1][start:end]
@@ -236,7 +237,7 @@ class RetentionFold:
         """Per day 0 ... 63: mature users, retained users; and the number of users who started."""
         observed, unit = micros_of(observed_through), DAY_US
         if self.days == "calendar":
-            observed, unit = _local_date(observed, ZoneInfo(self.report_timezone)), 1
+            observed, unit = _local_date(observed, zone_of(self.report_timezone)), 1
         by_days, retained = _count(self.state, observed, unit)
         return np.cumsum(by_days[::-1])[::-1][1:], retained, int(by_days.sum())
 

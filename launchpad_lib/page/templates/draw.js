@@ -80,8 +80,13 @@
       }
     }
     const loader = { load: refuse, sanitize: refuse, http: refuse, file: refuse };
-    await window.vegaEmbed(place, spec, { renderer: "svg", actions: false, loader, tooltip: showTip });
-    figure.classList.add("drawn");
+    try {
+      await window.vegaEmbed(place, spec, { renderer: "svg", actions: false, loader, tooltip: showTip });
+      figure.classList.add("drawn");
+    } catch (error) {
+      place.replaceChildren();
+      console.warn("this chart stays a picture:", error);
+    }
   }
   performance.mark("drawn");
   document.documentElement.dataset.drawn = "yes";

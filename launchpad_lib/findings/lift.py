@@ -1,0 +1,179 @@
+"""What the retention lift page says: every sentence from results, none stronger than they are."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pandas as pd
+
+from launchpad_lib.contract.findings import (
+    Conclusion,
+    Finding,
+    LiftVerdict,
+    Severity,
+    Verb,
+    conclusion,
+)
+from launchpad_lib.contract.sentences import counted, listed, named
+from launchpad_lib.contract.wording import percent, points
+from launchpad_lib.findings.lift_questions import LiftQuestion
+from launchpad_lib.findings.lift_results import ATE, STARTERS, LiftResults
+
+SEVERITIES: dict[str, tuple[Severity, Verb]] = {
+    "likely hurt": ("watch", "look"),
+    "likely helped": ("fine", "nothing"),
+    "no effect larger than": ("fine", "nothing"),
+    "not settled": ("unknown", "find out"),
+    "refused": ("unknown", "wait"),
+    "not asked": ("unknown", "declare"),
+}
+NOT_RANDOMISED = "Users chose themselves whether to finish, so something that was not measured can be behind it"
+
+
+def lift_conclusion(found: LiftResults) -> Conclusion:
+    """The verdict over the features that are asked; a finding for each, and one for those that are not."""
+    if not found.asked:
+        return not_asked()
+    reported = _reported(found)
+    findings = [_of_feature(question, reported.loc[question.feature_id], found) for question in found.asked]
+    verdicts = {q.feature_id: reported.loc[q.feature_id, "verdict"] for q in found.asked}
+    said = conclusion(lift_sentence(found, verdicts), [*findings, *_left_out(found)])
+    reasons = [str(reported.loc[q.feature_id, "refused_because"]) for q in found.asked]
+    if set(verdicts.values()) == {"refused"}:
+        return said._replace(refused_because=reasons[0])
+    return said
+
+
+def not_asked() -> Conclusion:
+    """A page whose question nobody declared stands, and says so."""
+    sentence = (
+        "Not asked: no feature declares both a start_event and a complete_event; "
+        "declare them under `features:` in the params file or in the table `features`."
+    )
+    return conclusion("Not asked: no feature declares a start and a finish.", [Finding("unknown", "declare", sentence)])
+
+
+def lift_sentence(found: LiftResults, verdicts: dict[str, LiftVerdict]) -> str:
+    """At most 16 words beside names: the verdict of one feature, or who likely helped or hurt among several."""
+    if len(verdicts) == 1:
+        ((feature_id, verdict),) = verdicts.items()
+        return _single(named(_question(found, feature_id).feature_name), verdict, found)
+    by_word = {
+        word: [named(_question(found, f).feature_name) for f, v in verdicts.items() if v == word]
+        for word in get_args(LiftVerdict)
+    }
+    parts = [
+        f"{word.capitalize()}: {listed(by_word[word], most=2)}."
+        for word in ("likely hurt", "likely helped")
+        if by_word[word]
+    ]
+    others = len(verdicts) - len(by_word["likely hurt"]) - len(by_word["likely helped"])
+    if parts:
+        return " ".join([*parts, f"{others} others: neither shown."] if others else parts)
+    return f"None of {len(verdicts)} features is shown to have likely helped or hurt."
+
+
+def _single(name: str, verdict: LiftVerdict, found: LiftResults) -> str:
+    said = {
+        "likely helped": f"Finishing {name} likely helped people come back.",
+        "likely hurt": f"Finishing {name} likely hurt: people came back less.",
+        "no effect larger than": f"Finishing {name} has no effect larger than {_limit(found)} on coming back.",
+        "not settled": f"Whether finishing {name} makes people come back is not settled.",
+        "refused": f"These data cannot say whether finishing {name} makes people come back.",
+    }
+    return said[verdict]
+
+
+def _limit(found: LiftResults) -> str:
+    size = 100 * found.rules.smallest_lift
+    return f"{size:g} {'point' if size == 1 else 'points'}"
+
+
+def _question(found: LiftResults, feature_id: str) -> LiftQuestion:
+    return next(q for q in found.questions if q.feature_id == feature_id)
+
+
+def _reported(found: LiftResults) -> pd.DataFrame:
+    """The row of each feature that carries its verdict."""
+    rows = found.lifts[(found.lifts["design"] == STARTERS) & (found.lifts["estimand"] == ATE)]
+    return rows.set_index("feature_id")
+
+
+def _of_feature(question: LiftQuestion, row: pd.Series, found: LiftResults) -> Finding:
+    """The estimate of one feature, and what keeps it from being more, or what it survived."""
+    name, verdict = named(question.feature_name), row["verdict"]
+    severity, verb = SEVERITIES[verdict]
+    if verdict == "refused":
+        reason = str(row["refused_because"])
+        sentence = f"No difference is given for {name}: {reason}{'' if reason.endswith('?') else '.'}"
+        return Finding(severity, verb, sentence, feature_id=question.feature_id)
+    checks = found.doubts[found.doubts["feature_id"] == question.feature_id].to_dict("records")
+    strength = found.strength[found.strength["feature_id"] == question.feature_id].iloc[0]
+    if verdict == "not settled":
+        why = f"Not settled: {'; '.join(_open_reasons(row, checks, strength))}."
+    elif verdict == "no effect larger than":
+        why = f"The whole interval is within ±{_limit(found)}, and every check on the time before the start passes."
+    else:
+        why = f"Every check on the time before the start passes. {NOT_RANDOMISED}: {_strength_words(strength)}."
+    users = int(row["n_treated"]) if verdict == "likely hurt" else None
+    return Finding(severity, verb, f"{_estimate_words(name, row)} {why}", feature_id=question.feature_id, users=users)
+
+
+def _estimate_words(name: str, row: pd.Series) -> str:
+    """The adjusted difference with its base."""
+    differs = points(row["estimate"], row["ci_low"], row["ci_high"])
+    return (
+        f"Coming back differs by {differs} between {counted(row['n_treated'], 'starter')} of {name} who finished and "
+        f"{row['n_control']:,.0f} who did not, alike in what was measured before."
+    )
+
+
+def _open_reasons(row: pd.Series, checks: list[dict[str, Any]], strength: pd.Series) -> list[str]:
+    """Everything that keeps an estimate from a verdict; a check that could not tell is never said to have passed."""
+    said = []
+    is_one_sided = not row["ci_low"] <= 0 <= row["ci_high"]
+    if not is_one_sided:
+        said.append("a difference of 0 fits these data too")
+    for check in checks:
+        if check["verdict"] == "fails":
+            differed = points(check["estimate"], check["ci_low"], check["ci_high"])
+            said.append(f"the groups differed before the start already, {check['check']}: {differed}")
+    wide = [c for c in checks if c["verdict"] == "too wide to tell"]
+    if wide:
+        of = f"{len(wide)} of {counted(len(checks), 'check')} on the time before the start"
+        said.append(f"{of} {'is' if len(wide) == 1 else 'are'} too wide to tell")
+    said += [
+        f"{c['check']} cannot be checked, {c['refused_because']}" for c in checks if c["verdict"] == "cannot be checked"
+    ]
+    if is_one_sided and not strength["is_benchmark_survived"]:
+        said.append(_benchmark_words(strength))
+    return said
+
+
+def _benchmark_words(strength: pd.Series) -> str:
+    """What another confounder like the strongest measured one would leave."""
+    like = named(strength["benchmark_covariate"])
+    if pd.isna(strength["benchmark_estimate"]):
+        return f"something unmeasured like {like} could explain all of it"
+    left = points(strength["benchmark_estimate"], strength["benchmark_low"], strength["benchmark_high"])
+    return f"something unmeasured as strong as {like} would leave {left}"
+
+
+def _strength_words(strength: pd.Series) -> str:
+    """Benchmark and E-value of a difference that survived its checks."""
+    return (
+        f"{_benchmark_words(strength)}; to explain the difference it would have to go with finishing and with coming back "
+        f"by a risk ratio of {strength['e_value']:.2f} each, or explain {percent(strength['robustness_value'])} "
+        f"of what is left of both"
+    )
+
+
+def _left_out(found: LiftResults) -> list[Finding]:
+    """The features that are not asked, in one sentence."""
+    names = [named(q.feature_name) for q in found.questions if not q.is_asked]
+    if not names:
+        return []
+    verb = "declares" if len(names) == 1 else "declare"
+    return [
+        Finding("unknown", "declare", f"Not asked: {listed(names)} {verb} no start_event and complete_event together.")
+    ]

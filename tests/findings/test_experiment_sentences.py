@@ -1,0 +1,216 @@
+"""What the experiments page says, from events to sentences; worlds are made by hand, so that every expected word is known."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+
+import ibis
+import pandas as pd
+import pytest
+
+from launchpad_lib.contract.findings import VERDICTS, Conclusion
+from launchpad_lib.contract.sentences import named
+from launchpad_lib.findings.experiment_results import ExperimentResults, ask_experiment, experiment_results
+from launchpad_lib.findings.experiments import experiment_conclusion
+from tests.findings.hostile_names import NAMES, holds_the_rules_of_a_verdict
+
+START, DAY = datetime(2026, 1, 5), timedelta(days=1)
+
+
+def log(arms: dict, *, success: str = "buy", guardrail: str = "stay", experiment: object = "e", extra=()) -> ibis.Table:
+    """variant -> (units, bought, stayed); every unit is exposed on the first day, and acts an hour later."""
+    rows = []
+    for variant, (units, bought, stayed) in arms.items():
+        for i in range(units):
+            user = f"{variant!r}-{i}"
+            fields = {"experiment_id": experiment} | ({} if variant is None else {"variant": variant})
+            rows.append((user, "experiment_exposed", START, json.dumps(fields)))
+            rows += [(user, success, START + DAY / 24, None)] if i < bought else []
+            rows += [(user, guardrail, START + DAY / 24, None)] if i < stayed else []
+    frame = pd.DataFrame([*rows, *extra], columns=["user_id", "event_name", "event_at", "properties"])
+    schema = {"user_id": "string", "event_name": "string", "event_at": "timestamp", "properties": "string"}
+    return ibis.memtable(frame.astype({"event_at": "datetime64[us]"}), schema=schema)
+
+
+def told(events: ibis.Table, **plan) -> tuple[ExperimentResults, Conclusion]:
+    base = {"experiment_id": "e", "control": "y", "metric_event": "buy", "guardrail_events": ["stay"]}
+    seen = {"observed_through": START + 30 * DAY, "guardrail_margin": 0.05}
+    found = experiment_results(events, ask_experiment(events, **(base | seen | plan)))
+    return found, experiment_conclusion(found)
+
+
+WON = {"x": (1000, 300, 500), "y": (1000, 200, 500)}
+
+
+@pytest.mark.parametrize(
+    ("arms", "verdict", "severities"),
+    [
+        (WON, "Ship x: buy is above control, every guardrail is within its margin.", {"fine"}),
+        ({"x": (1000, 200, 500), "y": (1000, 300, 500)}, "Do not ship x: harm shown, buy fell.", {"act", "fine"}),
+        ({"x": (1000, 300, 400), "y": (1000, 200, 500)}, "Do not ship x: harm shown, stay fell.", {"act", "fine"}),
+        (
+            {"x": (1000, 210, 500), "y": (1000, 200, 500)},
+            "Keep running e: buy of x is not shown to differ from control.",
+            {"watch", "fine"},
+        ),
+        (
+            {"x": (1000, 300, 480), "y": (1000, 200, 500)},
+            "Keep running e: stay of x is not shown to be within its margin.",
+            {"watch", "fine"},
+        ),
+        (
+            {"x": (20, 20, 20), "y": (20, 1, 20)},
+            "Keep running e: too few units of x or its control yet.",
+            {"watch", "fine"},
+        ),
+        (
+            {"x": (1000, 200, 500), "y": (1000, 300, 500), "z": (1000, 200, 500)},
+            "Do not ship any variant: harm shown for each.",
+            {"act", "fine"},
+        ),
+        ({**WON, "z": (1000, 200, 500)}, "Ship x: buy is above control, every guardrail is within its margin.",
+         {"watch", "fine"}),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_the_decision(arms, verdict, severities):
+    found, said = told(log(arms))
+    assert said.verdict == verdict and {f.severity for f in said.findings} == severities
+    assert said.refused_because is None
+    assert set(found.rows["decision"].dropna()) <= VERDICTS
+
+
+def test_no_guardrail_is_called_harmless_where_none_was_measured():
+    _, none = told(log(WON), guardrail_events=[])
+    assert none.verdict == "Ship x: buy is above control, no guardrail was declared."
+    assert "No guardrail was declared, so none was measured." in none.findings[0].sentence
+    # The guardrail is in the log, by somebody who was never exposed: measured for nobody, so never a pass.
+    elsewhere = [("stranger", "stay", START, None)]
+    _, unmeasured = told(log({"x": (1000, 300, 0), "y": (1000, 200, 0)}, extra=elsewhere))
+    assert unmeasured.verdict == "Keep running e: stay was not measured, no unit did it."
+    assert "No unit of these arms did stay within 7 days" in unmeasured.findings[0].sentence
+
+
+def test_a_misspelt_guardrail_is_refused_with_the_right_name_beside_a_clear_win():
+    found, said = told(log(WON), guardrail_events=["stayed"])
+    assert said.verdict == "These data cannot decide e."
+    assert said.refused_because == "event 'stayed': does not occur in the log; did you mean 'stay'?"
+    assert said.findings[0].sentence.endswith("did you mean 'stay'?")
+    assert set(found.rows["decision"].dropna()) == {"refused"}
+
+
+@pytest.mark.parametrize(
+    ("plan", "reason"),
+    [
+        ({"experiment_id": "f"}, "experiment 'f': nobody was exposed to it; there are e"),
+        ({"control": "Y"}, "control 'Y': no unit was exposed to it alone; there are x, y"),
+        ({"metric_event": "bought"}, "event 'bought': does not occur in the log"),
+        ({"shares": {"y": 1.0, "w": 1.0}}, "planned variant 'w': no unit was exposed to it alone"),
+        ({"window": "60d"}, "0 units of the variant and 0 of the control have a window that is over; needs two"),
+    ],
+)
+def test_a_plan_that_the_data_do_not_hold_is_refused_in_one_sentence(plan, reason):
+    found, said = told(log(WON), **plan)
+    assert said.refused_because.startswith(reason)
+    assert said.verdict == f"These data cannot decide {plan.get('experiment_id', 'e')}."
+    assert all(e.is_refused for e in found.lifts.values())
+
+
+def test_only_one_variant_is_nothing_to_compare():
+    assert told(log({"y": (50, 5, 5)}))[1].refused_because.startswith("only one variant was seen")
+
+
+def test_what_is_not_declared_is_not_asked_and_the_page_stands():
+    for missing in ("experiment_id", "control", "metric_event"):
+        found, said = told(log(WON), **{missing: None})
+        assert said.verdict == "Not asked: no experiment is declared." and said.refused_because is None
+        assert found.rows["decision"].tolist() == ["not asked"] and found.lifts == {}
+        assert found.sample_ratio.is_refused and found.forest.empty
+
+
+def test_an_uneven_split_is_fine_where_it_was_planned_and_refused_with_a_remedy_where_not():
+    """95 of 1,000 and 5: as planned; without a plan it is a mismatch that names what to state."""
+    arms = {"x": (50, 30, 25), "y": (950, 200, 475)}
+    assert told(log(arms), shares={"y": 95.0, "x": 5.0}, guardrail_margin=0.2)[1].verdict.startswith("Ship x")
+    found, said = told(log(arms))
+    assert said.verdict == "These data cannot decide e."
+    assert "x 50 where 500 are due and y 950 where 500 are due" in said.refused_because
+    assert said.refused_because.endswith("state `shares` if another one was meant")
+    assert found.lifts["x"].refused_because == "units were not assigned in the planned ratio"
+    planned = told(log(arms), shares={"y": 1.0, "x": 1.0})[1].refused_because
+    assert planned.endswith("so no difference can be trusted")
+
+
+def test_strays_and_units_without_a_variant_are_named_and_break_nothing():
+    extra = [("u0", "experiment_exposed", START, json.dumps({"experiment_id": "e", "variant": "y"}))]
+    extra += [("u0", "experiment_exposed", START, json.dumps({"experiment_id": "e", "variant": "x"}))]
+    events = log({**WON, "tmp": (2, 2, 2), None: (3, 1, 1)}, extra=extra)
+    found, said = told(events, shares={"x": 0.5, "y": 0.5})
+    assert said.verdict.startswith("Ship x") and found.sample_ratio.n == 2000 and found.sample_ratio.value == 1.0
+    assert said.findings[0].sentence == (
+        "Left out of every rate: 2 units of the unplanned variant tmp, 3 units without a variant and 1 unit that saw several variants."
+    )
+    assert found.lifts["x"].n == 2000
+
+
+@pytest.mark.parametrize(("one", "zero"), [(1, 0), (True, False), (1.5, 0.5), ("1", "0")])
+def test_variants_may_be_numbers_or_booleans(one, zero):
+    text = [v if isinstance(v, str) else json.dumps(v) for v in (one, zero)]
+    _, said = told(log({one: WON["x"], zero: WON["y"]}), control=text[1])
+    assert said.verdict.startswith(f"Ship {text[0]}:")
+
+
+def test_a_unit_whose_window_is_open_is_in_no_rate_unless_the_log_has_ended():
+    late = START + 3 * DAY
+    _, said = told(log(WON), observed_through=late)
+    assert "the window of 7 days is not over for 2,000, which are in no rate" in str(said.findings)
+    _, ended = told(log(WON), observed_through=late, immature_units="count")
+    assert ended.verdict.startswith("Ship x") and "all count, with what they did within 7 days or until" in str(ended)
+
+
+def test_the_numbers_behind_a_decision_stand_in_its_sentence():
+    """Counts by hand: 300 and 200 of 1,000; Newcombe's limits are those of test_experiments."""
+    found, said = told(log(WON))
+    first = said.findings[0].sentence
+    assert "buy 30.0 % of 1,000 units against 20.0 % of y, +10.0 points (+6.2 to +13.7)" in first
+    assert (
+        "guardrail stay 50.0 % of 1,000 units against 50.0 % of y, +0.0 points (-4.4 to +4.4), within the margin of 5 points"
+        in first
+    )
+    assert found.lifts["x"].value == pytest.approx(0.1) and found.lifts["x"].n == 2000
+    assert "p = 1.000" in str(said.findings)
+
+
+def test_a_relative_lift_and_units_to_come_are_refused_where_they_would_mislead():
+    found, said = told(log({"x": (1000, 9, 500), "y": (1000, 0, 500)}))
+    assert "not clearly above 0" in found.relative_lifts["x"].refused_because and not found.lifts["x"].is_refused
+    _, flat = told(log({"x": (1000, 200, 500), "y": (1000, 200, 500)}))
+    assert "If buy stays as it is, more units alone will hardly settle it." in flat.findings[0].sentence
+    _, rising = told(log({"x": (1000, 230, 500), "y": (1000, 200, 500)}))
+    # Newcombe: +3.00 points, lower limit -0.607: (3.607 / 3)^2 - 1 = 0.445 of 2,000 units.
+    assert "If buy stays as it is, about 890 more units of both arms would settle it." in rising.findings[0].sentence
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_sentence_holds_with_any_name(name):
+    """The name is experiment, variant, metric and guardrail at once, once for each kind of verdict."""
+    names = {"success": name, "guardrail": f"{name}2", "experiment": name}
+    plan = {"experiment_id": name, "metric_event": name, "guardrail_events": [f"{name}2"], "control": "y"}
+    for won in ((300, 500), (200, 500), (100, 500), (300, 300), (300, 480)):
+        events = log({name: (1000, *won), "y": (1000, 200, 500)}, **names)
+        for changed in ({}, {"shares": {"y": 9.0, name: 1.0}}):
+            _, said = told(events, **plan, **changed)
+            assert holds_the_rules_of_a_verdict(said.verdict, [name, f"{name}2"]), said.verdict
+            assert named(name) in said.verdict
+            assert all("\n" not in f.sentence for f in said.findings)
+
+
+def test_hundreds_of_variants_are_told_in_a_bounded_page():
+    """A user id as the variant: every unit is an arm of its own, and no arm has enough units."""
+    arms = {f"v{i}": (2, 0, 1) for i in range(150)} | {"y": (300, 20, 100)}
+    shares = {v: float(units) for v, (units, _, _) in arms.items()}
+    found, said = told(log(arms), shares=shares)
+    assert len(found.decisions) == 150 and len(said.findings) < 20
+    assert said.verdict.startswith("Keep running e: too few units of")
+    assert "140 more variants are in the table only." in str(said.findings)
+    assert "no difference can be trusted" in told(log(arms))[1].refused_because
