@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 export JUPYTER_PLATFORM_DIRS = 1
 
-.PHONY: mutants house bench chaos chromium kafka studies help report test check lab nbval refresh-notebooks lint environment lock clean
+.PHONY: glossary mutants house bench chaos chromium kafka studies help report test check lab nbval refresh-notebooks lint environment lock clean
 
 help:
 	@echo "make report   the weekly report on simulated data (or yours: make report PARAMS=params/mine.yaml)"
@@ -64,6 +64,10 @@ chaos: $(STAMP)
 # A real Kafka on 127.0.0.1:9092 (needs a JDK and Maven); its data are in .tools/kafka/data.
 kafka:
 	@sh scripts/kafka.sh run
+# GLOSSARY.md is made from the metric catalogue.
+glossary: $(STAMP)
+	@$(BIN)/launchpad metrics --markdown > GLOSSARY.md
+
 lock: $(STAMP)
 	@$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --extra test -q pyproject.toml -o requirements.lock
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from launchpad_lib.contract.catalogue import METRICS, Metric, filled
+from launchpad_lib.contract.catalogue.glossary import glossary, metric_table
 from launchpad_lib.contract.names import nearest
 
 BETTER = {"higher": "higher is better", "lower": "lower is better", "neither": "neither way is better"}
@@ -52,21 +53,13 @@ def card(one: Metric) -> list[tuple[str, str]]:
     ]
 
 
-def glossary_table(name: str | None = None) -> str:
-    """The metrics as a Markdown table, one row each, in the order of the catalogue.
+def markdown(name: str | None = None) -> str:
+    """The whole glossary, or one metric as a row of it.
 
     Raises:
         ValueError: there is no metric of that name.
     """
-    chosen = list(METRICS.values()) if name is None else [_metric(name)]
-    headings = ("Metric", "Question", "Numerator", "Denominator", "Interval", "Unit", "Direction", "Maturity", "Source")
-    rows = [(f"`{m.name}`", *(text for _, text in card(m))) for m in chosen]
-    lines = [headings, tuple("---" for _ in headings), *(tuple(_in_a_cell(c) for c in row) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _in_a_cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return glossary() if name is None else metric_table([_metric(name)])
 
 
 def _metric(name: str) -> Metric:

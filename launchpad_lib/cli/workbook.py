@@ -21,7 +21,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     figures = commands.add_parser("metrics", help="list the metrics, or what one of them means")
     figures.set_defaults(run=_metrics)
     figures.add_argument("name", nargs="?", help="for example completion_rate_user (default: all)")
-    figures.add_argument("--markdown", action="store_true", help="as the table of the glossary")
+    figures.add_argument("--markdown", action="store_true", help="as Markdown: the glossary, or one row of it")
     app = commands.add_parser("app", help="the notebooks as live apps (Voila) on this machine")
     app.set_defaults(run=_app)
     app.add_argument("--port", type=int, default=8866, help="default: 8866")
@@ -61,10 +61,10 @@ def _params(arguments: argparse.Namespace) -> int:
 
 
 def _metrics(arguments: argparse.Namespace) -> int:
-    from launchpad_lib.cli.metric_cards import glossary_table, show_metric, show_metrics
+    from launchpad_lib.cli.metric_cards import markdown, show_metric, show_metrics
 
     if arguments.markdown:
-        print(glossary_table(arguments.name))
+        print(markdown(arguments.name), end="")
     elif arguments.name is None:
         show_metrics()
     else:

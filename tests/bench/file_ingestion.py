@@ -12,7 +12,7 @@ import argparse
 import shutil
 import tempfile
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -34,6 +34,7 @@ READERS = {
 }
 FORMATS = {"csv": "(FORMAT csv)", "jsonl": "(FORMAT json)", "parquet": "(FORMAT parquet)"}
 REPEATS = 3
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
 
 
 def main() -> None:
@@ -73,7 +74,7 @@ def _measure(name: str, file: Path, rows: int, place: Path, reader: str) -> None
     for _ in range(REPEATS):
         shutil.rmtree(place / "lake", ignore_errors=True)
         started = time.perf_counter()
-        result = ingest(source, lake=place / "lake", ingested_at=datetime(2026, 2, 1), root=place)
+        result = ingest(source, lake=place / "lake", ingested_at=NOW, root=place)
         whole = time.perf_counter() - started
         if result.accepted != rows:
             raise SystemExit(f"{name}: {result} where {rows} were expected")
@@ -81,7 +82,7 @@ def _measure(name: str, file: Path, rows: int, place: Path, reader: str) -> None
         text = read_text_rows(file, wanted=source.wanted())
         read = time.perf_counter() - started
         started = time.perf_counter()
-        check(text.table, source=source, file=file.name, names=text.names)
+        check(text.table, source=source, file=file.name, moment=NOW, names=text.names, kind=text.kind)
         checked = time.perf_counter() - started
         started = time.perf_counter()
         con = duckdb.connect(config={"threads": 2})

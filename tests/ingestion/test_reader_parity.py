@@ -60,9 +60,15 @@ def finite(text: str) -> float:
     return float(text) if abs(float(text)) < float("inf") else refuse(text)
 
 
+def whole(pairs: list) -> dict:
+    """Half a surrogate pair is refused wherever it stands, also under a key that a later one overrides."""
+    json.dumps(pairs, ensure_ascii=False).encode()
+    return dict(pairs)
+
+
 def strict_json(line: str) -> dict | None:
     try:
-        value = json.loads(line, parse_constant=refuse, parse_float=finite)
+        value = json.loads(line, parse_constant=refuse, parse_float=finite, object_pairs_hook=whole)
         json.dumps(value, ensure_ascii=False).encode()
         return value if isinstance(value, dict) else None
     except (ValueError, RecursionError):

@@ -64,7 +64,7 @@ def test_line_numbers_are_right_after_a_quoted_line_break(place):
     assert kept["line"].tolist() == [5, 6, 7]
     assert kept["raw"].tolist() == ["2,a,u,never,x", "3,a,u", '"4",a,,2026-01-01,"a\nb"']
     assert kept["reason"].tolist() == [
-        "event_at: never is not a timestamp",
+        "event_at: never is not a timestamp such as 2026-01-31T09:30:00Z; a file's mapping may state `units` or `formats`",
         "3 fields where the header has 5",
         "user_id is missing",
     ]
@@ -225,11 +225,17 @@ def test_a_file_name_that_is_no_text_is_told_escaped(place):
     assert place.rejected()["source"].tolist() == ["\\xff.jsonl"]
 
 
-def test_a_very_long_line_is_read(place, line):
+def test_a_very_long_line_is_read_and_as_an_event_refused_alone(place, line):
+    """{"note":"xxx"} has 11 bytes beside the text; of the row 65,536 characters are kept."""
     place.put("x.jsonl", line("1", note="x" * 20_000_000) + line("2"))
-    assert place.ingest("x.jsonl").accepted == 2
     place.put("x.csv", HEAD + '3,a,u,2026-01-01,"' + "x" * 20_000_000 + '"\n4,a,u,2026-01-01,"a\nb"\n')
-    assert place.ingest("x.csv").accepted == 2
+    for file in ("x.jsonl", "x.csv"):
+        assert (place.ingest(file).accepted, place.ingest(file).skipped_files) == (1, 1)
+    kept = place.rejected()
+    size = "properties has 20,000,011 bytes: at most 65,536 are taken; send less in properties"
+    assert kept["reason"].tolist() == [size, size]
+    assert kept["raw"].str.len().tolist() == [65_536, 65_536]
+    assert place.events()["event_id"].tolist() == ["2", "4"]
 
 
 def test_nested_parquet_columns_dates_and_numbers_keep_their_meaning(place):

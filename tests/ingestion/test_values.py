@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from launchpad_lib.ingestion import IngestError, SourceSpec
@@ -13,7 +16,10 @@ def instants(place) -> dict[str, str]:
     return {r.event_id: str(r.event_at) for r in place.events().itertuples()}
 
 
-@pytest.mark.parametrize(("unit", "given"), [("s", "1767225600.25"), ("ms", "1767225600250"), ("us", 1767225600250000)])
+@pytest.mark.parametrize(
+    ("unit", "given"),
+    [("s", "1767225600.25"), ("ms", "1767225600250"), ("us", 1767225600250000), ("ns", 1767225600250000999)],
+)
 def test_an_epoch_is_read_in_its_stated_unit(place, line, unit, given):
     """1,767,225,600 s after 1970 is 2026-01-01 00:00 UTC."""
     place.put("x.jsonl", line("1", event_at=given))
@@ -21,9 +27,80 @@ def test_an_epoch_is_read_in_its_stated_unit(place, line, unit, given):
     assert instants(place) == {"1": "2026-01-01 00:00:00.250000"}
 
 
+@pytest.mark.parametrize(("unit", "given"), [("days", 20454), ("days", "20454.0"), ("h", 490896), ("m", 29453760)])
+def test_a_coarse_epoch_is_read_in_its_stated_unit(place, line, unit, given):
+    """1,767,225,600 s are 29,453,760 minutes, 490,896 hours, 20,454 days: 2026-01-01."""
+    place.put("x.jsonl", line("1", event_at=given))
+    place.ingest("x.jsonl", units={"event_at": unit})
+    assert instants(place) == {"1": "2026-01-01 00:00:00"}
+
+
+@pytest.mark.parametrize(
+    ("form", "given", "zone", "expected"),
+    [
+        ("%m/%d/%y", "9/12/17", "UTC", "2017-09-12 00:00:00"),
+        ("%d.%m.%Y %H:%M", "12.09.2017 08:06", "Europe/Berlin", "2017-09-12 06:06:00"),
+        ("%Y-%m-%d %H:%M:%S %z", "2017-09-12 08:06:00 +0200", "Asia/Tokyo", "2017-09-12 06:06:00"),
+    ],
+)
+def test_a_time_is_read_in_its_stated_form(place, line, form, given, zone, expected):
+    """Berlin is two hours ahead of UTC in September; a zone that the form reads wins over the stated one."""
+    place.put("x.jsonl", line("1", event_at=given) + line("2", event_at="2017-09-12"))
+    place.ingest("x.jsonl", formats={"event_at": form}, timezone=zone)
+    assert instants(place) == {"1": expected}
+    assert place.rejected()["reason"].tolist() == [f"event_at: 2017-09-12 is not a timestamp of the format {form}"]
+
+
+def test_ids_and_numbers_of_a_typed_file_are_stored_as_those_of_json(place):
+    """pandas makes floats of whole numbers where one is missing: 1234567.0 is the user 1234567; of 2.5 nobody can tell who it is."""
+    table = pa.table({
+        "event_id": pa.array([1.0, 2.0, 3.0]), "event_name": pa.array(["a"] * 3), "user_id": pa.array([1234567.0, None, 2.5]),
+        "event_at": pa.array([datetime(2026, 1, 1)] * 3), "big": pa.array([1e16, 1e16, 1.5]), "app_version": pa.array([2.5, 2.0, 1.0]),
+    })  # fmt: skip
+    pq.write_table(table, place.root / "x.parquet")
+    place.ingest("x.parquet")
+    place.put("x.csv", "event_id,event_name,user_id,event_at,app_version\n4.0,a,1234567.0,2026-01-01,2.0\n")
+    place.ingest("x.csv")
+    kept = place.events()
+    assert kept[["event_id", "user_id", "app_version"]].values.tolist() == [
+        ["1", "1234567", "2.5"],
+        ["4", "1234567", "2.0"],
+    ]
+    assert kept["properties"].tolist() == ['{"big":1e16}', "{}"]
+    refused = ["user_id is missing", "user_id: 2.5 is no id; an id is a text or a whole number"]
+    assert place.rejected()["reason"].tolist() == refused
+
+
+def test_a_source_whose_every_row_is_refused_is_an_error_that_says_how_to_state_the_unit(place, line):
+    """1,541,105,830,796 ms after 1970 is 2018-11-01 20:57:10.796."""
+    place.put("x.jsonl", "".join(line(str(n), event_at=1541105830796) for n in range(297)))
+    told = (
+        r"x.jsonl: 297 of 297 rows refused: event_at: 1541105830796 is not a timestamp .*state `units: {event_at: ms}`"
+    )
+    with pytest.raises(IngestError, match=told):
+        place.ingest("x.jsonl")
+    assert not place.lake.exists()
+    assert place.ingest("x.jsonl", units={"event_at": "ms"}).accepted == 297
+    assert set(instants(place).values()) == {"2018-11-01 20:57:10.796000"}
+
+
+def test_a_source_that_gave_rows_before_may_bring_a_file_of_refused_ones(place, line):
+    place.put("in/1.jsonl", line("1"))
+    place.ingest("in")
+    place.put("in/2.jsonl", line("2", user_id=None) + line("3", user_id="null"))
+    assert (place.ingest("in").accepted, len(place.rejected())) == (0, 2)
+
+
+def test_what_cannot_be_printed_is_made_visible_in_a_reason_and_kept_in_the_lake(place, line):
+    place.put("x.jsonl", line("1", user_id="a\u0000\ufffe") + line("2", event_at="\u0007never\u202e"))
+    place.ingest("x.jsonl")
+    assert place.events()["user_id"].tolist() == ["a\x00\ufffe"]
+    assert place.rejected()["reason"][0].startswith("event_at: \\x07never\\u202e is not a timestamp")
+
+
 @pytest.mark.parametrize("given", ["inf", "nan", "1e300", "-1e18", "9" * 401, "2026-01-01"])
 def test_an_epoch_that_is_no_instant_is_refused(place, line, given):
-    place.put("x.jsonl", line("1", event_at=given))
+    place.put("x.jsonl", line("1", event_at=given) + line("2", event_at=1767225600))
     assert place.ingest("x.jsonl", units={"event_at": "s"}).rejected == 1
     assert "is not a timestamp" in place.rejected()["reason"][0]
 
@@ -60,9 +137,11 @@ def test_an_iso_instant_is_read_with_the_zone_that_it_states(place, line, given,
     ],
 )
 def test_what_is_no_instant_of_the_years_1_to_9999_is_refused(place, line, given):
-    place.put("x.jsonl", line("1", event_at=given))
+    place.put("x.jsonl", line("1", event_at=given) + line("2"))
     assert place.ingest("x.jsonl").rejected == 1
-    assert place.rejected()["reason"][0] == f"event_at: {given} is not a timestamp"
+    assert place.rejected()["reason"][0] == (
+        f"event_at: {given} is not a timestamp such as 2026-01-31T09:30:00Z; a file's mapping may state `units` or `formats`"
+    )
 
 
 def test_a_stated_zone_holds_over_the_change_of_the_clocks(place, line):
@@ -112,7 +191,7 @@ TELEMETRY = '{"observation_id": "%s", "feature_id": "f", "observed_at": "2026-01
         ("latency_ms", "1" * 5000, "a number of more than 4,300 digits|latency_ms is not a finite number"),
         ("user_id", '"\\ud800"', "half of a surrogate pair"),
         ("\\udfff", "1", "half of a surrogate pair"),
-        ("user_id", "[" * 100_000, "nested too deeply|Expecting value"),
+        ("user_id", "[" * 100_000, "nests deeper than 64 levels|Expecting value"),
     ],
 )
 def test_a_value_that_breaks_the_contract_is_refused_with_its_reason(place, field, given, reason):
@@ -173,7 +252,7 @@ def test_a_field_of_ours_that_is_mapped_to_another_is_kept_in_the_properties(pla
         ({"columns": {"user": "u"}}, "columns: 'user' is no column of events; did you mean 'user_id'"),
         ({"natural_key": ["evnt_at"]}, "did you mean 'event_at'"),
         ({"timezone": "Europe/Berln"}, "is not an IANA time zone"),
-        ({"units": {"event_at": "h"}}, "Input should be 's', 'ms' or 'us'"),
+        ({"units": {"event_at": "years"}}, "Input should be 'ns', 'us', 'ms', 's', 'm', 'h' or 'days'"),
         ({"columns": {"user_id": "u"}, "constants": {"user_id": "x"}}, "both `columns` and `constants`"),
         ({"columns": {"user_id": "__line"}}, "name of the reader's own"),
         ({"table": "telemetry", "properties": {"a": "b"}}, "only events have properties"),

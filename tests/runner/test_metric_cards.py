@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from launchpad_lib.cli.main import main
-from launchpad_lib.cli.metric_cards import card, glossary_table
+from launchpad_lib.cli.metric_cards import card, markdown
 from launchpad_lib.contract.catalogue import METRICS, Metric
+from launchpad_lib.contract.catalogue.glossary import metric_table
 
 ODD = Metric("odd", "Odd", "Is it | odd?", "{window} | of\nit", "all", "", "score", "neither", "", "by hand")
 
@@ -14,9 +15,10 @@ def test_every_metric_is_in_the_list_and_in_the_glossary_once(capsys, monkeypatc
     assert main(["metrics"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:] if line[:1].strip()]
     assert listed == list(METRICS)
-    rows = glossary_table().splitlines()
+    rows = metric_table(METRICS.values()).splitlines()
     assert [row.split("`")[1] for row in rows[2:]] == list(METRICS)
-    assert all(row.startswith("| ") and row.count("|") == 10 for row in rows)
+    assert all(row.startswith("| ") and row.count("|") == 9 for row in rows)
+    assert "\n".join(rows) in markdown()
 
 
 def test_a_card_has_the_words_of_the_catalogue_with_blanks_as_words(capsys, monkeypatch):
@@ -34,7 +36,7 @@ def test_a_card_has_the_words_of_the_catalogue_with_blanks_as_words(capsys, monk
 
 def test_a_pipe_or_a_line_break_does_not_break_the_glossary(monkeypatch):
     monkeypatch.setitem(METRICS, "odd", ODD)
-    assert "| `odd` | Is it \\| odd? | the window \\| of it | all | none | score |" in glossary_table("odd")
+    assert "| `odd` | Is it \\| odd? | the window \\| of it | all | none | score |" in markdown("odd")
 
 
 def test_an_unknown_metric_is_told_with_the_nearest_one(capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,7 @@ def test_refused_lines_are_kept_with_their_byte_offset_and_duplicates_are_left_o
     (spool / "w-000000000000.ndjson").write_text(event(1) + "{}\n" + event(1) + event(2))
     seen = drain(spool, lake)
     assert (seen.rows, seen.refused, seen.duplicates) == (2, 1, 1)
-    assert rejects(lake) == [("spool/w", len(event(1)), "Object missing required field `event_id`")]
+    assert rejects(lake) == [("spool/w", len(event(1)), "event_id is missing")]
     (spool / "w-000000000001.ndjson").write_text(event(2) + event(3))
     assert drain(spool, lake).duplicates == 1  # known from the lake: the window is filled anew at the start
     assert ids(lake) == ["e1", "e2", "e3"]
@@ -155,7 +156,9 @@ def test_of_two_workers_on_one_partition_one_commits_and_the_other_is_fenced(tmp
         source.partitions()
         source.seek("w", sink.offset("w"))
         found = source.poll(timeout_seconds=0.1).blocks[0]
-        return sink, sink.prepare([decode(found)], gaps=[], offsets={"w": (None, found.next_offset)})
+        return sink, sink.prepare(
+            [decode(found, moment=datetime.now(UTC))], gaps=[], offsets={"w": (None, found.next_offset)}
+        )
 
     (one, first), (other, second) = batch(), batch()
     one.commit(first)

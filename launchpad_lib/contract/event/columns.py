@@ -120,6 +120,8 @@ def _are_plain_properties(names: pa.Array, properties: pa.Array) -> np.ndarray:
         plain &= np.asarray(pc.fill_null(opened, 0)) <= rules.MAX_DEPTH
     for event in pc.unique(names).to_pylist():
         if event in _DOUBTFUL_TYPES:
-            doubtful = np.asarray(pc.fill_null(pc.match_substring_regex(properties, _DOUBTFUL_TYPES[event]), True))
-            plain &= ~(doubtful & np.asarray(pc.fill_null(pc.equal(names, event), False)))
+            mine = np.flatnonzero(np.asarray(pc.fill_null(pc.equal(names, event), False)))
+            texts = properties if len(mine) == len(names) else properties.take(pa.array(mine))
+            doubtful = pc.match_substring_regex(texts, _DOUBTFUL_TYPES[event])
+            plain[mine] &= ~np.asarray(pc.fill_null(doubtful, True))
     return plain

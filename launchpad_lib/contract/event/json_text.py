@@ -31,10 +31,11 @@ def read_object(text: bytes) -> dict[str, Any]:
 def _reason(text: bytes, error: Exception) -> str:
     """In the words of Python's strict reader, which are the same whatever library found the fault."""
     try:
-        value = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode(text.decode().strip())
+        strict = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_whole)
+        value = strict.decode(text.decode().strip())
+        json.dumps(value, ensure_ascii=False).encode()
         if not isinstance(value, dict):
             return "not valid: not a JSON object"
-        json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         return TOO_DEEP
     except UnicodeDecodeError:
@@ -50,6 +51,12 @@ def _reason(text: bytes, error: Exception) -> str:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _whole(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose overridden values are looked at, too."""
+    json.dumps(pairs, ensure_ascii=False).encode()
+    return dict(pairs)
 
 
 def _finite(text: str) -> float:

@@ -10,6 +10,7 @@ import msgspec
 
 from launchpad_lib.contract.event import rules
 from launchpad_lib.contract.event.instants import NotAnInstantError, instant
+from launchpad_lib.contract.event.json_text import NotAnObjectError, read_object
 from launchpad_lib.contract.tables import EVENTS
 
 encode = msgspec.json.Encoder().encode
@@ -114,9 +115,7 @@ def properties_of(fields: Mapping[str, Any]) -> dict[str, Any] | None:
 
     A property of that name stays, and the field is kept beside it as `event.NAME`.
     """
-    own = fields.get("properties")
-    if own is not None and not isinstance(own, dict):
-        raise RefusedEvent(rules.NOT_AN_OBJECT)
+    own = own_properties(fields.get("properties"))
     if len(fields) <= len(rules.COLUMNS) and all(name in _COLUMNS for name in fields):
         return own or None
     merged = dict(own or {})
@@ -126,6 +125,19 @@ def properties_of(fields: Mapping[str, Any]) -> dict[str, Any] | None:
                 name = f"event.{name}"
             merged[name] = value
     return merged or None
+
+
+def own_properties(value: object) -> dict[str, Any] | None:
+    """The event's own properties; a text that holds a JSON object is one (senders encode twice), a blank one says nothing."""
+    if isinstance(value, str):
+        text = value.strip(rules.SPACES)
+        try:
+            return read_object(text.encode("utf-8", "surrogatepass")) if text else None
+        except NotAnObjectError:
+            raise RefusedEvent(rules.NOT_AN_OBJECT) from None
+    if value is not None and not isinstance(value, dict):
+        raise RefusedEvent(rules.NOT_AN_OBJECT)
+    return value
 
 
 def check_ahead(event_at: datetime, received_at: datetime | None, moment: datetime) -> None:

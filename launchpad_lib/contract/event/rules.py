@@ -13,6 +13,7 @@ EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 MAX_PROPERTIES_BYTES = 65_536
 MAX_DEPTH = 64
+MAX_RAW_CHARACTERS = 65_536  # of a refused row, as it is kept
 IDS = ("event_id", "user_id", "session_id")
 ID_CHARACTERS = 256
 NAME_CHARACTERS = 8_192

@@ -9,6 +9,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from launchpad_lib.contract.event import read_object
+from launchpad_lib.contract.event.json_text import NotAnObjectError
 from launchpad_lib.ingestion.files.lines import Lines, is_utf8, lines_of
 from launchpad_lib.ingestion.files.source import IngestError
 
@@ -63,7 +65,7 @@ def read_json_lines(path: Path, content: bytes, *, wanted: Collection[str] | Non
     if broken and not records and not con.execute("SELECT count(*) FROM shapes").fetchall()[0][0]:
         line, reason, _ = broken[0]
         raise IngestError(
-            f"{path}, line {line}: no line of the file is a JSON object ({reason}); give one JSON object a line"
+            f"{path}, line {line}: no line of the file is a JSON object ({reason.removeprefix('not valid: ')}); give one JSON object a line"
         )
     fields = names if wanted is None else [n for n in names if n in set(wanted)]
     values = ", ".join([*(f"v[{i + 1}]" for i in range(len(fields))), "line, text::VARCHAR"])
@@ -97,7 +99,6 @@ def _pointer(name: str) -> str:
 
 def _one_by_one(lines: Lines, numbers: list[int]) -> tuple[dict[int, dict], list[tuple[int, str, str]]]:
     """Strict reading of the doubtful lines; an empty line is none."""
-    decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
     records: dict[int, dict] = {}
     broken = []
     for number in numbers:
@@ -105,37 +106,10 @@ def _one_by_one(lines: Lines, numbers: list[int]) -> tuple[dict[int, dict], list
         if not line.strip():
             continue
         try:
-            value = decoder.decode(line.decode("utf-8").strip())
-            if not isinstance(value, dict):
-                raise ValueError("not a JSON object")
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-            records[number] = value
-        except (ValueError, RecursionError) as error:
-            broken.append((number, f"not valid: {_reason(error)}", lines.text(number).strip()))
+            records[number] = read_object(line.strip())
+        except NotAnObjectError as error:
+            broken.append((number, str(error), lines.text(number).strip()))
     return records, broken
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    if isinstance(error, UnicodeDecodeError):
-        return "not UTF-8"
-    if isinstance(error, UnicodeEncodeError):
-        return "half of a surrogate pair"
-    if "integer string conversion" in str(error):
-        return "a number of more than 4,300 digits"
-    return str(error).split(": line")[0]
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError(f"the number {text[:20]} is too large")
-    return value
 
 
 def _as_json(value: object) -> str:

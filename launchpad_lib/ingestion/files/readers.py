@@ -5,10 +5,12 @@ Sets of rows are read by Arrow and DuckDB; a row that those readers might take o
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -19,42 +21,55 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from launchpad_lib.ingestion.files.fields import Kind
 from launchpad_lib.ingestion.files.json_lines import read_json_lines
 from launchpad_lib.ingestion.files.lines import Lines, lines_of
 from launchpad_lib.ingestion.files.source import IngestError
 
 csv.field_size_limit(2**31 - 1)  # a long field is no fault; the default refuses 128 KB
 RESTARTS_MAX = 1_000
-KINDS = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
+KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 
 class TextRows(NamedTuple):
     """`table`: a column per field plus `__line` (from 1); JSON adds `__object`, the whole object. `broken`: (line, reason, raw) of unreadable rows.
 
-    `names`: every field the file has. `raw`: the rows as they were written, for given lines.
+    `names`: every field the file has. `raw`: the rows as they were written, for given lines. `kind`: what the file's values are like.
     """
 
     table: pa.Table
     broken: list[tuple[int, str, str]]
     names: list[str]
     raw: Callable[[list[int]], list[str]]
+    kind: Kind
 
 
-def read_text_rows(path: Path, *, wanted: Collection[str] | None = None) -> TextRows:
+class Form(NamedTuple):
+    """How a file is written, where its name does not say."""
+
+    kind: str | None = None
+    delimiter: str = ","
+    encoding: str = "utf-8"
+
+
+def read_text_rows(path: Path, *, wanted: Collection[str] | None = None, form: Form | None = None) -> TextRows:
     """Reads CSV, JSONL (plain or .gz) or Parquet.
 
     Args:
         wanted: of JSON, the fields that get a column (all others stay in `__object`); None is every field.
+        form: what the mapping states about the file.
 
     Raises:
         IngestError: the file as a whole cannot be read.
     """
     suffixes = [s.lower() for s in path.suffixes]
     kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes[-1] if suffixes else "")
+    form = form or Form()
+    kind = f".{form.kind}" if form.kind else kind
     if kind not in KINDS:
         raise IngestError(
-            f"{path}: unknown kind of file {kind!r}; give .csv, .jsonl, .ndjson, .json (one object a line) or .parquet, plain or .gz, "
-            f"or name the files of a mixed folder by a glob such as '{path.parent.name}/*.csv'"
+            f"{path}: unknown kind of file {kind!r}; give .csv, .tsv, .jsonl, .ndjson, .json (one object a line) or .parquet, plain or .gz, "
+            f"state its `format`, or name the files of a mixed folder by a glob such as '{path.parent.name}/*.csv'"
         )
     if kind == ".parquet":
         return _parquet(path)
@@ -63,12 +78,21 @@ def read_text_rows(path: Path, *, wanted: Collection[str] | None = None) -> Text
         content = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
     except (OSError, EOFError, zlib.error) as error:
         raise IngestError(f"{path}: cannot be read ({error}); check that the file is whole and readable") from error
-    if kind == ".csv":
-        return _csv(path, content)
-    return TextRows(*read_json_lines(path, content.removeprefix(b"\xef\xbb\xbf"), wanted=wanted))
+    if codecs.lookup(form.encoding).name != "utf-8":
+        content = _as_utf8(path, content, form.encoding)
+    if kind in (".csv", ".tsv"):
+        return _csv(path, content, delimiter="\t" if kind == ".tsv" and form.delimiter == "," else form.delimiter)
+    return TextRows(*read_json_lines(path, content.removeprefix(b"\xef\xbb\xbf"), wanted=wanted), "json")
 
 
-def _csv(path: Path, content: bytes) -> TextRows:
+def _as_utf8(path: Path, content: bytes, encoding: str) -> bytes:
+    try:
+        return content.decode(encoding).encode("utf-8")
+    except UnicodeError as error:
+        raise IngestError(f"{path}: not {encoding} ({error}); state its `encoding`") from error
+
+
+def _csv(path: Path, content: bytes, *, delimiter: str = ",") -> TextRows:
     content = content.removeprefix(b"\xef\xbb\xbf")
     if not content:
         raise IngestError(f"{path}, line 1: no header; the first line must name the columns")
@@ -77,7 +101,7 @@ def _csv(path: Path, content: bytes) -> TextRows:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise IngestError(
-            f"{path}, line {content[: error.start].count(10) + 1}: not UTF-8; save the file as UTF-8"
+            f"{path}, line {content[: error.start].count(10) + 1}: not UTF-8; save the file as UTF-8, or state its `encoding`, for example latin-1"
         ) from error
     if b"\0" in content:
         raise IngestError(
@@ -89,7 +113,8 @@ def _csv(path: Path, content: bytes) -> TextRows:
         if not has_lone_return and lines.line(1).count(b'"') % 2 == 0
         else list(io.StringIO(content.decode("utf-8"), newline=""))
     )
-    reader = csv.reader(physical if physical is not None else [lines.line(1).decode("utf-8")], strict=True)
+    first = physical if physical is not None else [lines.line(1).decode("utf-8")]
+    reader = csv.reader(first, strict=True, delimiter=delimiter)
     try:
         header = next(reader, None)
     except csv.Error as error:
@@ -102,17 +127,19 @@ def _csv(path: Path, content: bytes) -> TextRows:
         raise IngestError(f"{path}, line 1: a column name stands twice; name each column once")
     start, header = reader.line_num, _not_ours(header)
     if physical is None:
-        table = _plain_csv(lines, header)
+        table = _plain_csv(lines, header, delimiter)
         if table is not None:
-            return TextRows(table, [], header, lambda numbers: [lines.text(n) for n in numbers])
+            return TextRows(table, [], header, lambda numbers: [lines.text(n) for n in numbers], "csv")
         physical = list(io.StringIO(content.decode("utf-8"), newline=""))
-    columns, numbers, ends, broken = _quoted_csv(path, physical, start, header)
+    columns, numbers, ends, broken = _quoted_csv(path, physical, start, header, delimiter)
     last = dict(zip(numbers, ends, strict=True))
     arrays = {name: pa.array(values, pa.string()) for name, values in zip(header, columns, strict=True)}
     table = pa.table({**arrays, "__line": pa.array(numbers, pa.int64())})
-    return TextRows(
-        table, broken, header, lambda wanted: ["".join(physical[n - 1 : last[n]]).rstrip("\r\n") for n in wanted]
-    )
+
+    def raw(wanted: list[int]) -> list[str]:
+        return ["".join(physical[n - 1 : last[n]]).rstrip("\r\n") for n in wanted]
+
+    return TextRows(table, broken, header, raw, "csv")
 
 
 def _not_ours(names: list[str]) -> list[str]:
@@ -120,17 +147,17 @@ def _not_ours(names: list[str]) -> list[str]:
     return [f"{n}_" if n in ("__line", "__raw", "__object") else n for n in names]
 
 
-def _plain_csv(lines: Lines, header: list[str]) -> pa.Table | None:
+def _plain_csv(lines: Lines, header: list[str], delimiter: str) -> pa.Table | None:
     """The rows of a CSV each of whose lines is one whole record by RFC 4180, read at once; None for any other."""
     rows = len(lines.starts) - 2
-    if rows < 1 or lines.has_empty() or (b'"' in lines.content and not _is_record_a_line(lines)):
+    if rows < 1 or lines.has_empty() or (b'"' in lines.content and not _is_record_a_line(lines, delimiter)):
         return None
     names = [f"c{i}" for i in range(len(header))]
     try:
         table = pa_csv.read_csv(
             pa.BufferReader(lines.content),
             read_options=pa_csv.ReadOptions(column_names=names, skip_rows=1, block_size=16_000_000),
-            parse_options=pa_csv.ParseOptions(ignore_empty_lines=False),
+            parse_options=pa_csv.ParseOptions(ignore_empty_lines=False, delimiter=delimiter),
             convert_options=pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
             ),
@@ -144,26 +171,27 @@ def _plain_csv(lines: Lines, header: list[str]) -> pa.Table | None:
     )
 
 
-def _is_record_a_line(lines: Lines) -> bool:
+def _is_record_a_line(lines: Lines, delimiter: str) -> bool:
     """Whether every line is a whole record with proper quoting, so that all readers agree on it."""
-    field = r'(?:"(?:[^"]|"")*"|[^",\r\n]*)'
+    between = re.escape(delimiter)
+    field = rf'(?:"(?:[^"]|"")*"|[^"{between}\r\n]*)'
     with duckdb.connect(config={"threads": 2}) as con:
         con.register("given", lines.table(2))
         found = con.execute(
             "SELECT count(*) FROM given WHERE NOT regexp_full_match(text, $record)",
-            {"record": rf"{field}(?:,{field})*\r?\n?"},
+            {"record": rf"{field}(?:{between}{field})*\r?\n?"},
         ).fetchall()
     return found[0][0] == 0
 
 
 def _quoted_csv(
-    path: Path, physical: list[str], start: int, header: list[str]
+    path: Path, physical: list[str], start: int, header: list[str], delimiter: str
 ) -> tuple[list[tuple], list[int], list[int], list[tuple[int, str, str]]]:
     """Row by row. A line whose quoting is broken is refused alone and reading goes on with the next line."""
     width, rows, lines, ends, broken = len(header), [], [], [], []
     done, restarts = start, 0
     while done < len(physical):
-        reader = csv.reader(physical[done:] if done else physical, strict=True)
+        reader = csv.reader(physical[done:] if done else physical, strict=True, delimiter=delimiter)
         offset = before = done
         try:
             for row in reader:
@@ -219,4 +247,4 @@ def _parquet(path: Path) -> TextRows:
             json.dumps(row, default=str, ensure_ascii=False) for row in table.take([n - 1 for n in lines]).to_pylist()
         ]
 
-    return TextRows(numbered, [], list(table.column_names), raw)
+    return TextRows(numbered, [], list(table.column_names), raw, "parquet")

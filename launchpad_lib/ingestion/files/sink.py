@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,13 +15,16 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from launchpad_lib.contract.arrow import REFUSED_SCHEMA
+from launchpad_lib.contract.event import shown
+from launchpad_lib.contract.event.rules import MAX_AHEAD, MAX_RAW_CHARACTERS
 from launchpad_lib.contract.sql import identifier
 from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.ingestion.files.judging import check
-from launchpad_lib.ingestion.files.readers import read_text_rows
+from launchpad_lib.ingestion.files.readers import Form, read_text_rows
 from launchpad_lib.ingestion.files.source import IngestError, SourceSpec
 
 ATTEMPTS = 30
+MAX_REASON_CHARACTERS = 400
 
 
 class IngestResult(NamedTuple):
@@ -68,7 +72,7 @@ def prepare(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path
     """Reads and checks the files whose content is new; writes nothing.
 
     Raises:
-        IngestError: a file cannot be read at all.
+        IngestError: a file cannot be read at all, or every row of the source is refused.
     """
     table = TABLES[source.table]
     known = _snapshot(lake / table.name)
@@ -77,34 +81,62 @@ def prepare(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path
     ]
     checked: dict[str, CheckedFile] = {}
     files = source.files(root)
-    bounded = _not_ahead(source, ingested_at)
+    moment = ingested_at if ingested_at.tzinfo else ingested_at.replace(tzinfo=UTC)
+    bounded = _not_ahead(source, moment)
+    form = Form(source.format, source.delimiter, source.encoding)
     for path in files:
         name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
         mark = f"{table.name}:{spec_hash}:{_content_hash(path)}"
         if mark in checked or _has_mark(known, mark):
             continue
-        text = read_text_rows(path, wanted=source.wanted())
-        found = check(text.table, source=bounded, file=name, names=text.names)
+        text = read_text_rows(path, wanted=source.wanted(), form=form)
+        found = check(text.table, source=bounded, file=name, moment=moment, names=text.names, kind=text.kind)
         lines = found.refused["line"].to_pylist()
         bad = (
             sorted([*text.broken, *zip(lines, found.refused["reason"].to_pylist(), text.raw(lines), strict=True)])
             if lines
             else text.broken
         )
-        stamped = [
-            (table.name, _printable(name), line, reason, raw, ingested_at.replace(tzinfo=None))
-            for line, reason, raw in bad
-        ]
+        stamped = [_stamped(table.name, name, moment, *row) for row in bad]
         checked[mark] = CheckedFile(mark, found.rows, _refused_table(stamped), text.table.num_rows + len(text.broken))
-    return Prepared(table.name, len(files), len(files) - len(checked), list(checked.values()))
+    prepared = Prepared(table.name, len(files), len(files) - len(checked), list(checked.values()))
+    _raise_if_all_are_refused(prepared, source)
+    return prepared
 
 
-def _not_ahead(source: SourceSpec, ingested_at: datetime) -> SourceSpec:
-    """A row from more than a day ahead is a wrong clock: one of them would make every window look over. As for streams."""
-    now = ingested_at if ingested_at.tzinfo else ingested_at.replace(tzinfo=UTC)
-    if source.table not in ("events", "telemetry") or source.valid_until is not None:
+def _raise_if_all_are_refused(prepared: Prepared, source: SourceSpec) -> None:
+    """A source none of whose rows is good is an error of the mapping, not of its rows; one that gave rows before is believed."""
+    read, refused = sum(f.read for f in prepared.checked), sum(f.refused.num_rows for f in prepared.checked)
+    if not read or refused < read or prepared.skipped_files:
+        return
+    reasons = [r for f in prepared.checked for r in f.refused["reason"].to_pylist()]
+    others = len(set(reasons)) - 1
+    more = f" (and {others:,} other reasons)" if others else ""
+    raise IngestError(f"{source.path}: {refused:,} of {read:,} rows refused: {reasons[0]}{more}{_hint(reasons[0])}")
+
+
+def _hint(reason: str) -> str:
+    """The unit that a number of that many digits has, for times between 1973 and 2286."""
+    found = re.match(r"(\w+): (\d+)(?:[.]\d+)? is not a timestamp such", reason)
+    unit = (
+        {9: "s", 10: "s", 12: "ms", 13: "ms", 15: "us", 16: "us", 18: "ns", 19: "ns"}.get(len(found[2]))
+        if found
+        else None
+    )
+    return f"; {found[2]} looks like {unit}: state `units: {{{found[1]}: {unit}}}`" if found and unit else ""
+
+
+def _stamped(table: str, file: str, moment: datetime, line: int, reason: str, raw: str) -> tuple:
+    """A refused row as it is kept; what cannot be printed is made visible in its reason."""
+    told = shown(reason, characters=MAX_REASON_CHARACTERS)
+    return table, _printable(file), line, told, raw[:MAX_RAW_CHARACTERS], moment.replace(tzinfo=None)
+
+
+def _not_ahead(source: SourceSpec, moment: datetime) -> SourceSpec:
+    """A row from more than a day ahead is a wrong clock: one of them would make every window look over. Of events the judge knows."""
+    if source.table != "telemetry" or source.valid_until is not None:
         return source
-    return source.model_copy(update={"valid_until": (now + timedelta(days=1)).replace(microsecond=0)})
+    return source.model_copy(update={"valid_until": (moment + MAX_AHEAD).replace(microsecond=0)})
 
 
 def commit(prepared: Prepared, *, lake: Path) -> IngestResult:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.contract.zones import zone_names
+
+Unit = Literal["ns", "us", "ms", "s", "m", "h", "days"]
+SECONDS: dict[str, float] = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "days": 86400.0}
 
 
 class IngestError(ValueError):
@@ -29,9 +32,17 @@ class SourceSpec(BaseModel):
         default_factory=dict, description="ours: one value for every row"
     )
     timezone: str = Field(default="UTC", description="IANA name for timestamps that state none")
-    units: dict[str, Literal["s", "ms", "us"]] = Field(
-        default_factory=dict, description="unit of a numeric time or duration column"
+    units: dict[str, Unit] = Field(
+        default_factory=dict, description="unit of a numeric time (since 1970) or duration column"
     )
+    formats: dict[str, str] = Field(
+        default_factory=dict, description="form of a time that is not ISO 8601, as for strptime: '%m/%d/%y %H:%M'"
+    )
+    format: Literal["csv", "jsonl", "parquet"] | None = Field(
+        default=None, description="kind of file, where the name does not say"
+    )
+    delimiter: str = Field(default=",", min_length=1, max_length=1, description="between the fields of a CSV")
+    encoding: str = Field(default="utf-8", description="of a CSV or JSON text, for example latin-1 or utf-16")
     event_names: dict[str, str] = Field(default_factory=dict, description="theirs: ours")
     properties: dict[str, str] = Field(
         default_factory=dict, description="name in `properties`: theirs; kept as text (events only)"
@@ -46,21 +57,39 @@ class SourceSpec(BaseModel):
     @classmethod
     def _timezone_is_known(cls, value: str) -> str:
         if value not in zone_names():
-            near = difflib.get_close_matches(value, zone_names(), n=1)
-            raise ValueError(
-                f"{value!r} is not an IANA time zone; {f'did you mean {near[0]!r}?' if near else 'write for example Europe/Berlin'}"
-            )
+            raise ValueError(f"{value!r} is not an IANA time zone; {nearest(value, zone_names())}")
         return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, value: str) -> str:
+        try:
+            "".encode(value)
+        except LookupError:
+            raise ValueError(f"{value!r} is no encoding; write for example latin-1, cp1252 or utf-16") from None
+        return value
+
+    @model_validator(mode="after")
+    def _times_are_stated_once(self) -> SourceSpec:
+        times = {c.name for c in TABLES[self.table].columns if c.type == "timestamp"}
+        for name, form in self.formats.items():
+            if name not in times:
+                raise ValueError(f"formats: {name!r} is no time; {nearest(name, times)}")
+            if name in self.units:
+                raise ValueError(f"{name!r} stands under both `units` and `formats`; keep one")
+            try:
+                datetime.strptime(datetime(2026, 1, 31, tzinfo=UTC).strftime(form), form)
+            except (ValueError, TypeError):
+                raise ValueError(f"formats.{name}={form!r} cannot be read; write for example '%m/%d/%y'") from None
+        return self
 
     @model_validator(mode="after")
     def _columns_are_ours(self) -> SourceSpec:
         known = {c.name for c in TABLES[self.table].columns}
-        for place in ("columns", "constants", "units"):
+        for place in ("columns", "constants", "units", "formats"):
             for name in getattr(self, place):
                 if name not in known and not (place == "constants" and self.table == "events"):
-                    near = difflib.get_close_matches(name, known, n=1)
-                    hint = f"did you mean {near[0]!r}?" if near else f"its columns are {', '.join(sorted(known))}"
-                    raise ValueError(f"{place}: {name!r} is no column of {self.table}; {hint}")
+                    raise ValueError(f"{place}: {name!r} is no column of {self.table}; {nearest(name, known)}")
         if self.properties and self.table != "events":
             raise ValueError(
                 f"properties: only events have properties, not {self.table}; map the field under `columns`"
@@ -73,10 +102,7 @@ class SourceSpec(BaseModel):
                 raise ValueError(f"{name!r} is a name of the reader's own and cannot be mapped; rename that field")
         for name in self.natural_key:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                raise ValueError(
-                    f"natural_key: {name!r} is no column of {self.table}; {f'did you mean {near[0]!r}?' if near else 'name our columns'}"
-                )
+                raise ValueError(f"natural_key: {name!r} is no column of {self.table}; {nearest(name, known)}")
         return self
 
     def wanted(self) -> set[str]:

@@ -19,9 +19,9 @@ from launchpad_lib.contract.event import RefusedEvent, instant, judge, read_obje
 from launchpad_lib.contract.event.columns import canonical, is_plain, rows_of
 from launchpad_lib.contract.event.instants import NotAnInstantError
 from launchpad_lib.contract.event.json_text import NotAnObjectError
+from launchpad_lib.contract.event.rules import MAX_RAW_CHARACTERS
 from launchpad_lib.contract.tables import EVENTS
 
-MAX_RAW_CHARACTERS = 65_536
 MAX_BLOCK_BYTES = 64 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
