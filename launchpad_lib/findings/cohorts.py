@@ -54,7 +54,8 @@ def cohort_verdict(asked: RetentionQuestion, result: pd.DataFrame) -> str:
         return f"No {of} have been observed to the end of {asked.period} {asked.returns[0]}."
     if first.n < asked.min_cell:
         return f"Too few {of} are observed to say how many come back: {first.n:,}."
-    one = f"{percent(first.value)} of {of} come back on {asked.period} {asked.returns[0]}"
+    after = f"After {named(asked.start_event)} " if asked.start_event else ""
+    one = f"{after}{percent(first.value)} of users come back on {asked.period} {asked.returns[0]}"
     if asked.horizon == asked.returns[0] or last.is_refused or last.n < asked.min_cell:
         return f"{one}."
     return f"{one}, {percent(last.value)} on {asked.period} {asked.horizon}."
