@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from launchpad_lib.contract.catalogue.health_tables import RISK_SCORES
 from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
 from launchpad_lib.contract.findings import Conclusion, Finding, conclusion
 from launchpad_lib.contract.sentences import counted, listed, named
 from launchpad_lib.contract.wording import is_missing, percent
 from launchpad_lib.contract.worst import Worst, worst_of
+from launchpad_lib.findings.rows import declared, refused_rows
 from launchpad_lib.risk import Evaluation, is_first_known, state_days
 
 NOW, TESTED, NEXT = "what-is-degraded-now", "does-the-score-know-more-than-its-baselines", "what-may-be-next"
@@ -106,6 +108,13 @@ def highest_impact(
         names=called,
         horizon_days=horizon_days,
     )
+
+
+def scores_table(evaluation: Evaluation) -> pd.DataFrame:
+    """Grain: one row per score, or one row that says why none could be tested."""
+    if evaluation.refused_because is not None:
+        return refused_rows(RISK_SCORES, evaluation.refused_because)
+    return declared(RISK_SCORES, evaluation.table)
 
 
 def what_is_degraded(states: pd.DataFrame, users_per_week: pd.Series, names: Mapping[str, str]) -> list[Finding]:

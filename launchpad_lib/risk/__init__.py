@@ -4,7 +4,7 @@ from launchpad_lib.risk.impact import in_order_to_look, is_first_known, publishe
 from launchpad_lib.risk.model import Evaluation, evaluate, predict
 from launchpad_lib.risk.panel import INPUTS, OBJECTIVES, breaches, declared_objectives, risk_panel
 from launchpad_lib.risk.scores import feature_weights, ranking_scores, recall_at_top, reliability_bins
-from launchpad_lib.risk.state import state_days, state_table
+from launchpad_lib.risk.state import judged, state_days, state_table
 
 __all__ = [
     "INPUTS",
@@ -16,6 +16,7 @@ __all__ = [
     "feature_weights",
     "in_order_to_look",
     "is_first_known",
+    "judged",
     "predict",
     "published_scores",
     "ranking_scores",

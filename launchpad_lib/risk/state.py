@@ -63,6 +63,12 @@ def state_table(
     return table.assign(**dates, **{c: table[c].astype("Int64") for c in ("days_missed", "days_known")})
 
 
+def judged(states: pd.DataFrame) -> pd.DataFrame:
+    """The features that can be judged now, those with most missed days first."""
+    rows = states[states["state"].isin(["degraded now", "healthy"])]
+    return rows.sort_values(["days_missed", "feature_id"], ascending=[False, True]).reset_index(drop=True)
+
+
 def _since(known: pd.Series) -> pd.Timestamp:
     """The first missed date of the run of missed dates that ends last; a step of more than two days ends a run."""
     dates = known.index[known == 1]

@@ -13,11 +13,14 @@ from launchpad_lib.contract.sentences import named
 from launchpad_lib.contract.worst import Worst
 from launchpad_lib.findings.health_states import health_table
 from launchpad_lib.findings.latency import alert_count, latency_conclusion, regression_count, silent_count
+from tests.findings.hostile_names import NAMES
+from tests.findings.saying import HOSTILE as MORE
+from tests.findings.saying import held
 
 SPLIT = datetime(2026, 1, 11, 23, 59)
 HOSTILE = [
     "<b>x</b>", "a\n\n# heading\n- 100 % are happy", "[click](https://evil.example)", "\u202egnp.exe", "x\x00y", "'; DROP TABLE events; --",
-    "\U0001f600" * 300, "a" * 5000, "", "{0}", "%s", "שלום",
+    "\U0001f600" * 300, "", *NAMES, *MORE,
 ]  # fmt: skip
 
 
@@ -217,8 +220,8 @@ def test_a_hostile_name_changes_no_sentence_around_it(name):
     table = budgets(burn(name, alert=True), burn(f"{name}3", alert=None, events=0, bad=0))
     found = said(rows, gone, table, Worst(name, Estimate(0.9, 0.8, 0.95, 50)))
     assert found.verdict == f"{named(name)} got slower and {named(f'{name}4')} fell silent."
-    for sentence in (found.verdict, *(f.sentence for f in found.findings)):
-        assert "\n" not in sentence and "\x00" not in sentence and len(sentence) < 1000
+    held(found, name, f"{name}2", f"{name}3", f"{name}4", f"deployment: {name}")
+    assert all("\x00" not in f.sentence and len(f.sentence) < 1000 for f in found.findings)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +237,7 @@ def test_a_hostile_name_changes_no_sentence_around_it(name):
 )
 def test_a_verdict_is_short_and_its_states_are_of_the_closed_vocabulary(rows, silent, alerts):
     gone = silence("a", "b", "c", silent=silent)
-    found = said(rows, gone, alerts)
+    found = held(said(rows, gone, alerts))
     assert len(found.verdict.split()) <= 16 and not set("()[]") & set(found.verdict)
     assert found.verdict.endswith(".") and len({f.severity for f in found.findings}) >= 1
     assert set(health_table(pd.DataFrame(rows), gone, split_at=SPLIT)["state"]) <= VERDICTS

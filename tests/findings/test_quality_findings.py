@@ -27,6 +27,7 @@ from launchpad_lib.findings.quality_checks import (
 )
 from launchpad_lib.lake import Outside
 from launchpad_lib.metrics.intake import Intake
+from tests.findings.saying import held
 from tests.findings.test_latency_findings import HOSTILE, words
 
 END = datetime(2026, 1, 18, 23, 58)
@@ -192,8 +193,8 @@ def test_a_hostile_name_changes_no_sentence_around_it(name):
         check, found=drift(MOVED | {"column": name}, BLIND | {"column": name}, {"column": name, "new_values": "x 2 %"})
     )
     assert found.verdict == "1 of 1 check needs a look: placeholder users."
-    for finding in found.findings:
-        assert "\n" not in finding.sentence and "\x00" not in finding.sentence and len(finding.sentence) < 1000
+    held(found, name)
+    assert all("\x00" not in f.sentence and len(f.sentence) < 1000 for f in found.findings)
 
 
 def test_verdicts_are_short_and_of_the_closed_vocabulary():
@@ -201,7 +202,7 @@ def test_verdicts_are_short_and_of_the_closed_vocabulary():
         refused_check(Intake(1, 9)), gap_check(GAPS), *arrival_checks(ARRIVED, RESTATED), placeholder_check(PLACEHOLDERS, rows=9),
         drift_check(drift(MOVED), days=14), age_check("2027-01-19", through=[END]), outside_check([]),
     ]  # fmt: skip
-    found = said(*checks)
+    found = held(said(*checks))
     assert len(found.verdict.split()) <= 16 and not set("()[]") & set(found.verdict)
     assert found.verdict == "6 of 8 checks need a look: records lost, refused rows and 4 more."
     assert set(checks_table(checks)["verdict"]) <= VERDICTS

@@ -9,6 +9,7 @@ from launchpad_lib.contract.findings import VERDICTS
 from launchpad_lib.contract.sentences import named
 from launchpad_lib.findings.risk import degraded_count, highest_impact, risk_conclusion, score_estimate
 from launchpad_lib.risk import Evaluation, in_order_to_look, risk_table
+from tests.findings.saying import held
 from tests.findings.test_latency_findings import HOSTILE, words
 
 USERS = pd.Series({"a": 100, "b": 300, "c": 200})
@@ -164,8 +165,8 @@ def test_a_hostile_name_changes_no_sentence_around_it(name):
     )
     found = said(now, evaluated(), ranked((f"{name}2", 1, 1), (f"{name}5", 2, 2)))
     assert found.verdict == f"{named(name)} is degraded now."
-    for sentence in (found.verdict, *(f.sentence for f in found.findings)):
-        assert "\n" not in sentence and "\x00" not in sentence and len(sentence) < 1000
+    held(found, name, f"{name}2", f"{name}3", f"{name}4")
+    assert all("\x00" not in f.sentence and len(f.sentence) < 1000 for f in found.findings)
 
 
 @pytest.mark.parametrize(
@@ -174,5 +175,5 @@ def test_a_hostile_name_changes_no_sentence_around_it(name):
 @pytest.mark.parametrize("evaluation", [evaluated(), REFUSED], ids=["tested", "refused"])
 def test_a_verdict_is_short(kinds, evaluation):
     now = states(*((f"f{i}", kind) for i, kind in enumerate(kinds)))
-    verdict = said(now, evaluation, NONE).verdict
+    verdict = held(said(now, evaluation, NONE)).verdict
     assert len(verdict.split()) <= 16 and not set("()[]") & set(verdict) and verdict.endswith(".")

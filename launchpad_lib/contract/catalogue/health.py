@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from launchpad_lib.contract.catalogue.health_tables import HEALTH_TABLES
 from launchpad_lib.contract.catalogue.metric import Metric, ResultTable
-from launchpad_lib.contract.tables import Column
 
 LATENCY_REGRESSIONS = Metric(
     name="latency_regressions",
@@ -160,90 +160,4 @@ METRICS: tuple[Metric, ...] = (
     RISK_TOP_IMPACT,
 )
 
-FEATURE = Column("feature_id", "string", True, "the feature")
-LOW = Column("ci_low", "float64", False, "lower 95 % limit")
-HIGH = Column("ci_high", "float64", False, "upper 95 % limit")
-REFUSED = Column("refused_because", "string", False, "why there is no number; NULL where there is one")
-
-CHANGES = ResultTable(
-    "changes",
-    "one row per feature, signal and change that was found",
-    (
-        FEATURE,
-        Column("signal", "string", True, "what changed: p95_latency_ms"),
-        Column("changed_at", "timestamp", True, "first day of the new level, or of the later window (UTC)"),
-        Column("first_at", "timestamp", False, "earliest day that the data support; NULL for a change between windows"),
-        Column("last_at", "timestamp", False, "latest day that the data support; NULL for a change between windows"),
-        Column("ratio", "float64", True, "new level / old level"),
-        LOW,
-        HIGH,
-        Column("probability", "float64", False, "that the change is real; NULL where it was not computed"),
-        Column("is_current", "boolean", True, "whether the new level still holds on the last days"),
-    ),
-)
-HEALTH = ResultTable(
-    "health",
-    "one row per feature",
-    (
-        FEATURE,
-        Column("state", "string", True, "worse, healthy, cannot tell: a word of the closed vocabulary"),
-        Column("since", "timestamp", False, "since when, where it is known (UTC)"),
-        Column("users", "int64", False, "distinct users of the last window; hours where users are unknown"),
-        Column("p95_before_ms", "float64", False, "p95 latency of the window before"),
-        Column("p95_after_ms", "float64", False, "p95 latency of the last window"),
-        Column("detectable_ratio", "float64", False, "smallest rise, as a ratio, that would be found 8 times in 10"),
-        Column("reason", "string", True, "why the state is what it is, in words"),
-    ),
-)
-STABILITY = ResultTable(
-    "stability",
-    "one row per feature with telemetry",
-    (
-        FEATURE,
-        Column("users", "int64", False, "users whose crash flag is known"),
-        Column("crash_free_users_rate", "float64", False, "fraction"),
-        Column("crash_free_users_low", "float64", False, "lower 95 % limit, Wilson"),
-        Column("crash_free_users_high", "float64", False, "upper 95 % limit, Wilson"),
-        Column("sessions", "int64", False, "sessions whose crash flag is known"),
-        Column("crash_free_sessions_rate", "float64", False, "fraction"),
-        Column("crash_free_sessions_low", "float64", False, "lower 95 % limit, Wilson"),
-        Column("crash_free_sessions_high", "float64", False, "upper 95 % limit, Wilson"),
-        Column("observations", "int64", False, "observations that Apdex judges"),
-        Column("apdex", "float64", False, "0 to 1"),
-        Column("apdex_low", "float64", False, "lower 95 % limit"),
-        Column("apdex_high", "float64", False, "upper 95 % limit"),
-    ),
-)
-BUDGETS = ResultTable(
-    "budgets",
-    "one row per feature with an error objective and pair of windows",
-    (
-        FEATURE,
-        Column("budget", "float64", True, "share of failures that the objective allows; 0 allows none"),
-        Column("long_hours", "float64", True, "length of the long window"),
-        Column("short_hours", "float64", True, "length of the short window"),
-        Column("factor", "float64", True, "an alert needs a burn rate over it in both windows"),
-        Column("events_long", "int64", True, "observations of the long window"),
-        Column("bad_long", "int64", True, "failures of the long window"),
-        Column("burn_long", "float64", False, "share of failures / budget; NULL without observations or budget"),
-        Column("events_short", "int64", True, "observations of the short window"),
-        Column("bad_short", "int64", True, "failures of the short window"),
-        Column("burn_short", "float64", False, "share of failures / budget; NULL without observations or budget"),
-        Column("is_alert", "boolean", False, "NULL where the windows hold no observation"),
-        REFUSED,
-    ),
-)
-RISK = ResultTable(
-    "risk",
-    "one row per feature",
-    (
-        Column("unit", "string", True, "what may degrade: the feature"),
-        Column("as_of", "timestamp", False, "last day that was looked at (UTC)"),
-        Column("probability", "float64", False, "of degrading within the horizon; NULL where none is published"),
-        LOW,
-        HIGH,
-        Column("state", "string", True, "degraded now, healthy, cannot tell, not asked"),
-    ),
-)
-
-TABLES: tuple[ResultTable, ...] = (CHANGES, HEALTH, STABILITY, BUDGETS, RISK)
+TABLES: tuple[ResultTable, ...] = HEALTH_TABLES

@@ -173,4 +173,30 @@ DRIFT = ResultTable(
     ),
 )
 
-TABLES: tuple[ResultTable, ...] = (QUALITY_CHECKS, REJECTS, RESTATED_DAYS, MISSING_VALUES, DRIFT)
+ROWS_PER_DAY = ResultTable(
+    "rows_per_day",
+    "one row per local date with rows",
+    (
+        Column("day", "timestamp", True, "the local date"),
+        Column("rows", "int64", True, "events of the date; telemetry where there are no events"),
+    ),
+)
+PLACEHOLDERS = ResultTable(
+    "placeholders",
+    "one row per table and placeholder that stands for a user",
+    (
+        TABLE_NAME,
+        Column("user_id", "string", True, "the placeholder as it stands there"),
+        Column("rows", "int64", True, "rows under it"),
+    ),
+)
+
+TABLES: tuple[ResultTable, ...] = (
+    QUALITY_CHECKS,
+    REJECTS,
+    RESTATED_DAYS,
+    MISSING_VALUES,
+    DRIFT,
+    ROWS_PER_DAY,
+    PLACEHOLDERS,
+)
