@@ -8,6 +8,8 @@ from types import SimpleNamespace
 
 import pandas as pd
 
+from launchpad_lib.contract.estimates import Refused
+
 DURATIONS = (
     (172_800, 86_400, "days"),
     (7_200, 3_600, "h"),
@@ -115,10 +117,10 @@ def needed(value, what: str):
     """The value, or one clear sentence where the lake holds nothing of the kind.
 
     Raises:
-        ValueError: the value is missing.
+        Refused: the value is missing; a notebook that raises it is refused, not failed.
     """
     if is_missing(value):
-        raise ValueError(
+        raise Refused(
             f"{what}: the lake holds none; ingest some with a params file, or leave this notebook out of `sequence`"
         )
     return value

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
-REWRITTEN = {"engagement", "funnels", "cohorts"}
+REWRITTEN = {"engagement", "funnels", "cohorts", "latency_trends", "risk_scoring", "data_quality"}
 """Notebooks that hold to the whole of the house rule; each that is rewritten is added, until all are here."""
 STRICT = [p for p in NOTEBOOKS if p.stem in REWRITTEN]
 SEVEN = {"engagement", "funnels", "retention_lift", "experiments", "latency_trends", "risk_scoring", "data_quality"}
