@@ -83,13 +83,12 @@ def points(value: float | None, ci_low: float | None, ci_high: float | None) -> 
 
 
 def _signed(share: float) -> str:
-    """A share in points with its sign; what rounds to nothing has none.
+    """A share in points with its sign; what rounds to nothing is not under it.
 
     >>> _signed(0.031), _signed(-0.0001)
-    ('+3.1', '0.0')
+    ('+3.1', '+0.0')
     """
-    text = f"{100 * share:+.1f}"
-    return "0.0" if float(text) == 0 else text
+    return f"{100 * share:+z.1f}"
 
 
 def amount(value: float | None, unit: str = "", digits: int = 0) -> str:

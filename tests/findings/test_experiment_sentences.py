@@ -174,7 +174,7 @@ def test_the_numbers_behind_a_decision_stand_in_its_sentence():
     first = said.findings[0].sentence
     assert "buy 30.0 % of 1,000 units against 20.0 % of y, +10.0 points (+6.2 to +13.7)" in first
     assert (
-        "guardrail stay 50.0 % of 1,000 units against 50.0 % of y, 0.0 points (-4.4 to +4.4), within the margin of 5 points"
+        "guardrail stay 50.0 % of 1,000 units against 50.0 % of y, +0.0 points (-4.4 to +4.4), within the margin of 5 points"
         in first
     )
     assert found.lifts["x"].value == pytest.approx(0.1) and found.lifts["x"].n == 2000
