@@ -14,8 +14,8 @@ SQL_TYPES = {
 }
 
 
-# In a session key the first "/" or "#" ends the user: in the user's own id they are written otherwise.
-SESSION_KEY_ESCAPES = (("~", "~0"), ("/", "~1"), ("#", "~2"))
+# In a session key the first "/" ends the user: in the user's own id it is written otherwise.
+SESSION_KEY_ESCAPES = (("~", "~0"), ("/", "~1"))
 
 
 def session_key(number: str) -> str:

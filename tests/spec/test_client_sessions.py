@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reference import START
 
@@ -80,6 +80,10 @@ TEXT = st.text(alphabet="a/#~01", max_size=5)
 @given(
     one=st.tuples(TEXT, TEXT | st.none(), st.integers(1, 3)), two=st.tuples(TEXT, TEXT | st.none(), st.integers(1, 3))
 )
+@example(one=("a", "b/c", 1), two=("a/b", "c", 1))
+@example(one=("a", "b#1", 1), two=("a/b", None, 1))
+@example(one=("a~1", "b", 1), two=("a/", "b", 1))
+@example(one=("a#1", None, 2), two=("a", None, 1))
 def test_two_sessions_never_share_a_key(one, two):
     """A session is its user with the client's id, or its user with a number where the client gave none."""
     con = duckdb.connect()
