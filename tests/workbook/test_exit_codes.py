@@ -1,0 +1,25 @@
+"""What the command says and how it ends when the input is at fault. Counts by hand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from test_run import notebook
+from test_stopping import PROGRAM
+
+
+def test_a_source_every_row_of_which_is_refused_ends_with_2_and_one_sentence_before_any_notebook(tmp_path):
+    """297 rows whose instants are numbers of a unit that nobody stated; another source is whole, and is not written either."""
+    notebook(tmp_path / "notebooks", "funnels", "1 / 0")
+    rows = "".join(f"u{i},{1541105830796 + i},seen\n" for i in range(297))
+    (tmp_path / "wrong.csv").write_text(f"user_id,event_at,event_name\n{rows}")
+    (tmp_path / "features.csv").write_text("feature_id\nquiz\n")
+    sources = "[{table: features, path: features.csv}, {table: events, path: wrong.csv}]"
+    (tmp_path / "p.yaml").write_text(f"name: x\nlake: lake\nsequence: [[funnels]]\nsources: {sources}\n")
+    shown = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "report", "p.yaml"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (shown.returncode, shown.stdout, shown.stderr.count("\n")) == (2, "", 1)
+    assert "297 of 297 rows refused: event_at: 1541105830796 is not a timestamp" in shown.stderr
+    assert not (tmp_path / "lake").exists() and not (tmp_path / "reports").exists()
