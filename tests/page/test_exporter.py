@@ -258,6 +258,7 @@ def test_a_failed_page_names_error_cell_and_sentence_without_colours_and_without
         "T This page failed; do not use its numbers. KeyError: '<b>' It stopped in cell 5, In [3]. The 2 cells behind it were not run. The last good page"
     )
     assert headings(page) == ["Before", "Fails"]
+    assert "An Exception was encountered" not in page
     assert "\x1b" not in page and "[0;31m" not in page and "color:red" not in page and "The chart below" not in page
     assert '<a href="../r0/t.html">' in page
 
