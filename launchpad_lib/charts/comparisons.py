@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from launchpad_lib.charts.bounds import apart, drawn, first_names, largest_names
-from launchpad_lib.charts.theme import BLUE, GREY, ORANGE, SOLID, height_of, nothing, themed
+from launchpad_lib.charts.theme import BLUE, GREY, ORANGE, SOLID, height_of, layered, nothing, themed
 
 ROWS = alt.Y("name:N", sort=None, title=None)
 PERCENT, POINTS = alt.Axis(format="%"), alt.Axis(labelExpr="format(100 * datum.value, '+~f')", tickCount=8)
@@ -63,7 +63,7 @@ def _bars(rows: pd.DataFrame, title: str, *, x_title: str, axis: alt.Axis, numbe
     base = alt.Chart(shown).encode(y=ROWS, tooltip=tips)
     bars = base.mark_bar(color=BLUE).encode(x=alt.X("value:Q", title=x_title, axis=axis, stack=None))
     rules = base.mark_rule(color=ORANGE, strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    return themed(alt.layer(bars, *where_known(shown, rules)), title, note=more, height=height_of(len(shown)))
+    return themed(layered(bars, *where_known(shown, rules)), title, note=more, height=height_of(len(shown)))
 
 
 def difference_chart(result: pd.DataFrame, *, category: str, title: str) -> alt.LayerChart:
@@ -77,7 +77,7 @@ def difference_chart(result: pd.DataFrame, *, category: str, title: str) -> alt.
     rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X("low:Q", title=x_title, axis=POINTS), x2="high:Q")
     points = base.mark_point(color=ORANGE, filled=True, size=90).encode(x=alt.X("value:Q", title=x_title, axis=POINTS))
     return themed(
-        alt.layer(_line_at(0), *where_known(shown, rules), points), title, note=more, height=height_of(len(shown))
+        layered(_line_at(0), *where_known(shown, rules), points), title, note=more, height=height_of(len(shown))
     )
 
 
@@ -98,7 +98,7 @@ def forest_chart(rows: pd.DataFrame, *, title: str) -> alt.LayerChart:
     rules = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=x_title, axis=POINTS), x2="high:Q")
     points = base.mark_point(filled=True, size=90).encode(x=alt.X("value:Q", title=x_title, axis=POINTS))
     return themed(
-        alt.layer(_line_at(0), *where_known(shown, rules), points), title, note=more, height=height_of(len(shown))
+        layered(_line_at(0), *where_known(shown, rules), points), title, note=more, height=height_of(len(shown))
     )
 
 
@@ -118,7 +118,7 @@ def rates_by(
     x = alt.X("low:Q", title=x_title, axis=PERCENT, scale=alt.Scale(zero=True))
     rules = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
     points = base.mark_point(filled=True, size=80, opacity=1).encode(x=alt.X("value:Q", title=x_title, axis=PERCENT))
-    return themed(alt.layer(*where_known(shown, rules), points), title, note=more, height=height_of(len(shown)))
+    return themed(layered(*where_known(shown, rules), points), title, note=more, height=height_of(len(shown)))
 
 
 def sized(rows: pd.DataFrame, *, min_cell: int) -> pd.DataFrame:
@@ -149,7 +149,7 @@ def ratio_chart(
     rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X("low:Q", title=x_title, scale=scale), x2="high:Q")
     points = base.mark_point(color=ORANGE, filled=True, size=90).encode(x=alt.X("value:Q", title=x_title, scale=scale))
     return themed(
-        alt.layer(_line_at(1, scale=scale), *where_known(shown, rules), points),
+        layered(_line_at(1, scale=scale), *where_known(shown, rules), points),
         title,
         note=more,
         height=height_of(len(shown)),

@@ -18,7 +18,7 @@ from launchpad_lib.charts.bounds import (
     thinned,
 )
 from launchpad_lib.charts.comparisons import size_colour, sized, where_known
-from launchpad_lib.charts.theme import BLUE, GREEN, GREY, ORANGE, RED, SOLID, dated, nothing, themed
+from launchpad_lib.charts.theme import BLUE, GREEN, GREY, ORANGE, RED, SOLID, dated, layered, nothing, themed
 
 MOST_BARS = 120  # along the time: thinner ones cannot be told apart
 MOST_DOTS = 200  # on lines: a line of one day is seen by its dot only
@@ -44,7 +44,7 @@ def rate_by_period(
         alt.Tooltip("high:Q", title="upper limit", format=".1%"),
         alt.Tooltip("n:Q", title="n", format=",.0f"),
     ]
-    base = alt.Chart(shown).encode(x=dated())
+    base = alt.Chart(shown).encode(x=dated(shown["at"]))
     rules = base.mark_rule(strokeWidth=2, opacity=0.6).encode(
         y=alt.Y("low:Q", title=y_title, axis=share), y2="high:Q", color=size_colour(shown, min_cell)
     )
@@ -53,7 +53,7 @@ def rate_by_period(
     points = base.mark_point(filled=True, size=50, opacity=1).encode(
         y=value, color=size_colour(shown, min_cell), tooltip=tips
     )
-    return themed(alt.layer(line, *where_known(shown, rules), points), title, note=note)
+    return themed(layered(line, *where_known(shown, rules), points), title, note=note)
 
 
 def active_users_chart(result: pd.DataFrame) -> alt.LayerChart:
@@ -69,7 +69,7 @@ def active_users_chart(result: pd.DataFrame) -> alt.LayerChart:
         alt.Chart(shown)
         .mark_line(point=len(shown) <= MOST_DOTS)
         .encode(
-            x=dated(),
+            x=dated(shown["at"]),
             y=alt.Y("value:Q", title="Distinct users"),
             color=alt.Color(
                 "line:N",
@@ -132,7 +132,7 @@ def latency_chart(daily: pd.DataFrame, *, annotations: pd.DataFrame) -> alt.Laye
         alt.Chart(shown)
         .mark_line(point=len(shown) <= MOST_DOTS)
         .encode(
-            x=dated(),
+            x=dated(shown["at"]),
             y=alt.Y("value:Q", title="p95 latency (ms)"),
             color=LINES,
             tooltip=[
@@ -205,7 +205,7 @@ def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> 
         alt.Chart(shown)
         .mark_circle(size=22, opacity=0.6)
         .encode(
-            x=dated(),
+            x=dated(shown["at"]),
             y=alt.Y("value:Q", title="p95 latency (ms)", scale=alt.Scale(zero=False)),
             color=LINES,
             tooltip=[
@@ -215,10 +215,10 @@ def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> 
             ],
         )
     )
-    base = alt.Chart(steps).encode(x=dated(), color=LINES)
+    base = alt.Chart(steps).encode(x=dated(points["at"]), color=LINES)
     lines = base.mark_line(strokeWidth=2, tooltip=None).encode(y="value:Q", detail="is_later:N")
     band = base.mark_area(opacity=0.15, tooltip=None).encode(y="low:Q", y2="high:Q")
-    return themed(alt.layer(*where_known(steps, band), dots, lines), title, note=note)
+    return themed(layered(*where_known(steps, band), dots, lines), title, note=note)
 
 
 def bar_counts(

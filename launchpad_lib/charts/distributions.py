@@ -20,7 +20,7 @@ from launchpad_lib.charts.bounds import (
 )
 from launchpad_lib.charts.comparisons import where_known
 from launchpad_lib.charts.courses import LINES
-from launchpad_lib.charts.theme import BLUE, GREY, INK, ORANGE, height_of, nothing, themed
+from launchpad_lib.charts.theme import BLUE, GREY, INK, ORANGE, height_of, layered, nothing, themed
 
 MOST_COHORTS = 26
 MOST_PERIODS = 31
@@ -59,7 +59,7 @@ def retention_chart(
             alt.Tooltip("high:Q", title="upper limit", format=".1%"),
         ],
     )
-    return themed(alt.layer(*where_known(shown, band), line), title, note=notes(more, note))
+    return themed(layered(*where_known(shown, band), line), title, note=notes(more, note))
 
 
 def cohort_matrix(
@@ -83,7 +83,9 @@ def cohort_matrix(
         weight=(cells["users"] >= min_cell).map({True: 1.0, False: 0.35}), text=cells["value"].map("{:.0%}".format)
     )
     base = alt.Chart(cells).encode(
-        x=alt.X("after:O", title=f"{period.capitalize()}s after the start", axis=alt.Axis(labelAngle=0)),
+        x=alt.X(
+            "after:O", title=f"{period.capitalize()}s after the start", axis=alt.Axis(labelAngle=0, labelOverlap=True)
+        ),
         y=alt.Y("name:N", sort=None, title="Cohort"),
         tooltip=[
             alt.Tooltip("name:N", title="cohort"),
@@ -158,7 +160,7 @@ def survival_chart(points: pd.DataFrame, *, group: str | None = None) -> alt.Lay
             alt.Tooltip("value:Q", title="not gone yet", format=".1%"),
         ],
     )
-    return themed(alt.layer(*where_known(shown, band), line), title, note=notes(more, note))
+    return themed(layered(*where_known(shown, band), line), title, note=notes(more, note))
 
 
 def distribution_chart(result: pd.DataFrame, *, category: str, title: str, x_title: str) -> alt.LayerChart:
@@ -197,9 +199,10 @@ def matrix_chart(
     is_counted = pd.api.types.is_numeric_dtype(result[x])
     rows = found.rows.dropna(subset=["value"])
     rows, more = largest_names(rows, by="value", most=MOST_NAMES)
-    rows, wider = (first_names if is_counted else largest_names)(
-        rows, **({} if is_counted else {"by": "value"}), most=MOST_NAMES, column="across"
-    )
+    if is_counted:
+        rows, wider = first_names(rows, most=MOST_NAMES, column="across")
+    else:
+        rows, wider = largest_names(rows, by="value", most=MOST_NAMES, column="across")
     rows = rows.drop_duplicates(["across", "name"])
     cells = rows.assign(text=rows["value"].map("{:.0%}".format))
     base = alt.Chart(cells).encode(
@@ -246,4 +249,4 @@ def reliability_diagram(bins: pd.DataFrame) -> alt.LayerChart:
             alt.Tooltip("n:Q", title="n", format=",.0f"),
         ],
     )
-    return themed(alt.layer(diagonal, *where_known(shown, rules), points), title, note=note)
+    return themed(layered(diagonal, *where_known(shown, rules), points), title, note=note)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import cast
 
 import altair as alt
 import pandas as pd
@@ -16,13 +17,18 @@ WIDTH, HEIGHT, ROW_HEIGHT = 640, 260, 22
 TITLE_CELLS = 240  # letters of a title, of which some 80 stand in one line
 
 
+def layered(*marks: alt.Chart) -> alt.LayerChart:
+    """Marks upon each other, the first at the back."""
+    return cast(alt.LayerChart, alt.layer(*marks))
+
+
 def themed(drawing: alt.Chart | alt.LayerChart, title: str, *, note: str = "", height: int = HEIGHT) -> alt.LayerChart:
     """Transparent ground; the page recolours the text in dark mode, so that one picture reads on light and dark pages.
 
     Args:
         note: what the chart leaves out, in small letters under its title.
     """
-    layers = drawing if isinstance(drawing, alt.LayerChart) else alt.layer(drawing)
+    layers = drawing if isinstance(drawing, alt.LayerChart) else layered(drawing)
     lines = textwrap.wrap(shortened(title, cells=TITLE_CELLS), 80) or [""]
     words = alt.TitleParams(text=lines, subtitle=note) if note else alt.TitleParams(text=lines)
     return (
@@ -75,6 +81,7 @@ def height_of(rows: int) -> int:
     return max(3, rows) * ROW_HEIGHT
 
 
-def dated(field: str = "at") -> alt.X:
-    """Days along the bottom."""
-    return alt.X(f"{field}:T", title="Date", axis=alt.Axis(format="%d %b"))
+def dated(at: pd.Series) -> alt.X:
+    """Days along the bottom, with their year where it could be another."""
+    is_long = len(at) > 0 and at.max() - at.min() > pd.Timedelta(days=300)
+    return alt.X(f"{at.name}:T", title="Date", axis=alt.Axis(format="%b %Y" if is_long else "%d %b"))

@@ -45,7 +45,7 @@ def card(one: Metric) -> list[tuple[str, str]]:
         ("question", one.question),
         ("numerator", filled(one.numerator, {})),
         ("denominator", filled(one.denominator, {})),
-        ("interval", one.interval or "none"),
+        ("interval", filled(one.interval, {}) or "none"),
         ("unit", one.unit),
         ("direction", BETTER[one.direction]),
         ("maturity", filled(one.maturity, {}) or "every unit is counted"),

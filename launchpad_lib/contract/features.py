@@ -40,7 +40,9 @@ class Feature(BaseModel):
     complete_event: EventName | None = Field(default=None, description="an attempt is finished")
     view_event: EventName | None = Field(default=None, description="its value is seen, for example a result")
     share_event: EventName | None = Field(default=None, description="its value is passed on")
-    interaction_events: tuple[EventName, ...] = Field(default=(), description="uses, counted as depth")
+    interaction_events: tuple[EventName, ...] = Field(
+        default=(), description="uses, counted as depth: names, or one name"
+    )
 
     @field_validator(
         "feature_name",
@@ -55,6 +57,11 @@ class Feature(BaseModel):
     @classmethod
     def _empty_is_absent(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("interaction_events", mode="before")
+    @classmethod
+    def _one_name_is_a_list(cls, value: object) -> object:
+        return ((value,) if value else ()) if isinstance(value, str) else value
 
     @property
     def name(self) -> str:

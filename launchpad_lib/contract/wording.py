@@ -8,6 +8,8 @@ from types import SimpleNamespace
 
 import pandas as pd
 
+from launchpad_lib.contract.estimates import Refused
+
 DURATIONS = (
     (172_800, 86_400, "days"),
     (7_200, 3_600, "h"),
@@ -22,7 +24,7 @@ def is_missing(value: object) -> bool:
     >>> is_missing(None), is_missing(float("nan")), is_missing(0.0)
     (True, True, False)
     """
-    return value is None or bool(pd.isna(value))
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
 
 
 def _is_unknown(value: float | None) -> bool:
@@ -115,10 +117,10 @@ def needed(value, what: str):
     """The value, or one clear sentence where the lake holds nothing of the kind.
 
     Raises:
-        ValueError: the value is missing.
+        Refused: the value is missing; a notebook that raises it is refused, not failed.
     """
     if is_missing(value):
-        raise ValueError(
+        raise Refused(
             f"{what}: the lake holds none; ingest some with a params file, or leave this notebook out of `sequence`"
         )
     return value

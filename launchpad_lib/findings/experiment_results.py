@@ -108,7 +108,7 @@ class ExperimentResults(NamedTuple):
         drawn = self.rows[self.rows["lift"].notna()]
         found = [
             (
-                f"{named(r.metric, most=24)}: {named(r.variant, most=24)}",
+                f"{named(r.metric, cells=24)}: {named(r.variant, cells=24)}",
                 "reported" if r.role == "success" else "beside it",
                 r.lift,
                 r.ci_low,

@@ -75,7 +75,7 @@ class LiftResults(NamedTuple):
     @property
     def forest(self) -> pd.DataFrame:
         """Grain: one row per line of the chart: row, kind (reported or beside it), absolute_lift, ci_low, ci_high."""
-        names = {q.feature_id: named(q.feature_name, most=24) for q in self.asked}
+        names = {q.feature_id: named(q.feature_name, cells=24) for q in self.asked}
         rows: list[tuple] = []
         for feature_id, name in names.items():
             own = self.lifts[(self.lifts["feature_id"] == feature_id) & self.lifts["estimate"].notna()]

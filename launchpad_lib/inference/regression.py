@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
+from scipy.stats import false_discovery_control, norm
 
 from launchpad_lib.inference.quantiles import QuantileChange, mix_share, quantile_change
 
@@ -90,8 +90,12 @@ def regression_table(
 
     `is_new`: the last window is higher than the one before. `is_standing`: the level moved up on `shift_on` and is still
     there. Each needs a p under `alpha` after Benjamini-Hochberg over the features, a rise of at least `smallest_rise`, and
-    `sustained_days` of the last days up (above the earlier window; above the middle of the two levels). `is_regression` is either, so its family-wise
-    false-alarm rate is up to twice `alpha`.
+    `sustained_days` of the last days up (above the earlier window; above the middle of the two levels). `is_regression` is
+    either, so its family-wise false-alarm rate is up to twice `alpha`.
+
+    `is_judged`: at least one of the two questions has a p value; without one nothing is said about the feature.
+    `detectable_ratio`: the rise that the question with the narrower interval finds 8 times in 10 at two-sided 5 %,
+    exp(2.80 standard errors of the log ratio), before the correction over features; NULL where not judged.
     """
     table = changes.merge(shifts, on="feature_id", how="outer").sort_values("feature_id").reset_index(drop=True)
     p = table[["p_value", "shift_p"]].to_numpy(dtype=float)
@@ -107,9 +111,14 @@ def regression_table(
         & (table["days_up"].astype(float).fillna(0) >= sustained_days)
     )
     is_standing = (adjusted[:, 1] < alpha) & (shift >= 1 + smallest_rise) & above
+    detectable = pd.concat(
+        [_detectable(table["ci_low"], table["ci_high"]), _detectable(table["shift_low"], table["shift_high"])], axis=1
+    )
     table = table.assign(
         change_q=adjusted[:, 0],
         shift_q=adjusted[:, 1],
+        is_judged=known.any(axis=1),
+        detectable_ratio=detectable.min(axis=1),
         is_new=is_new,
         is_standing=is_standing,
         is_regression=is_new | is_standing,
@@ -117,3 +126,51 @@ def regression_table(
     return table.sort_values(["is_regression", "ratio", "feature_id"], ascending=[False, False, True]).reset_index(
         drop=True
     )
+
+
+def _detectable(low: pd.Series, high: pd.Series) -> pd.Series:
+    """The ratio that would be found 8 times in 10, from the width of a 95 % interval on the log scale."""
+    width = np.log(high.astype(float)) - np.log(low.astype(float))
+    return np.exp((norm.ppf(0.975) + norm.ppf(0.8)) * width / (2 * norm.ppf(0.975)))
+
+
+def changes_table(
+    regressions: pd.DataFrame,
+    *,
+    split_at: datetime,
+    sustained_days: int,
+    window_days: int,
+    signal: str = "p95_latency_ms",
+    alpha: float = ALPHA,
+) -> pd.DataFrame:
+    """Grain: one row per feature and change that was found, by feature and date; rises and falls.
+
+    A shift of level has a date with its interval; a change between the two windows has the first day of the later one.
+    `is_current`: the new level holds on `sustained_days` of the last `window_days` days. `probability` is NULL: it is not computed.
+
+    Args:
+        regressions: of `regression_table`.
+        split_at: where the later window begins.
+    """
+    shifted = regressions[regressions["shift_q"].astype(float) < alpha]
+    above = shifted["days_above"].astype(float)
+    held = above.where(shifted["shift_ratio"].astype(float) >= 1, window_days - above) >= sustained_days
+    dated = pd.DataFrame(
+        {
+            "feature_id": shifted["feature_id"], "changed_at": shifted["shift_on"], "first_at": shifted["shift_first_on"],
+            "last_at": shifted["shift_last_on"], "ratio": shifted["shift_ratio"], "ci_low": shifted["shift_low"],
+            "ci_high": shifted["shift_high"], "is_current": held,
+        }
+    )  # fmt: skip
+    moved = regressions[regressions["change_q"].astype(float) < alpha]
+    up = moved["days_up"].astype(float)
+    held = up.where(moved["ratio"].astype(float) >= 1, window_days - up) >= sustained_days
+    between = moved[["feature_id", "ratio", "ci_low", "ci_high"]].assign(
+        changed_at=pd.Timestamp(split_at).normalize() + pd.Timedelta(days=1),
+        first_at=pd.NaT,
+        last_at=pd.NaT,
+        is_current=held,
+    )
+    frames = [f for f in (dated, between) if len(f)] or [dated]
+    table = pd.concat(frames, ignore_index=True).assign(signal=signal, probability=None)
+    return table.sort_values(["feature_id", "changed_at"], kind="stable").reset_index(drop=True)

@@ -11,6 +11,8 @@ from deltalake import DeltaTable
 from launchpad_lib.contract.sql import file_list, identifier, literal
 from launchpad_lib.contract.tables import EVENTS, EXPOSURE_EVENT, TABLES, TELEMETRY
 
+JSON = "TRY_CAST(properties AS JSON)"  # another writer may have put text there that is none; it names nothing
+
 
 class KnownNames:
     """The names of one lake at one version of each table. A table that has no version here is empty."""
@@ -32,7 +34,7 @@ class KnownNames:
 
     def properties(self) -> set[str]:
         """Columns of events, and every key of `properties` that occurs."""
-        keys = f"SELECT DISTINCT unnest(json_keys(properties)) FROM {self._table('events')}"
+        keys = f"SELECT DISTINCT unnest(json_keys({JSON})) FROM {self._table('events')}"
         return {c.name for c in EVENTS.columns} | self._texts(keys)
 
     def columns(self) -> set[str]:
@@ -46,7 +48,7 @@ class KnownNames:
 
     def variants(self) -> set[tuple[str, str]]:
         """(experiment, variant) of every exposure that occurs."""
-        query = f"""SELECT DISTINCT properties->>'$.experiment_id', properties->>'$.variant'
+        query = f"""SELECT DISTINCT {JSON}->>'$.experiment_id', {JSON}->>'$.variant'
             FROM {self._table("events")} WHERE event_name = {literal(EXPOSURE_EVENT)}"""
         return {(e, v) for e, v in self._con.execute(query).fetchall() if e is not None and v is not None}
 

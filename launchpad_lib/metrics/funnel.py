@@ -57,7 +57,7 @@ def funnel(
 
     Args:
         events: user_id, event_name, event_at (UTC); also received_at and event_id (ties), session_key (by), properties.
-            Day files (`staging.open_event_log`) are answered by the compiled fold: the ordered funnel per user without
+            Day files (`lake.open_event_log`) are answered by the compiled fold: the ordered funnel per user without
             filters, optional steps, exclusions, held property or breakdown; its time columns are NULL.
         steps: event names or `Step`s with property filters; an optional step is counted but not asked for.
         window: time from entry to the last step, both ends included; "7d", "30m"; None is unbounded.

@@ -299,7 +299,7 @@ def retention_curve(
 
     A return is an event in [t0 + 24 N h, t0 + 24 (N + 1) h), t0 the user's first start event. Only users with
     t0 + 24 (N + 1) h <= observed_through are counted. Columns: day, users, retained, retention_rate, ci_low, ci_high,
-    users_immature, refused_because. Day files (`staging.open_event_log`) are answered by the compiled fold, for days 0 to 63.
+    users_immature, refused_because. Day files (`lake.open_event_log`) are answered by the compiled fold, for days 0 to 63.
     """
     through = utc_instant(observed_through)
     if hasattr(events, "event_codes"):

@@ -9,8 +9,9 @@ import jinja2
 from markupsafe import Markup
 
 from launchpad_lib.contract.legible import visible
+from launchpad_lib.contract.sentences import ended
 from launchpad_lib.page.markup import sentences
-from launchpad_lib.page.output import formatted, formatted_span
+from launchpad_lib.page.output import SEVERITIES, formatted, formatted_span
 
 
 def page_environment(*rooms: str) -> jinja2.Environment:
@@ -25,6 +26,7 @@ def page_environment(*rooms: str) -> jinja2.Environment:
     ]
     environment.filters["sentence"] = sentence
     environment.filters["formatted"] = formatted
+    environment.globals["severities"] = SEVERITIES
     environment.globals["span"] = formatted_span
     return environment
 
@@ -35,8 +37,8 @@ def sentence(reason: str) -> str:
     >>> sentence("nobody entered"), sentence("Nobody entered.")
     ('Nobody entered.', 'Nobody entered.')
     """
-    text = reason.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    text = ended(reason.strip())
+    return text[:1].upper() + text[1:]
 
 
 def _finalised(value: Any) -> Any:

@@ -50,7 +50,7 @@ class LaunchpadExporter(Exporter):
     def _file_extension_default(self) -> str:
         return ".html"
 
-    def from_notebook_node(
+    def from_notebook_node(  # type: ignore[override]  # nbconvert's own exporters return text, too
         self, nb: nbformat.NotebookNode, resources: Any | None = None, **options: Any
     ) -> tuple[str, dict[str, Any]]:
         """The page's HTML, and nbconvert's resources.

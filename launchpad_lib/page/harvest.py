@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections import Counter
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -86,12 +87,15 @@ def anchor_of(heading: str) -> str:
 
 
 def _outputs(notebook: nbformat.NotebookNode) -> list[tuple[str | None, dict]]:
-    """Every output's data with the anchor of the last heading above it, in order."""
+    """Every output's data with the anchor of the last heading above it, in order; a heading said again is numbered, as on the page."""
     found, anchor = [], None
+    taken: Counter[str] = Counter()
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            headings = re.findall(r"^#{1,6} +(.+?)\s*$", cell.source, re.MULTILINE)
-            anchor = anchor_of(headings[-1]) if headings else anchor
+            for heading in re.findall(r"^#{2,6} +(.+?)\s*$", cell.source, re.MULTILINE):
+                anchor = anchor_of(heading)
+                taken[anchor] += 1
+                anchor += f"-{taken[anchor]}" if taken[anchor] > 1 else ""
         found += [(anchor, output.get("data", {})) for output in cell.get("outputs", [])]
     return found
 

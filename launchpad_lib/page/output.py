@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import json
 import math
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
+from numbers import Real
+from typing import Any
 
 import pandas as pd
 from IPython.display import display
@@ -17,6 +19,7 @@ from launchpad_lib.contract.estimates import Estimate, refusal
 from launchpad_lib.contract.findings import Conclusion
 from launchpad_lib.contract.legible import visible
 from launchpad_lib.contract.wording import duration, is_missing, percent
+from launchpad_lib.page.markup import plain
 from launchpad_lib.page.rendering import sayable
 from launchpad_lib.page.tables import html_table
 
@@ -25,16 +28,23 @@ FINDINGS_MIME = "application/vnd.launchpad.findings+json"
 TABLE_MIME = "application/vnd.launchpad.table+json"
 SPEC_MIME = "application/vnd.vegalite.v5+json"
 
+SEVERITIES = {"act": "▲ act", "watch": "◆ watch", "unknown": "○ unknown", "fine": "✓ fine"}
+"""How grave a finding is, as it is shown: never by colour alone."""
+
 
 def _plain(value: object, digits: int = 6) -> float | int | str | bool | None:
     """A value as JSON has it, the same on every machine: numbers to so many significant digits, instants as ISO 8601."""
     if is_missing(value):
         return None
-    if isinstance(value, str) or pd.api.types.is_bool(value):
-        return value if isinstance(value, str) else bool(value)
+    if pd.api.types.is_bool(value):
+        return bool(value)
     if isinstance(value, date):
         return value.isoformat()
+    if not isinstance(value, Real | Decimal):  # text, and what has no form in JSON; a lone surrogate has none either
+        return str(value).encode("utf-8", "backslashreplace").decode()
     number = float(value)
+    if not math.isfinite(number):
+        return None
     return int(number) if number == int(number) and abs(number) < 1e15 else float(f"{number:.{digits}g}")
 
 
@@ -63,7 +73,7 @@ def metric(
         asked = {"label": by_hand["label"], "n": _plain(by_hand.get("n")), "unit": by_hand.get("unit", "fraction")}
         about = {"higher_is_better": by_hand.get("higher_is_better"), "definition": by_hand["definition"]}
         record = {"name": what, **asked, **numbers, "segment": segment, **about, "refused_because": refused}
-        display({METRIC_MIME: record, "text/plain": metric_line(record)}, raw=True)
+        _show_metric(record)
         return
     estimate = estimate or refusal("nothing was counted")
     is_refused = estimate.is_refused or is_missing(estimate.value)
@@ -80,15 +90,22 @@ def metric(
         "definition": what.definition(estimate.rules),
         "refused_because": (estimate.refused_because or "nothing was counted") if is_refused else None,
     }
-    display({METRIC_MIME: record, "text/plain": metric_line(record)}, raw=True)
+    _show_metric(record)
+
+
+def _show_metric(record: dict) -> None:
+    """For a page by its record; for Lab and Voila, which do not know it, in one line. No colours: both have a dark theme."""
+    label, _, said = metric_line(record).partition(": ")
+    shown = f"<p>{plain(label)}: <strong>{plain(said)}</strong><br><small>{plain(record['definition'])}</small></p>"
+    display({METRIC_MIME: record, "text/html": shown, "text/plain": metric_line(record)}, raw=True)
 
 
 def conclude(said: Conclusion) -> None:
     """Shows the page's verdict and findings, typed; the page puts them at its top, the run into its manifest."""
     record = said._asdict() | {"findings": [f._asdict() for f in said.findings]}
     lines = "\n".join([said.verdict, *(f"- {' '.join(f.sentence.split())}" for f in said.findings)])
-    items = "".join(f"<li>{html.escape(f.sentence)}</li>" for f in said.findings)
-    shown = f"<p><strong>{html.escape(said.verdict)}</strong></p><ul>{items}</ul>"
+    items = "".join(f"<li>{SEVERITIES[f.severity]}: {plain(f.sentence)}</li>" for f in said.findings)
+    shown = f"<p><strong>{plain(said.verdict)}</strong></p><ul>{items}</ul>"
     display({FINDINGS_MIME: record, "text/html": shown, "text/plain": lines}, raw=True)
 
 
@@ -106,7 +123,10 @@ def table(what: ResultTable, frame: pd.DataFrame, *, most: int = 40) -> None:
     declared = frame[[c.name for c in what.columns]]
     rows = [[_plain(v, digits=9) for v in row] for row in declared.itertuples(index=False, name=None)]
     known = declared.dropna(axis="columns", how="all") if len(declared) else declared
-    shown = {"text/html": html_table(known, most=most), "text/plain": f"{what.name}: {len(frame)} rows"}
+    shown = {
+        "text/html": html_table(known, most=most, caption=what.grain),
+        "text/plain": f"{what.name}: {len(frame)} rows",
+    }
     display({TABLE_MIME: {"name": what.name, "rows": rows}, **shown}, raw=True)
 
 
@@ -157,7 +177,7 @@ def answer(*sentences: str) -> None:
 
 
 def show(table, *, most: int = 40) -> None:
-    """Shows a result table as its readers meet it (`workbook.tables`), at most `most` rows; names are escaped."""
+    """Shows a result table as its readers meet it (`page.tables`), at most `most` rows; names are escaped."""
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
     display({"text/html": html_table(frame, most=most), "text/plain": f"{len(frame)} rows"}, raw=True)
 
@@ -172,7 +192,7 @@ def _rounded(part: object) -> object:
     return part
 
 
-def _renamed(part: object, names: dict[str, str]) -> object:
+def _renamed(part: Any, names: dict[str, str]) -> Any:
     """The specification with its data sets named by the content that is shown."""
     if isinstance(part, dict):
         return {names.get(k, k): _renamed(v, names) for k, v in part.items()}
@@ -194,7 +214,7 @@ def title_of(spec: dict) -> str:
 
 def missing_picture(title: str, because: str) -> str:
     """The place of a chart that is not drawn, as HTML."""
-    words = f'<p>{html.escape(title or "A chart")}</p><p class="quiet">Not drawn. {html.escape(because)}</p>'
+    words = f'<p>{plain(title or "A chart")}</p><p class="quiet">Not drawn. {plain(because)}</p>'
     return f'<div class="instead">{words}</div>'
 
 

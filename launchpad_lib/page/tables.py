@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import html
+import math
 import re
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
 from launchpad_lib.contract.wording import duration, is_missing, percent
+from launchpad_lib.page.markup import plain
 
 RATE = re.compile(r"(^|_)(rate|share)(_|$)|^p_degrade$|^recall_at_top$")
 P_VALUE = re.compile(r"(^|_)(p|q)(_value|_adjusted)?$")
@@ -39,7 +40,7 @@ def kind_of(name: str) -> Kind:
     return next((kind for pattern, kind in kinds if pattern.search(name)), "plain")
 
 
-def cell(value: object, kind: Kind = "plain", *, digits: int = 4) -> str:
+def cell(value: Any, kind: Kind = "plain", *, digits: int = 4) -> str:
     """One value as text.
 
     >>> cell(0.5892, "percent"), cell(-0.013, "points"), cell(1.2e-7, "p"), cell(True), cell(None), cell(1234), cell("2026-01-05 08:06:57.092")
@@ -60,6 +61,8 @@ def cell(value: object, kind: Kind = "plain", *, digits: int = 4) -> str:
 
 
 def _number(value: float, kind: Kind, digits: int) -> str:
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
     if kind == "percent":
         return percent(value)
     if kind in ("points", "relative"):
@@ -127,19 +130,24 @@ def _span(low: object, high: object, kind: Kind) -> str:
     return f"{lower.removesuffix(' %') if upper.endswith(' %') else lower} to {upper}"
 
 
-def html_table(frame: pd.DataFrame, *, most: int) -> str:
-    """The table, at most `most` rows of it; every name and value is escaped."""
+def html_table(frame: pd.DataFrame, *, most: int, caption: str = "") -> str:
+    """The table, at most `most` rows of it; every name and value is escaped.
+
+    Args:
+        caption: what a row is; how many rows are shown stands behind it.
+    """
     columns = columns_of(frame.head(most))
     marks = [_mark(c) for c in columns]
-    head = "".join(f"<th{mark}>{html.escape(c.head)}</th>" for c, mark in zip(columns, marks, strict=True))
+    head = "".join(f"<th{mark}>{plain(c.head)}</th>" for c, mark in zip(columns, marks, strict=True))
     rows = zip(*(c.cells for c in columns), strict=True)
     body = "".join(
-        "<tr>" + "".join(f"<td{mark}>{html.escape(text)}</td>" for text, mark in zip(row, marks, strict=True)) + "</tr>"
+        "<tr>" + "".join(f"<td{mark}>{plain(text)}</td>" for text, mark in zip(row, marks, strict=True)) + "</tr>"
         for row in rows
     )
-    note = f"the first {most} of {len(frame):,} rows" if len(frame) > most else "" if len(frame) else "no rows"
-    caption = f"<caption>{note}</caption>" if note else ""
-    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    rest = f"the first {most} of {len(frame):,} rows" if len(frame) > most else "" if len(frame) else "no rows"
+    told = "; ".join(part for part in (caption, rest) if part)
+    title = f"<caption>{plain(told)}</caption>" if told else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _mark(column: Column) -> str:

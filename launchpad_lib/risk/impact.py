@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
-from launchpad_lib.risk.model import STRENGTH, predict
+from launchpad_lib.risk.model import STRENGTH, Evaluation, predict
 from launchpad_lib.risk.panel import INPUTS
 from launchpad_lib.risk.scores import feature_weights
 
@@ -24,8 +26,29 @@ IMPACT_COLUMNS = (
 )  # fmt: skip
 
 
+def published_scores(
+    panel: pd.DataFrame,
+    evaluation: Evaluation,
+    states: pd.DataFrame,
+    *,
+    users_per_week: pd.Series,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Grain: as `score`, of the features that are healthy now; no row where the score could not be tested."""
+    healthy = states.loc[states["state"] == "healthy", "feature_id"]
+    if evaluation.chosen is None:
+        return pd.DataFrame(columns=list(IMPACT_COLUMNS))
+    return score(panel, chosen=evaluation.chosen, users_per_week=users_per_week, only=set(healthy), rng=rng)
+
+
 def score(
-    panel: pd.DataFrame, *, chosen: str, users_per_week: pd.Series, rng: np.random.Generator, draws: int = DRAWS
+    panel: pd.DataFrame,
+    *,
+    chosen: str,
+    users_per_week: pd.Series,
+    rng: np.random.Generator,
+    draws: int = DRAWS,
+    only: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """Grain: one row per feature, as of its last day, highest impact first.
 
@@ -35,11 +58,14 @@ def score(
 
     Args:
         users_per_week: by feature_id, distinct users met in the last 7 days; 0 where the feature is not named.
+        only: the features to rank; all where it is not given. What is learned is learned from all.
     """
     known = panel.dropna(subset=["degrades"])
     latest = (
         panel.sort_values("as_of_on").groupby("feature_id").tail(1).sort_values("feature_id").reset_index(drop=True)
     )
+    if only is not None:
+        latest = latest[latest["feature_id"].isin(list(only))].reset_index(drop=True)
     if latest.empty or known.empty:
         return pd.DataFrame(columns=list(IMPACT_COLUMNS))
     p, drawn = predict(chosen, known, latest), _draws(chosen, known, latest, rng=rng, draws=draws)
@@ -62,6 +88,42 @@ def score(
     )  # fmt: skip
     table = table.sort_values(["impact_score", "feature_id"], ascending=[False, True]).reset_index(drop=True)
     return table.assign(rank=range(1, len(table) + 1))[list(IMPACT_COLUMNS)]
+
+
+def is_first_known(ranked: pd.DataFrame) -> bool:
+    """Whether the first feature is first in 95 % of the draws: otherwise the order cannot be told.
+
+    >>> is_first_known(pd.DataFrame({"rank_high": [1, 3]})), is_first_known(pd.DataFrame({"rank_high": [8, 8]}))
+    (True, False)
+    """
+    return len(ranked) > 1 and int(ranked["rank_high"].iloc[0]) == 1
+
+
+def in_order_to_look(ranked: pd.DataFrame) -> pd.DataFrame:
+    """The rows by impact where the first can be told; otherwise by users, since the ranks say nothing."""
+    if is_first_known(ranked):
+        return ranked
+    return ranked.sort_values(["users_per_week", "feature_id"], ascending=[False, True]).reset_index(drop=True)
+
+
+def risk_table(states: pd.DataFrame, ranked: pd.DataFrame) -> pd.DataFrame:
+    """Grain: one row per feature: `unit, as_of, probability, ci_low, ci_high, state`.
+
+    A probability is there only for a healthy feature that was scored: one that is degraded has nothing left to predict, and
+    of one that cannot be judged now nothing is said about later.
+
+    Args:
+        states: of `state_table`. ranked: of `score`; empty where no probability is published.
+    """
+    scored = ranked[["feature_id", "p_degrade", "p_low", "p_high"]].rename(
+        columns={"p_degrade": "probability", "p_low": "ci_low", "p_high": "ci_high"}
+    )
+    table = states.merge(scored, on="feature_id", how="left").rename(
+        columns={"feature_id": "unit", "as_of_on": "as_of"}
+    )
+    numbers = ["probability", "ci_low", "ci_high"]
+    shown = table[numbers].astype(float).where(table["state"] == "healthy")
+    return table.assign(**{c: shown[c] for c in numbers})
 
 
 def _draws(

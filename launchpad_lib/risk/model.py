@@ -17,6 +17,8 @@ TEST_SHARE = 0.35
 STRENGTH = 0.5
 DRAWS = 500
 PERMUTATIONS = 20
+# Intervals draw whole features: of one feature every draw is the sample itself, and of four there are 35 different draws.
+FEWEST_FEATURES = 5
 
 
 class Evaluation(NamedTuple):
@@ -68,6 +70,11 @@ def evaluate(panel: pd.DataFrame, *, horizon_days: int, rng: np.random.Generator
     split = pd.Timestamp(days[int(len(days) * (1 - TEST_SHARE))])
     train = known[known["as_of_on"] < split - pd.Timedelta(days=horizon_days)]
     test = known[known["as_of_on"] >= split].reset_index(drop=True)
+    if test["feature_id"].nunique() < FEWEST_FEATURES:
+        count = test["feature_id"].nunique()
+        return _refused(
+            f"{count} features with a history; {FEWEST_FEATURES} are needed, since intervals draw whole features"
+        )
     if train["degrades"].nunique() < 2 or test["degrades"].nunique() < 2:
         return _refused("the days before or after the split have only one outcome, so nothing can be learned or tested")
     truth = test["degrades"].to_numpy()

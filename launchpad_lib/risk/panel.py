@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
+
+from launchpad_lib.contract.features import Feature
 
 INPUTS = (
     "p95_over_slo",
@@ -17,16 +21,43 @@ INPUTS = (
 PANEL_COLUMNS = ("as_of_on", "feature_id", *INPUTS, "degrades")
 
 
-def breaches(feature_metrics: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
-    """Grain: one row per feature with metadata and day; `is_breach` where a declared objective was missed that day."""
-    daily = feature_metrics.merge(features, on="feature_id").sort_values(["feature_id", "observed_on"])
-    missed = (
-        (daily["p95_latency_ms"] > daily["slo_p95_latency_ms"])
-        | (daily["crash_free_users_rate"] < daily["slo_crash_free_users"])
-        | (daily["error_rate"] > daily["slo_error_rate"])
-        | (daily["mean_feedback_score"] < daily["slo_feedback_score"])
-    )
-    return daily.assign(is_breach=missed.astype(int), observed_on=pd.to_datetime(daily["observed_on"])).reset_index(
+OBJECTIVES = {
+    "slo_p95_latency_ms": "p95 latency",
+    "slo_crash_free_users": "crash-free users",
+    "slo_error_rate": "error rate",
+    "slo_feedback_score": "feedback",
+}
+CEILINGS = {"slo_p95_latency_ms": "p95_latency_ms", "slo_error_rate": "error_rate"}
+FLOORS = {"slo_crash_free_users": "crash_free_users_rate", "slo_feedback_score": "mean_feedback_score"}
+
+
+def declared_objectives(feature: Feature) -> tuple[str, ...]:
+    """The fields of the objectives that a feature declares."""
+    return tuple(name for name in OBJECTIVES if getattr(feature, name) is not None)
+
+
+def breaches(feature_days: pd.DataFrame, features: Iterable[Feature], *, min_observations: int = 1) -> pd.DataFrame:
+    """Grain: one row per feature with an objective and day: was a declared objective missed?
+
+    `missed_<objective>`: 1 or 0; NULL where it is not declared or has no value that day. `is_breach`: 1 where one was missed;
+    NULL where none could be judged, or the day has fewer than `min_observations`: unknown is never healthy.
+
+    Args:
+        feature_days: feature_id, observed_on, observations, p95_latency_ms, error_rate, crash_free_users_rate, mean_feedback_score.
+    """
+    declared = pd.DataFrame(
+        [(f.feature_id, *(getattr(f, name) for name in OBJECTIVES)) for f in features if declared_objectives(f)],
+        columns=["feature_id", *OBJECTIVES],
+    ).astype({name: float for name in OBJECTIVES})
+    daily = feature_days.merge(declared, on="feature_id").sort_values(["feature_id", "observed_on"])
+    is_judged = daily["observations"] >= min_observations
+    missed = {}
+    for name in OBJECTIVES:
+        value, objective = daily[(CEILINGS | FLOORS)[name]].astype(float), daily[name]
+        is_missed = value > objective if name in CEILINGS else value < objective
+        missed[f"missed_{name}"] = is_missed.astype(float).where(value.notna() & objective.notna() & is_judged)
+    is_breach = pd.DataFrame(missed).max(axis=1)  # NULL only where every objective is
+    return daily.assign(**missed, is_breach=is_breach, observed_on=pd.to_datetime(daily["observed_on"])).reset_index(
         drop=True
     )
 

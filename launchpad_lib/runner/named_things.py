@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
@@ -62,7 +62,7 @@ def named_things(run: RunParams, *, notebooks: Path) -> Iterator[Named]:
         yield from named_in(run.parameters_of(name, notebooks=notebooks), f"notebooks.{name}", without=of_the_run)
 
 
-def named_in(model: BaseModel, place: str, *, without: set[str] = frozenset()) -> Iterator[Named]:
+def named_in(model: BaseModel, place: str, *, without: Collection[str] = ()) -> Iterator[Named]:
     """What the fields of a model name, at any depth, in their order."""
     for field, info in type(model).model_fields.items():
         if field in without:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
@@ -301,13 +302,24 @@ class RiskScoringParams(FeatureParams):
 
 
 class DataQualityParams(NotebookParams):
+    as_of: str | None = Field(
+        default=None, description="ISO instant at which the age of the data is told; a run gives its own start"
+    )
     drift_days: int = Field(default=14, ge=1, le=365, description="the last days, compared with all before")
     drift_columns: list[ColumnName] = Field(
         default=["platform", "country", "session_seconds", "feedback_score"],
         min_length=1,
-        description="columns of events and telemetry watched for drift",
+        description="columns of events and telemetry, and properties of events, watched for drift",
     )
     seed: int = Field(default=20260101, ge=0, description="seed of the draw of one row per user")
+
+    @field_validator("as_of")
+    @classmethod
+    def _as_of_is_an_instant(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else datetime.fromisoformat(value).isoformat()
+        except ValueError as error:
+            raise ValueError(f"{value!r} is no ISO instant; write for example 2026-01-31T06:00:00+00:00") from error
 
 
 NOTEBOOKS: dict[str, type[NotebookParams]] = {

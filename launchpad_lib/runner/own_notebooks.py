@@ -7,6 +7,7 @@ import io
 import re
 import tokenize
 from pathlib import Path
+from types import GenericAlias
 from typing import Annotated, Any, Literal, NamedTuple, Optional, Union
 
 import nbformat
@@ -77,7 +78,7 @@ def model_for(name: str, *, notebooks: Path) -> type[BaseModel]:
 
 def _model(name: str, base: type[NotebookParams] | None, cell: list[CellParameter], path: Path) -> type[BaseModel]:
     known = base.model_fields if base is not None else {}
-    fields = {p.name: _field(p) for p in cell if p.name not in known}
+    fields: dict[str, Any] = {p.name: _field(p) for p in cell if p.name not in known}
     if base is not None:
         return create_model(base.__name__, __base__=base, **fields) if fields else base
     model = create_model(name, __base__=OwnParams, **fields)
@@ -174,9 +175,9 @@ def _type_of(node: ast.expr) -> Any:
         if outer == "Optional" and len(inner) == 1:
             return Optional[_type_of(inner[0])]  # noqa: UP045
         if outer == "list" and len(inner) == 1:
-            return list[_type_of(inner[0])]
+            return GenericAlias(list, (_type_of(inner[0]),))
         if outer == "dict" and len(inner) == 2:
-            return dict[_type_of(inner[0]), _type_of(inner[1])]
+            return GenericAlias(dict, (_type_of(inner[0]), _type_of(inner[1])))
     raise ValueError(ast.unparse(node))
 
 
@@ -186,7 +187,7 @@ def _type_of_value(value: Any) -> Any:
         return Any
     if isinstance(value, list):
         kinds = {type(v) for v in value}
-        return list[_type_of_value(value[0])] if len(kinds) == 1 else list
+        return GenericAlias(list, (_type_of_value(value[0]),)) if len(kinds) == 1 else list
     return dict if isinstance(value, dict) else type(value)
 
 

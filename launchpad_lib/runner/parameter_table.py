@@ -31,12 +31,13 @@ NARROWEST = 100
 def describe(model: type[BaseModel], *, width: int | None = None) -> str:
     """The parameters of a model and of the models within it, as wide as the terminal; a long cell goes on below itself."""
     width = width or max(shutil.get_terminal_size((150, 40)).columns, NARROWEST)
-    console = Console(file=io.StringIO(), width=width, color_system=None)
+    drawn = io.StringIO()
+    console = Console(file=drawn, width=width, color_system=None)
     for title, one in _with_inner(model, None, set()):
         if title:
             console.print(Text(f"\n{title}"))
         console.print(_table(one))
-    lines = console.file.getvalue().splitlines()
+    lines = drawn.getvalue().splitlines()
     return "\n".join(line.rstrip() for line in lines).strip("\n")
 
 

@@ -125,7 +125,8 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
 def _execute_one(doing: _Doing, name: str, *, snapshot: Snapshot, folder: Path) -> Executed:
     run, progress, source = doing.run, doing.progress, doing.notebooks / f"{name}.ipynb"
     progress.start(name, cells=cell_count(source))
-    given = {"lake": run.lake, **snapshot.for_notebook()}
+    as_of = run.notebooks.get(name, {}).get("as_of") or doing.now.isoformat(timespec="seconds")
+    given = {"lake": run.lake, "as_of": as_of, **snapshot.for_notebook()}
     parameters = run.for_notebook(name, notebooks=doing.notebooks, given=given)
     done = execute(
         source,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binom
+
+from launchpad_lib.contract.features import Feature
 
 
 class BurnWindow(NamedTuple):
@@ -29,6 +32,17 @@ FEWEST_EVENTS = 10
 GUARD_P = 0.01
 
 
+def budget_table(observations: pd.DataFrame, features: Iterable[Feature], *, as_of: datetime) -> pd.DataFrame:
+    """Grain: as `burn_rates`, of the features that declare an objective for errors; an observation with an error is bad.
+
+    Args:
+        observations: feature_id, observed_at, error_count; rows whose errors are not known say nothing.
+    """
+    known = observations[observations["error_count"].notna()]
+    budgets = pd.Series({f.feature_id: f.slo_error_rate for f in features}, dtype=float)
+    return burn_rates(known.assign(is_bad=known["error_count"] > 0), budgets, as_of=as_of)
+
+
 def burn_rates(
     observations: pd.DataFrame,
     budgets: pd.Series,
@@ -42,19 +56,19 @@ def burn_rates(
 
     burn = (bad / events of the window (as_of - window, as_of]) / budget; NULL without events. `guard`: exact binomial
     probability of at least that many bad events in the long window if the true rate were just the budget.
-    `is_alert`: both windows above the factor, at least `min_events` events in the long one, and guard under `guard_p`.
+    `is_alert`: both windows above the factor and guard under `guard_p`; at least `min_events` events in the long one are needed.
+    A budget of 0 (an objective of 100 %) has no burn rate: any bad event of the long window is an alert.
+    `refused_because` and a NULL `is_alert`: the long window holds too few events, so nothing can be said.
 
     Args:
         observations: feature_id, observed_at, is_bad (bool).
-        budgets: by feature_id, the share of bad events the objective allows (1 - SLO), above 0.
+        budgets: by feature_id, the share of bad events the objective allows (1 - SLO); a NULL one declares nothing.
     """
     rows = []
-    for feature_id, budget in budgets[budgets > 0].sort_index().items():
+    for feature_id, budget in budgets[budgets >= 0].sort_index().items():
         one = observations[observations["feature_id"] == feature_id].sort_values("observed_at")
-        at, bad = (
-            one["observed_at"].to_numpy(dtype="datetime64[us]"),
-            np.r_[0, np.cumsum(one["is_bad"].to_numpy(dtype=int))],
-        )
+        at = one["observed_at"].to_numpy(dtype="datetime64[us]")
+        bad = np.r_[0, np.cumsum(one["is_bad"].to_numpy(dtype=int))]
         end = int(np.searchsorted(at, np.datetime64(as_of, "us"), side="right"))
         for window in windows:
             starts = [
@@ -62,27 +76,22 @@ def burn_rates(
                 for w in (window.long, window.short)
             ]
             (n_long, bad_long), (n_short, bad_short) = [(end - s, int(bad[end] - bad[s])) for s in starts]
-            burn_long = bad_long / n_long / budget if n_long else None
-            burn_short = bad_short / n_short / budget if n_short else None
+            burn_long = bad_long / n_long / budget if n_long and budget else None
+            burn_short = bad_short / n_short / budget if n_short and budget else None
             guard = float(binom.sf(bad_long - 1, n_long, budget)) if n_long else None
-            is_over = bool(n_long and n_short and burn_long > window.factor and burn_short > window.factor)
-            is_alert = is_over and n_long >= min_events and guard < guard_p
+            if budget:
+                is_over = bool(n_long and n_short and burn_long > window.factor and burn_short > window.factor)
+                is_alert = is_over and guard < guard_p
+            else:
+                is_alert = bad_long > 0
             hours = (window.long / timedelta(hours=1), window.short / timedelta(hours=1))
+            counts = (n_long, bad_long, burn_long, n_short, bad_short, burn_short, guard)
+            needed = min_events if budget else 1
+            few = f"{n_long} observations in the last {hours[0]:g} h; {needed} are needed"
+            refused = few if n_long < needed else None
             rows.append(
-                (
-                    feature_id,
-                    float(budget),
-                    *hours,
-                    window.factor,
-                    n_long,
-                    bad_long,
-                    burn_long,
-                    n_short,
-                    bad_short,
-                    burn_short,
-                    guard,
-                    is_alert,
-                )
+                (feature_id, float(budget), *hours, window.factor, *counts, None if refused else is_alert, refused)
             )
-    names = "feature_id budget long_hours short_hours factor events_long bad_long burn_long events_short bad_short burn_short guard is_alert"
-    return pd.DataFrame(rows, columns=names.split())
+    names = "feature_id budget long_hours short_hours factor events_long bad_long burn_long events_short bad_short burn_short guard is_alert refused_because"
+    table = pd.DataFrame(rows, columns=names.split())
+    return table.assign(is_alert=table["is_alert"].astype("boolean"))

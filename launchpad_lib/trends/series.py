@@ -87,7 +87,8 @@ def nearest_annotation(
         own = marks[(marks["feature_id"] == feature_id) | marks["feature_id"].isna()]
         days = (own["on"] - on).dt.days.astype(float) if pd.notna(on) else pd.Series(dtype=float)
         near = days[days.abs() <= within_days].abs().sort_values(kind="stable")
-        labels.append(f"{own['kind'][near.index[0]]}: {own['label'][near.index[0]]}" if len(near) else None)
+        first = own.loc[near.index[0]] if len(near) else None
+        labels.append(None if first is None else ": ".join(str(v) for v in first[["kind", "label"]].dropna()))
         gaps.append(int(days[near.index[0]]) if len(near) else None)
     return table.assign(
         annotation=pd.Series(labels, dtype=object, index=table.index), annotation_days=pd.array(gaps, dtype="Int64")

@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 
 from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.ingestion.files.sink import commit, prepare
+from launchpad_lib.lake.copies import Copies, copies
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = f"""
@@ -204,3 +205,25 @@ def test_a_row_from_a_clock_more_than_a_day_ahead_is_refused_so_that_it_cannot_e
         ingested_at=datetime(2026, 3, 1, 12, tzinfo=UTC),
     )
     assert (done.accepted, done.rejected) == (2, 1)
+
+
+def test_copies_with_other_content_are_told_and_copies_of_both_kinds_are_counted_once(place, line):
+    """Of id 1 the copy in line 2 says the same and that in line 3 another thing; id 2 comes a second time by another file, changed."""
+    place.put("a.jsonl", line("1", n=1) * 2 + line("1", n=2) + line("2", n=1))
+    found = place.ingest("a.jsonl")
+    assert (found.read, found.accepted, found.duplicates, found.rejected) == (4, 1 + 1, 2, 0)
+    assert copies(place.lake) == Copies(same=1, other=1)
+    place.put("b.jsonl", line("2", n=7) + line("1", n=1) + line("3"))
+    place.ingest("b.jsonl")
+    place.ingest("b.jsonl")
+    assert copies(place.lake) == Copies(same=1, other=2), (
+        "a copy of what the lake holds that says the same is an overlap"
+    )
+    told = place.rejected()
+    assert told[["source", "line"]].values.tolist() == [["a.jsonl", 3], ["b.jsonl", 1]]
+    assert told["reason"].tolist() == [
+        f"event_id: {i} came with other content before; the copy received first is kept" for i in (1, 2)
+    ]
+    assert [json.loads(json.loads(raw)["properties"]) for raw in told["raw"]] == [{"n": 2}, {"n": 7}]
+    assert [json.loads(p) for p in place.events()["properties"]] == [{"n": 1}, {"n": 1}, {}]
+    assert copies(place.lake, version=DeltaTable(str(place.lake / "events")).version() - 1) == Copies(same=1, other=1)

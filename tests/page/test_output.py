@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from decimal import Decimal
+
 import altair as alt
+import numpy as np
 import pandas as pd
 import pytest
 
+from launchpad_lib.contract.catalogue import ResultTable
+from launchpad_lib.contract.catalogue.product import COMPLETION_RATE_USER
+from launchpad_lib.contract.estimates import Estimate
+from launchpad_lib.contract.findings import Finding, conclusion
+from launchpad_lib.contract.tables import Column
 from launchpad_lib.page import output
-from launchpad_lib.page.output import SPEC_MIME, chart
+from launchpad_lib.page.output import SPEC_MIME, TABLE_MIME, chart, conclude, metric, table
 
 
 @pytest.fixture
@@ -37,3 +46,36 @@ def test_text_in_a_chart_is_visible_before_it_leaves_the_notebook(shown):
     spec = shown[0][SPEC_MIME]
     assert next(iter(spec["datasets"].values())) == [{"a": r"x\x00y"}]
     assert spec["title"] == "\\u202et"
+
+
+CHECKOUT = Finding("act", "fix", "Checkout <b>\x00</b> is slow.")
+
+
+def test_a_conclusion_reads_in_lab_and_voila_too_without_a_colour_of_its_own(shown):
+    conclude(conclusion("Checkout <i>got</i> slower.", [CHECKOUT, Finding("fine", "nothing", "Sharing is fine.")]))
+    assert shown[0]["text/html"] == (
+        "<p><strong>Checkout &lt;i&gt;got&lt;/i&gt; slower.</strong></p>"
+        r"<ul><li>▲ act: Checkout &lt;b&gt;\x00&lt;/b&gt; is slow.</li><li>✓ fine: Sharing is fine.</li></ul>"
+    )
+
+
+def test_a_metric_reads_in_lab_and_voila_too(shown):
+    metric(COMPLETION_RATE_USER, Estimate(0.5, 0.4, 0.6, 100, None, {"start_event": "<b>", "window": "7d"}))
+    told = shown[0]["text/html"]
+    assert "Completion rate per user: <strong>50.0 % (95 % interval 40.0 to 60.0 %), n = 100</strong>" in told
+    assert "&lt;b&gt;" in told and "style" not in told
+
+
+@pytest.mark.parametrize(
+    "value, kept",
+    [
+        (float("inf"), None), (float("-inf"), None), (float("nan"), None), (np.float64(0.12345678912), 0.123456789), (np.int64(7), 7), (Decimal("1.5"), 1.5),
+        (np.bool_(True), True), (timedelta(days=1), "1 day, 0:00:00"), ([1], "[1]"), ("\ud83d", "\\ud83d"), ("x\x00", "x\x00"), (pd.NaT, None),
+    ],
+)  # fmt: skip
+def test_any_value_has_a_form_in_a_typed_output(shown, value, kept):
+    """Text for programs stays as it is, but for what no file can hold."""
+    what = ResultTable("t", "one row per <thing>", (Column("v", "string", True, "a value"),))
+    table(what, pd.DataFrame({"v": pd.Series([value, 1], dtype=object)}))
+    assert shown[0][TABLE_MIME]["rows"] == [[kept], [1]]
+    assert "<caption>one row per &lt;thing&gt;</caption>" in shown[0]["text/html"]

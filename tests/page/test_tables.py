@@ -3,6 +3,7 @@
 import html
 import re
 
+import numpy as np
 import pandas as pd
 
 from launchpad_lib.contract.wording import single
@@ -98,3 +99,14 @@ def test_seconds_are_shown_in_the_unit_that_fits_and_a_mixed_column_of_numbers_s
     frame = pd.DataFrame({"median_seconds": [34.93, 417_168.0], "psi": pd.Series([None, 0.1274], dtype=object)})
     assert cells(frame) == (["median time", "psi"], [["34.9 s", "–"], ["4.8 days", "0.1274"]])
     assert html_table(frame, most=40).count('<td class="num">') == 4
+
+
+def test_numbers_without_end_and_values_of_any_type_have_a_cell():
+    odd = pd.Series([[1, 2], {"a": None}, b"x", "\u202egnp"], dtype=object)
+    frame = pd.DataFrame({"a_rate": [np.inf, -np.inf, None, 0.5], "total_seconds": [np.inf, 1.0, 2.0, 3.0], "odd": odd})
+    assert cells(frame)[1] == [
+        ["∞", "∞", "[1, 2]"],
+        ["−∞", "1.0 s", "{'a': None}"],
+        ["–", "2.0 s", "b'x'"],
+        ["50.0 %", "3.0 s", "\\u202egnp"],
+    ]

@@ -8,16 +8,19 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from launchpad_lib.contract.features import Feature
 from launchpad_lib.risk import (
     INPUTS,
     breaches,
     evaluate,
     feature_weights,
+    published_scores,
     ranking_scores,
     recall_at_top,
     reliability_bins,
     risk_panel,
     score,
+    state_table,
 )
 from launchpad_lib.risk.impact import refitted_probabilities
 
@@ -40,7 +43,15 @@ def daily(*, days: int = 60, features: int = 8, seed: int = 1, persistence: floa
                     4.2,
                 )
             )
-        meta.append((f"f{f}", 200.0, 0.9, 0.1, 3.0))
+        meta.append(
+            Feature(
+                feature_id=f"f{f}",
+                slo_p95_latency_ms=200.0,
+                slo_crash_free_users=0.9,
+                slo_error_rate=0.1,
+                slo_feedback_score=3.0,
+            )
+        )
     metrics = pd.DataFrame(
         rows,
         columns=[
@@ -52,11 +63,7 @@ def daily(*, days: int = 60, features: int = 8, seed: int = 1, persistence: floa
             "mean_feedback_score",
         ],
     )
-    features_table = pd.DataFrame(
-        meta,
-        columns=["feature_id", "slo_p95_latency_ms", "slo_crash_free_users", "slo_error_rate", "slo_feedback_score"],
-    )
-    return breaches(metrics, features_table)
+    return breaches(metrics.assign(observations=60), meta)
 
 
 def test_a_changed_future_moves_labels_but_no_input():
@@ -168,3 +175,92 @@ def test_without_features_or_objectives_there_is_an_empty_panel_and_a_reason():
     assert panel.empty
     assert evaluate(panel, horizon_days=7, rng=np.random.default_rng(7)).refused_because
     assert score(panel, chosen="base rate", users_per_week=pd.Series(dtype=float), rng=np.random.default_rng(7)).empty
+
+
+def days(states: str, *, start: str = "2026-01-01", feature: str = "f") -> pd.DataFrame:
+    """One row a day: x missed, o met, a dash is a day without a row; only p95 latency has an objective (200 ms)."""
+    rows = [
+        (feature, pd.Timestamp(start) + pd.Timedelta(days=i), 300.0 if s == "x" else 100.0, 60)
+        for i, s in enumerate(states)
+        if s != "-"
+    ]
+    table = pd.DataFrame(rows, columns=["feature_id", "observed_on", "p95_latency_ms", "observations"])
+    nothing = {c: np.nan for c in ("error_rate", "crash_free_users_rate", "mean_feedback_score")}
+    return table.assign(**nothing)
+
+
+LATENCY_ONLY = Feature(feature_id="f", slo_p95_latency_ms=200.0)
+
+
+@pytest.mark.parametrize(
+    ("history", "state", "since"),
+    [
+        ("oooooxx", "degraded now", "2026-01-06"),
+        ("oxoxoxx", "degraded now", "2026-01-02"),  # one day between two missed ones ends no run
+        ("oxooxox", "degraded now", "2026-01-05"),  # two do
+        ("xxxxooo", "healthy", None),  # an incident that is over
+        ("oooooox", "healthy", None),
+        ("xxxxx--", "cannot tell", None),  # silent now: 1 of the last 3 days is known
+        ("ooooo-o", "healthy", None),
+    ],
+)
+def test_state_is_that_of_the_last_days_and_since_is_the_first_day_of_the_run(history, state, since):
+    """Hand count: at least 2 of the last 3 dates up to 7 January."""
+    table = breaches(days(history), [LATENCY_ONLY])
+    through = pd.Timestamp("2026-01-07 20:00")
+    found = state_table(table, [LATENCY_ONLY], through=through, min_breach_days=2).iloc[0]
+    assert found["state"] == state
+    assert (None if pd.isna(found["since_on"]) else str(found["since_on"].date())) == since
+    assert found["missed"] == ("p95 latency" if state == "degraded now" else None) or pd.isna(found["missed"])
+
+
+def test_a_day_without_a_value_or_with_few_observations_is_unknown_and_not_healthy():
+    table = days("oox")
+    table = table.assign(p95_latency_ms=[100.0, np.nan, 300.0], observations=[60, 60, 5])
+    found = breaches(table, [LATENCY_ONLY], min_observations=30)
+    assert found["is_breach"].tolist()[0] == 0 and found["is_breach"].isna().tolist() == [False, True, True]
+    assert found["missed_slo_error_rate"].isna().all()  # no objective is declared for errors
+
+
+def test_a_floor_is_missed_below_and_a_ceiling_above_and_the_objective_itself_is_met():
+    feature = Feature(feature_id="f", slo_error_rate=0.0, slo_crash_free_users=0.9, slo_feedback_score=3.0)
+    table = days("ooo").assign(
+        error_rate=[0.0, 0.01, 0.0], crash_free_users_rate=[0.9, 0.95, 0.89], mean_feedback_score=[3.0, 3.1, 4.0]
+    )
+    found = breaches(table, [feature])
+    assert found["is_breach"].tolist() == [0, 1, 1]
+    assert found["missed_slo_error_rate"].tolist() == [0, 1, 0]
+    assert found["missed_slo_crash_free_users"].tolist() == [0, 0, 1]
+
+
+def test_a_declared_feature_without_telemetry_and_one_without_objective_have_a_row_each():
+    features = [LATENCY_ONLY, Feature(feature_id="none"), Feature(feature_id="unseen", slo_error_rate=0.1)]
+    found = state_table(
+        breaches(days("ooo"), features), features, through=pd.Timestamp("2026-01-03"), min_breach_days=2
+    ).set_index("feature_id")["state"]
+    assert found.to_dict() == {"f": "healthy", "none": "not asked", "unseen": "cannot tell"}
+
+
+def test_fewer_than_five_features_cannot_be_tested_since_every_draw_would_be_nearly_the_sample():
+    panel = risk_panel(daily(features=4, days=80, persistence=0.9), horizon_days=7, min_breach_days=2)
+    found = evaluate(panel, horizon_days=7, rng=np.random.default_rng(8))
+    assert found.chosen is None and "4 features with a history; 5 are needed" in found.refused_because
+    scored = published_scores(
+        panel, found, states_of(panel), users_per_week=pd.Series(dtype=float), rng=np.random.default_rng(8)
+    )
+    assert scored.empty
+
+
+def states_of(panel: pd.DataFrame, *healthy: str) -> pd.DataFrame:
+    names = sorted(panel["feature_id"].unique())
+    return pd.DataFrame({"feature_id": names, "state": ["healthy" if n in healthy else "degraded now" for n in names]})
+
+
+def test_only_features_that_are_healthy_now_are_ranked():
+    panel = risk_panel(daily(), horizon_days=7, min_breach_days=2)
+    found = evaluate(panel, horizon_days=7, rng=np.random.default_rng(6))
+    users = pd.Series({f"f{i}": 100.0 for i in range(8)})
+    scored = published_scores(
+        panel, found, states_of(panel, "f1", "f6"), users_per_week=users, rng=np.random.default_rng(6)
+    )
+    assert sorted(scored["feature_id"]) == ["f1", "f6"] and scored["rank_high"].max() <= 2

@@ -55,6 +55,11 @@ def test_the_table_holds_interaction_events_as_a_json_list_or_as_one_name(text, 
     assert feature.interaction_events == names
 
 
+def test_one_name_in_the_params_is_a_list_of_one_and_an_empty_text_none():
+    assert Feature(feature_id="a", interaction_events="x y").interaction_events == ("x y",)
+    assert Feature(feature_id="a", interaction_events="", start_event="").event_names == ()
+
+
 def test_what_no_feature_declares_is_not_asked_in_one_sentence():
     both = declared_features(SAID, STORED)
     assert not_declared(both, "start_event", "complete_event") is None
@@ -80,7 +85,7 @@ def test_a_declaration_that_cannot_be_read_says_feature_field_and_value():
         ("[{feature_id: a}, {feature_id: a}]", "feature_id 'a' stands twice"),
         ("[{feature_id: 5}]", "features.0.feature_id=5 is read by YAML as a number and must be text"),
         ("[{start_event: x}]", "'features.0.feature_id' is missing; add it"),
-        ("[{feature_id: a, interaction_events: x}]", "features.0.interaction_events='x'"),
+        ("[{feature_id: a, interaction_events: {x: y}}]", "features.0.interaction_events="),
     ],
 )
 def test_a_fault_in_declared_features_is_one_sentence(tmp_path, features, sentence):

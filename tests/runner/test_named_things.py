@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from launchpad_lib.cli.main import main
+from launchpad_lib.contract.arrow import arrow_schema
+from launchpad_lib.contract.tables import EVENTS as EVENTS_TABLE
 from launchpad_lib.ingestion import SourceSpec, commit, prepare
 from launchpad_lib.lake import newest_versions
 from launchpad_lib.lake.known_names import KnownNames
@@ -45,8 +50,6 @@ def lake(tmp_path_factory) -> Path:
     rows = [json.dumps({"event_id": str(number)} | event) for number, event in enumerate(EVENTS)]
     (folder / "events.jsonl").write_text("\n".join(rows) + "\n")
     source = SourceSpec(table="events", path=str(folder / "events.jsonl"))
-    from datetime import UTC, datetime
-
     commit(prepare(source, lake=folder / "lake", ingested_at=datetime(2026, 1, 2, tzinfo=UTC)), lake=folder / "lake")
     return folder / "lake"
 
@@ -135,6 +138,15 @@ def test_names_are_those_of_the_pinned_version_and_of_an_absent_table_none(lake)
         assert filled.events() == {"cart", "buy", "experiment_exposed", *(n for n in HOSTILE if n.strip())}
         assert filled.properties() >= {"plan", *HOSTILE} and "event_name" in filled.properties()
         assert filled.variants() == {("colour", "red"), ("price", "0")}
+
+
+def test_properties_that_are_no_json_object_name_nothing_and_end_no_run(tmp_path):
+    texts = ["{bad", "[1]", "null", None, '{"kept": 1}', '{"experiment_id": "e", "variant": true}']
+    rows = [{"event_id": str(n), "event_name": "experiment_exposed", "properties": t} for n, t in enumerate(texts)]
+    write_deltalake(str(tmp_path / "events"), pa.Table.from_pylist(rows, schema=arrow_schema(EVENTS_TABLE)))
+    with KnownNames(tmp_path, versions={"events": 0}) as found:
+        assert found.properties() - {c.name for c in EVENTS_TABLE.columns} == {"kept", "experiment_id", "variant"}
+        assert found.variants() == {("e", "true")}
 
 
 def test_everything_that_the_weekly_run_names_is_marked():

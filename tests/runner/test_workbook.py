@@ -11,9 +11,11 @@ import sysconfig
 import venv
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from launchpad_lib.cli.main import main
+from launchpad_lib.page.output import FINDINGS_MIME, METRIC_MIME, TABLE_MIME
 from launchpad_lib.runner.parameters import NOTEBOOKS, ParameterError
 from launchpad_lib.runner.workbook import this_workbook, usual_params, workbook_of
 from launchpad_lib.runner.workbook_making import init_workbook
@@ -105,6 +107,13 @@ def installed(tmp_path_factory) -> Path:
     return folder / "venv/bin/launchpad"
 
 
+def said_by(notebook: Path) -> list[dict]:
+    """Every metric, finding and result table of an executed notebook."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    outputs = [o.get("data", {}) for c in cells for o in c.get("outputs", [])]
+    return [data[kind] for data in outputs for kind in (METRIC_MIME, FINDINGS_MIME, TABLE_MIME) if kind in data]
+
+
 def test_a_wheel_alone_makes_a_workbook_an_own_notebook_and_a_report(installed, tmp_path):
     """As a newcomer does it: init, cd, new, report; nothing of the clone is in reach."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV", "JUPYTER_PATH"))}
@@ -130,5 +139,11 @@ def test_a_wheel_alone_makes_a_workbook_an_own_notebook_and_a_report(installed, 
     manifest = json.loads((book / "reports/first/manifest.json").read_text())
     assert {n["name"]: n["status"] for n in manifest["notebooks"]} == {"my_days": "ok", "data_quality": "ok"}
     assert (book / "reports/first/my_days.html").is_file() and (book / "reports/index.html").is_file()
+    for name in ("my_days", "data_quality"):
+        by_hand = [installed.parent / "python", "-m", "papermill", f"notebooks/{name}.ipynb", "by_hand.ipynb"]
+        options = ["--cwd", "notebooks", "--no-progress-bar"]
+        subprocess.run([*by_hand, *options], cwd=book, env=environment, capture_output=True, check=True, timeout=300)
+        said = said_by(book / "by_hand.ipynb")
+        assert said and said == said_by(book / f"reports/first/{name}.ipynb"), "papermill by hand says the same"
     assert launchpad("metrics", "completion_rate_user", cwd=tmp_path).stdout.startswith("completion_rate_user")
     assert "my_days" in launchpad("params", "mydays", cwd=book).stderr

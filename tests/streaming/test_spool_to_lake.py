@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from launchpad_lib.ingestion.stream.decoding import decode
+from launchpad_lib.ingestion.stream.decoding import Block, decode
 from launchpad_lib.ingestion.stream.sink import EVENTS_SCHEMA, StreamSink
 from launchpad_lib.ingestion.stream.spool_source import SpoolSource
 from launchpad_lib.ingestion.stream.worker import SourceError, StreamSettings, StreamWorker
 from launchpad_lib.lake import open_lake
+from launchpad_lib.lake.copies import Copies, copies
 from launchpad_lib.lake.delta_log import DeltaLog, Fenced, checkpoint
 
 
@@ -264,3 +265,27 @@ def test_after_the_log_is_cleaned_up_offsets_and_kept_versions_are_still_there(t
     late.version = 3  # a writer that slept through it all
     with pytest.raises(Fenced, match="cleaned up"):
         late.commit(transactions={"p": (59, 60)}, operation="TEST")
+
+
+def test_copies_with_other_content_are_told_and_both_kinds_are_counted_over_batches_and_a_checkpoint(tmp_path):
+    """Of e1 one copy says the same and one another thing; e2 comes again, changed, in a later batch of the same worker."""
+    lake, sink = tmp_path / "lake", StreamSink(tmp_path / "lake", source_name="spool", dedupe_window=1000)
+    changed = event(1).replace('"n"', '"m"'), event(2).replace('"n"', '"m"')
+    assert changed[0] != event(1)
+    batches = [event(1) * 2 + changed[0] + event(2), changed[1] + event(3)]
+    start = None
+    for number, text in enumerate(batches):
+        end = (start or 0) + len(text)
+        block = Block("w", end, [text.encode()], [start or 0], [True], None, is_bytewise=True)
+        prepared = sink.prepare([decode(block, moment=datetime.now(UTC))], gaps=[], offsets={"w": (start, end)})
+        written = sink.commit(prepared)
+        assert (written.rows, written.duplicates, written.refused) == [(2, 1, 1), (1, 0, 1)][number]
+        start = end
+    assert copies(lake) == Copies(same=1, other=2)
+    reason = "came with other content before; the copy received first is kept"
+    assert rejects(lake) == [
+        ("spool/w", 2 * len(event(1)), f"event_id: e1 {reason}"),
+        ("spool/w", len(batches[0]), f"event_id: e2 {reason}"),
+    ]
+    checkpoint(lake / "events", keep_last=0, grace_seconds=0)
+    assert copies(lake) == Copies(same=1, other=2)

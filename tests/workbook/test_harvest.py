@@ -65,6 +65,18 @@ def test_a_metric_carries_its_status_and_the_heading_above_it(said):
     ]
 
 
+def test_headings_of_one_text_are_told_apart_as_on_the_page():
+    notebook_cells = []
+    for _ in range(2):
+        cell = nbformat.v4.new_code_cell("")
+        cell.outputs.append(
+            nbformat.v4.new_output("display_data", data={output.METRIC_MIME: {"refused_because": None}})
+        )
+        notebook_cells += [nbformat.v4.new_markdown_cell("## Since when?"), cell]
+    found = harvest(nbformat.v4.new_notebook(cells=notebook_cells), name="page").metrics
+    assert [m["anchor"] for m in found] == ["since-when", "since-when-2"]
+
+
 def test_a_page_that_concludes_so_is_refused_with_its_reason(said):
     output.metric(COMPLETION_RATE_USER, Estimate(0.5, 0.2, 0.8, 10))
     output.conclude(refused_conclusion("There are no events."))

@@ -156,15 +156,21 @@ def test_bad_parameters_and_input_exit_with_2_one_sentence_and_no_lake(tmp_path)
     assert launchpad("reprot", cwd=tmp_path).returncode == 2
 
 
-def test_a_failed_notebook_exits_with_1_and_the_others_are_published(tmp_path):
-    """There is no telemetry, so the latency notebook fails; data quality needs none."""
+def test_a_lake_without_telemetry_refuses_the_health_pages_in_one_sentence(tmp_path):
+    """Refused for want of data: exit 0 and not green; data quality needs no telemetry."""
     (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
     (tmp_path / "good.jsonl").write_text(LINE)
     (tmp_path / "p.yaml").write_text(
-        f"name: x\nlake: {tmp_path}/lake\nsources: [{{table: events, path: good.jsonl}}]\nsequence: [[latency_trends, data_quality]]\n"
+        f"name: x\nlake: {tmp_path}/lake\nsources: [{{table: events, path: good.jsonl}}]\n"
+        "sequence: [[latency_trends, risk_scoring, data_quality]]\n"
     )
     shown = launchpad("report", "p.yaml", "--run-id", "r", cwd=tmp_path)
-    assert shown.returncode == 1, shown.stderr
+    assert shown.returncode == 0, shown.stderr
     manifest = json.loads((tmp_path / "reports/r/manifest.json").read_text())
-    assert manifest["status"] == "failed"
-    assert {n["name"]: n["status"] for n in manifest["notebooks"]} == {"latency_trends": "failed", "data_quality": "ok"}
+    assert manifest["status"] == "refused"
+    status = {n["name"]: n["status"] for n in manifest["notebooks"]}
+    assert status == {"latency_trends": "refused", "risk_scoring": "refused", "data_quality": "ok"}
+    for notebook in manifest["notebooks"][:2]:
+        assert notebook["reason"].startswith("telemetry: the lake holds none;")
+        page = (tmp_path / "reports/r" / notebook["html"]).read_text()
+        assert "the lake holds none" in page and "Traceback" not in page

@@ -13,6 +13,7 @@ EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 MAX_PROPERTIES_BYTES = 65_536
 MAX_DEPTH = 64
+CONFLICT = " came with other content before; the copy received first is kept"
 MAX_RAW_CHARACTERS = 65_536  # of a refused row, as it is kept
 IDS = ("event_id", "user_id", "session_id")
 ID_CHARACTERS = 256
@@ -107,6 +108,11 @@ def too_large(size: int) -> str:
 def wrong_type(event_name: str, name: str, value: object, wanted: str) -> str:
     """A typed property of a known event has another type."""
     return f"properties.{shown(name)} of {shown(event_name)}: {kind_of(value)} is not a {TYPE_WORDS[wanted]}"
+
+
+def conflicting(event_id: str) -> str:
+    """Of two events with one id and different content one is kept; the other is told."""
+    return f"event_id: {shown(event_id)}{CONFLICT}"
 
 
 def kind_of(value: object) -> str:

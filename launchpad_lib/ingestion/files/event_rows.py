@@ -42,6 +42,10 @@ class EventRows(NamedTuple):
     mapping: dict[str, str | None]
     kind: Kind
 
+    def value(self, record: dict[str, Any], theirs: str) -> Any:
+        """A field of one row; where the file has a field of that very name it is no path."""
+        return record.get(theirs) if theirs in self.given.column_names else reach(record, theirs)
+
 
 def judge_events(asked: EventRows, *, source: SourceSpec, moment: datetime) -> tuple[pa.Table, pa.Table]:
     """The rows (with `__line`), and `line, reason` of those that are refused."""
@@ -127,7 +131,7 @@ def _judged(
         elif name in source.constants or theirs is None:
             fields[name] = asked.read[name][index].as_py()
         else:
-            fields[name] = _as_json(reach(record, theirs), name, asked.kind)
+            fields[name] = _as_json(asked.value(record, theirs), name, asked.kind)
     if source.event_names and isinstance(fields["event_name"], str):
         name = fields["event_name"].strip(rules.SPACES)
         fields["event_name"] = source.event_names.get(name, name)
@@ -206,7 +210,7 @@ class _Properties:
             # Stretch by stretch: a million objects at once would cost the garbage collector more than the work does.
             for records in _records(asked.given["__object"]):
                 for index in np.flatnonzero(suspects[start : start + len(records)]):
-                    values = [reach(records[index], t) for t in texts]
+                    values = [asked.value(records[index], t) for t in texts]
                     self.has_other_types[start + index] = any(v.__class__ not in (str, type(None)) for v in values)
                 columns.append(_canonical_or_null([self._merged(record) for record in records]))
                 start += len(records)
@@ -226,7 +230,7 @@ class _Properties:
         return "no object" if text is None else _decode(text)
 
     def _merged(self, record: dict[str, Any]) -> dict[str, Any] | None:
-        own = reach(record, self._own) if self._own else None
+        own = self._asked.value(record, self._own) if self._own else None
         if own is not None and own.__class__ is not dict:
             try:
                 own = own_properties(own)
@@ -240,7 +244,7 @@ class _Properties:
                 found[name] = value
         found.update(self._stated)
         for name, theirs in self._named.items():
-            value = reach(record, theirs)
+            value = self._asked.value(record, theirs)
             if value is not None:
                 found[name] = value if isinstance(value, str) else _encode(value).decode()
         return found

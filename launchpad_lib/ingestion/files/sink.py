@@ -16,12 +16,14 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from launchpad_lib.contract.arrow import REFUSED_SCHEMA
 from launchpad_lib.contract.event import shown
-from launchpad_lib.contract.event.rules import MAX_AHEAD, MAX_RAW_CHARACTERS
+from launchpad_lib.contract.event.rules import MAX_AHEAD, MAX_RAW_CHARACTERS, conflicting
 from launchpad_lib.contract.sql import identifier
 from launchpad_lib.contract.tables import TABLES
+from launchpad_lib.ingestion.files.conflicts import Found, copies_in
 from launchpad_lib.ingestion.files.judging import check
 from launchpad_lib.ingestion.files.readers import Form, read_text_rows
 from launchpad_lib.ingestion.files.source import IngestError, SourceSpec
+from launchpad_lib.lake.copies import copy_counters
 
 ATTEMPTS = 30
 MAX_REASON_CHARACTERS = 400
@@ -40,9 +42,10 @@ class IngestResult(NamedTuple):
 
 
 class CheckedFile(NamedTuple):
-    """One file, read and checked: its mark (table, mapping and content), its rows, its refused rows."""
+    """One file, read and checked: its mark (table, mapping and content), its name, its rows, its refused rows."""
 
     mark: str
+    name: str
     rows: pa.Table
     refused: pa.Table
     read: int
@@ -98,7 +101,9 @@ def prepare(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path
             else text.broken
         )
         stamped = [_stamped(table.name, name, moment, *row) for row in bad]
-        checked[mark] = CheckedFile(mark, found.rows, _refused_table(stamped), text.table.num_rows + len(text.broken))
+        checked[mark] = CheckedFile(
+            mark, _printable(name), found.rows, _refused_table(stamped), text.table.num_rows + len(text.broken)
+        )
     prepared = Prepared(table.name, len(files), len(files) - len(checked), list(checked.values()))
     _raise_if_all_are_refused(prepared, source)
     return prepared
@@ -152,8 +157,10 @@ def commit(prepared: Prepared, *, lake: Path) -> IngestResult:
         return IngestResult(table, prepared.files, prepared.skipped_files, 0, 0, 0, 0)
 
     def write_refused(snapshot: DeltaTable | None, properties: Callable) -> None:
-        fresh = [f for f in prepared.checked if f.refused.num_rows and not _has_mark(snapshot, f.mark)]
-        rows = _new_refused(pa.concat_tables(f.refused for f in fresh), snapshot) if fresh else None
+        unseen = [f for f in prepared.checked if not _has_mark(snapshot, f.mark)]
+        told = pa.concat_tables([*(f.refused for f in unseen), *_told_conflicts(unseen, conflicts)]) if unseen else None
+        fresh = unseen if told is not None and told.num_rows else []
+        rows = _new_refused(told, snapshot) if fresh and told is not None else None
         if rows is not None:
             write_deltalake(
                 snapshot or _created(rejects, rows.schema, None),
@@ -171,7 +178,7 @@ def commit(prepared: Prepared, *, lake: Path) -> IngestResult:
             pa.concat_tables([f.rows for f in fresh], promote_options="default"), table_name=table, snapshot=snapshot
         )
         partition = [_partition(TABLES[table].time_column)] if table in ("events", "telemetry") else None
-        marks = properties(f.mark for f in fresh)
+        marks = properties((f.mark for f in fresh), counts=_copy_counts(conflicts, snapshot))
         if earlier.num_rows and snapshot is not None:
             _merge(snapshot, new, earlier, marks)
         else:
@@ -186,6 +193,7 @@ def commit(prepared: Prepared, *, lake: Path) -> IngestResult:
             read=sum(f.read for f in fresh), accepted=new.num_rows, rejected=sum(f.refused.num_rows for f in fresh)
         )
 
+    conflicts = _conflicts_of(prepared, _snapshot(target))
     _on_newest(rejects, write_refused)
     _on_newest(target, write_rows)
     duplicates = outcome["read"] - outcome["accepted"] - outcome["rejected"]
@@ -194,13 +202,44 @@ def commit(prepared: Prepared, *, lake: Path) -> IngestResult:
     )
 
 
+def _conflicts_of(prepared: Prepared, snapshot: DeltaTable | None) -> Found:
+    """Copies among the events of these files, and copies of what the lake holds that say something else."""
+    fresh = [f for f in prepared.checked if not _has_mark(snapshot, f.mark)]
+    if prepared.table != "events" or not any(f.rows.num_rows for f in fresh):
+        return Found([], 0)
+    rows = [f.rows.append_column("__file", pa.array([i] * f.rows.num_rows, pa.int32())) for i, f in enumerate(fresh)]
+    return copies_in(pa.concat_tables(rows), files=[f.mark for f in fresh], snapshot=snapshot)
+
+
+def _told_conflicts(files: list[CheckedFile], found: Found) -> list[pa.Table]:
+    """The conflicting copies as rows of the rejected table."""
+    names = {f.mark: f.name for f in files}
+    now = datetime.now(UTC).replace(tzinfo=None)
+    rows = [
+        ("events", names[c.mark], c.line, conflicting(c.event_id), c.raw, now)
+        for c in found.conflicts
+        if c.mark in names
+    ]
+    return [_refused_table(rows)] if rows else []
+
+
+def _copy_counts(found: Found, snapshot: DeltaTable | None) -> dict[str, int]:
+    """The counts so far and those of this commit, as they ride in it."""
+    counts = {}
+    for name, count in zip(copy_counters("files"), (found.same, len(found.conflicts)), strict=True):
+        before = (snapshot.transaction_version(name) if snapshot else None) or 0
+        if count:
+            counts[name] = before + count
+    return counts
+
+
 def _on_newest(place: Path, write: Callable[[DeltaTable | None, Callable], None]) -> None:
     """Runs `write` on the newest version; again when another process committed in between (compare and swap)."""
 
-    def properties(marks) -> CommitProperties:
-        return CommitProperties(
-            app_transactions=[Transaction(app_id=m, version=1) for m in marks], max_commit_retries=0
-        )
+    def properties(marks, counts: dict[str, int] | None = None) -> CommitProperties:
+        transactions = [Transaction(app_id=m, version=1) for m in marks]
+        transactions += [Transaction(app_id=name, version=count) for name, count in (counts or {}).items()]
+        return CommitProperties(app_transactions=transactions, max_commit_retries=0)
 
     for attempt in range(1, ATTEMPTS + 1):
         snapshot = _snapshot(place)

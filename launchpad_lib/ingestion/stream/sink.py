@@ -7,6 +7,7 @@ stretch is read again: what a table's own transaction covers is left out, the re
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import uuid
@@ -21,9 +22,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from launchpad_lib.contract.arrow import EVENTS_SCHEMA, GAPS_SCHEMA, REFUSED_SCHEMA, ROWS_SCHEMA
+from launchpad_lib.contract.event.rules import MAX_RAW_CHARACTERS, conflicting
 from launchpad_lib.contract.tables import EVENTS
 from launchpad_lib.ingestion.stream.decoding import Decoded, Refused
-from launchpad_lib.ingestion.stream.seen_ids import SeenIds
+from launchpad_lib.ingestion.stream.seen_ids import Seen, SeenIds
+from launchpad_lib.lake.copies import Copies, copy_counters
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced
 
 DAY_US = 86_400_000_000
@@ -39,13 +42,18 @@ class Gap(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """One commit to be: new rows only. `offsets`: partition -> (where it was read from, where to read on)."""
+    """One commit to be: new rows only. `offsets`: partition -> (where it was read from, where to read on).
+
+    `duplicates` counts the copies that say the same as the event that is kept; those that say something else are among the `refused`, so
+    that they can be looked at. `copies` has both, by partition.
+    """
 
     rows: pa.Table
     refused: list[Refused]
     gaps: list[Gap]
     offsets: dict[str, tuple[int | None, int]]
     duplicates: int
+    copies: dict[str, Copies] = {}  # noqa: RUF012
 
 
 class Written(NamedTuple):
@@ -101,13 +109,34 @@ class StreamSink:
         if not rows.num_rows:
             return Prepared(rows, refused, list(gaps), offsets, 0)
         order = pc.sort_indices(rows, [("received_at", "ascending")]).to_numpy()
-        is_new = self._seen.first_seen(rows["event_id"].combine_chunks(), order=order)
-        kept = int(is_new.sum())
-        if kept < rows.num_rows:
-            rows, dropped = rows.filter(pa.array(is_new)), rows.num_rows - kept
-        else:
-            dropped = 0
-        return Prepared(rows, refused, list(gaps), offsets, dropped)
+        seen = self._seen.first_seen(_one(rows["event_id"]), order=order, columns=_content(rows))
+        dropped = rows.num_rows - int(seen.is_new.sum())
+        if not dropped:
+            return Prepared(rows, refused, list(gaps), offsets, 0)
+        conflicts, copies = self._copies(decoded, rows, seen)
+        kept = rows.filter(pa.array(seen.is_new))
+        return Prepared(kept, refused + conflicts, list(gaps), offsets, dropped - len(conflicts), copies)
+
+    @staticmethod
+    def _copies(decoded: Sequence[Decoded], rows: pa.Table, seen: Seen) -> tuple[list[Refused], dict[str, Copies]]:
+        """The copies that say something else, and how many there are of both kinds, by partition."""
+        conflicts, copies, start = [], {}, 0
+        for part in decoded:
+            stop = start + part.rows.num_rows
+            others = np.flatnonzero(seen.is_other[start:stop])
+            same = int((~seen.is_new[start:stop]).sum()) - len(others)
+            if same or len(others):
+                before = copies.get(part.partition, Copies(0, 0))
+                copies[part.partition] = Copies(before.same + same, before.other + len(others))
+            if len(others):
+                offsets = part.offsets()
+                for index in others:
+                    row = {k: v for k, v in rows.slice(start + int(index), 1).to_pylist()[0].items() if v is not None}
+                    raw = json.dumps(row, default=str, ensure_ascii=False)[:MAX_RAW_CHARACTERS]
+                    reason = conflicting(row["event_id"])
+                    conflicts.append(Refused(part.partition, int(offsets[index]), reason, raw))
+            start = stop
+        return conflicts, copies
 
     def commit(self, prepared: Prepared) -> Written:
         """Writes gaps, refused events, then events with the next offsets. Can be called again with the same after an OSError.
@@ -124,7 +153,7 @@ class StreamSink:
             files = list(self._write_events(prepared.rows, files))
             version = self._events.commit(
                 additions=files,
-                transactions={self._app(p): move for p, move in prepared.offsets.items()},
+                transactions={self._app(p): move for p, move in prepared.offsets.items()} | self._counted(prepared),
                 operation="STREAMING UPDATE",
                 metrics={"rows": prepared.rows.num_rows, "refused": refused, "duplicates": prepared.duplicates},
             )
@@ -132,6 +161,16 @@ class StreamSink:
             self._discard(self._events.place, files)
             raise
         return Written(version, prepared.rows.num_rows, refused, gaps, prepared.duplicates)
+
+    def _counted(self, prepared: Prepared) -> dict[str, tuple[int | None, int]]:
+        """The numbers of copies so far, carried on in the commit: exactly once, like the offsets."""
+        moves = {}
+        for partition, copies in prepared.copies.items():
+            for app, count in zip(copy_counters(self._app(partition)), copies, strict=True):
+                known = self._events.transaction(app)
+                if count:
+                    moves[app] = (known, (known or 0) + count)
+        return moves
 
     def _app(self, partition: str) -> str:
         return f"{self.source_name}/{partition}"
@@ -214,6 +253,16 @@ class StreamSink:
             file = pq.ParquetFile(self._events.place / path)
             for batch in file.iter_batches(batch_size=200_000, columns=["event_id"]):
                 self._seen.first_seen(batch.column(0))
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _content(rows: pa.Table) -> list[pa.Array]:
+    """The columns in which copies of one event agree: all but the id and the time of receipt."""
+    columns = [_one(rows[n]) for n in rows.column_names if n not in ("event_id", "received_at")]
+    return [c.cast(pa.int64()).cast(pa.string()) if pa.types.is_timestamp(c.type) else c for c in columns]
 
 
 def write_file(place: Path, rows: pa.Table, *, partition_values: dict[str, str | None]) -> Addition:

@@ -187,7 +187,7 @@ class FunnelFold:
 
 
 class SavedStates(Protocol):
-    """Brings a fold up to date from what was saved; `staging.fold_state.FoldStates` is one."""
+    """Brings a fold up to date from what was saved; `lake.fold_state.FoldStates` is one."""
 
     def advance(self, fold: Any, log: Any) -> Any:
         """Restores the nearest valid state, folds the days after it and saves."""

@@ -25,7 +25,7 @@ Kernel = Callable[[int, str, list[np.ndarray], int, int], None]
 
 
 class EventLog(Protocol):
-    """Day files as a fold needs them; `staging.day_files.DayFiles` is one."""
+    """Day files as a fold needs them; `lake.day_files.DayFiles` is one."""
 
     @property
     def paths(self) -> Sequence[str]:

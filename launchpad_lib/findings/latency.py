@@ -1,0 +1,257 @@
+"""What the latency page says: what got slower, what fell silent, what burns its budget, and what these data cannot show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from launchpad_lib.contract.estimates import Estimate, refusal
+from launchpad_lib.contract.findings import Conclusion, Finding, conclusion
+from launchpad_lib.contract.sentences import counted, listed, named
+from launchpad_lib.contract.wording import amount, is_missing, percent, rate
+from launchpad_lib.contract.worst import Worst
+from launchpad_lib.inference.regression import SMALLEST_RISE
+
+SLOWER, SILENT = "which-features-became-slower", "who-fell-silent"
+STABLE, BUDGETS = "how-stable-is-each-feature", "is-an-error-budget-burning"
+
+
+def latency_conclusion(
+    health: pd.DataFrame,
+    regressions: pd.DataFrame,
+    silence: pd.DataFrame,
+    budgets: pd.DataFrame,
+    *,
+    crashiest: Worst,
+    called: Mapping[str, str],
+    window_days: int,
+) -> Conclusion:
+    """The verdict says what got slower; the findings say how much, since when, and what could not be judged.
+
+    Args:
+        health: of `health_table`. regressions, silence, budgets: the tables of the page.
+        crashiest: the lowest share of crash-free users.
+        called: what people call a feature, by id.
+    """
+    names = {str(f): named(called.get(str(f), str(f))) for f in health["feature_id"]}
+    burning = list(dict.fromkeys(budgets.loc[budgets["is_alert"].fillna(False).astype(bool), "feature_id"]))
+    return conclusion(
+        latency_verdict(health, _worse(regressions, health), silence, burning, names),
+        [
+            *what_got_slower(regressions, health, names, window_days),
+            *what_fell_silent(silence, names),
+            *what_burns(budgets, names),
+            *largest_rise(regressions, names, window_days),
+            *what_crashes(crashiest),
+            *what_cannot_be_told(health, silence, names),
+            *what_is_healthy(health),
+        ],
+    )
+
+
+def latency_verdict(
+    health: pd.DataFrame, worse: list[str], silence: pd.DataFrame, burning: list[str], names: Mapping[str, str]
+) -> str:
+    """At most 16 words beside names: what got slower and what fell silent; else how far the data could see."""
+    slow = [names[f] for f in worse]
+    silent = [names[f] for f in _silent(silence)]
+    parts = [f"{listed(slow, most=2)} got slower"] if slow else []
+    parts += [f"{listed(silent, most=2)} fell silent"] if silent else []
+    if parts:
+        return f"{' and '.join(parts)}."
+    judged, total = int((health["state"] == "healthy").sum()), len(health)
+    if burning:
+        verb = "burns its" if len(burning) == 1 else "burn their"
+        said = "; nothing got slower that these data could show" if judged else "; slowness cannot be told"
+        return f"{listed([names[f] for f in burning], most=2)} {verb} error budget{said}."
+    if not judged:
+        return "These data cannot show whether a feature got slower."
+    missed = f"; {total - judged} of {total} features could not be judged" if judged < total else ""
+    return f"Nothing got slower that these data could show{missed}."
+
+
+def regression_count(health: pd.DataFrame, *, window_days: int, sustained_days: int) -> Estimate:
+    """How many features got slower, of those that could be judged; refused where none could."""
+    judged = int(health["state"].isin(["worse", "healthy"]).sum())
+    rules = {
+        "smallest_rise": percent(SMALLEST_RISE),
+        "window_days": window_days,
+        "sustained_days": sustained_days,
+        "unjudged": len(health) - judged,
+    }
+    if not judged:
+        reason = str(health["reason"].iloc[0]) if len(health) else "telemetry has no row"
+        return refusal(f"no feature could be judged: {reason}", n=0, **rules)
+    return Estimate(float((health["state"] == "worse").sum()), n=judged, rules=rules)
+
+
+def silent_count(silence: pd.DataFrame) -> Estimate:
+    """How many features fell silent, of those whose usual rhythm is known."""
+    known = silence["is_silent"].dropna()
+    if known.empty:
+        return refusal("no feature has telemetry on enough days to say when it would be silent", n=0)
+    return Estimate(float(known.sum()), n=len(known))
+
+
+def alert_count(budgets: pd.DataFrame) -> Estimate:
+    """How many features burn their error budget, of those with an objective that could be judged."""
+    if budgets.empty:
+        return refusal("not asked: no feature declares slo_error_rate", n=0)
+    judged = budgets[budgets["is_alert"].notna()]
+    if judged.empty:
+        return refusal(str(budgets["refused_because"].iloc[-1]), n=0)
+    alerts = judged.loc[judged["is_alert"].astype(bool), "feature_id"].nunique()
+    return Estimate(float(alerts), n=int(judged["feature_id"].nunique()))
+
+
+def what_got_slower(
+    regressions: pd.DataFrame, health: pd.DataFrame, names: Mapping[str, str], window_days: int
+) -> list[Finding]:
+    """One finding per feature that is worse, with its size and its date."""
+    users = health.set_index("feature_id")["users"]
+    worse = _worse(regressions, health)
+    found = []
+    for row in regressions[regressions["feature_id"].isin(worse)].to_dict("records"):
+        said = [_standing_words(row)] if row["is_standing"] else []
+        said += [_new_words(row, window_days)] if row["is_new"] else []
+        hurt = users[row["feature_id"]]
+        found.append(
+            Finding(
+                "act",
+                "fix",
+                f"{names[row['feature_id']]}: {'; '.join(said)}.",
+                feature_id=row["feature_id"],
+                anchor=SLOWER,
+                users=None if is_missing(hurt) else int(hurt),
+                since=f"{row['shift_on']:%Y-%m-%d}" if row["is_standing"] else None,
+            )
+        )
+    return found
+
+
+def _worse(regressions: pd.DataFrame, health: pd.DataFrame) -> list[str]:
+    """Ids of the features that are worse, largest change first."""
+    worse = set(health.loc[health["state"] == "worse", "feature_id"])
+    return [f for f in regressions["feature_id"] if f in worse]
+
+
+def _standing_words(row: dict) -> str:
+    first, last = row["shift_first_on"], row["shift_last_on"]
+    between = "dated to the day" if first == last else f"between {first:%d %b} and {last:%d %b}"
+    near = "" if is_missing(row.get("annotation")) else f", near {named(row['annotation'])}"
+    span = f"95 % interval {row['shift_low']:.2f} to {row['shift_high']:.2f}"
+    return (
+        f"the daily p95 latency is {row['shift_ratio']:.2f} times what it was ({span})"
+        f" since {row['shift_on']:%d %b %Y} ({between}){near}"
+    )
+
+
+def _new_words(row: dict, window_days: int) -> str:
+    return f"p95 latency of the last {_days(window_days)} against those before is {_ratio_words(row)}"
+
+
+def _ratio_words(row: dict) -> str:
+    span = f"95 % interval {row['ci_low']:.2f} to {row['ci_high']:.2f}"
+    return f"{amount(row['before'], 'ms')} to {amount(row['after'], 'ms')}, times {row['ratio']:.2f} ({span})"
+
+
+def _days(days: int) -> str:
+    return counted(days, "day")
+
+
+def _silent(silence: pd.DataFrame) -> list[str]:
+    return silence.loc[silence["is_silent"].fillna(False).astype(bool), "feature_id"].tolist()
+
+
+def what_fell_silent(silence: pd.DataFrame, names: Mapping[str, str]) -> list[Finding]:
+    """One finding per silent feature: a missing day is no healthy one."""
+    found = []
+    for row in silence[silence["feature_id"].isin(_silent(silence))].to_dict("records"):
+        usual = f"its longest gap before was {_days(row['longest_gap_days'] - 1)}"
+        usual = "it had sent some every day before" if row["longest_gap_days"] == 1 else usual
+        sentence = f"{names[row['feature_id']]} sent no telemetry for {_days(row['days_silent'])}; {usual}."
+        since = f"{row['last_on'] + pd.Timedelta(days=1):%Y-%m-%d}"
+        found.append(Finding("act", "find out", sentence, feature_id=row["feature_id"], anchor=SILENT, since=since))
+    return found
+
+
+def what_burns(budgets: pd.DataFrame, names: Mapping[str, str]) -> list[Finding]:
+    """One finding per alert; otherwise of how many features with an objective it could be said that there is none."""
+    if budgets.empty:
+        said = "Error budgets are not asked: no feature declares slo_error_rate."
+        return [Finding("unknown", "declare", said, anchor=BUDGETS)]
+    found, quiet, unjudged = [], 0, []
+    for feature, rows in budgets.groupby("feature_id"):
+        judged = rows[rows["is_alert"].notna()]
+        alerts = judged[judged["is_alert"].astype(bool)]
+        if len(alerts):
+            sentence = f"{names.get(feature, named(feature))} {_burn_words(alerts.iloc[0])}."
+            found.append(Finding("act", "fix", sentence, feature_id=feature, anchor=BUDGETS))
+        elif len(judged):
+            quiet += 1
+        else:
+            unjudged.append(names.get(feature, named(feature)))
+    if quiet:
+        whose = f"{quiet} of {counted(budgets['feature_id'].nunique(), 'feature')} with an objective"
+        found.append(Finding("fine", "nothing", f"No error budget burns too fast in {whose}.", anchor=BUDGETS))
+    if unjudged:
+        said = f"Whether an error budget burns cannot be told for {listed(unjudged)}: too few observations lately."
+        found.append(Finding("unknown", "wait", said, anchor=BUDGETS))
+    return found
+
+
+def _burn_words(row: pd.Series) -> str:
+    failures = f"{int(row['bad_long']):,} of {counted(row['events_long'], 'observation')}"
+    hours = f"in the last {row['long_hours']:g} h"
+    if not row["budget"]:
+        return f"has an objective that allows no failure, and {failures} failed {hours}"
+    burn = f"{row['burn_long']:.1f} times as fast as its objective allows"
+    return f"burns its error budget {burn}: {failures} failed {hours}"
+
+
+def largest_rise(regressions: pd.DataFrame, names: Mapping[str, str], window_days: int) -> list[Finding]:
+    """The largest change between the two windows, where it is no regression."""
+    known = regressions[regressions["ratio"].notna()].sort_values(["ratio", "feature_id"], ascending=[False, True])
+    if known.empty or known["is_regression"].iloc[0]:
+        return []
+    row = known.iloc[0].to_dict()
+    caution = "; the largest of several overstates" if len(known) > 1 else ""
+    said = f"The largest change over the last {_days(window_days)} is that of {names[row['feature_id']]}"
+    open_words = "; these data cannot tell it from none" if row["ci_low"] <= 1 <= row["ci_high"] else ""
+    sentence = f"{said}: p95 latency {_ratio_words(row)}{open_words}{caution}."
+    kind = ("unknown", "wait") if open_words else ("watch", "look")
+    return [Finding(*kind, sentence, feature_id=row["feature_id"], anchor=SLOWER)]
+
+
+def what_crashes(crashiest: Worst) -> list[Finding]:
+    """The lowest share of crash-free users, or that crashes are not known."""
+    found = crashiest.estimate
+    if found.is_refused:
+        return [Finding("unknown", "find out", f"Crashes cannot be told: {found.refused_because}.", anchor=STABLE)]
+    numbers = rate(found.value, found.ci_low, found.ci_high, found.n)
+    said = f"The lowest share of crash-free users is {numbers}, in {named(crashiest.segment)}."
+    return [Finding("watch", "look", said, anchor=STABLE)]
+
+
+def what_cannot_be_told(health: pd.DataFrame, silence: pd.DataFrame, names: Mapping[str, str]) -> list[Finding]:
+    """Which features could not be judged, and why; those that fell silent have a finding of their own."""
+    silent = set(_silent(silence))
+    rows = health[(health["state"] == "cannot tell") & ~health["feature_id"].isin(silent)]
+    if rows.empty:
+        return []
+    why = [f"{names[r['feature_id']]} ({r['reason']})" for r in rows.to_dict("records")]
+    said = f"{len(rows)} of {counted(len(health), 'feature')} could not be judged: {listed(why)}."
+    return [Finding("unknown", "wait", said, anchor=SLOWER)]
+
+
+def what_is_healthy(health: pd.DataFrame) -> list[Finding]:
+    """Of how many features it can be said that no rise was found, and how large one had to be."""
+    rows = health[health["state"] == "healthy"]
+    if rows.empty:
+        return []
+    rise = 100 * (rows["detectable_ratio"].astype(float).median() - 1)
+    typical = "" if len(rows) == 1 else " in half of them"
+    seen = f"a rise of {rise:.0f} % would be found 8 times in 10{typical}"
+    said = f"In {len(rows)} of {counted(len(health), 'feature')} no rise was found; {seen}."
+    return [Finding("fine", "nothing", said, anchor=SLOWER)]

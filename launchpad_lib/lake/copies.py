@@ -1,0 +1,47 @@
+"""Copies of events that were left out: how many said the same, and how many something else.
+
+The counts ride in the commits of the events table, as application transactions, so each copy is counted once whatever dies, and a version
+of the table has the counts of its time. Those that said something else are rows of `rejected`, with `rules.CONFLICT` in their reason.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow.parquet as pq
+
+SAME, OTHER = "#copies", "#conflicts"
+
+
+class Copies(NamedTuple):
+    """Copies of events left out: with the `same` content as the one that is kept, and with `other` content."""
+
+    same: int
+    other: int
+
+
+def copy_counters(source: str) -> tuple[str, str]:
+    """The application ids under which a source counts its copies."""
+    return source + SAME, source + OTHER
+
+
+def copies(lake: str | Path, *, version: int | None = None) -> Copies:
+    """The counts over all sources, as of the newest or a named version of the events table; a lake without events has none."""
+    log = Path(lake) / "events" / "_delta_log"
+    newest: dict[str, int] = {}
+    marks = sorted(int(p.name[:20]) for p in log.glob("*.checkpoint.parquet") if p.name[:20].isdigit())
+    start = max((m for m in marks if version is None or m <= version), default=-1)
+    if start >= 0:
+        for row in pq.read_table(log / f"{start:020d}.checkpoint.parquet", columns=["txn"])["txn"].to_pylist():
+            if row is not None:
+                newest[row["appId"]] = row["version"]
+    for path in sorted(log.glob("*.json")):
+        if not path.stem.isdigit() or int(path.stem) <= start or (version is not None and int(path.stem) > version):
+            continue
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith('{"txn"'):
+                txn = json.loads(line)["txn"]
+                newest[txn["appId"]] = txn["version"]
+    return Copies(*(sum(n for app, n in newest.items() if app.endswith(end)) for end in (SAME, OTHER)))

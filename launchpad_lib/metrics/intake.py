@@ -1,0 +1,68 @@
+"""How much came in, what of it stands under no user, and which values are missing."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from launchpad_lib.contract.event.rules import PLACEHOLDER_USERS
+from launchpad_lib.metrics.quality import missing_share
+from launchpad_lib.metrics.windows import local_date
+
+
+class Intake(NamedTuple):
+    """Rows of events and telemetry that are in the lake, and rows that were refused, of any table."""
+
+    accepted: int
+    refused: int
+
+
+def intake(*tables: ir.Table, rejected: ir.Table) -> Intake:
+    """Counts the rows of the tables and the refused rows."""
+    return Intake(sum(int(t.count().execute()) for t in tables), int(rejected.count().execute()))
+
+
+def placeholder_users(**tables: ir.Table) -> pd.DataFrame:
+    """Grain: one row per table and placeholder that stands for a user there: `table_name, user_id, rows`, most rows first.
+
+    Events under one are refused at the door; rows of telemetry, and of lakes written before that, are in the lake.
+    """
+    frames = []
+    for name, table in tables.items():
+        plain = table.user_id.strip().lower()
+        found = table.filter(plain.isin(sorted(PLACEHOLDER_USERS)))
+        frames.append(found.group_by("user_id").agg(rows=found.count()).to_pandas().assign(table_name=name))
+    together = pd.concat(frames, ignore_index=True)[["table_name", "user_id", "rows"]]
+    order = ["rows", "table_name", "user_id"]
+    return together.sort_values(order, ascending=[False, True, True]).reset_index(drop=True)
+
+
+def rows_with_a_user(*tables: ir.Table) -> int:
+    """Rows that name a user, placeholder or not."""
+    return sum(int(t.user_id.count().execute()) for t in tables)
+
+
+def missing_values(**tables: ir.Table) -> pd.DataFrame:
+    """Grain: one row per column of each table that has rows: `table_name, column, rows, missing, missing_share`."""
+    frames = [missing_share(t).to_pandas().assign(table_name=name) for name, t in tables.items()]
+    found = pd.concat(frames, ignore_index=True)
+    return found.loc[found["rows"] > 0, ["table_name", "column", "rows", "missing", "missing_share"]].reset_index(
+        drop=True
+    )
+
+
+def records_in_gaps(gaps: ir.Table) -> pd.DataFrame:
+    """Grain: one row per gap, in order of source and offset, with `records`: how many offsets it spans."""
+    named = gaps.mutate(records=gaps.to_offset - gaps.from_offset)
+    return named.order_by(["source", "partition", "from_offset"]).to_pandas()
+
+
+def busiest_days(events: ir.Table, telemetry: ir.Table, *, report_timezone: str) -> pd.DataFrame:
+    """Grain: one row per local date with rows, of the events, or of telemetry where there are none: `day, rows`."""
+    has_events = bool(events.limit(1).count().execute())
+    table, at = (events, "event_at") if has_events else (telemetry, "observed_at")
+    dated = table.mutate(day=local_date(table[at], report_timezone))
+    counted = dated.group_by("day").agg(rows=dated.count()).order_by("day").to_pandas()
+    return counted.assign(day=pd.to_datetime(counted["day"]).astype("datetime64[us]"))

@@ -1,0 +1,116 @@
+"""What the health and quality pages read of the lake: observations, users met, stability of each feature, watched columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from launchpad_lib.contract.features import Feature
+from launchpad_lib.metrics.reliability import apdex, crash_free_sessions, crash_free_users
+from launchpad_lib.metrics.windows import local_date, property_value
+
+OBSERVED = (
+    "feature_id", "user_id", "observed_at", "latency_ms", "crashed", "error_count", "platform", "app_version",
+)  # fmt: skip
+
+
+def of_feature(table: ir.Table, feature_id: str | None) -> ir.Table:
+    """The rows of one feature; all rows where none is named."""
+    return table if feature_id is None else table.filter(table.feature_id == feature_id)
+
+
+def observations(telemetry: ir.Table) -> pd.DataFrame:
+    """Grain: one row per observation, in order of feature and time; the columns that the health pages read."""
+    return telemetry.select(*OBSERVED).order_by(["feature_id", "observed_at", "user_id"]).to_pandas()
+
+
+def feature_days(telemetry: ir.Table, *, report_timezone: str) -> pd.DataFrame:
+    """Grain: one row per feature and local date with telemetry, in this order: counts, latency quantiles and rates.
+
+    A NULL crash flag, error count or score is unknown: it is in no count of its kind, and a rate without any is NULL.
+    Columns: feature_id, observed_on, observations, users, latency_observations, p50_latency_ms, p95_latency_ms,
+    p99_latency_ms, crash_free_users_rate, error_rate, mean_feedback_score.
+    """
+    dated = telemetry.mutate(observed_on=local_date(telemetry.observed_at, report_timezone))
+    is_known = dated.crashed.notnull()
+    counted = dated.group_by(["feature_id", "observed_on"]).agg(
+        observations=dated.count(),
+        users=dated.user_id.nunique(),
+        latency_observations=dated.latency_ms.count(),
+        p50_latency_ms=dated.latency_ms.quantile(0.5),
+        p95_latency_ms=dated.latency_ms.quantile(0.95),
+        p99_latency_ms=dated.latency_ms.quantile(0.99),
+        known_users=dated.user_id.nunique(where=is_known),
+        crashed_users=dated.user_id.nunique(where=dated.crashed.fill_null(False)),
+        failures=(dated.error_count > 0).sum().fill_null(0),
+        known_errors=dated.error_count.count(),
+        mean_feedback_score=dated.feedback_score.mean(),
+    )
+    rated = counted.mutate(
+        crash_free_users_rate=1 - counted.crashed_users / counted.known_users.nullif(0),
+        error_rate=counted.failures / counted.known_errors.nullif(0),
+    ).drop("known_users", "crashed_users", "failures", "known_errors")
+    return rated.order_by(["feature_id", "observed_on"]).to_pandas()
+
+
+def affected_users(telemetry: ir.Table, *, through: datetime, days: int = 7) -> pd.Series:
+    """Distinct users of each feature in the last `days` days up to `through`; features without one are left out."""
+    recent = telemetry.filter(telemetry.observed_at > through - timedelta(days=days))
+    counted = recent.group_by("feature_id").agg(users=recent.user_id.nunique())
+    return counted.to_pandas().set_index("feature_id")["users"]
+
+
+def stability(telemetry: ir.Table, *, threshold_ms: float) -> pd.DataFrame:
+    """Grain: one row per feature with telemetry: crash-free users, crash-free sessions and Apdex, each with interval and n.
+
+    A feature whose crash flags or latencies are all unknown has NULL there, never 0 or 1.
+    """
+    names = {"ci_low": "{}_low", "ci_high": "{}_high"}
+    parts = [
+        table.drop("refused_because").to_pandas().rename(columns={o: n.format(name) for o, n in names.items()})
+        for name, table in (
+            ("crash_free_users", crash_free_users(telemetry)),
+            ("crash_free_sessions", crash_free_sessions(telemetry)),
+            ("apdex", apdex(telemetry, threshold_ms=threshold_ms)),
+        )
+    ]
+    found = telemetry.select("feature_id").distinct().to_pandas()
+    for part in parts:
+        found = found.merge(part, on="feature_id", how="left")
+    counts = {c: found[c].astype("Int64") for c in ("users", "sessions", "observations")}
+    return found.assign(**counts).sort_values("feature_id").reset_index(drop=True)
+
+
+def watched_rows(table: ir.Table, *, time_column: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Grain: one row per row of `table`: user_id, the time, and each watched column or property under its own name.
+
+    Names are literal. A property whose values all read as numbers is a number. What the table cannot hold is left out.
+    """
+    has_properties = "properties" in table.columns
+    asked = [c for c in dict.fromkeys(columns) if c not in ("user_id", time_column)]
+    own = [c for c in asked if c in table.columns]
+    held = [c for c in asked if c not in table.columns and has_properties]
+    # Numbered on the way: a name of 5,000 characters is a key of the data, not a name that an engine must take.
+    values = {f"watched_{i}": property_value(table, name) for i, name in enumerate(held)}
+    frame = table.select("user_id", time_column, *own, **values).to_pandas()
+    frame = frame.rename(columns={f"watched_{i}": name for i, name in enumerate(held)})
+    known = [c for c in held if frame[c].notna().any()]
+    numbers = {c: pd.to_numeric(frame[c], errors="coerce") for c in known}
+    return frame[["user_id", time_column, *own, *known]].assign(
+        **{c: v for c, v in numbers.items() if v.notna().sum() == frame[c].notna().sum()}
+    )
+
+
+def ids(features: Iterable[Feature]) -> list[str]:
+    """Ids of the declared features."""
+    return [f.feature_id for f in features]
+
+
+def called(features: Iterable[Feature]) -> dict[str, str]:
+    """What people call each declared feature, by its id; the id where two have one name."""
+    declared = list(features)
+    names = [f.name for f in declared]
+    return {f.feature_id: f.feature_id if names.count(f.name) > 1 else f.name for f in declared}
