@@ -46,6 +46,8 @@ def feature_adoptions(events: ir.Table, asked: EngagementQuestion) -> tuple[pd.D
     known = set(events.select("feature_id").distinct().to_pandas()["feature_id"].dropna())
     counts = found.to_pandas()
     counts = counts.assign(
+        # The engine's sums of flags are wider than int64: with a NULL among them they arrive as decimals.
+        **{name: counts[name].astype(float) for name in counts.columns if name.startswith(("n_", "converted_"))},
         week_on=counts["week_on"].astype(str),
         unknown=pd.Series([_unknown_feature(i, known) for i in ids], dtype=object),
     )
