@@ -11,7 +11,7 @@ from launchpad_lib.contract.wording import amount, is_missing, percent, rate
 from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
 from launchpad_lib.findings.lifecycle_results import ALL_USERS, GROUP, last_complete
 from launchpad_lib.findings.retention_results import EARLY_DEED, RetentionQuestion, retention_on
-from launchpad_lib.findings.rows import NOT_ASKED, not_answered, reason_in, standing
+from launchpad_lib.findings.rows import NOT_ASKED, not_answered, proved_at, reason_in, standing
 from launchpad_lib.inference import unequal_rates_p
 
 SURE = 0.05
@@ -35,12 +35,12 @@ def cohort_conclusion(
     return conclusion(
         cohort_verdict(asked, result),
         [
-            *later_cohorts(asked, shift, smallest_change),
-            *who_comes_back_by(asked, segments, cohort_property),
-            *by_early_deed(asked, segments),
-            *who_comes_back(asked, result),
-            *where_users_come_from(life, lifecycle_period),
-            *how_long_they_stay(lifetime, cohort_property),
+            *proved_at("do-later-cohorts-do-better", later_cohorts(asked, shift, smallest_change)),
+            *proved_at("for-whom", who_comes_back_by(asked, segments, cohort_property)),
+            *proved_at("for-whom", by_early_deed(asked, segments)),
+            *proved_at("who-comes-back-and-when", who_comes_back(asked, result)),
+            *proved_at("new-returning-resurrected-dormant", where_users_come_from(life, lifecycle_period)),
+            *proved_at("how-long-do-they-stay", how_long_they_stay(lifetime, cohort_property)),
         ],
     )
 

@@ -12,7 +12,7 @@ from launchpad_lib.findings import engagement_results as results
 from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
 from launchpad_lib.findings.engagement_question import EngagementQuestion
 from launchpad_lib.findings.engagement_results import of_the_detail, quantity
-from launchpad_lib.findings.rows import NOT_ASKED, not_answered, standing
+from launchpad_lib.findings.rows import NOT_ASKED, not_answered, proved_at, standing
 
 
 def engagement_conclusion(
@@ -33,14 +33,14 @@ def engagement_conclusion(
     return conclusion(
         engagement_verdict(asked, adopted, finished, engagement),
         [
-            *adoption_changes(changes, smallest_change, asked),
-            *refused_features(asked, adoption, completion, sharing),
-            *undeclared_features(asked, completion),
-            *how_it_is_used(asked, adopted, adoption),
-            *how_it_is_finished(asked, completion),
-            *how_deep(asked, engagement),
-            *how_it_is_shared(asked, sharing, engagement),
-            *how_often_they_come(asked, engagement),
+            *proved_at("every-declared-feature", adoption_changes(changes, smallest_change, asked)),
+            *proved_at("every-declared-feature", refused_features(asked, adoption, completion, sharing)),
+            *proved_at("every-declared-feature", undeclared_features(asked, completion)),
+            *proved_at("every-declared-feature", how_it_is_used(asked, adopted, adoption)),
+            *proved_at("every-declared-feature", how_it_is_finished(asked, completion)),
+            *proved_at("the-feature-in-detail", how_deep(asked, engagement)),
+            *proved_at("the-feature-in-detail", how_it_is_shared(asked, sharing, engagement)),
+            *proved_at("how-often-do-they-come", how_often_they_come(asked, engagement)),
         ],
     )
 

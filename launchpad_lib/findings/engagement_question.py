@@ -21,6 +21,7 @@ class EngagementQuestion(NamedTuple):
     window: str
     observed_through: datetime | None
     report_timezone: str = "UTC"
+    week_starts_on: str = "monday"
     activity_days: int = 14
     min_cell: int = 30
 

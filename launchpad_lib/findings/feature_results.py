@@ -36,7 +36,7 @@ def feature_adoptions(events: ir.Table, asked: EngagementQuestion) -> tuple[pd.D
     if reason:
         both = ADOPTION, ADOPTION_CHANGES
         return tuple(refused_rows(table, reason, feature_id=ids or [None]) for table in both)
-    found = feature_adoption(events, feature_ids=ids, **asked.place)
+    found = feature_adoption(events, feature_ids=ids, week_starts_on=asked.week_starts_on, **asked.place)
     begins = (
         events.select(on=local_date(events.event_at, asked.report_timezone))
         .agg(on=ibis._.on.min())
@@ -46,6 +46,8 @@ def feature_adoptions(events: ir.Table, asked: EngagementQuestion) -> tuple[pd.D
     known = set(events.select("feature_id").distinct().to_pandas()["feature_id"].dropna())
     counts = found.to_pandas()
     counts = counts.assign(
+        # The engine's sums of flags are wider than int64: with a NULL among them they arrive as decimals.
+        **{name: counts[name].astype(float) for name in counts.columns if name.startswith(("n_", "converted_"))},
         week_on=counts["week_on"].astype(str),
         unknown=pd.Series([_unknown_feature(i, known) for i in ids], dtype=object),
     )
@@ -171,7 +173,10 @@ def feature_funnels(events: ir.Table, asked: FunnelQuestion, features: Sequence[
 
 def feature_retention(events: ir.Table, asked: RetentionQuestion, features: Sequence[Feature]) -> pd.DataFrame:
     """The table `feature_retention`: who comes back with any event after the first start of each feature."""
-    rules = {k: getattr(asked, k) for k in ("observed_through", "counting", "period", "report_timezone", "min_cell")}
+    rules = {
+        k: getattr(asked, k)
+        for k in ("observed_through", "counting", "period", "report_timezone", "week_starts_on", "min_cell")
+    }
 
     def rows(feature: Feature) -> pd.DataFrame:
         about = {"feature_id": feature.feature_id, "start_event": feature.start_event}

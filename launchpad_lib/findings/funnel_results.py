@@ -114,11 +114,15 @@ def _at_the_end(rows: pd.DataFrame, key: str) -> pd.DataFrame:
     return rows.assign(entrants=entrants)[rows["step"] == rows["step"].max()]
 
 
-def funnel_course(events: ir.Table, asked: FunnelQuestion, *, period: str, report_timezone: str) -> pd.DataFrame:
+def funnel_course(
+    events: ir.Table, asked: FunnelQuestion, *, period: str, report_timezone: str, week_starts_on: str
+) -> pd.DataFrame:
     """The table `funnel_trend`: a unit counts in every period it enters."""
 
     def course() -> pd.DataFrame:
-        found = funnel_trend(events, **asked.arguments, period=period, report_timezone=report_timezone)
+        found = funnel_trend(
+            events, **asked.arguments, period=period, report_timezone=report_timezone, week_starts_on=week_starts_on
+        )
         rows = _at_the_end(found.order_by(["period_on", "step"]).to_pandas(), "period_on")
         return rows.assign(period_on=rows["period_on"].astype(str))
 

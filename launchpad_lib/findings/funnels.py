@@ -13,7 +13,7 @@ from launchpad_lib.contract.wording import duration, is_missing, percent, points
 from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
 from launchpad_lib.findings.funnel_question import FunnelQuestion
 from launchpad_lib.findings.funnel_results import Periods, conversion_change, funnel_conversion
-from launchpad_lib.findings.rows import NOT_ASKED, not_answered, reason_in, standing
+from launchpad_lib.findings.rows import NOT_ASKED, not_answered, proved_at, reason_in, standing
 from launchpad_lib.inference import largest_differs_p, unequal_rates_p
 
 SURE = 0.05
@@ -50,12 +50,12 @@ def funnel_conclusion(
     return conclusion(
         funnel_verdict(found, asked),
         [
-            *where_they_stop(asked, result, instead),
-            *since_when(asked, changes, periods, smallest_change),
-            *which_steps_changed(asked, changes),
-            *for_whom(asked, segments, breakdown),
-            headline(found, asked, result),
-            *by_other_rules(panel),
+            *proved_at("how-many-reach-each-step", where_they_stop(asked, result, instead)),
+            *proved_at("since-when", since_when(asked, changes, periods, smallest_change)),
+            *proved_at("since-when", which_steps_changed(asked, changes)),
+            *proved_at("for-whom", for_whom(asked, segments, breakdown)),
+            *proved_at("how-many-reach-each-step", [headline(found, asked, result)]),
+            *proved_at("doubt-check-the-rules-of-other-products", by_other_rules(panel)),
         ],
     )
 

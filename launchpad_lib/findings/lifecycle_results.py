@@ -23,7 +23,7 @@ def lifecycle_result(events: ir.Table, asked: RetentionQuestion, *, lifecycle_pe
     """The table `lifecycle`."""
 
     def states() -> pd.DataFrame:
-        place = {"observed_through": asked.observed_through, "report_timezone": asked.report_timezone}
+        place = {k: getattr(asked, k) for k in ("observed_through", "report_timezone", "week_starts_on")}
         rows = lifecycle(events, period=lifecycle_period, **place).order_by("period_on").to_pandas()
         return rows.assign(period_on=rows["period_on"].astype(str))
 

@@ -35,6 +35,7 @@ class RetentionQuestion(NamedTuple):
     start_event: str | None = None
     return_event: str | None = None
     report_timezone: str = "UTC"
+    week_starts_on: str = "monday"
     min_cell: int = 30
     refused_because: str | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas as pd
@@ -78,5 +78,10 @@ def standing(rows: pd.DataFrame) -> pd.DataFrame:
 def not_answered(reason: str) -> Conclusion:
     """What a page concludes that has no answer: nothing was asked, or these data cannot answer; and why."""
     if reason.startswith(NOT_ASKED):
-        return Conclusion("Nothing was asked of this page.", (Finding("unknown", "declare", ended(reason)),))
+        return Conclusion("Nothing was asked of this page.", (Finding("unknown", "declare", ended(reason)),), reason)
     return refused_conclusion(ended(reason))
+
+
+def proved_at(anchor: str, findings: Iterable[Finding]) -> list[Finding]:
+    """The findings with the heading that proves them, by its id on the page."""
+    return [finding._replace(anchor=anchor) for finding in findings]

@@ -118,8 +118,11 @@ class FeatureParams(NotebookParams):
 
 
 class ChangeParams(FeatureParams):
-    """What a notebook takes that says whether a rate moved."""
+    """What a notebook takes that counts in periods and says whether a rate moved."""
 
+    week_starts_on: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = Field(
+        default="monday", description="first day of a local week"
+    )
     smallest_change: float = Field(
         default=0.02, gt=0, lt=1, description="a change of a rate known to be smaller counts as none, as a fraction"
     )

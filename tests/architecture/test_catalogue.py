@@ -14,11 +14,9 @@ import pytest
 
 import launchpad_lib.contract.catalogue as catalogue
 from launchpad_lib.contract.catalogue import RESULT_TABLES, Metric, ResultTable
-from tests.architecture.test_notebook_rules import REWRITTEN, cells, source
+from tests.architecture.test_notebook_rules import NOTEBOOKS, cells, source
 
-ROOT = Path(__file__).resolve().parents[2]
 MODULES = [importlib.import_module(f"{catalogue.__name__}.{m.name}") for m in pkgutil.iter_modules(catalogue.__path__)]
-NOTEBOOKS = [ROOT / f"notebooks/{name}.ipynb" for name in sorted(REWRITTEN)]
 
 
 def declared(kind: type) -> dict[str, object]:

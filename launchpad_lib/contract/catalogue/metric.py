@@ -15,7 +15,7 @@ Direction = Literal["higher", "lower", "neither"]
 class Metric(NamedTuple):
     """One headline metric, declared once.
 
-    `label`, `numerator` and `denominator` may hold blanks such as `{window}`; an estimate's `rules` fill them. Where a
+    The texts may hold blanks such as `{window}`; an estimate's `rules` fill them. Where a
     number is no share, `numerator` says what it is and `denominator` what `n` counts.
     """
 
@@ -39,7 +39,7 @@ class Metric(NamedTuple):
         text = f"{filled(self.numerator, rules)}, over {filled(self.denominator, rules)}."
         if self.maturity:
             text += f" {filled(self.maturity, rules)}."
-        return f"{text} Interval: {self.interval}." if self.interval else f"{text} No interval."
+        return f"{text} Interval: {filled(self.interval, rules)}." if self.interval else f"{text} No interval."
 
 
 class ResultTable(NamedTuple):
@@ -57,12 +57,13 @@ def filled(template: str, rules: Mapping[str, Any]) -> str:
 
     >>> filled("{unit} with {start_event}", {"start_event": "quiz_started", "unit": "users"})
     'users with quiz_started'
-    >>> filled("within {window}", {})
-    'within the window'
+    >>> filled("within {window}", {}), filled("in the {outcome_window}", {})
+    ('within the window', 'in the outcome window')
     """
     parts = []
     for text, field, _, _ in string.Formatter().parse(template):
         parts.append(text)
         if field is not None:
-            parts.append(str(rules[field]) if field in rules else f"the {field.replace('_', ' ')}")
+            article = "" if text.endswith("the ") else "the "
+            parts.append(str(rules[field]) if field in rules else f"{article}{field.replace('_', ' ')}")
     return "".join(parts)
