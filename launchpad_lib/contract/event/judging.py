@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from launchpad_lib.contract.event import rules
+import launchpad_lib.contract.event.rules as rules
 from launchpad_lib.contract.event.instants import NotAnInstantError, instant
 from launchpad_lib.contract.event.json_text import NotAnObjectError, read_object
 from launchpad_lib.contract.tables import EVENTS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,18 +14,25 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from launchpad_lib.contract.arrow import REFUSED_SCHEMA
-from launchpad_lib.contract.event import shown
-from launchpad_lib.contract.event.rules import MAX_AHEAD, MAX_RAW_CHARACTERS, conflicting
+from launchpad_lib.contract.event.rules import MAX_AHEAD
 from launchpad_lib.contract.sql import identifier
 from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.ingestion.files.conflicts import Found, copies_in
 from launchpad_lib.ingestion.files.judging import check
+from launchpad_lib.ingestion.files.prepared import (
+    CheckedFile,
+    Prepared,
+    printable,
+    raise_if_all_are_refused,
+    refused_table,
+    stamped_row,
+    told_conflicts,
+)
 from launchpad_lib.ingestion.files.readers import Form, read_text_rows
 from launchpad_lib.ingestion.files.source import IngestError, SourceSpec
 from launchpad_lib.lake.copies import copy_counters
 
 ATTEMPTS = 30
-MAX_REASON_CHARACTERS = 400
 
 
 class IngestResult(NamedTuple):
@@ -39,25 +45,6 @@ class IngestResult(NamedTuple):
     accepted: int
     duplicates: int
     rejected: int
-
-
-class CheckedFile(NamedTuple):
-    """One file, read and checked: its mark (table, mapping and content), its name, its rows, its refused rows."""
-
-    mark: str
-    name: str
-    rows: pa.Table
-    refused: pa.Table
-    read: int
-
-
-class Prepared(NamedTuple):
-    """A source's new files, read and checked; nothing is written yet."""
-
-    table: str
-    files: int
-    skipped_files: int
-    checked: list[CheckedFile]
 
 
 def ingest(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path = Path(".")) -> IngestResult:
@@ -100,41 +87,13 @@ def prepare(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path
             if lines
             else text.broken
         )
-        stamped = [_stamped(table.name, name, moment, *row) for row in bad]
+        stamped = [stamped_row(table.name, name, moment, *row) for row in bad]
         checked[mark] = CheckedFile(
-            mark, _printable(name), found.rows, _refused_table(stamped), text.table.num_rows + len(text.broken)
+            mark, printable(name), found.rows, refused_table(stamped), text.table.num_rows + len(text.broken)
         )
     prepared = Prepared(table.name, len(files), len(files) - len(checked), list(checked.values()))
-    _raise_if_all_are_refused(prepared, source)
+    raise_if_all_are_refused(prepared, source)
     return prepared
-
-
-def _raise_if_all_are_refused(prepared: Prepared, source: SourceSpec) -> None:
-    """A source none of whose rows is good is an error of the mapping, not of its rows; one that gave rows before is believed."""
-    read, refused = sum(f.read for f in prepared.checked), sum(f.refused.num_rows for f in prepared.checked)
-    if not read or refused < read or prepared.skipped_files:
-        return
-    reasons = [r for f in prepared.checked for r in f.refused["reason"].to_pylist()]
-    others = len(set(reasons)) - 1
-    more = f" (and {others:,} other reasons)" if others else ""
-    raise IngestError(f"{source.path}: {refused:,} of {read:,} rows refused: {reasons[0]}{more}{_hint(reasons[0])}")
-
-
-def _hint(reason: str) -> str:
-    """The unit that a number of that many digits has, for times between 1973 and 2286."""
-    found = re.match(r"(\w+): (\d+)(?:[.]\d+)? is not a timestamp such", reason)
-    unit = (
-        {9: "s", 10: "s", 12: "ms", 13: "ms", 15: "us", 16: "us", 18: "ns", 19: "ns"}.get(len(found[2]))
-        if found
-        else None
-    )
-    return f"; {found[2]} looks like {unit}: state `units: {{{found[1]}: {unit}}}`" if found and unit else ""
-
-
-def _stamped(table: str, file: str, moment: datetime, line: int, reason: str, raw: str) -> tuple:
-    """A refused row as it is kept; what cannot be printed is made visible in its reason."""
-    told = shown(reason, characters=MAX_REASON_CHARACTERS)
-    return table, _printable(file), line, told, raw[:MAX_RAW_CHARACTERS], moment.replace(tzinfo=None)
 
 
 def _not_ahead(source: SourceSpec, moment: datetime) -> SourceSpec:
@@ -158,7 +117,7 @@ def commit(prepared: Prepared, *, lake: Path) -> IngestResult:
 
     def write_refused(snapshot: DeltaTable | None, properties: Callable) -> None:
         unseen = [f for f in prepared.checked if not _has_mark(snapshot, f.mark)]
-        told = pa.concat_tables([*(f.refused for f in unseen), *_told_conflicts(unseen, conflicts)]) if unseen else None
+        told = pa.concat_tables([*(f.refused for f in unseen), *told_conflicts(unseen, conflicts)]) if unseen else None
         fresh = unseen if told is not None and told.num_rows else []
         rows = _new_refused(told, snapshot) if fresh and told is not None else None
         if rows is not None:
@@ -209,18 +168,6 @@ def _conflicts_of(prepared: Prepared, snapshot: DeltaTable | None) -> Found:
         return Found([], 0)
     rows = [f.rows.append_column("__file", pa.array([i] * f.rows.num_rows, pa.int32())) for i, f in enumerate(fresh)]
     return copies_in(pa.concat_tables(rows), files=[f.mark for f in fresh], snapshot=snapshot)
-
-
-def _told_conflicts(files: list[CheckedFile], found: Found) -> list[pa.Table]:
-    """The conflicting copies as rows of the rejected table."""
-    names = {f.mark: f.name for f in files}
-    now = datetime.now(UTC).replace(tzinfo=None)
-    rows = [
-        ("events", names[c.mark], c.line, conflicting(c.event_id), c.raw, now)
-        for c in found.conflicts
-        if c.mark in names
-    ]
-    return [_refused_table(rows)] if rows else []
 
 
 def _copy_counts(found: Found, snapshot: DeltaTable | None) -> dict[str, int]:
@@ -276,18 +223,6 @@ def _content_hash(path: Path) -> str:
         raise IngestError(
             f"{path}: cannot be read ({error.strerror}); check that the file is there and readable"
         ) from error
-
-
-def _printable(name: str) -> str:
-    """A file name may hold bytes that are no text."""
-    return name.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")
-
-
-def _refused_table(rows: list[tuple]) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(REFUSED_SCHEMA)
-    return pa.table(
-        [pa.array(values, f.type) for values, f in zip(columns, REFUSED_SCHEMA, strict=True)], schema=REFUSED_SCHEMA
-    )
 
 
 def _new_refused(rows: pa.Table, snapshot: DeltaTable | None) -> pa.Table | None:

@@ -117,8 +117,8 @@ def decode(block: Block, *, moment: datetime) -> Decoded:
         return Decoded(block.partition, ROWS_SCHEMA.empty_table(), lambda: np.zeros(0, dtype=np.int64), [])
     whole = _decoded_at_once(block)
     if whole is not None:
-        times = None if block.received_us is None else _per_event(block, whole, block.received_us)
-        rows = _columns(whole.events, times)
+        received_us = block.received_us
+        rows = _columns(whole.events, lambda: None if received_us is None else _per_event(block, whole, received_us))
         if rows is not None and is_plain(rows, moment=moment).all():
             return Decoded(block.partition, rows, lambda: _offsets(block, whole), [])
     return _decode_each(block, _lines_of(block), moment=moment)
@@ -126,7 +126,7 @@ def decode(block: Block, *, moment: datetime) -> Decoded:
 
 def _decoded_at_once(block: Block) -> _Whole | None:
     """All events of the block in one call; None when a line of it needs a closer look."""
-    if len(set(block.envelopes)) > 1:
+    if block.envelopes.count(block.envelopes[0]) < len(block.envelopes):
         return None
     is_envelope = block.envelopes[0]
     payloads = [p.removesuffix(b"\n") for p in block.payloads] if is_envelope else block.payloads
@@ -157,7 +157,7 @@ def _decode_each(block: Block, lines: list[_Line], *, moment: datetime) -> Decod
         except _FAULTS:
             doubtful.append(number)
     times = None if block.received_us is None else np.array([lines[n].received_us for n in places], dtype=np.int64)
-    rows = _columns(events, times, is_patient=True)
+    rows = _columns(events, lambda: times, is_patient=True)
     plain = is_plain(rows, moment=moment)
     doubtful += [n for n, good in zip(places, plain, strict=True) if not good]
     kept = [n for n, good in zip(places, plain, strict=True) if good]
@@ -193,7 +193,9 @@ def _refusal(partition: str, line: _Line, reason: str) -> Refused:
     return Refused(partition, line.offset, line.prefix + reason, raw)
 
 
-def _columns(events: list[_Event], received_us: np.ndarray | None, *, is_patient: bool = False) -> pa.Table | None:
+def _columns(
+    events: list[_Event], received_us: Callable[[], np.ndarray | None], *, is_patient: bool = False
+) -> pa.Table | None:
     """Rows of the events. An instant that Arrow does not read makes it None or, when patient, NULL: it is for the judge then."""
     arrays: list[pa.Array] = []
     for column in EVENTS.columns:
@@ -216,7 +218,8 @@ def _columns(events: list[_Event], received_us: np.ndarray | None, *, is_patient
     rows = pa.Table.from_arrays(arrays, schema=ROWS_SCHEMA)
     place = ROWS_SCHEMA.get_field_index("received_at")
     if arrays[place].null_count:
-        other = rows["event_at"] if received_us is None else pa.array(received_us).cast(pa.timestamp("us"))
+        times = received_us()
+        other = rows["event_at"] if times is None else pa.array(times).cast(pa.timestamp("us"))
         rows = rows.set_column(place, "received_at", pc.coalesce(rows["received_at"], other))
     return rows
 
