@@ -117,7 +117,7 @@ def test_a_json_line_that_is_not_utf_8_is_refused_alone(place, line):
     [
         (
             "cut.jsonl.gz",
-            gzip.compress(b'{"event_id":"1"}\n' * 5000)[:60],
+            gzip.compress(b'{"event_id":"1"}\n' * 5000, mtime=0)[:60],
             "cut.jsonl.gz: cannot be read .*check that the file is whole",
         ),
         ("bad.csv.gz", b"\x1f\x8b" + b"\x00" * 40, "bad.csv.gz: cannot be read"),
