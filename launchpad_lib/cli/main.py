@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from launchpad_lib.cli import collecting, reporting, simulating, streaming, workbook
@@ -26,6 +27,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return _dispatch(arguments)
+    except BrokenPipeError:
+        # Whoever read our output has enough; what Python still wants to flush at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError) as error:
         print(f"launchpad: {error}", file=sys.stderr)
         return 2

@@ -170,6 +170,10 @@ def _quiz(rng: np.random.Generator, variant: str, *, is_first_exposure: bool, tr
 def _write_events(rng: np.random.Generator, events: list[dict], folder: Path, *, truth: Truth) -> int:
     """One gzipped JSONL file a day, with the declared numbers of duplicated and malformed rows planted."""
     folder.mkdir(exist_ok=True)
+    if len(events) < truth.duplicate_rows + truth.malformed_rows:
+        raise ValueError(
+            f"users, days: make only {len(events)} events, fewer than are to be damaged; raise one of them"
+        )
     picks = rng.choice(len(events), size=truth.duplicate_rows + truth.malformed_rows, replace=False)
     planted = [events[i] for i in picks[: truth.duplicate_rows]]
     for k, i in enumerate(picks[truth.duplicate_rows :]):
