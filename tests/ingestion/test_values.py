@@ -72,15 +72,19 @@ def test_ids_and_numbers_of_a_typed_file_are_stored_as_those_of_json(place):
 
 def test_a_source_whose_every_row_is_refused_is_an_error_that_says_how_to_state_the_unit(place, line):
     """1,541,105,830,796 ms after 1970 is 2018-11-01 20:57:10.796."""
-    place.put("x.jsonl", "".join(line(str(n), event_at=1541105830796) for n in range(297)))
-    told = (
-        r"x.jsonl: 297 of 297 rows refused: event_at: 1541105830796 is not a timestamp .*state `units: {event_at: ms}`"
-    )
-    with pytest.raises(IngestError, match=told):
+    place.put("x.jsonl", "".join(line(str(n), event_at=1541105830796 + n) for n in range(297)))
+    with pytest.raises(IngestError) as caught:
         place.ingest("x.jsonl")
+    assert str(caught.value) == (
+        "x.jsonl: 297 of 297 rows refused: event_at: 1541105830796 is not a timestamp such as 2026-01-31T09:30:00Z; a file's mapping may "
+        "state `units` or `formats`; 1541105830796 looks like ms: state `units: {event_at: ms}`"
+    )
     assert not place.lake.exists()
     assert place.ingest("x.jsonl", units={"event_at": "ms"}).accepted == 297
-    assert set(instants(place).values()) == {"2018-11-01 20:57:10.796000"}
+    assert instants(place)["0"] == "2018-11-01 20:57:10.796000"
+    place.put("y.jsonl", line("1", user_id=None) + line("2", event_at="9/12/17") + line("3", event_at="9/13/17"))
+    with pytest.raises(IngestError, match=r"3 of 3 rows refused: event_at: 9/12/17 .*\(1 other reasons in 1 of them\)"):
+        place.ingest("y.jsonl")
 
 
 def test_a_source_that_gave_rows_before_may_bring_a_file_of_refused_ones(place, line):

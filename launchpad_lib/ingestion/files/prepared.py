@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -42,9 +43,15 @@ def raise_if_all_are_refused(prepared: Prepared, source: SourceSpec) -> None:
     if not read or refused < read or prepared.skipped_files:
         return
     reasons = [r for f in prepared.checked for r in f.refused["reason"].to_pylist()]
-    others = len(set(reasons)) - 1
-    more = f" (and {others:,} other reasons)" if others else ""
-    raise IngestError(f"{source.path}: {refused:,} of {read:,} rows refused: {reasons[0]}{more}{_hint(reasons[0])}")
+    # Of one rule each row tells its own value: the rules are counted, and the commonest speaks by its first row.
+    rules = Counter(_rule_of(r) for r in reasons).most_common()
+    first = next(r for r in reasons if _rule_of(r) == rules[0][0])
+    more = f" ({len(rules) - 1} other reasons in {refused - rules[0][1]:,} of them)" if len(rules) > 1 else ""
+    raise IngestError(f"{source.path}: {refused:,} of {read:,} rows refused: {first}{more}{_hint(first)}")
+
+
+def _rule_of(reason: str) -> str:
+    return re.sub(r"^(\w+): .*? (is|states|stands|does) ", r"\1 \2 ", reason)
 
 
 def _hint(reason: str) -> str:
