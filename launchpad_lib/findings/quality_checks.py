@@ -15,7 +15,7 @@ from launchpad_lib.contract.findings import QualityVerdict
 from launchpad_lib.contract.sentences import counted, listed, named
 from launchpad_lib.contract.wording import duration, is_missing, percent
 from launchpad_lib.inference import wilson
-from launchpad_lib.lake import Lake, Outside
+from launchpad_lib.lake import Copies, Lake, Outside
 from launchpad_lib.metrics.intake import Intake
 from launchpad_lib.metrics.stability import watched_rows
 from launchpad_lib.trends import drift_between
@@ -108,6 +108,21 @@ def outside_check(outside: Sequence[Outside]) -> Check:
 def _minute(at: datetime) -> str:
     # Not strftime: it writes the year 1 as "1" on some systems.
     return at.isoformat(sep=" ", timespec="minutes")
+
+
+def conflict_estimate(copied: Copies) -> Estimate:
+    """Copies that said something else than the event that is kept; n is all copies."""
+    return Estimate(float(copied.other), n=copied.same + copied.other)
+
+
+def copy_check(copied: Copies) -> Check:
+    """Is one id one event? Copies that say the same are left out and harmless."""
+    same = f"{counted(copied.same, 'copy', 'copies')} of events left out since they said the same"
+    other = "none said something else"
+    if copied.other:
+        other = f"{counted(copied.other, 'copy', 'copies')} said something else and can be found among the refused rows"
+    said = f"{same}; {other}." if copied.same + copied.other else "No event came twice."
+    return judged("ids of two events", copied.other, 0, said, REFUSED)
 
 
 def gap_estimate(gaps: pd.DataFrame) -> Estimate:

@@ -14,6 +14,8 @@ from launchpad_lib.findings.quality_checks import (
     age_check,
     arrival_checks,
     checks_table,
+    conflict_estimate,
+    copy_check,
     drift_check,
     drifted_columns,
     gap_check,
@@ -25,7 +27,7 @@ from launchpad_lib.findings.quality_checks import (
     refused_check,
     rejected_share,
 )
-from launchpad_lib.lake import Outside
+from launchpad_lib.lake import Copies, Outside
 from launchpad_lib.metrics.intake import Intake
 from tests.findings.saying import held
 from tests.findings.test_latency_findings import HOSTILE, words
@@ -97,6 +99,21 @@ def test_lost_records_are_the_gravest_and_come_first():
     found = said(refused_check(Intake(301, 5)), check)
     assert found.verdict == "2 of 2 checks need a look: records lost and refused rows."
     assert (found.findings[0].severity, found.findings[0].verb) == ("act", "find out")
+
+
+def test_copies_that_said_something_else_are_told_apart_from_harmless_ones():
+    check = copy_check(Copies(300, 2))
+    assert (check.verdict, check.result) == ("changed", 2.0)
+    assert check.sentence == (
+        "300 copies of events left out since they said the same; 2 copies said something else and can be found among"
+        " the refused rows."
+    )
+    assert (
+        copy_check(Copies(1, 0)).sentence
+        == "1 copy of events left out since they said the same; none said something else."
+    )
+    assert (copy_check(Copies(1, 0)).verdict, copy_check(Copies(0, 0)).sentence) == ("fine", "No event came twice.")
+    assert (conflict_estimate(Copies(300, 2)).value, conflict_estimate(Copies(300, 2)).n) == (2, 302)
 
 
 def test_placeholders_are_named_with_their_rows():

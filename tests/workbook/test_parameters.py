@@ -174,3 +174,4 @@ def test_a_lake_without_telemetry_refuses_the_health_pages_in_one_sentence(tmp_p
         assert notebook["reason"].startswith("telemetry: the lake holds none;")
         page = (tmp_path / "reports/r" / notebook["html"]).read_text()
         assert "the lake holds none" in page and "Traceback" not in page
+    assert "The data end " in (tmp_path / "reports/r/data_quality.html").read_text()  # a run gives its start as `as_of`

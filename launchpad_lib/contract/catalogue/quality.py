@@ -79,6 +79,18 @@ OUTSIDE_ROWS = Metric(
     maturity="",
     source="shared definitions, Rules for every metric: observed_through",
 )
+CONFLICTING_COPIES = Metric(
+    name="conflicting_copies",
+    label="Copies that said something else",
+    question="Did two events share one id and differ?",
+    numerator="events left out since another event of the same event_id, with other content, is kept",
+    denominator="events left out as copies, with the same or other content",
+    interval="",
+    unit="count",
+    direction="lower",
+    maturity="",
+    source="shared definitions, Rules for every metric: duplicates",
+)
 DRIFTED_COLUMNS = Metric(
     name="drifted_columns",
     label="Columns that drifted",
@@ -100,6 +112,7 @@ METRICS: tuple[Metric, ...] = (
     GAP_RECORDS,
     PLACEHOLDER_USER_ROWS,
     OUTSIDE_ROWS,
+    CONFLICTING_COPIES,
     DRIFTED_COLUMNS,
 )
 
