@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
 from launchpad_lib.collector import Settings, create_app
 from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.ingestion.stream.sink import StreamSink
 from launchpad_lib.ingestion.stream.spool_source import SpoolSource
 from launchpad_lib.ingestion.stream.worker import StreamSettings, StreamWorker
-from launchpad_lib.lake import open_lake
 from launchpad_lib.tracking import Tracker
 from tests.streaming.test_spool_to_lake import Quiet
 
@@ -135,11 +135,11 @@ class Doors:
         self.root = root
 
     def _read(self, lake: Path, ids: list[str]) -> dict[str, object]:
-        """Rows by event_id; a refused row is found by the id in its raw text."""
-        opened = open_lake(lake)
-        rows = {r["event_id"]: {k: r[k] for k in COLUMNS} for r in opened.events.to_pyarrow().to_pylist()}
-        found: dict[str, object] = dict(rows)
-        for refused in opened.rejected.to_pyarrow().to_pylist():
+        """Rows by event_id, as they are stored (an opened lake leaves out stray days); a refused row is found by the id in its raw text."""
+        stored = DeltaTable(str(lake / "events")).to_pyarrow_table().to_pylist()
+        found: dict[str, object] = {r["event_id"]: {k: r[k] for k in COLUMNS} for r in stored}
+        has_refused = DeltaTable.is_deltatable(str(lake / "rejected"))
+        for refused in DeltaTable(str(lake / "rejected")).to_pyarrow_table().to_pylist() if has_refused else []:
             found[next(i for i in ids if i in refused["raw"])] = refused["reason"]
         return found
 
