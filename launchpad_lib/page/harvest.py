@@ -30,7 +30,7 @@ class SaidTable(NamedTuple):
 class Said(NamedTuple):
     """What a page says, for the manifest and the index.
 
-    `verdict` and `findings` are those of `conclude`; `answers` are the sentences of a notebook that does not conclude yet.
+    `verdict` and `findings` are those of `conclude`.
     `refused_because` is set where the page as a whole has no answer: it concluded so, or every headline metric that it
     shows is refused and nothing else was found.
     """
@@ -39,11 +39,10 @@ class Said(NamedTuple):
     findings: list[dict]
     metrics: list[dict]
     tables: list[SaidTable]
-    answers: list[str]
     refused_because: str | None
 
 
-NOTHING_SAID = Said(None, [], [], [], [], None)
+NOTHING_SAID = Said(None, [], [], [], None)
 
 
 def harvest(notebook: nbformat.NotebookNode, *, name: str) -> Said:
@@ -62,7 +61,7 @@ def harvest(notebook: nbformat.NotebookNode, *, name: str) -> Said:
     findings = [finding | {"page": name} for finding in said.get("findings", [])]
     metrics = harvest_metrics(notebook, name=name)
     refused = said.get("refused_because") or _nothing_known(metrics, findings)
-    return Said(said.get("verdict"), findings, metrics, _tables(notebook, name), _answers(notebook), refused)
+    return Said(said.get("verdict"), findings, metrics, _tables(notebook, name), refused)
 
 
 def harvest_metrics(notebook: nbformat.NotebookNode, *, name: str) -> list[dict]:
@@ -105,17 +104,6 @@ def _nothing_known(metrics: list[dict], findings: list[dict]) -> str | None:
     is_silent = all(f["severity"] == "unknown" for f in findings)
     reasons = [m["refused_because"] for m in metrics]
     return reasons[0] if reasons and all(reasons) and is_silent else None
-
-
-def _answers(notebook: nbformat.NotebookNode) -> list[str]:
-    shown = [
-        o.get("data", {})
-        for c in notebook.cells
-        if "answer" in c.metadata.get("tags", [])
-        for o in c.get("outputs", [])
-    ]
-    texts = [data["text/markdown"] for data in shown if "text/markdown" in data]
-    return [line[2:] for text in texts for line in text.splitlines() if line.startswith("- ")]
 
 
 def _tables(notebook: nbformat.NotebookNode, page: str) -> list[SaidTable]:

@@ -1,4 +1,4 @@
-"""What a notebook shows: metrics as typed outputs, answers, tables, charts; all deterministic."""
+"""What a notebook shows: metrics, findings and tables as typed outputs, charts; all deterministic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pandas as pd
 from IPython.display import display
 
 from launchpad_lib.contract.catalogue import Metric, ResultTable
-from launchpad_lib.contract.estimates import Estimate, refusal
+from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Conclusion
 from launchpad_lib.contract.legible import visible
 from launchpad_lib.contract.wording import duration, is_missing, percent
@@ -48,13 +48,7 @@ def _plain(value: object, digits: int = 6) -> float | int | str | bool | None:
     return int(number) if number == int(number) and abs(number) < 1e15 else float(f"{number:.{digits}g}")
 
 
-def metric(
-    what: Metric | str,
-    estimate: Estimate | Mapping[str, Estimate] | None = None,
-    *,
-    segment: str | None = None,
-    **by_hand,
-) -> None:
+def metric(what: Metric, estimate: Estimate | Mapping[str, Estimate], *, segment: str | None = None) -> None:
     """Shows one headline metric of the catalogue as a typed output that the run harvests into its manifest.
 
     Numbers are kept to 6 significant digits. A refused estimate shows its reason in place of the number.
@@ -67,15 +61,6 @@ def metric(
         for name, own in estimate.items():
             metric(what, own, segment=name)
         return
-    if isinstance(what, str):  # goes when every notebook says metric(METRIC, estimate)
-        refused = None if is_missing(by_hand.get("refused_because")) else by_hand["refused_because"]
-        numbers = {k: None if refused else _plain(by_hand.get(k)) for k in ("value", "ci_low", "ci_high")}
-        asked = {"label": by_hand["label"], "n": _plain(by_hand.get("n")), "unit": by_hand.get("unit", "fraction")}
-        about = {"higher_is_better": by_hand.get("higher_is_better"), "definition": by_hand["definition"]}
-        record = {"name": what, **asked, **numbers, "segment": segment, **about, "refused_because": refused}
-        _show_metric(record)
-        return
-    estimate = estimate or refusal("nothing was counted")
     is_refused = estimate.is_refused or is_missing(estimate.value)
     record = {
         "name": what.name,
@@ -167,13 +152,6 @@ def metric_line(record: dict) -> str:
     if record["ci_low"] is not None and record["ci_high"] is not None:
         text += f" (95 % interval {formatted_span(record['ci_low'], record['ci_high'], record['unit'])})"
     return text + (f", n = {record['n']:,}" if record["n"] is not None else "")
-
-
-def answer(*sentences: str) -> None:
-    """Shows the verdict; the page puts it at its top."""
-    # One line each: a line break in a name from the data must not begin a sentence of its own.
-    text = "\n".join(f"- {' '.join(str(s).splitlines())}" for s in sentences)
-    display({"text/markdown": text, "text/plain": text}, raw=True)
 
 
 def show(table, *, most: int = 40) -> None:

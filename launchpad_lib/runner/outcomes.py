@@ -39,7 +39,6 @@ def notebook_record(one: Executed) -> dict:
         "html": f"{one.name}.html",
         "verdict": one.said.verdict,
         "findings": one.said.findings,
-        "answers": one.said.answers,
     }
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from launchpad_lib.cli import main as cli
 from launchpad_lib.page.markup import sentences
-from launchpad_lib.page.output import answer
 from launchpad_lib.runner.history import previous_manifest
 from launchpad_lib.runner.indexes import publish_run_index
 from launchpad_lib.runner.parameters import NOTEBOOKS, RunParams
@@ -31,13 +30,6 @@ HOSTILE = [
 def test_no_name_in_markdown_becomes_a_link_a_picture_a_tag_or_a_script(name):
     page = sentences(f"- Look at **{name}** first.")
     assert not any(mark in page.lower() for mark in ("<a ", "<a>", "<img", "<script", "<b>"))
-
-
-def test_a_line_break_in_a_name_begins_no_sentence_of_its_own(monkeypatch):
-    shown = []
-    monkeypatch.setattr("launchpad_lib.page.output.display", lambda data, raw: shown.append(data["text/markdown"]))
-    answer("Look at a\n\n- 100 % of users\n# are happy first.", "Second.")
-    assert shown == ["- Look at a  - 100 % of users # are happy first.\n- Second."]
 
 
 @pytest.mark.parametrize(

@@ -62,12 +62,13 @@ def spells(rng: np.random.Generator, *, series: int, days: int = 60) -> np.ndarr
 def test_the_planted_regressions_are_found_and_nothing_else_beyond_the_false_alarm_rate():
     """Truth: search x 1.6 from day 55, checkout x 1.4 from day 30. docs/studies.md gives the rates over 120 products.
 
-    Over 30 products (seeds 0 to 29) search is found in 47 %, checkout in 57 %, dated within two days in 15 of 17.
+    Over 30 products (seeds 0 to 29) search is found in 47 %, checkout in 57 %, dated within two days in 15 of 17: of the
+    first twelve fewer than three would be found by bad luck in 2 of 100 tests.
     """
-    found = pd.concat([latency_report(seed) for seed in range(10, 22)])
+    found = pd.concat([latency_report(seed) for seed in range(12)])
     day = (found["shift_on"] - pd.Timestamp(START)).dt.days
     hits = found[found["is_regression"]].groupby("feature_id").size()
-    assert hits["search"] >= 4 and hits["checkout"] >= 4
+    assert hits["search"] >= 3 and hits["checkout"] >= 3
     assert hits.drop(["search", "checkout"]).sum() <= 3  # of 84 feature reports; the measured rate is about 1 in 100
     checkout = found[(found["feature_id"] == "checkout") & found["is_standing"]]
     assert (day[(found["feature_id"] == "checkout") & found["is_standing"]] - 30).abs().median() <= 2

@@ -22,10 +22,13 @@ from launchpad_lib.page.harvest import harvest_metrics
 ROOT = Path(__file__).resolve().parents[2]
 MONDAY = datetime(2026, 1, 5)
 SAYS = """
+from launchpad_lib.contract.catalogue import Metric
+from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.lake import open_lake
 from launchpad_lib.page.output import metric
 data = open_lake(lake, versions=lake_versions, observed_through=observed_through)
-metric('rows', label=str(data.observed_through), value=float(data.events.count().execute()), definition='d', n=len(data.outside), unit='count')
+rows = Metric('rows', str(data.observed_through), 'how many?', 'd', 'stretches', '', 'count', 'neither', '', 'by hand')
+metric(rows, Estimate(float(data.events.count().execute()), n=len(data.outside)))
 """
 
 

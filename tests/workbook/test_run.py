@@ -22,7 +22,13 @@ from launchpad_lib.runner.progress import PlainProgress
 from launchpad_lib.runner.run import run_report
 
 NOW = datetime(2026, 2, 2, 6, tzinfo=UTC)
-METRIC = "from launchpad_lib.page.output import metric\nmetric('m', label='<b>M</b>', value=0.25, definition='d', ci_low=0.1, ci_high=0.5, n=12)"
+METRIC = """
+from launchpad_lib.contract.catalogue import Metric
+from launchpad_lib.contract.estimates import Estimate
+from launchpad_lib.page.output import metric
+own = Metric('m', '<b>M</b>', 'what?', 'd', 'units', 'Wilson', 'fraction', 'neither', '', 'by hand')
+metric(own, Estimate(0.25, 0.1, 0.5, 12))
+"""
 
 
 def notebook(folder: Path, name: str, *code: str, without: str | None = None) -> None:
@@ -74,7 +80,7 @@ def test_a_good_run_has_pages_a_manifest_and_an_index(tmp_path):
         "metrics",
         "versions",
     } <= set(manifest)
-    assert manifest["metrics"][0] | {"definition": "d"} == manifest["metrics"][0]
+    assert manifest["metrics"][0] | {"definition": "d, over units. Interval: Wilson."} == manifest["metrics"][0]
     assert (manifest["metrics"][0]["value"], manifest["metrics"][0]["n"], manifest["metrics"][0]["notebook"]) == (
         0.25,
         12,
@@ -184,9 +190,12 @@ def test_a_day_that_changed_after_it_was_reported_is_named_and_the_open_last_day
 
 
 READS = """
+from launchpad_lib.contract.catalogue import Metric
+from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.lake import open_lake
 from launchpad_lib.page.output import metric
-metric('m', label='Features', value=float(open_lake(lake, versions=lake_versions).features.count().execute()), definition='d', n=1, unit='count')
+features = float(open_lake(lake, versions=lake_versions).features.count().execute())
+metric(Metric('m', 'Features', 'how many?', 'd', 'lakes', '', 'count', 'neither', '', 'by hand'), Estimate(features, n=1))
 """
 
 
