@@ -55,11 +55,14 @@ def engagement_verdict(
     name = asked.name_of(asked.detail.feature_id)
     is_used, is_finished = (not e.is_refused and e.n >= asked.min_cell for e in (adopted, finished))
     if is_used and is_finished:
-        return f"Last week {percent(adopted.value)} of active users used {name} and {percent(finished.value)} of starters finished."
+        return (
+            f"Last full week {percent(adopted.value)} of active users used {name}; "
+            f"of all starters {percent(finished.value)} finished."
+        )
     if is_used:
-        return f"Last week {percent(adopted.value)} of active users used {name}."
+        return f"In the last full week {percent(adopted.value)} of active users used {name}."
     if is_finished:
-        return f"Of those that start {name}, {percent(finished.value)} finish; adoption last week cannot be told."
+        return f"Of those that start {name}, {percent(finished.value)} finish; adoption by week cannot be told."
     return f"Too few users are observed to say how many use or finish {name}."
 
 

@@ -71,7 +71,9 @@ def sessions(events):
 def test_the_verdict_is_about_the_feature_in_detail_and_every_declared_one_has_its_row():
     """20 of 40 users do the quiz in the last week; 10 of the 20 that start finish; menu declares nothing."""
     said = concluded(quiz_log(), [QUIZ, MENU])
-    assert said.verdict == "Last week 50.0 % of active users used quiz."  # 20 starters: too few for a second rate
+    assert (
+        said.verdict == "In the last full week 50.0 % of active users used quiz."
+    )  # 20 starters: too few for a second rate
     assert sentences(
         said, "quiz was used by 50.0 % (35.2 to 64.8 %, n = 40) of the users active in the week from 2026-01-12."
     )
@@ -86,7 +88,7 @@ def test_the_verdict_is_about_the_feature_in_detail_and_every_declared_one_has_i
 
 def test_enough_starters_bring_their_rate_into_the_verdict():
     said = concluded(quiz_log(80), [QUIZ])
-    assert said.verdict == "Last week 50.0 % of active users used quiz and 50.0 % of starters finished."
+    assert said.verdict == "Last full week 50.0 % of active users used quiz; of all starters 50.0 % finished."
 
 
 def test_too_few_users_give_no_rate_in_the_verdict():
