@@ -47,7 +47,8 @@ def utc_instant(value: object, *, argument: str = "observed_through") -> datetim
     """
     if not isinstance(value, datetime) or value != value:  # NaT is a datetime that equals nothing
         raise ValueError(
-            f"{argument}={value!r}: must be a datetime in UTC; write for example datetime(2026, 3, 1) for the end of February"
+            f"{argument}={value!r}: must be a datetime in UTC; write for example datetime(2026, 3, 1) for the "
+            "end of February"
         )
     plain = value.to_pydatetime(warn=False) if hasattr(value, "to_pydatetime") else value  # an instant of pandas
     return plain if plain.tzinfo is None else plain.astimezone(UTC).replace(tzinfo=None)

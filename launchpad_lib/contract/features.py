@@ -1,7 +1,8 @@
-"""A declared feature: who owns it, what it promises, and which events say that somebody started, finished, saw, shared or used it.
+"""A declared feature: who owns it, what it promises, and which events say that somebody started, finished, saw, shared
+or used it.
 
-Features are declared in a params file (`features:`) or in the lake's `features` table; both have the same fields. What is
-not declared is not asked: a page says so in one sentence, and no default belongs to any product.
+Features are declared in a params file (`features:`) or in the lake's `features` table; both have the same fields. What
+is not declared is not asked: a page says so in one sentence, and no default belongs to any product.
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ def declared_features(
 
 
 def not_declared(features: Iterable[Feature], *fields: str) -> str | None:
-    """None where some feature declares all the named fields; else one sentence, which a page prints in place of the question.
+    """None where some feature declares all the named fields; else one sentence, which a page prints in place of the
+    question.
 
     >>> not_declared([Feature(feature_id="search")], "start_event").partition(";")[0]
     'not asked: no feature declares start_event'

@@ -1,7 +1,7 @@
 """What a page finds, in a closed vocabulary: how grave, what to do, about what, one sentence.
 
-A finding is made by a function of `launchpad_lib.findings` from results, never in a notebook. Its sentence is plain text:
-names from the data stand in it literally, and the page escapes all of it.
+A finding is made by a function of `launchpad_lib.findings` from results, never in a notebook. Its sentence is plain
+text: names from the data stand in it literally, and the page escapes all of it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ VERDICTS: frozenset[str] = frozenset(
 
 
 class Finding(NamedTuple):
-    """One finding. `feature_id`, `anchor` (id of the heading that proves it), `users` (hurt or concerned), `since` (date)."""
+    """One finding.
+
+    `feature_id`, `anchor` (id of the heading that proves it), `users` (hurt or concerned), `since` (date).
+    """
 
     severity: Severity
     verb: Verb

@@ -1,4 +1,6 @@
-"""Text from the data as it can be shown: nothing in it is unseen, reorders its neighbours, or is cut inside a character."""
+"""Text from the data as it can be shown: nothing in it is unseen, reorders its neighbours, or is cut inside a
+character.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,9 @@ LABEL_CELLS = 34
 
 _WIDE = frozenset("MWmw@%")
 
-# What has no shape of its own, is no character at all, or turns the text behind it around: control characters other than tab
-# and line feed, lone surrogates, noncharacters, and the controls of writing direction that are no pair of isolates.
+# What has no shape of its own, is no character at all, or turns the text behind it around: control characters other
+# than tab and line feed, lone surrogates, noncharacters, and the controls of writing direction that are no pair of
+# isolates.
 _ISOLATED = "\u2068[^\u2066-\u2069]*\u2069"
 _UNSHOWN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\u202a-\u202e"
@@ -42,7 +45,8 @@ def _written_out(found: re.Match[str]) -> str:
 
 
 def isolated(name: object) -> str:
-    """A name from the data for the middle of a sentence: letters written from right to left do not turn their neighbours around.
+    """A name from the data for the middle of a sentence: letters written from right to left do not turn their
+    neighbours around.
 
     >>> isolated("quiz"), len(isolated("שלום"))
     ('quiz', 6)

@@ -12,7 +12,8 @@ ORDINARY = re.compile(r"[\w.$:/@%+-]+")
 
 
 def named(name: object, *, cells: int = NAME_CELLS) -> str:
-    """A name from the data inside a sentence: on one line, both its ends where it is too long, quoted where it is no plain word.
+    """A name from the data inside a sentence: on one line, both its ends where it is too long, quoted where it is no
+    plain word.
 
     >>> named("quiz_started"), named("Add to\\n cart"), named("")
     ('quiz_started', '“Add to cart”', '“”')

@@ -191,7 +191,11 @@ EVENT_PROPERTIES: dict[str, tuple[Property, ...]] = {
         Property("channel", "string", True, "link, native, mail, ..."),
     ),
 }
-"""Typed properties of the configurator's events. The SDKs are made from them; the collector holds the types of those that are there, and admits any further property and event."""
+"""Typed properties of the configurator's events.
+
+The SDKs are made from them; the collector holds the types of those that are there, and admits any further property and
+event.
+"""
 
 CONFIGURATOR_EVENTS = tuple(EVENT_PROPERTIES)
 INTERACTION_EVENTS = ("slider_adjusted", "option_selected")

@@ -1,4 +1,6 @@
-"""Files that others read while they are written: a reader, or a kill at any time, finds the old or the new one, whole."""
+"""Files that others read while they are written: a reader, or a kill at any time, finds the old or the new
+one, whole.
+"""
 
 from __future__ import annotations
 

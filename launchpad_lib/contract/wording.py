@@ -1,5 +1,8 @@
-"""Numbers as readers meet them in sentences. What is missing is said to be unknown by the same part of speech, never printed
-as 0 or nan: wherever "3.1 points" may stand, "an unknown number of points" may stand too."""
+"""Numbers as readers meet them in sentences.
+
+What is missing is said to be unknown by the same part of speech, never printed as 0 or nan: wherever "3.1 points" may
+stand, "an unknown number of points" may stand too.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +106,9 @@ def amount(value: float | None, unit: str = "", digits: int = 0) -> str:
 
 
 def single(table) -> SimpleNamespace:
-    """The only (or first) row of a result as a namespace; NaN becomes None; every field is None where there is no row."""
+    """The only (or first) row of a result as a namespace; NaN becomes None; every field is None where there
+    is no row.
+    """
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
     if frame.empty:
         return SimpleNamespace(**dict.fromkeys(frame.columns))

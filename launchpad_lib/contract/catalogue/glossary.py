@@ -24,15 +24,17 @@ def glossary() -> str:
     parts = [
         INTRODUCTION,
         "## Headline metrics\n\n" + metric_table(METRICS.values()),
-        "## Other words\n\n" + _table(
+        "## Other words\n\n"
+        + _table(
             ("word", "column", "meaning", "interval"),
             ((t.word, f"`{t.column}`" if t.column else "", t.meaning, t.interval) for t in TERMS),
         ),
-        "## Result tables\n\nA run writes each to `tables/NAME.parquet` and lists it in its manifest.\n\n" + _table(
+        "## Result tables\n\nA run writes each to `tables/NAME.parquet` and lists it in its manifest.\n\n"
+        + _table(
             ("table", "grain", "columns"),
             ((f"`{t.name}`", t.grain, ", ".join(f"`{c.name}`" for c in t.columns)) for t in RESULT_TABLES.values()),
         ),
-    ]  # fmt: skip
+    ]
     return "\n".join(parts)
 
 

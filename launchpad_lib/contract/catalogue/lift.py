@@ -28,7 +28,8 @@ RETENTION_LIFT_LANDMARK = Metric(
     label="Retention lift among all users, from their first event (overstated)",
     question="How much more often do those who finished early come back?",
     numerator=(
-        "users with {complete_event} by {late} after their first event minus the others, active in the {outcome} after; "
+        "users with {complete_event} by {late} after their first event minus the others, active in the "
+        "{outcome} after; "
         "adjusted for the first 24 hours"
     ),
     denominator="users whose {late} and {outcome} are over, without those who finished in the first 24 hours",
@@ -43,7 +44,8 @@ RETENTION_LIFT_ADJUSTED = Metric(
     label="Retention lift among starters, adjusted",
     question="How much more often do starters come back if they finish?",
     numerator=(
-        f"users with {{complete_event}} within {{landmark}} of their first {{start_event}} minus those without, {RETURNED}; "
+        f"users with {{complete_event}} within {{landmark}} of their first {{start_event}} minus those "
+        f"without, {RETURNED}; "
         "average over all starters (ATE) by cross-fitted AIPW on what was known before the start"
     ),
     denominator="starters whose outcome is over",

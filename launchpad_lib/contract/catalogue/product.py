@@ -12,7 +12,9 @@ ADOPTION_RATE_DAILY_MEAN = Metric(
     name="adoption_rate_daily_mean",
     label="Adoption, mean of daily rates",
     question="On a day, what share of active users touches the feature?",
-    numerator="mean over local days ({report_timezone}) of distinct users of {feature} / distinct users active that day",
+    numerator=(
+        "mean over local days ({report_timezone}) of distinct users of {feature} / distinct users active that day"
+    ),
     denominator="the user-days of active users",
     interval="",
     unit="fraction",
@@ -156,7 +158,9 @@ RETENTION_RATE = Metric(
     name="retention_rate",
     label="Retention on {period_asked}",
     question="Of those who begin, how many come back?",
-    numerator="users back on {period_asked} after {start_event}, with {return_event} ({kind_of_period}, {report_timezone})",
+    numerator=(
+        "users back on {period_asked} after {start_event}, with {return_event} ({kind_of_period}, {report_timezone})"
+    ),
     denominator="users who began and are mature",
     interval="Wilson 95 %",
     unit="fraction",

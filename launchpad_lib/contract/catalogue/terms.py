@@ -72,12 +72,14 @@ TERMS: tuple[Term, ...] = (
     Term(
         "Funnel, exclusion",
         "users_removed",
-        "an event between entry and the last reached step of the reported path removes the unit, or ends the path there",
+        "an event between entry and the last reached step of the reported path removes the unit, or ends the "
+        "path there",
     ),
     Term(
         "Funnel, breakdown",
         "segment",
-        "the value of the first or last reached step that has one, or of a chosen step; no value is a segment of its own",
+        "the value of the first or last reached step that has one, or of a chosen step; no value is a segment "
+        "of its own",
     ),
     Term(
         "Retention, recurring",
@@ -100,7 +102,8 @@ TERMS: tuple[Term, ...] = (
     Term(
         "New, returning, resurrected, dormant",
         "lifecycle",
-        "active for the first time; active in the period before too; active earlier but not in the period before; active "
+        "active for the first time; active in the period before too; active earlier but not in the period "
+        "before; active "
         "in the period before and not now. Active = active before + new + resurrected − dormant",
     ),
     Term(
@@ -117,7 +120,8 @@ TERMS: tuple[Term, ...] = (
     Term(
         "Control that can fail",
         "",
-        "a comparison whose true answer is no effect; it passes only where its interval lies within the larger of 1 point "
+        "a comparison whose true answer is no effect; it passes only where its interval lies within the larger "
+        "of 1 point "
         "and a third of the estimate; an interval that merely holds 0 is too wide to tell",
     ),
     Term("p95 latency", "p95_latency_ms", "the value that 95 % of observations of a feature and day do not exceed"),
@@ -129,7 +133,8 @@ TERMS: tuple[Term, ...] = (
     Term(
         "Burn rate",
         "burn_long, burn_short",
-        "(bad / observations of the window) / share the objective allows; an alert needs both windows above the factor, "
+        "(bad / observations of the window) / share the objective allows; an alert needs both windows above "
+        "the factor, "
         "an exact binomial test against chance and a minimum of events",
     ),
     Term(
@@ -143,7 +148,8 @@ TERMS: tuple[Term, ...] = (
     Term(
         "observed_through",
         "observed_through",
-        "the last instant of the stretch that the log covers as densely as before, or the one named in the params; rows "
+        "the last instant of the stretch that the log covers as densely as before, or the one named in the "
+        "params; rows "
         "beside the window stay in the lake, are counted, and move no number",
     ),
     Term(

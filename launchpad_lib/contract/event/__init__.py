@@ -1,6 +1,8 @@
-"""The event: what it must be, declared once (`rules`), held against one event (`judging`) and against columns of many (`columns`).
+"""The event: what it must be, declared once (`rules`), held against one event (`judging`) and against columns of many
+(`columns`).
 
-A columnar door asks `columns` which rows are beyond doubt and hands every other row to `judge`, so there is one verdict and one reason.
+A columnar door asks `columns` which rows are beyond doubt and hands every other row to `judge`, so there is one verdict
+and one reason.
 """
 
 from launchpad_lib.contract.event.instants import instant

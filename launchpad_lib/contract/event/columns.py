@@ -1,6 +1,9 @@
-"""The rules over columns of many events: which rows are beyond doubt. Every other row is for `judge`, which alone refuses and gives reasons.
+"""The rules over columns of many events: which rows are beyond doubt.
 
-A row in doubt costs time, never a verdict; a row passed here is one that `judge` would take as it stands. A test holds the two together.
+Every other row is for `judge`, which alone refuses and gives reasons.
+
+A row in doubt costs time, never a verdict; a row passed here is one that `judge` would take as it stands. A test holds
+the two together.
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ _lines = msgspec.json.Encoder().encode_lines
 
 
 def is_plain(rows: pa.Table, *, moment: datetime) -> np.ndarray:
-    """True for each row that breaks no rule for sure; the columns are those of `ROWS_SCHEMA`, `properties` canonical or NULL."""
+    """True for each row that breaks no rule for sure; the columns are those of `ROWS_SCHEMA`, `properties` canonical or
+    NULL.
+    """
     plain = np.ones(rows.num_rows, dtype=np.bool_)
     if not rows.num_rows:
         return plain
@@ -47,7 +52,9 @@ def is_plain(rows: pa.Table, *, moment: datetime) -> np.ndarray:
 
 
 def canonical(properties: list[dict[str, Any]]) -> pa.Array:
-    """Each object as the one text that it is stored as: no spaces, the last of equal keys, fractions as 64-bit floats."""
+    """Each object as the one text that it is stored as: no spaces, the last of equal keys, fractions as
+    64-bit floats.
+    """
     text = _lines(properties)
     ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == 10)
     # A text's line feed is dropped by giving each its own length: one buffer without them.
@@ -80,7 +87,9 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _is_plain_text(column: pa.Array, rule: rules.Text) -> np.ndarray:
-    """Of the right length, and with neither white space nor anything beyond ASCII at its ends (such ones are looked at again)."""
+    """Of the right length, and with neither white space nor anything beyond ASCII at its ends (such ones are looked at
+    again).
+    """
     column = column.cast(pa.string()) if column.type != pa.string() else column
     if column.null_count == len(column):
         return np.full(len(column), not rule.is_required)

@@ -1,4 +1,6 @@
-"""What an instant may look like: ISO 8601, extended or basic, four digits of a year; everything else needs a stated unit or format."""
+"""What an instant may look like: ISO 8601, extended or basic, four digits of a year; everything else needs a stated
+unit or format.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +38,14 @@ def instant(field: str, value: object, *, zone: tzinfo | None = None) -> datetim
         return _in_utc(field, value, value)
     text = value if isinstance(value, str) else ""
     if (
-        len(text) in _PLAIN and text[-1] == "Z" and text[10] == "T" and text[4] == text[7] == "-"
-        and text[13] == text[16] == ":" and (len(text) == 20 or text[19] == ".") and text.isascii()
-    ):  # fmt: skip
+        len(text) in _PLAIN
+        and text[-1] == "Z"
+        and text[10] == "T"
+        and text[4] == text[7] == "-"
+        and text[13] == text[16] == ":"
+        and (len(text) == 20 or text[19] == ".")
+        and text.isascii()
+    ):
         try:
             return datetime.fromisoformat(text)
         except ValueError:

@@ -128,7 +128,9 @@ def properties_of(fields: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def own_properties(value: object) -> dict[str, Any] | None:
-    """The event's own properties; a text that holds a JSON object is one (senders encode twice), a blank one says nothing."""
+    """The event's own properties; a text that holds a JSON object is one (senders encode twice), a blank one says
+    nothing.
+    """
     if isinstance(value, str):
         text = value.strip(rules.SPACES)
         try:

@@ -19,13 +19,20 @@ IDS = ("event_id", "user_id", "session_id")
 ID_CHARACTERS = 256
 NAME_CHARACTERS = 8_192
 # White space around a text is no part of it. Named one by one, because the engines disagree on what white space is.
-SPACES = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
-# What trackers write where they know no user; compared without regard to case. Mixpanel and PostHog refuse these as ids of people, too.
-# "0" and "-1" are not among them: data sets number their users from 0, and trackers their sessions with -1.
+SPACES = (
+    " "
+    "\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003"
+    "\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+)
+# What trackers write where they know no user; compared without regard to case. Mixpanel and PostHog refuse these as ids
+# of people, too. "0" and "-1" are not among them: data sets number their users from 0, and trackers their sessions with
+# -1.
 PLACEHOLDER_USERS = frozenset({
-    "undefined", "null", "none", "nil", "nan", "n/a", "#n/a", "(null)", "<null>", "(none)", "<none>", "<nil>", "not set", "(not set)",
-    "unknown", "(unknown)", "anonymous", "anon", "guest", "not_authenticated", "[object object]", "{}", "[]",
-    "00000000-0000-0000-0000-000000000000", "{00000000-0000-0000-0000-000000000000}", "00000000000000000000000000000000",
+    "undefined", "null", "none", "nil", "nan", "n/a", "#n/a", "(null)", "<null>", "(none)", "<none>", "<nil>",
+    "not set", "(not set)", "unknown", "(unknown)", "anonymous", "anon", "guest", "not_authenticated",
+    "[object object]", "{}", "[]",
+    "00000000-0000-0000-0000-000000000000", "{00000000-0000-0000-0000-000000000000}",
+    "00000000000000000000000000000000",
 })  # fmt: skip
 
 
