@@ -1,4 +1,6 @@
-"""The lake as documented Ibis tables: fact_events, sessions, dim_users, dim_feature_metadata, fact_feature_metrics; and as day files."""
+"""The lake as documented Ibis tables: fact_events, sessions, dim_users, dim_feature_metadata, fact_feature_metrics; and
+as day files.
+"""
 
 from launchpad_lib.lake.copies import Copies, copies
 from launchpad_lib.lake.event_log import IndexedEvents, open_event_log

@@ -1,7 +1,8 @@
-"""Small files into large ones, rows of a user side by side within a date, one row per event_id, and nothing kept that nobody needs.
+"""Small files into large ones, rows of a user side by side within a date, one row per event_id, and nothing kept that
+nobody needs.
 
-Readers and the stream worker go on meanwhile: a compaction is one commit that swaps files for files with the same rows. A version that a kept
-report's manifest names stays readable, its files and its log alike.
+Readers and the stream worker go on meanwhile: a compaction is one commit that swaps files for files with the same rows.
+A version that a kept report's manifest names stays readable, its files and its log alike.
 """
 
 from __future__ import annotations
@@ -56,14 +57,17 @@ def compact(
     grace_seconds: float = 3600,
     memory_limit: str = "1GB",
 ) -> CompactionResult:
-    """The whole of it: duplicates, files, clean-up of every table. `reports` is kept beside those that the lake knows of.
+    """The whole of it: duplicates, files, clean-up of every table.
+
+    `reports` is kept beside those that the lake knows of.
 
     Raises:
         ValueError: the lake has no events yet.
     """
     if not DeltaTable.is_deltatable(str(lake / "events")):
         raise ValueError(
-            f"lake={str(lake)!r}: there is no events table; run `launchpad ingest` or `launchpad stream` first, or correct the path"
+            f"lake={str(lake)!r}: there is no events table; run `launchpad ingest` or `launchpad stream` "
+            "first, or correct the path"
         )
     log = DeltaLog(lake / "events", schema=EVENTS_SCHEMA, partition_by=["event_on"])
     before = _files(log)
@@ -73,7 +77,8 @@ def compact(
     log.reopen()
     after = len(_files(log))
     say(
-        f"events: {len(before)} files became {after}, {merged} dates rewritten, {duplicates + dropped} duplicates dropped"
+        f"events: {len(before)} files became {after}, {merged} dates rewritten, {duplicates + dropped} "
+        "duplicates dropped"
     )
     deleted = deleted_log = 0
     folders = _reports(lake, reports)
@@ -92,7 +97,10 @@ def _reports(lake: Path, also: Path | None) -> list[Path]:
 
 
 def merge_small(lake: Path, *, small_bytes: int = SMALL_BYTES, min_files: int = 16) -> int:
-    """Merges the small files of every date that has at least `min_files` of them; how many dates. For use while events come in."""
+    """Merges the small files of every date that has at least `min_files` of them; how many dates.
+
+    For use while events come in.
+    """
     log = DeltaLog(lake / "events", schema=EVENTS_SCHEMA, partition_by=["event_on"])
     return _merge(log, small_bytes=small_bytes, min_files=min_files, memory_limit="512MB", say=lambda _: None)[0]
 
@@ -102,8 +110,8 @@ def clean_up(
 ) -> int:
     """Deletes the data files that neither the newest nor a kept version names; how many.
 
-    A file that a commit took out goes `grace_seconds` later, so that a reader with an older snapshot can finish. A file that no commit names may belong
-    to a commit under way; it goes after a day.
+    A file that a commit took out goes `grace_seconds` later, so that a reader with an older snapshot can finish. A file
+    that no commit names may belong to a commit under way; it goes after a day.
     """
     now = now_seconds if now_seconds is not None else time.time()
     table = open_table(place)
@@ -162,7 +170,9 @@ def _connect(memory_limit: str, place: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _drop_duplicates(log: DeltaLog, *, memory_limit: str) -> int:
-    """Rewrites the files that hold a copy of an event which another file has with an earlier received_at; rows dropped."""
+    """Rewrites the files that hold a copy of an event which another file has with an earlier received_at;
+    rows dropped.
+    """
     files = _files(log)
     if not files:
         return 0
@@ -171,16 +181,21 @@ def _drop_duplicates(log: DeltaLog, *, memory_limit: str) -> int:
     try:
         con.execute(
             """CREATE TEMP TABLE losers AS SELECT filename, file_row_number FROM (
-                SELECT filename, file_row_number, row_number() OVER (PARTITION BY event_id ORDER BY received_at, event_at, filename, file_row_number) AS copy
-                FROM read_parquet($files, filename = true, file_row_number = true, union_by_name = true, hive_partitioning = false)
-                WHERE event_id IN (SELECT event_id FROM read_parquet($files, union_by_name = true, hive_partitioning = false) GROUP BY event_id HAVING count(*) > 1)
+                SELECT filename, file_row_number, row_number() OVER (
+                    PARTITION BY event_id ORDER BY received_at, event_at, filename, file_row_number) AS copy
+                FROM read_parquet($files, filename = true, file_row_number = true, union_by_name = true,
+                    hive_partitioning = false)
+                WHERE event_id IN (
+                    SELECT event_id FROM read_parquet($files, union_by_name = true, hive_partitioning = false)
+                    GROUP BY event_id HAVING count(*) > 1)
             ) WHERE copy > 1""",
             {"files": list(names)},
         )
         total = 0
         for (name,) in con.execute("SELECT DISTINCT filename FROM losers ORDER BY 1").fetchall():
             file = names[name]
-            rows = f"""SELECT {_COLUMNS} FROM read_parquet($files, file_row_number = true, union_by_name = true, hive_partitioning = false)
+            rows = f"""SELECT {_COLUMNS} FROM read_parquet($files, file_row_number = true, union_by_name = true,
+                hive_partitioning = false)
                 WHERE file_row_number NOT IN (SELECT file_row_number FROM losers WHERE filename = $files[1])"""
             total += _swap(log, con, rows, [file])
         return total
@@ -223,14 +238,20 @@ def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, files: list[
     target.parent.mkdir(exist_ok=True)
     sources = {"files": [str(log.place / unquote(f.path)) for f in files]}
     try:
-        query = f"COPY ({rows} ORDER BY {_ORDER}) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, PARQUET_VERSION v2)"
+        query = (
+            f"COPY ({rows} ORDER BY {_ORDER}) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd, "
+            "ROW_GROUP_SIZE 122880, PARQUET_VERSION v2)"
+        )
         kept = con.execute(query, sources).fetchall()[0][0]
         descriptor = os.open(target, os.O_RDWR)
         os.fsync(descriptor)
         os.close(descriptor)
         names = ("event_at", "received_at")
-        bounds = con.execute(f"SELECT {', '.join(f'strftime({f}({n}), $form)' for f in ('min', 'max') for n in names)} FROM read_parquet($new)",
-                             {"new": str(target), "form": "%Y-%m-%dT%H:%M:%S.%f"}).fetchall()[0]  # fmt: skip
+        bounds = con.execute(
+            f"SELECT {', '.join(f'strftime({f}({n}), $form)' for f in ('min', 'max') for n in names)} FROM "
+            "read_parquet($new)",
+            {"new": str(target), "form": "%Y-%m-%dT%H:%M:%S.%f"},
+        ).fetchall()[0]
         minimum, maximum = dict(zip(names, bounds[:2], strict=True)), dict(zip(names, bounds[2:], strict=True))
         lost = sum(f.rows for f in files) - kept
         addition = [Addition(path, target.stat().st_size, kept, partition_values, minimum, maximum)] if kept else []
@@ -263,7 +284,9 @@ def _retired(note: Path) -> dict[str, float]:
 
 
 class Upkeep:
-    """After each commit of a stream: every `checkpoint_every` commits a checkpoint, every `compact_every` a merge of small files, in a thread of its own."""
+    """After each commit of a stream: every `checkpoint_every` commits a checkpoint, every `compact_every` a merge of
+    small files, in a thread of its own.
+    """
 
     def __init__(
         self,

@@ -1,7 +1,8 @@
 """Copies of events that were left out: how many said the same, and how many something else.
 
-The counts ride in the commits of the events table, as application transactions, so each copy is counted once whatever dies, and a version
-of the table has the counts of its time. Those that said something else are rows of `rejected`, with `rules.CONFLICT` in their reason.
+The counts ride in the commits of the events table, as application transactions, so each copy is counted once whatever
+dies, and a version of the table has the counts of its time. Those that said something else are rows of `rejected`, with
+`rules.CONFLICT` in their reason.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def copy_counters(source: str) -> tuple[str, str]:
 
 
 def copies(lake: str | Path, *, version: int | None = None) -> Copies:
-    """The counts over all sources, as of the newest or a named version of the events table; a lake without events has none."""
+    """The counts over all sources, as of the newest or a named version of the events table; a lake without events has
+    none.
+    """
     log = Path(lake) / "events" / "_delta_log"
     newest: dict[str, int] = {}
     marks = sorted(int(p.name[:20]) for p in log.glob("*.checkpoint.parquet") if p.name[:20].isdigit())

@@ -1,7 +1,7 @@
 """Tables of the star schema that are made day by day: a day is made again only when its files changed.
 
-Each day's part is a Parquet file named by the day and by what it was made from, so that a part is there exactly when it is
-up to date, and any set of parts is what a full rebuild would write.
+Each day's part is a Parquet file named by the day and by what it was made from, so that a part is there exactly when it
+is up to date, and any set of parts is what a full rebuild would write.
 """
 
 from __future__ import annotations
@@ -21,28 +21,34 @@ from launchpad_lib.lake.opening import SESSION_GAP_MINUTES, STAR
 
 # Grain: one row per user and UTC date. Its sums, firsts and lasts over days are dim_users.
 USER_DAYS = """
-    SELECT user_number, any_value(user_id) AS user_id, min(event_at) AS first_seen_at, max(event_at) AS last_seen_at, count(*) AS events,
-        arg_min(platform, event_at) AS platform, arg_min(country, event_at) AS country
+    SELECT user_number, any_value(user_id) AS user_id, min(event_at) AS first_seen_at, max(event_at) AS last_seen_at,
+        count(*) AS events, arg_min(platform, event_at) AS platform, arg_min(country, event_at) AS country
     FROM source GROUP BY user_number ORDER BY user_number"""
 DIM_USERS = """
-    SELECT any_value(user_id) AS user_id, min(first_seen_at) AS first_seen_at, max(last_seen_at) AS last_seen_at, sum(events)::BIGINT AS events,
-        count(*) AS active_days, arg_min(platform, first_seen_at) AS platform, arg_min(country, first_seen_at) AS country
+    SELECT any_value(user_id) AS user_id, min(first_seen_at) AS first_seen_at, max(last_seen_at) AS last_seen_at,
+        sum(events)::BIGINT AS events, count(*) AS active_days, arg_min(platform, first_seen_at) AS platform,
+        arg_min(country, first_seen_at) AS country
     FROM source GROUP BY user_number"""
-# Grain: one row per user, client session (or stretch without one) and UTC date: a day's share of a session. A stretch without a client's
-# session ends where the user is silent for more than the session gap.
+# Grain: one row per user, client session (or stretch without one) and UTC date: a day's share of a session. A stretch
+# without a client's session ends where the user is silent for more than the session gap.
 SESSION_PARTS = f"""
     SELECT user_id, session_id, min(event_at) AS started_at, max(event_at) AS ended_at, count(*) AS events,
         arg_min(platform, event_at) AS platform, min(event_at) FILTER (platform IS NOT NULL) AS platform_at
-    FROM (SELECT *, sum(is_new) OVER (PARTITION BY user_id, session_id IS NULL ORDER BY event_at, received_at, event_id) AS stretch
-        FROM (SELECT *, CASE WHEN event_at - lag(event_at) OVER (PARTITION BY user_id, session_id IS NULL ORDER BY event_at, received_at, event_id)
+    FROM (SELECT *, sum(is_new) OVER (
+            PARTITION BY user_id, session_id IS NULL ORDER BY event_at, received_at, event_id) AS stretch
+        FROM (SELECT *, CASE WHEN event_at - lag(event_at) OVER (
+                PARTITION BY user_id, session_id IS NULL ORDER BY event_at, received_at, event_id)
             <= INTERVAL {SESSION_GAP_MINUTES} MINUTE THEN 0 ELSE 1 END AS is_new FROM source))
     GROUP BY user_id, session_id, CASE WHEN session_id IS NULL THEN stretch END ORDER BY ALL"""
 # Shares of consecutive days are one session where the silence between them is not over the gap.
+_SHARED_KEY = session_key("sum(is_new) OVER (PARTITION BY user_id, session_id IS NULL ORDER BY started_at, ended_at)")
 SESSIONS = f"""
     SELECT user_id, session_key, min(started_at) AS started_at, max(ended_at) AS ended_at,
-        epoch_us(max(ended_at) - min(started_at)) / 1e6 AS duration_seconds, sum(events)::BIGINT AS events, arg_min(platform, platform_at) AS platform
-    FROM (SELECT *, {session_key("sum(is_new) OVER (PARTITION BY user_id, session_id IS NULL ORDER BY started_at, ended_at)")} AS session_key
-        FROM (SELECT *, CASE WHEN started_at - lag(ended_at) OVER (PARTITION BY user_id, session_id IS NULL ORDER BY started_at, ended_at)
+        epoch_us(max(ended_at) - min(started_at)) / 1e6 AS duration_seconds, sum(events)::BIGINT AS events,
+        arg_min(platform, platform_at) AS platform
+    FROM (SELECT *, {_SHARED_KEY} AS session_key
+        FROM (SELECT *, CASE WHEN started_at - lag(ended_at) OVER (
+                PARTITION BY user_id, session_id IS NULL ORDER BY started_at, ended_at)
             <= INTERVAL {SESSION_GAP_MINUTES} MINUTE THEN 0 ELSE 1 END AS is_new FROM source))
     GROUP BY user_id, session_key"""
 
@@ -62,10 +68,13 @@ def build_user_days(days: DayFiles, folder: Path) -> DailyTable:
 
 
 def build_feature_metrics(telemetry: Path, folder: Path, *, version: int | None = None) -> DailyTable:
-    """`fact_feature_metrics` (one row per feature and UTC date) from the Delta table `telemetry`, identical to the full query."""
+    """`fact_feature_metrics` (one row per feature and UTC date) from the Delta table `telemetry`, identical to the full
+    query.
+    """
     if not DeltaTable.is_deltatable(str(telemetry)):
         raise ValueError(
-            f"telemetry={str(telemetry)!r}: is no Delta table; run `launchpad ingest` with a params file first, or correct the path"
+            f"telemetry={str(telemetry)!r}: is no Delta table; run `launchpad ingest` with a params file "
+            "first, or correct the path"
         )
     sources = files_by_day(DeltaTable(str(telemetry), version=version), partition="observed_on")
     query = STAR["fact_feature_metrics"].replace("FROM telemetry", "FROM source") + " ORDER BY ALL"
@@ -88,7 +97,9 @@ def build_session_parts(days: DayFiles, folder: Path) -> DailyTable:
 
 
 def sessions(parts: DailyTable, *, con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
-    """Grain: one row per user and session; the columns of the star schema's sessions, merged over midnight from the days."""
+    """Grain: one row per user and session; the columns of the star schema's sessions, merged over midnight from the
+    days.
+    """
     return con.sql(SESSIONS.replace("FROM source", f"FROM read_parquet({file_list(parts.paths)})"))
 
 

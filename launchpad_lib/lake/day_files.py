@@ -1,8 +1,9 @@
-"""Day files: the events of the lake as one sorted Parquet file per UTC day with user numbers, kept up to date day by day.
+"""Day files: the events of the lake as one sorted Parquet file per UTC day with user numbers, kept up to date day by
+day.
 
-Grain of a day file: one row per event_id. Order: (user_number, event_at, received_at, event_id). Beside the columns of the
-events table it has `user_number` (UINTEGER, dense, given once and kept in a dictionary) and `event_code` (UTINYINT, or
-USMALLINT where there are more than 256 event names), so that nobody sorts, joins or compares strings again.
+Grain of a day file: one row per event_id. Order: (user_number, event_at, received_at, event_id). Beside the columns of
+the events table it has `user_number` (UINTEGER, dense, given once and kept in a dictionary) and `event_code` (UTINYINT,
+or USMALLINT where there are more than 256 event names), so that nobody sorts, joins or compares strings again.
 """
 
 from __future__ import annotations
@@ -45,7 +46,10 @@ class DayFile(NamedTuple):
 
 @dataclass(frozen=True)
 class DayFiles:
-    """The day files of one version of the events table, in day order. `rewritten` are the days this build had to write."""
+    """The day files of one version of the events table, in day order.
+
+    `rewritten` are the days this build had to write.
+    """
 
     folder: Path
     table_version: int | None
@@ -81,16 +85,17 @@ def build_day_files(
 ) -> DayFiles:
     """Brings the day files up to the newest (or the named) version of the Delta table `events`.
 
-    Only days whose files in the table changed since the last build are written; the result is the same as that of a build
-    from nothing with the same dictionary. A build that is cut off leaves the last state. `dictionary` is the folder of
-    other day files whose user numbers and event codes a first build takes over.
+    Only days whose files in the table changed since the last build are written; the result is the same as that of a
+    build from nothing with the same dictionary. A build that is cut off leaves the last state. `dictionary` is the
+    folder of other day files whose user numbers and event codes a first build takes over.
 
     Raises:
         ValueError: no Delta table there, not partitioned by event_on, or more than 65,536 event names.
     """
     if not DeltaTable.is_deltatable(str(events)):
         raise ValueError(
-            f"events={str(events)!r}: is no Delta table; run `launchpad ingest` with a params file first, or correct the path"
+            f"events={str(events)!r}: is no Delta table; run `launchpad ingest` with a params file first, or "
+            "correct the path"
         )
     table = DeltaTable(str(events), version=version)
     sources = files_by_day(table, partition=PARTITION)
@@ -167,7 +172,9 @@ def _number_users(con: duckdb.DuckDBPyConnection, folder: Path, manifest: dict, 
     con.execute(
         """CREATE TABLE new_users AS
         SELECT user_id, ($known + row_number() OVER (ORDER BY first_on, user_id) - 1)::UINTEGER AS user_number
-        FROM (SELECT user_id, min(event_at::DATE) AS first_on FROM read_parquet($files, union_by_name = true) GROUP BY user_id) AS seen
+        FROM (
+            SELECT user_id, min(event_at::DATE) AS first_on FROM read_parquet($files, union_by_name = true)
+            GROUP BY user_id) AS seen
         ANTI JOIN users USING (user_id)""",
         {"files": list(files), "known": manifest["users"]},
     )
@@ -175,7 +182,8 @@ def _number_users(con: duckdb.DuckDBPyConnection, folder: Path, manifest: dict, 
     if added:
         name = f"{manifest['users']:010d}-{added}.parquet"
         con.execute(
-            f"COPY (SELECT * FROM new_users ORDER BY user_number) TO {literal(folder / 'users' / name)} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)"
+            f"COPY (SELECT * FROM new_users ORDER BY user_number) TO {literal(folder / 'users' / name)} "
+            "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)"
         )
         con.execute("INSERT INTO users SELECT * FROM new_users")
         manifest["user_parts"] = [*manifest["user_parts"], name]
@@ -191,7 +199,8 @@ def _number_names(con: duckdb.DuckDBPyConnection, manifest: dict, files: Sequenc
     manifest["event_names"] = [*manifest["event_names"], *(name for (name,) in rows if name not in known)]
     if len(manifest["event_names"]) > 65_536:
         raise ValueError(
-            f"event_name: {len(manifest['event_names'])} names; at most 65,536 can be numbered: move what varies into properties"
+            f"event_name: {len(manifest['event_names'])} names; at most 65,536 can be numbered: move what "
+            "varies into properties"
         )
     code = "UTINYINT" if len(manifest["event_names"]) <= 256 else "USMALLINT"
     names = pa.table(
@@ -222,21 +231,27 @@ def _write_day(con: duckdb.DuckDBPyConnection, folder: Path, day: date, files: S
     source = f"(SELECT * FROM read_parquet({file_list(files)}, union_by_name = true))"
     doubled = con.execute(f"SELECT count(*) - count(DISTINCT event_id) FROM {source}").fetchall()[0][0]
     if doubled:  # rare, and the narrow look above costs a tenth of this
-        source = f"(SELECT * FROM {source} QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY {received}, event_at, user_id, event_name) = 1)"
+        source = (
+            f"(SELECT * FROM {source} QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY {received}, "
+            "event_at, user_id, event_name) = 1)"
+        )
     target = folder / "days" / f"{day}.new"
+    of_event = received.replace("received_at", "e.received_at").replace("event_at", "e.event_at")
     con.execute(
         f"""COPY (
             SELECT u.user_number, e.event_at, n.event_code, {columns}
             FROM {source} AS e JOIN users AS u USING (user_id) JOIN names AS n USING (event_name)
-            ORDER BY u.user_number, e.event_at, {received.replace("received_at", "e.received_at").replace("event_at", "e.event_at")}, e.event_id
-        ) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"""
+            ORDER BY u.user_number, e.event_at, {of_event}, e.event_id
+        ) TO {literal(target)} (
+            FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"""
     )
     with target.open("rb") as written:
         content = hashlib.file_digest(written, "sha256").hexdigest()
     name = f"{day}-{content[:16]}.parquet"
     os.replace(target, folder / "days" / name)
     rows = con.execute(
-        "SELECT sum(row_group_num_rows) FROM (SELECT DISTINCT row_group_id, row_group_num_rows FROM parquet_metadata($f))",
+        "SELECT sum(row_group_num_rows) FROM (SELECT DISTINCT row_group_id, row_group_num_rows FROM "
+        "parquet_metadata($f))",
         {"f": str(folder / "days" / name)},
     )
     return {"file": name, "rows": int(rows.fetchall()[0][0]), "content_hash": content}
@@ -254,7 +269,8 @@ def files_by_day(table: DeltaTable, *, partition: str) -> dict[date, list[str]]:
         if actions.num_rows == 0:
             return {}
         raise ValueError(
-            f"table={table.table_uri!r}: is not partitioned by {partition}, so the files of a day cannot be told apart: write it by launchpad ingest"
+            f"table={table.table_uri!r}: is not partitioned by {partition}, so the files of a day cannot be "
+            "told apart: write it by launchpad ingest"
         )
     days: dict[date, list[str]] = {}
     uris = {_tail(uri): uri for uri in table.file_uris()}
@@ -287,7 +303,8 @@ def _manifest(folder: Path) -> dict:
     found = json.loads(path.read_text())
     if found["layout"] != LAYOUT:
         raise ValueError(
-            f"folder={str(folder)!r}: day files of layout {found['layout']}, this program writes {LAYOUT}; remove the folder and build again"
+            f"folder={str(folder)!r}: day files of layout {found['layout']}, this program writes {LAYOUT}; "
+            "remove the folder and build again"
         )
     return found
 

@@ -1,9 +1,10 @@
-"""Appends to a Delta table's transaction log, one put-if-absent file per commit, at a cost that does not grow with the table.
+"""Appends to a Delta table's transaction log, one put-if-absent file per commit, at a cost that does not grow with the
+table.
 
-The rows' Parquet files are written first; the commit is one JSON file that is linked under the next version's name, so exactly
-one writer can have it (the Delta protocol's own rule, `deltalake` does the same). Source offsets ride in the commit as application
-transactions. A commit is a compare-and-swap: it states the offset it started from, and where another writer has moved that
-offset in between nothing is written and `Fenced` is raised. Docs: decision 0011.
+The rows' Parquet files are written first; the commit is one JSON file that is linked under the next version's name, so
+exactly one writer can have it (the Delta protocol's own rule, `deltalake` does the same). Source offsets ride in the
+commit as application transactions. A commit is a compare-and-swap: it states the offset it started from, and where
+another writer has moved that offset in between nothing is written and `Fenced` is raised. Docs: decision 0011.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ class Fenced(Exception):
 
 
 class Unsure(Exception):
-    """The commit was written but could not be confirmed; open the table again, it tells whether it counts. Delete no file."""
+    """The commit was written but could not be confirmed; open the table again, it tells whether it counts.
+
+    Delete no file.
+    """
 
 
 class Removal(NamedTuple):
@@ -58,7 +62,8 @@ class Addition(NamedTuple):
 def open_table(place: Path, *, version: int | None = None) -> DeltaTable:
     """The table at its newest or a named version.
 
-    Listing a folder is not atomic: while commits are added the list can miss one and have the next, which `deltalake` refuses as a gap. It is then listed again.
+    Listing a folder is not atomic: while commits are added the list can miss one and have the next, which `deltalake`
+    refuses as a gap. It is then listed again.
     """
     delay = 0.02
     while True:
@@ -106,7 +111,8 @@ class DeltaLog:
         if protocol.min_writer_version > 7 or 2 < protocol.min_writer_version < 7 or unknown:
             needs = sorted(unknown) or protocol.min_writer_version
             raise ValueError(
-                f"lake table {self.place}: it needs Delta writer features {needs} that are not known here; write it with another tool"
+                f"lake table {self.place}: it needs Delta writer features {needs} that are not known here; "
+                "write it with another tool"
             )
 
     def transaction(self, app_id: str) -> int | None:
@@ -131,7 +137,9 @@ class DeltaLog:
         is_data_change: bool = True,
         metrics: dict[str, int] | None = None,
     ) -> int:
-        """One atomic commit; the new version. `transactions`: id -> (the version it must still have, the version it gets).
+        """One atomic commit; the new version.
+
+        `transactions`: id -> (the version it must still have, the version it gets).
 
         Raises:
             Fenced: one of the ids has another version by now, or a file to remove is gone; nothing was written.
@@ -160,8 +168,18 @@ class DeltaLog:
             {"txn": {"appId": a, "version": new, "lastUpdated": now_ms}} for a, (_, new) in transactions.items()
         ]
         for r in removals:
-            actions.append({"remove": {"path": r.path, "deletionTimestamp": now_ms, "dataChange": is_data_change,
-                                       "extendedFileMetadata": True, "partitionValues": r.partition_values, "size": r.size}})  # fmt: skip
+            actions.append(
+                {
+                    "remove": {
+                        "path": r.path,
+                        "deletionTimestamp": now_ms,
+                        "dataChange": is_data_change,
+                        "extendedFileMetadata": True,
+                        "partitionValues": r.partition_values,
+                        "size": r.size,
+                    }
+                }
+            )
         for a in additions:
             stats = {
                 "numRecords": a.rows,
@@ -169,8 +187,18 @@ class DeltaLog:
                 "maxValues": a.maximum,
                 "nullCount": dict.fromkeys(a.minimum, 0),
             }
-            actions.append({"add": {"path": a.path, "partitionValues": a.partition_values, "size": a.size, "modificationTime": now_ms,
-                                    "dataChange": is_data_change, "stats": json.dumps(stats)}})  # fmt: skip
+            actions.append(
+                {
+                    "add": {
+                        "path": a.path,
+                        "partitionValues": a.partition_values,
+                        "size": a.size,
+                        "modificationTime": now_ms,
+                        "dataChange": is_data_change,
+                        "stats": json.dumps(stats),
+                    }
+                }
+            )
         draft = self.log / f"_commit_{mark}.json.tmp"
         try:
             with open(draft, "wb") as file:
@@ -194,7 +222,8 @@ class DeltaLog:
         while True:
             if not self._name(self.version).exists():
                 raise Fenced("the log was cleaned up past this writer's version")
-            # A clean-up takes files that no commit names after a day; a writer that slept so long must not name them any more.
+            # A clean-up takes files that no commit names after a day; a writer that slept so long must not name them
+            # any more.
             if any(not (self.place / path).exists() for path in added):
                 raise Fenced("a file of this commit was cleaned up before the commit")
             try:
@@ -254,8 +283,9 @@ def checkpoint(
 ) -> int:
     """Writes a checkpoint and removes log files that nobody needs any more; returns how many.
 
-    Kept: everything since the newest checkpoint that is `keep_last` commits old, everything younger than `grace_seconds`, and
-    for each kept version the checkpoint before it and the commits in between. Only old files go, oldest first.
+    Kept: everything since the newest checkpoint that is `keep_last` commits old, everything younger than
+    `grace_seconds`, and for each kept version the checkpoint before it and the commits in between. Only old files go,
+    oldest first.
     """
     table = open_table(place)
     head = table.version()

@@ -34,8 +34,8 @@ def open_event_log(
 ) -> IndexedEvents:
     """Brings the day files of a lake up to date and opens them for `metrics.funnel` and `metrics.retention_curve`.
 
-    Days outside the window of the events are left out (`lake.observed`; its end may be named). The files lie in the lake's
-    folder `_index`, which may be deleted at any time: that costs time, never a number.
+    Days outside the window of the events are left out (`lake.observed`; its end may be named). The files lie in the
+    lake's folder `_index`, which may be deleted at any time: that costs time, never a number.
 
     Raises:
         ValueError: the lake has no events table, or an instant cannot be read.

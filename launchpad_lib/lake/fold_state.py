@@ -1,8 +1,9 @@
 """Saved states of folds over day files: a run reads only the days that are new or restated.
 
 A snapshot is a fold's arrays after some day, named by the fold's specification and by a hash over the days folded (each
-day's date and content). It is valid exactly as long as those days are what they were: a restated day leaves the snapshots
-before it valid and none after it. Snapshots lie 0, 6, 30, 126, ... days back, so a restated day costs a few times its age.
+day's date and content). It is valid exactly as long as those days are what they were: a restated day leaves the
+snapshots before it valid and none after it. Snapshots lie 0, 6, 30, 126, ... days back, so a restated day costs a few
+times its age.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ class FoldStates:
         self.folder = folder
 
     def advance(self, fold: Fold, log: Days) -> Advance:
-        """Restores the newest snapshot that is still valid, folds the days after it, saves, and forgets what is of no use."""
+        """Restores the newest snapshot that is still valid, folds the days after it, saves, and forgets what is of no
+        use.
+        """
         place = self.folder / hashlib.sha256(json.dumps(fold.spec, sort_keys=True).encode()).hexdigest()[:24]
         place.mkdir(parents=True, exist_ok=True)
         days, names = list(log.days), _names(log.days)
@@ -110,7 +113,9 @@ def _names(days: Sequence[Day]) -> list[str]:
 
 
 def _stops(days: Sequence[Day], done: int) -> list[int]:
-    """After how many days to save: the last, and the nearest day at or before each age where that spares six days of folding."""
+    """After how many days to save: the last, and the nearest day at or before each age where that spares six days of
+    folding.
+    """
     stops: list[int] = []
     for age in reversed(AGES_DAYS):
         count = sum((days[-1].day - d.day).days >= age for d in days) if days else 0

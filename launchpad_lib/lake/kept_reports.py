@@ -1,6 +1,7 @@
 """Which table versions kept reports name, so that they can be read again: the lake itself knows where its reports are.
 
-Every run tells the lake of its reports folder before it reads. A compaction then finds the versions from whatever folder it is started.
+Every run tells the lake of its reports folder before it reads. A compaction then finds the versions from whatever
+folder it is started.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ UNDER_WAY_SECONDS = 86_400.0
 
 
 def tell_of_reports(lake: Path, reports: Path) -> None:
-    """Notes a reports folder in the lake: by its place beside the lake, which holds where both are moved, and by its own.
+    """Notes a reports folder in the lake: by its place beside the lake, which holds where both are moved, and by its
+    own.
 
     A lake that cannot be written is read all the same.
     """
@@ -56,7 +58,9 @@ def pin_versions(run_folder: Path, versions: Mapping[str, int]) -> None:
 
 
 def kept_versions(reports: Path | Iterable[Path], table: str) -> list[int]:
-    """The versions of a table that the manifests of kept reports, and of runs under way, name (`inputs[table].version`)."""
+    """The versions of a table that the manifests of kept reports, and of runs under way, name
+    (`inputs[table].version`).
+    """
     versions = set()
     for folder in [reports] if isinstance(reports, Path) else reports:
         for path in sorted(folder.glob("*/manifest.json")):

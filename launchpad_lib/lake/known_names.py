@@ -1,4 +1,7 @@
-"""The names that occur in a lake: what a parameter can name. One query per kind, at given table versions, without opening the lake."""
+"""The names that occur in a lake: what a parameter can name.
+
+One query per kind, at given table versions, without opening the lake.
+"""
 
 from __future__ import annotations
 

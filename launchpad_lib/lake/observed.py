@@ -1,26 +1,26 @@
 """The window that a log covers: from where it begins in earnest to the instant through which it was observed.
 
-`observed_through` is a statement, not the newest row. Where nobody states it, it is derived from how many rows each minute
-has, by this rule (a hole is the time from one minute with rows to the next):
+`observed_through` is a statement, not the newest row. Where nobody states it, it is derived from how many rows each
+minute has, by this rule (a hole is the time from one minute with rows to the next):
 
-1. Rows beside the log. Rows at an end that lie beyond a hole of at least 30 days, 10 times as long as the span of all other
-   rows, are outside where they are at most a twentieth of the rows; beyond a hole of ten years and more, where they are less
-   than a quarter (1970 and 0001 are what a missing date becomes).
-2. Width. Rows are counted in buckets of a day; of a week, 30 days or a year where days are too thin; of an hour or a minute
-   where fewer than three days are dense. The usual level is what 95 % of the rows have around them: that many rows lie within
-   one width before, or after, each. A width will do when its level is at least 40. Where none will do, there are too few rows
-   to tell: all are inside.
-3. Dense stretch. A bucket with at least a twentieth of the level is dense. The window spans from the first dense bucket to
-   the last: what lies between is inside, however thin.
-4. Ends. The usual hole is the longest within the window that is not over 7 days, or the second longest where that is longer.
-   Past the last dense bucket rows belong to the window as long as no hole is over 40 times the usual one and they begin not
-   later than the usual distance between dense buckets (at least a day): a week-end, a night, a day that has just begun.
-   Before the first dense bucket rows belong to it as long as no hole is over 40 times the usual one or two buckets: a log
-   may begin slowly.
+1. Rows beside the log. Rows at an end that lie beyond a hole of at least 30 days, 10 times as long as the span of all
+   other rows, are outside where they are at most a twentieth of the rows; beyond a hole of ten years and more, where
+   they are less than a quarter (1970 and 0001 are what a missing date becomes).
+2. Width. Rows are counted in buckets of a day; of a week, 30 days or a year where days are too thin; of an hour or a
+   minute where fewer than three days are dense. The usual level is what 95 % of the rows have around them: that many
+   rows lie within one width before, or after, each. A width will do when its level is at least 40. Where none will do,
+   there are too few rows to tell: all are inside.
+3. Dense stretch. A bucket with at least a twentieth of the level is dense. The window spans from the first dense bucket
+   to the last: what lies between is inside, however thin.
+4. Ends. The usual hole is the longest within the window that is not over 7 days, or the second longest where that is
+   longer. Past the last dense bucket rows belong to the window as long as no hole is over 40 times the usual one and
+   they begin not later than the usual distance between dense buckets (at least a day): a week-end, a night, a day that
+   has just begun. Before the first dense bucket rows belong to it as long as no hole is over 40 times the usual one or
+   two buckets: a log may begin slowly.
 
-So no more than one row in twenty can be outside at an end by rules 2 to 4. What is outside stays in the lake, is counted and
-is told. A log that has dates only (every row at midnight, or at the one time of day that midnight of another zone is) was
-observed through the end of its last date.
+So no more than one row in twenty can be outside at an end by rules 2 to 4. What is outside stays in the lake, is
+counted and is told. A log that has dates only (every row at midnight, or at the one time of day that midnight of
+another zone is) was observed through the end of its last date.
 """
 
 from __future__ import annotations
@@ -148,7 +148,9 @@ def _counted(minutes: np.ndarray, rows: np.ndarray, width: int) -> tuple[np.ndar
 
 
 def _level(minutes: np.ndarray, rows: np.ndarray, width: int) -> float:
-    """How many rows the fuller of the two stretches of this width before and after a row has, at least for 95 % of the rows."""
+    """How many rows the fuller of the two stretches of this width before and after a row has, at least for 95 % of the
+    rows.
+    """
     total = np.concatenate([[0], np.cumsum(rows)])
     places = np.arange(len(minutes))
     before = total[places + 1] - total[np.searchsorted(minutes, minutes - width, side="right")]
@@ -164,7 +166,9 @@ def _dense_buckets(minutes: np.ndarray, rows: np.ndarray, width: int) -> int:
 
 
 def _usual(holes: np.ndarray, *, least: int) -> int:
-    """The longest hole that is not over a week, or the second longest where that is longer: one long hole is no habit."""
+    """The longest hole that is not over a week, or the second longest where that is longer: one long hole
+    is no habit.
+    """
     if not len(holes):
         return least
     falling = np.sort(holes)[::-1]
@@ -220,6 +224,7 @@ def _instant(text: str) -> datetime:
         found = datetime.fromisoformat(text)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"observed_through={text!r}: must be a date or an instant of ISO 8601; write for example '2026-01-14' or '2026-01-14T18:00:00Z'"
+            f"observed_through={text!r}: must be a date or an instant of ISO 8601; write for example "
+            "'2026-01-14' or '2026-01-14T18:00:00Z'"
         ) from error
     return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found

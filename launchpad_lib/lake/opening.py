@@ -24,17 +24,20 @@ STAR = {
     "fact_events": f"""
         SELECT * EXCLUDE (is_new), {session_key("sum(is_new) OVER stretch")} AS session_key
         FROM (SELECT *, CASE WHEN event_at - lag(event_at) OVER (PARTITION BY user_id, session_id IS NULL
-                ORDER BY event_at, received_at, event_id) <= INTERVAL {SESSION_GAP_MINUTES} MINUTE THEN 0 ELSE 1 END AS is_new FROM events)
+                ORDER BY event_at, received_at, event_id) <= INTERVAL {SESSION_GAP_MINUTES} MINUTE
+                THEN 0 ELSE 1 END AS is_new FROM events)
         WINDOW stretch AS (PARTITION BY user_id, session_id IS NULL ORDER BY event_at, received_at, event_id)""",
     # Grain: one row per user and session.
     "sessions": """
         SELECT user_id, session_key, min(event_at) AS started_at, max(event_at) AS ended_at,
-            epoch_us(max(event_at) - min(event_at)) / 1e6 AS duration_seconds, count(*) AS events, arg_min(platform, event_at) AS platform
+            epoch_us(max(event_at) - min(event_at)) / 1e6 AS duration_seconds, count(*) AS events,
+            arg_min(platform, event_at) AS platform
         FROM fact_events GROUP BY user_id, session_key""",
     # Grain: one row per user.
     "dim_users": """
         SELECT user_id, min(event_at) AS first_seen_at, max(event_at) AS last_seen_at, count(*) AS events,
-            count(DISTINCT event_at::DATE) AS active_days, arg_min(platform, event_at) AS platform, arg_min(country, event_at) AS country
+            count(DISTINCT event_at::DATE) AS active_days, arg_min(platform, event_at) AS platform,
+            arg_min(country, event_at) AS country
         FROM fact_events GROUP BY user_id""",
     # Grain: one row per feature.
     "dim_feature_metadata": "SELECT * FROM features",
@@ -45,7 +48,8 @@ STAR = {
             quantile_cont(latency_ms, 0.95) AS p95_latency_ms, quantile_cont(latency_ms, 0.99) AS p99_latency_ms,
             count(DISTINCT user_id) FILTER (crashed IS NOT NULL) AS crash_known_users,
             count(DISTINCT user_id) FILTER (crashed) AS crashed_users,
-            1 - count(DISTINCT user_id) FILTER (crashed) / nullif(count(DISTINCT user_id) FILTER (crashed IS NOT NULL), 0) AS crash_free_users_rate,
+            1 - count(DISTINCT user_id) FILTER (crashed)
+                / nullif(count(DISTINCT user_id) FILTER (crashed IS NOT NULL), 0) AS crash_free_users_rate,
             count(*) FILTER (error_count > 0) AS error_observations,
             count(*) FILTER (error_count > 0) / nullif(count(error_count), 0) AS error_rate,
             count(feedback_score) AS feedback_count, avg(feedback_score) AS mean_feedback_score
@@ -54,7 +58,8 @@ STAR = {
 
 
 class TableVersion(NamedTuple):
-    """What was read of one table: its rows within the window from `observed_from` through `observed_through` (UTC, both inside).
+    """What was read of one table: its rows within the window from `observed_from` through `observed_through` (UTC, both
+    inside).
 
     A table without a window of its own spans from the first to the last instant of its time column; NULL without rows.
     `outside` are its rows beside the window: in the lake, in no metric.
@@ -100,7 +105,8 @@ def open_lake(
 
     Args:
         versions: table to version; a table that is not named is read at its newest, one that is not there is empty.
-        observed_through: a date or instant for events and telemetry, or one by table; derived where it is not named (`lake.observed`).
+        observed_through: a date or instant for events and telemetry, or one by table; derived where it is not named
+        (`lake.observed`).
 
     Raises:
         ValueError: the lake's folder does not exist, or a named table or version, or an instant cannot be read.
@@ -108,12 +114,14 @@ def open_lake(
     root = Path(path)
     if not root.is_dir():
         raise ValueError(
-            f"lake={str(path)!r}: there is no such folder; run `launchpad ingest` with a params file first, or correct the path"
+            f"lake={str(path)!r}: there is no such folder; run `launchpad ingest` with a params file first, or "
+            "correct the path"
         )
     unknown = sorted(set(versions or {}) - set(TABLES))
     if unknown:
         raise ValueError(f"lake_versions.{unknown[0]}: no such table; there are {', '.join(TABLES)}")
-    # DuckDB merges nested selects itself; Ibis doing it first costs a third of the time of a funnel and changes no answer.
+    # DuckDB merges nested selects itself; Ibis doing it first costs a third of the time of a funnel and changes no
+    # answer.
     ibis.options.sql.fuse_selects = False
     # One thread: sums of floats, and so published digits, do not depend on the order in which threads finish.
     con = ibis.duckdb.connect(threads=1)
@@ -168,6 +176,7 @@ def _create(con: ibis.BaseBackend, table: Table, place: Path, version: int | Non
         there = {f.name for f in delta.schema().fields}
         names = ", ".join(identifier(c.name) for c in table.columns if c.name in there)
         con.raw_sql(
-            f"INSERT INTO {table.name} BY NAME SELECT {names} FROM read_parquet({file_list(uris)}, union_by_name = true) ORDER BY ALL"
+            f"INSERT INTO {table.name} BY NAME SELECT {names} FROM read_parquet({file_list(uris)}, "
+            "union_by_name = true) ORDER BY ALL"
         )
     return delta.version()

@@ -1,7 +1,8 @@
-"""What a run reads, pinned: one version of every table, and through which instant each table with instants was observed.
+"""What a run reads, pinned: one version of every table, and through which instant each table with instants was
+observed.
 
-A notebook that is given these reads the same rows as every other, whatever a stream writes meanwhile; run by hand without
-them it reads the newest versions, and derives the same window from the same version.
+A notebook that is given these reads the same rows as every other, whatever a stream writes meanwhile; run by hand
+without them it reads the newest versions, and derives the same window from the same version.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from launchpad_lib.lake.observed import TIMED_TABLES, Outside, covered_window, e
 
 
 class Snapshot(NamedTuple):
-    """`versions` by table, of those that are there; `observed_through` by table with instants, in UTC, of those with rows."""
+    """`versions` by table, of those that are there; `observed_through` by table with instants, in UTC, of those with
+    rows.
+    """
 
     versions: dict[str, int]
     observed_through: dict[str, datetime]
@@ -75,7 +78,8 @@ def keep_observed(con: duckdb.DuckDBPyConnection, table: str, *, through: dateti
     if found is not None and found.outside:
         at = identifier(TABLES[table].time_column or "")
         con.execute(
-            f"DELETE FROM {table} WHERE {at} < TIMESTAMP '{found.observed_from}' OR {at} > TIMESTAMP '{found.observed_through}'"
+            f"DELETE FROM {table} WHERE {at} < TIMESTAMP '{found.observed_from}' OR {at} > TIMESTAMP "
+            f"'{found.observed_through}'"
         )
     return found
 
@@ -97,8 +101,10 @@ def observed_window(
     is_empty = begin is None
     begin = begin or (through, through)
     sides = con.execute(
-        f"""SELECT CASE WHEN {at} < TIMESTAMP '{begin[0]}' THEN 'before' ELSE 'after' END AS side, count(*), min({at}), max({at})
-        FROM {rows} WHERE {at} < TIMESTAMP '{begin[0]}' OR {at} > TIMESTAMP '{through}' GROUP BY side ORDER BY side DESC"""
+        f"""SELECT CASE WHEN {at} < TIMESTAMP '{begin[0]}' THEN 'before' ELSE 'after' END AS side,
+            count(*), min({at}), max({at})
+        FROM {rows} WHERE {at} < TIMESTAMP '{begin[0]}' OR {at} > TIMESTAMP '{through}'
+        GROUP BY side ORDER BY side DESC"""
     ).fetchall()
     if is_empty and not sides:
         return None
@@ -108,7 +114,8 @@ def observed_window(
 def _window(con: duckdb.DuckDBPyConnection, rows: str, at: str) -> tuple[datetime, datetime] | None:
     """The first and the last instant of the rows within the covered window."""
     counted = con.sql(
-        f"""SELECT epoch_us(date_trunc('minute', {at})) // 60000000 AS minute, count(*) AS rows, min({at}) AS first_at, max({at}) AS last_at
+        f"""SELECT epoch_us(date_trunc('minute', {at})) // 60000000 AS minute, count(*) AS rows,
+            min({at}) AS first_at, max({at}) AS last_at
         FROM {rows} WHERE {at} IS NOT NULL GROUP BY minute ORDER BY minute"""
     ).to_arrow_table()
     minutes = counted["minute"].to_numpy()
@@ -123,7 +130,8 @@ def _end(con: duckdb.DuckDBPyConnection, rows: str, at: str, window: tuple[datet
     """The last instant, or the end of its date where the rows have dates only."""
     inside = f"{at} BETWEEN TIMESTAMP '{window[0]}' AND TIMESTAMP '{window[1]}'"
     times = con.execute(
-        f"""SELECT {at} - date_trunc('day', {at}), count(DISTINCT date_trunc('day', {at})) FROM {rows} WHERE {inside} GROUP BY 1 LIMIT 3"""
+        f"""SELECT {at} - date_trunc('day', {at}), count(DISTINCT date_trunc('day', {at})) FROM {rows}
+        WHERE {inside} GROUP BY 1 LIMIT 3"""
     ).fetchall()
     return (
         end_of_dates(window[1], [time_of_day for time_of_day, _ in times], dates=sum(n for _, n in times)) or window[1]
@@ -131,7 +139,9 @@ def _end(con: duckdb.DuckDBPyConnection, rows: str, at: str, window: tuple[datet
 
 
 def newest_versions(path: str | Path) -> dict[str, int]:
-    """The newest version of every table that is there: what `open_lake` is given so that several readers read the same."""
+    """The newest version of every table that is there: what `open_lake` is given so that several readers
+    read the same.
+    """
     places = {name: Path(path) / name for name in TABLES}
     return {
         name: opened_table(place, None).version()
@@ -141,7 +151,10 @@ def newest_versions(path: str | Path) -> dict[str, int]:
 
 
 def opened_table(place: Path, version: int | None) -> DeltaTable:
-    """The table at its newest or a named version. A listing made while a worker commits can miss a commit; it is then made again."""
+    """The table at its newest or a named version.
+
+    A listing made while a worker commits can miss a commit; it is then made again.
+    """
     for delay in (0.02, 0.05, 0.1, 0.2, 0.4):
         try:
             return DeltaTable(str(place), version=version)
@@ -150,7 +163,8 @@ def opened_table(place: Path, version: int | None) -> DeltaTable:
                 time.sleep(delay)
             elif version is not None:
                 raise ValueError(
-                    f"lake_versions.{place.name}={version}: {place} has no such version any more, or never had; leave it out for the newest"
+                    f"lake_versions.{place.name}={version}: {place} has no such version any more, or never "
+                    "had; leave it out for the newest"
                 ) from error
             else:
                 raise
