@@ -1,10 +1,10 @@
 """How a spool lies on the disk; the only place that knows it.
 
-A SPOOL is a folder of append-only segments `<writer>-<number:012d>.ndjson`, where `writer` matches [a-z0-9-]+ and is unique
-per process. A segment holds one JSON event object per line, UTF-8, each line newline terminated. Segments roll at
-`SEGMENT_BYTES`; a finished segment is never changed. A torn last line (no newline) of a dead writer is ignored, never an
-error. The keys of an event are the columns of EVENTS: `event_at` and `received_at` are ISO-8601 in UTC ending in Z,
-`properties` is an object; unknown keys belong into `properties`. A living writer holds an exclusive flock on
+A SPOOL is a folder of append-only segments `<writer>-<number:012d>.ndjson`, where `writer` matches [a-z0-9-]+ and is
+unique per process. A segment holds one JSON event object per line, UTF-8, each line newline terminated. Segments roll
+at `SEGMENT_BYTES`; a finished segment is never changed. A torn last line (no newline) of a dead writer is ignored,
+never an error. The keys of an event are the columns of EVENTS: `event_at` and `received_at` are ISO-8601 in UTC ending
+in Z, `properties` is an object; unknown keys belong into `properties`. A living writer holds an exclusive flock on
 `<writer>.lock`.
 """
 
@@ -52,7 +52,10 @@ def lock_path(folder: Path, writer: str) -> Path:
 
 
 def whole_lines(path: Path, start: int, *, max_bytes: int) -> bytes:
-    """Whole lines from a byte on, about `max_bytes` of them; a line longer than that comes alone. Empty where there are none."""
+    """Whole lines from a byte on, about `max_bytes` of them; a line longer than that comes alone.
+
+    Empty where there are none.
+    """
     with path.open("rb") as file:
         file.seek(start)
         chunk = file.read(max_bytes)
