@@ -3,8 +3,8 @@
 LAUNCHPAD_KAFKA_SECURITY_PROTOCOL, _SASL_MECHANISM, _SASL_PLAIN_USERNAME, _SASL_PLAIN_PASSWORD, _SSL_CAFILE,
 _SSL_CERTFILE, _SSL_KEYFILE, _SSL_PASSWORD, _SSL_CHECK_HOSTNAME. They are handed to the client and appear in no message.
 
-A record's value is one event as JSON, or several joined by newlines with the header `content-type: application/x-ndjson`;
-its key is the user_id.
+A record's value is one event as JSON, or several joined by newlines with the header `content-type:
+application/x-ndjson`; its key is the user_id.
 """
 
 from __future__ import annotations
