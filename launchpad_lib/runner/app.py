@@ -1,4 +1,6 @@
-"""The notebooks as live apps: Voila on loopback, its kernels forked with the imports done; nothing of it outlives this process."""
+"""The notebooks as live apps: Voila on loopback, its kernels forked with the imports done; nothing of it outlives this
+process.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def serve_app(notebooks: Path, *, port: int) -> int:
 
 @contextmanager
 def _voila(arguments: list[str]) -> Iterator[subprocess.Popen]:
-    """Voila in a session of its own, so that Ctrl-C comes to us alone; it ends with this block, and with this process."""
+    """Voila in a session of its own, so that Ctrl-C comes to us alone; it ends with this block, and with
+    this process.
+    """
     lifeline, ours = os.pipe()
     try:
         voila = subprocess.Popen(

@@ -65,9 +65,15 @@ class CountedEngine(NBClientEngine):
 
         nb_man.cell_complete = cell_complete
         client = _Client(
-            nb_man, kernels=kernels, log=logger, kernel_name=kernel_name, timeout=execution_timeout, startup_timeout=START_SECONDS,
-            shutdown_kernel="immediate", extra_arguments=QUIET,
-        )  # fmt: skip
+            nb_man,
+            kernels=kernels,
+            log=logger,
+            kernel_name=kernel_name,
+            timeout=execution_timeout,
+            startup_timeout=START_SECONDS,
+            shutdown_kernel="immediate",
+            extra_arguments=QUIET,
+        )
         return client.execute()
 
 
@@ -75,9 +81,12 @@ papermill_engines.register("launchpad", CountedEngine)
 
 
 class Executed(NamedTuple):
-    """What became of a notebook, and what it said. Where it failed or refused, `reason` is readable text; otherwise None.
+    """What became of a notebook, and what it said.
 
-    Refused: it raised `contract.estimates.Refused`, or it said so (`page.harvest`). Whatever else it raised is a failure.
+    Where it failed or refused, `reason` is readable text; otherwise None.
+
+    Refused: it raised `contract.estimates.Refused`, or it said so (`page.harvest`). Whatever else it raised is a
+    failure.
     """
 
     name: str
@@ -101,7 +110,9 @@ def parameter_names(notebook: nbformat.NotebookNode) -> set[str]:
 
 
 def cell_count(source: Path) -> int:
-    """How many cells a run of the notebook will go through (papermill adds one with the parameters); 1 when unreadable."""
+    """How many cells a run of the notebook will go through (papermill adds one with the parameters); 1 when
+    unreadable.
+    """
     try:
         return len(nbformat.read(source, as_version=4).cells) + 1
     except Exception:  # whatever is wrong with it, `execute` says so
@@ -132,12 +143,22 @@ def execute(
         unknown = set(parameters) ^ parameter_names(notebook)
         if unknown:
             raise ValueError(
-                f"the `parameters` cell and the declared parameters differ in {', '.join(sorted(unknown))}; make them equal"
+                f"the `parameters` cell and the declared parameters differ in {', '.join(sorted(unknown))}; "
+                "make them equal"
             )
         papermill.execute_notebook(
-            str(source), str(out), parameters=parameters, kernel_name=kernel_name, progress_bar=False, log_output=False,
-            execution_timeout=timeout_seconds, engine_name="launchpad", on_cell=on_cell, kernels=kernels, autosave_cell_every=0,
-        )  # fmt: skip
+            str(source),
+            str(out),
+            parameters=parameters,
+            kernel_name=kernel_name,
+            progress_bar=False,
+            log_output=False,
+            execution_timeout=timeout_seconds,
+            engine_name="launchpad",
+            on_cell=on_cell,
+            kernels=kernels,
+            autosave_cell_every=0,
+        )
     except papermill.PapermillExecutionError as failure:
         if failure.ename == Refused.__name__:
             refused = str(failure.evalue)

@@ -1,12 +1,12 @@
 """Kernels that start at once: forked from a server that has already imported what notebooks import.
 
 A notebook's kernel spends most of a second on imports before its first cell. `kernel_server` starts one process that
-imports them once; `ForkedProvisioner` (chosen through jupyter_client's entry points) asks it to fork a kernel instead of
-starting a new interpreter. Everything else of a kernel is as usual: own process, own memory, own connection file.
+imports them once; `ForkedProvisioner` (chosen through jupyter_client's entry points) asks it to fork a kernel instead
+of starting a new interpreter. Everything else of a kernel is as usual: own process, own memory, own connection file.
 
-The server is single-threaded, so forking it is safe; it never creates a ZeroMQ context, a DuckDB connection or a thread.
-V8 (vl_convert) is not preloaded: it starts threads. Without the server, or for a kernel of another interpreter, the
-provisioner starts a process as jupyter_client does.
+The server is single-threaded, so forking it is safe; it never creates a ZeroMQ context, a DuckDB connection or a
+thread. V8 (vl_convert) is not preloaded: it starts threads. Without the server, or for a kernel of another interpreter,
+the provisioner starts a process as jupyter_client does.
 """
 
 from __future__ import annotations
@@ -133,7 +133,9 @@ class ForkedProvisioner(LocalProvisioner):
 
 
 def _kernel_arguments(cmd: list[str]) -> list[str] | None:
-    """What follows `-m ipykernel_launcher`; None for a kernel that is not ours to fork (another program or interpreter)."""
+    """What follows `-m ipykernel_launcher`; None for a kernel that is not ours to fork (another program or
+    interpreter).
+    """
     if "ipykernel_launcher" not in cmd or Path(cmd[0]).resolve() != Path(sys.executable).resolve():
         return None
     return cmd[cmd.index("ipykernel_launcher") + 1 :]

@@ -41,7 +41,9 @@ def rows_by_date(table: ir.Table, time_column: str) -> dict[str, int]:
 
 
 def manifests(reports: Path) -> list[tuple[str, dict | None]]:
-    """The published runs under a reports folder as (folder name, manifest), newest first; None where it cannot be read."""
+    """The published runs under a reports folder as (folder name, manifest), newest first; None where it
+    cannot be read.
+    """
     found = []
     for path in reports.glob("*/manifest.json"):
         if path.parent.name.startswith("."):
@@ -84,7 +86,9 @@ def last_good(reports: Path, run_name: str, notebook: str) -> str | None:
 
 
 def _is_whole(manifest: dict) -> bool:
-    """Whether a manifest read from disk has the shape that `changes` reads; one damaged by hand must not end a later run."""
+    """Whether a manifest read from disk has the shape that `changes` reads; one damaged by hand must not end a later
+    run.
+    """
     metrics, inputs = manifest.get("metrics"), manifest.get("inputs")
     if not isinstance(manifest.get("run_id"), str) or not isinstance(metrics, list) or not isinstance(inputs, dict):
         return False
@@ -133,7 +137,8 @@ def history_lines(reports: Path, name: str, *, metric: str | None = None) -> lis
     if not of_name:
         names = sorted({str(_name_of(m)) for _, m in manifests(reports) if m is not None and _name_of(m)})
         raise ValueError(
-            f"name={name!r}: no run of that name under {reports}; there are {', '.join(names) or 'none yet (make report)'}"
+            f"name={name!r}: no run of that name under {reports}; there are "
+            f"{', '.join(names) or 'none yet (make report)'}"
         )
     rows = [(m["run_id"], k) for m in of_name for k in m.get("metrics", []) if metric in (None, k["name"])]
     if not rows and metric is not None:
@@ -147,7 +152,9 @@ def history_lines(reports: Path, name: str, *, metric: str | None = None) -> lis
 
 
 def _run_line(manifest: dict) -> str:
-    """A run, its status, and its pages that are not ok; a run from before there were refusals calls the reason `error`."""
+    """A run, its status, and its pages that are not ok; a run from before there were refusals calls the
+    reason `error`.
+    """
     pages = [n for n in manifest.get("notebooks", []) if isinstance(n, dict) and n.get("status") != "ok"]
     told = [
         f"{n.get('name')} {n.get('status')}: {' '.join(str(n.get('reason') or n.get('error')).split())}" for n in pages

@@ -1,4 +1,6 @@
-"""What a run reads: the simulated product where one is asked for, the sources brought into the lake, and what was found there."""
+"""What a run reads: the simulated product where one is asked for, the sources brought into the lake, and what was found
+there.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +35,15 @@ def bring_up_to_date(run: RunParams, *, now: datetime, say: Callable[[str], None
     """
     if run.simulate:
         _simulate_once(run.simulate, lake=Path(run.lake), say=say)
-    # Every source is read and checked before any is written: a file that cannot be read leaves the whole lake as before.
+    # Every source is read and checked before any is written: a file that cannot be read leaves the whole lake as
+    # before.
     prepared = [prepare(source, lake=Path(run.lake), ingested_at=now) for source in run.sources]
     Path(run.lake).mkdir(parents=True, exist_ok=True)
     for source in prepared:
         done = commit(source, lake=Path(run.lake))
         say(
-            f"{done.table}: {done.files} files ({done.skipped_files} known), {done.accepted:,} new, {done.duplicates:,} duplicates, {done.rejected:,} rejected"
+            f"{done.table}: {done.files} files ({done.skipped_files} known), {done.accepted:,} new, "
+            f"{done.duplicates:,} duplicates, {done.rejected:,} rejected"
         )
 
 
@@ -62,7 +66,9 @@ def _simulate_once(asked: Simulation, *, lake: Path, say: Callable[[str], None])
 
 
 def _stamp(asked: Simulation) -> str:
-    """Which simulation a folder holds: what was asked for, and the declared truth of this simulator, which a newer one changes."""
+    """Which simulation a folder holds: what was asked for, and the declared truth of this simulator, which a newer one
+    changes.
+    """
     truth = hashlib.sha256(repr(TRUTH).encode()).hexdigest()[:16]
     return json.dumps(asked.model_dump() | {"truth": truth})
 
@@ -86,7 +92,8 @@ def _make_room(folder: Path, names: tuple[str, ...]) -> None:
         return
     if _mark_of(folder) is None:
         raise ValueError(
-            f"simulate: {folder} holds what no simulation of this command made, and it is never removed or mixed; move it away, or name another lake"
+            f"simulate: {folder} holds what no simulation of this command made, and it is never removed or "
+            "mixed; move it away, or name another lake"
         )
     for path in (folder / name for name in names):
         if path.is_dir() and not path.is_symlink():

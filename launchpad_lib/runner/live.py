@@ -16,10 +16,13 @@ from rich.table import Table
 
 
 class LiveFigures(NamedTuple):
-    """Events by `received_at`, refused and gaps by when they were noticed, within the last minutes. None: nothing to count from.
+    """Events by `received_at`, refused and gaps by when they were noticed, within the last minutes.
 
-    `completion_rate`: users of the window with a quiz_completed / with a quiz_started, each within it (no maturity: a view, not a report).
-    `p95_latency_ms`: telemetry observed in the window. `p95_delivery_seconds`: received_at - event_at. `watermark_at`: newest received_at (UTC).
+    None: nothing to count from.
+
+    `completion_rate`: users of the window with a quiz_completed / with a quiz_started, each within it (no maturity: a
+    view, not a report). `p95_latency_ms`: telemetry observed in the window. `p95_delivery_seconds`: received_at -
+    event_at. `watermark_at`: newest received_at (UTC).
     """
 
     events: int
@@ -44,16 +47,22 @@ def live_figures(lake: Path, *, minutes: float, now: datetime) -> LiveFigures:
         raise ValueError(f"minutes={minutes}: must be above 0; choose for example 5")
     if not DeltaTable.is_deltatable(str(lake / "events")):
         raise ValueError(
-            f"lake={str(lake)!r}: there is no events table; run `launchpad stream` or `launchpad ingest` first, or correct the path"
+            f"lake={str(lake)!r}: there is no events table; run `launchpad stream` or `launchpad ingest` "
+            "first, or correct the path"
         )
     since = now.astimezone(UTC).replace(tzinfo=None) - timedelta(minutes=minutes)
     con = duckdb.connect(config={"threads": 1})
     con.execute("SET TimeZone = 'UTC'")
     row = _query(
-        con, lake / "events", "received_at", since,
+        con,
+        lake / "events",
+        "received_at",
+        since,
         """count(*), count(DISTINCT user_id), count(DISTINCT user_id) FILTER (event_name = 'quiz_started'),
-        count(DISTINCT user_id) FILTER (event_name = 'quiz_completed'), quantile_cont(epoch_us(received_at - event_at) / 1e6, 0.95), max(received_at)""",
-    ) or (0, 0, 0, 0, None, None)  # fmt: skip
+        count(DISTINCT user_id) FILTER (event_name = 'quiz_completed'),
+        quantile_cont(epoch_us(received_at - event_at) / 1e6, 0.95),
+        max(received_at)""",
+    ) or (0, 0, 0, 0, None, None)
     latency = _query(con, lake / "telemetry", "observed_at", since, "quantile_cont(latency_ms, 0.95)") or (None,)
     refused = _query(con, lake / "rejected", "rejected_at", since, "count(*)") or (0,)
     gaps = _query(con, lake / "gaps", "noticed_at", since, "count(*)") or (0,)
@@ -75,7 +84,10 @@ def _query(con: duckdb.DuckDBPyConnection, place: Path, column: str, since: date
     ]
     if not files:
         return None
-    query = f"SELECT {select} FROM read_parquet($files, union_by_name = true, hive_partitioning = false) WHERE {column} >= $since"
+    query = (
+        f"SELECT {select} FROM read_parquet($files, union_by_name = true, hive_partitioning = false) WHERE "
+        f"{column} >= $since"
+    )
     return con.execute(query, {"files": files, "since": since}).fetchall()[0]
 
 

@@ -1,4 +1,6 @@
-"""What the parameters of a run name, looked up in the lake before any notebook runs; all unknown names are told together."""
+"""What the parameters of a run name, looked up in the lake before any notebook runs; all unknown names are told
+together.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ SEARCHED: dict[Kind, str] = {
 
 
 class Named(NamedTuple):
-    """One name in the parameters: where it stands, what it names, and for a variant the experiment that it belongs to."""
+    """One name in the parameters: where it stands, what it names, and for a variant the experiment that it
+    belongs to.
+    """
 
     place: str
     kind: Kind

@@ -1,4 +1,7 @@
-"""Typed parameters of each notebook. No default belongs to any product: what is not declared is None or empty, and not asked."""
+"""Typed parameters of each notebook.
+
+No default belongs to any product: what is not declared is None or empty, and not asked.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,9 @@ ObservedThrough = Annotated[Named, AfterValidator(_readable)]
 
 
 class StepParams(BaseModel):
-    """A funnel step that is more than an event: only events whose properties have one of the values, or a step that may be missed."""
+    """A funnel step that is more than an event: only events whose properties have one of the values, or a step that may
+    be missed.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -149,7 +154,8 @@ class FunnelsParams(ChangeParams):
     by: Literal["user_id", "session_key"] = Field(default="user_id", description="the unit counted")
     exclusions: list[SaidExclusion] = Field(
         default=[],
-        description="events that take a unit out when they come between entry and the last reached step, each a name or {event, where, effect}",
+        description="events that take a unit out when they come between entry and the last reached step, "
+        "each a name or {event, where, effect}",
     )
     hold_constant: PropertyName | None = Field(
         default=None, description="a property that must be equal on every step; empty for none"

@@ -45,8 +45,8 @@ def notebook_record(one: Executed) -> dict:
 def write_tables(done: Iterable[Executed], folder: Path) -> list[dict]:
     """Writes every result table as `tables/NAME.parquet`; returns what the manifest lists.
 
-    A table has one home: where a second notebook shows a table of the same name, its rows go to `tables/NAME.NOTEBOOK.parquet`,
-    because rows of two questions under one name could not be told apart.
+    A table has one home: where a second notebook shows a table of the same name, its rows go to
+    `tables/NAME.NOTEBOOK.parquet`, because rows of two questions under one name could not be told apart.
     """
     listed: list[dict] = []
     for one in done:

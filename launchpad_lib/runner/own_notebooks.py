@@ -117,7 +117,8 @@ def parameters_cell(path: Path) -> list[CellParameter]:
     tagged = [c.source for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     if len(tagged) != 1:
         raise ParameterError(
-            f"{path}: has {len(tagged) or 'no'} cells tagged `parameters`, and must have one; tag the cell that holds them"
+            f"{path}: has {len(tagged) or 'no'} cells tagged `parameters`, and must have one; tag the cell "
+            "that holds them"
         )
     try:
         statements = ast.parse(tagged[0]).body

@@ -29,7 +29,9 @@ NARROWEST = 100
 
 
 def describe(model: type[BaseModel], *, width: int | None = None) -> str:
-    """The parameters of a model and of the models within it, as wide as the terminal; a long cell goes on below itself."""
+    """The parameters of a model and of the models within it, as wide as the terminal; a long cell goes on
+    below itself.
+    """
     width = width or max(shutil.get_terminal_size((150, 40)).columns, NARROWEST)
     drawn = io.StringIO()
     console = Console(file=drawn, width=width, color_system=None)

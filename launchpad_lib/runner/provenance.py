@@ -9,13 +9,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 PACKAGES = (
-    "pandas", "numpy", "scipy", "pyarrow", "duckdb", "ibis-framework", "deltalake", "statsmodels", "scikit-learn", "altair", "vl-convert-python", "papermill",
-    "tzdata",
+    "pandas", "numpy", "scipy", "pyarrow", "duckdb", "ibis-framework", "deltalake", "statsmodels", "scikit-learn",
+    "altair", "vl-convert-python", "papermill", "tzdata",
 )  # fmt: skip
 
 
 def made_by() -> dict:
-    """Commit and lock of the folder where the run was started (None outside a clone), and the versions of what computes."""
+    """Commit and lock of the folder where the run was started (None outside a clone), and the versions of what
+    computes.
+    """
     lock = Path("requirements.lock")
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()

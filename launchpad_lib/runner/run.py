@@ -55,7 +55,8 @@ def _execute_and_publish(doing: _Doing) -> int:
     if final.exists():
         raise ValueError(f"run-id={run_id!r}: {final} exists; choose another run id")
     reports.mkdir(parents=True, exist_ok=True)
-    # A folder of its own, so that two runs of one id never write into, or delete, each other's pages: the first to end is kept.
+    # A folder of its own, so that two runs of one id never write into, or delete, each other's pages: the first to end
+    # is kept.
     partial = Path(tempfile.mkdtemp(prefix=f".{run_id}.", suffix=".partial", dir=reports))
     partial.chmod(0o755)
     try:
@@ -83,9 +84,14 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
                 for job in jobs:
                     one = job.result()
                     publish_notebook(
-                        one.notebook, html_path=partial / f"{one.name}.html", title=one.title, status=one.status, reason=one.reason,
-                        context=context, last_good=last_good(reports, run.name, one.name),
-                    )  # fmt: skip
+                        one.notebook,
+                        html_path=partial / f"{one.name}.html",
+                        title=one.title,
+                        status=one.status,
+                        reason=one.reason,
+                        context=context,
+                        last_good=last_good(reports, run.name, one.name),
+                    )
                     done.append(one)
         except BaseException:  # above all Ctrl-C; the pool would wait for every cell that is at work
             doing.kernels.stop(jobs)

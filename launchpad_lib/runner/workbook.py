@@ -1,4 +1,7 @@
-"""A workbook: a folder with `notebooks/` and `params/`. Where it is, how a new one is made, and how a new notebook in it."""
+"""A workbook: a folder with `notebooks/` and `params/`.
+
+Where it is, how a new one is made, and how a new notebook in it.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,8 @@ def this_workbook() -> Path:
     found = nearest_workbook(Path.cwd())
     if found is None:
         raise ParameterError(
-            f"{Path.cwd()}: neither this folder nor one above it holds `notebooks`; go to a workbook, or make one with `launchpad init DIR`"
+            f"{Path.cwd()}: neither this folder nor one above it holds `notebooks`; go to a workbook, or make "
+            "one with `launchpad init DIR`"
         )
     return found
 

@@ -1,4 +1,7 @@
-"""A new workbook from the notebooks and params that Feature Launchpad brings, and a new notebook in a workbook. Nothing is overwritten."""
+"""A new workbook from the notebooks and params that Feature Launchpad brings, and a new notebook in a workbook.
+
+Nothing is overwritten.
+"""
 
 from __future__ import annotations
 
@@ -38,13 +41,15 @@ def init_workbook(target: Path) -> list[Path]:
 
 
 def new_notebook(name: str, *, root: Path, lake: str) -> Path:
-    """Writes a notebook of that name into a workbook: it runs as it stands, keeps the notebook rules, and shows where to go on.
+    """Writes a notebook of that name into a workbook: it runs as it stands, keeps the notebook rules, and shows where
+    to go on.
 
     Args:
         lake: the lake that it reads when it is run by hand, relative to the workbook.
 
     Raises:
-        ParameterError: the name cannot be one, is taken by a notebook that Feature Launchpad brings, or the file is there.
+        ParameterError: the name cannot be one, is taken by a notebook that Feature Launchpad brings, or the file is
+        there.
     """
     check_name(name)
     path = root / "notebooks" / f"{name}.ipynb"
