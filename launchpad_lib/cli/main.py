@@ -1,4 +1,7 @@
-"""`launchpad`: the command. Each group of commands has a file; heavy imports are inside them, so that help is instant."""
+"""`launchpad`: the command.
+
+Each group of commands has a file; heavy imports are inside them, so that help is instant.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ QUERY_STOPPED = "Query interrupted"  # what DuckDB makes of Ctrl-C during a quer
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 all well or refused for want of data, 1 a notebook failed, 2 bad parameters or input, 130 stopped."""
+    """Exit status: 0 all well or refused for want of data, 1 a notebook failed, 2 bad parameters or input,
+    130 stopped.
+    """
     arguments = _parser().parse_args(argv)
     try:
         return _dispatch(arguments)

@@ -60,7 +60,9 @@ def simulate_to(
     ledger: Path | None,
     say: Callable[[str], None],
 ) -> int:
-    """Sends simulated traffic to kafka://host:port/topic, spool:DIR or http://host:port (a collector) and says what must arrive."""
+    """Sends simulated traffic to kafka://host:port/topic, spool:DIR or http://host:port (a collector) and says what
+    must arrive.
+    """
     import uuid
 
     from launchpad_lib.simulation.traffic import CollectorSender, KafkaSender, Sender, SpoolSender, send_traffic
@@ -88,11 +90,13 @@ def simulate_to(
         ledger=ledger,
     )
     say(
-        f"acknowledged in {done.seconds:.1f} s: {done.sent:,} sent = {done.unique:,} events + {done.duplicates:,} duplicates + {done.malformed:,} malformed"
+        f"acknowledged in {done.seconds:.1f} s: {done.sent:,} sent = {done.unique:,} events + "
+        f"{done.duplicates:,} duplicates + {done.malformed:,} malformed"
     )
     completion = done.completed_quizzes / max(done.started_quizzes, 1)
     by = " (by the collector itself)" if address.startswith("http") else ""
     say(
-        f"so the lake must have {done.unique:,} more events ({done.late:,} late) and {done.malformed:,} more refused{by}; completion {completion:.3f}"
+        f"so the lake must have {done.unique:,} more events ({done.late:,} late) and {done.malformed:,} more "
+        f"refused{by}; completion {completion:.3f}"
     )
     return 0

@@ -81,7 +81,9 @@ def _compact(arguments: argparse.Namespace) -> int:
 
 
 def _folder(reports: str | None) -> Path | None:
-    """A reports folder that somebody names must be there: a misspelt one would cost the versions that its reports name."""
+    """A reports folder that somebody names must be there: a misspelt one would cost the versions that its
+    reports name.
+    """
     if reports is not None and not Path(reports).is_dir():
         raise ValueError(f"reports={reports!r}: there is no such folder; correct the path, or leave it out")
     return None if reports is None else Path(reports)
@@ -123,9 +125,16 @@ def open_source(address: str) -> Source:
 
 
 def stream(
-    address: str, *, lake: Path, reports: Path | None, metrics_port: int | None, commit_every_ms: int, dedupe_window: int, idle_exit_seconds: float | None,
+    address: str,
+    *,
+    lake: Path,
+    reports: Path | None,
+    metrics_port: int | None,
+    commit_every_ms: int,
+    dedupe_window: int,
+    idle_exit_seconds: float | None,
     say: Callable[[str], None],
-) -> int:  # fmt: skip
+) -> int:
     """Runs the worker until SIGTERM or SIGINT; what was read by then is committed."""
     from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
 

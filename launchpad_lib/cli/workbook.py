@@ -1,4 +1,6 @@
-"""`launchpad init`, `new`, `params`, `metrics` and `app`: a workbook, its notebooks, what they take and what they say."""
+"""`launchpad init`, `new`, `params`, `metrics` and `app`: a workbook, its notebooks, what they take and
+what they say.
+"""
 
 from __future__ import annotations
 
