@@ -147,7 +147,9 @@ def _ordered(state: ir.Table, rules: Rules, keys: tuple[str, ...]) -> ir.Table:
 
 
 def _cut_at_first_other(state: ir.Table, rules: Rules, keys: tuple[str, ...]) -> ir.Table:
-    """No row is a step from the first one on, after the unit's first entry, that is neither a step already reached nor the next."""
+    """No row is a step from the first one on, after the unit's first entry, that is neither a step already reached nor
+    the next.
+    """
     numbers = range(1, len(rules.steps) + 1)
     farthest = ibis.cases(*((state[f"is_{k}"], k) for k in reversed(numbers)), else_=0)
     state = state.mutate(

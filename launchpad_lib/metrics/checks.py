@@ -1,7 +1,7 @@
 """What cannot be computed is refused in one sentence: by the metric functions themselves, whoever calls them.
 
-Unknown names are asked of the table (one DISTINCT, remembered for each table expression as long as it lives); what only the
-numbers show (nobody entered, nobody mature) is a column of the result. A wrong type of argument is a ValueError.
+Unknown names are asked of the table (one DISTINCT, remembered for each table expression as long as it lives); what only
+the numbers show (nobody entered, nobody mature) is a column of the result. A wrong type of argument is a ValueError.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def known_table(table: object, *, needs: Iterable[str] = (), argument: str = "ev
     for name in needs:
         if name not in table.columns:
             raise ValueError(
-                f"{argument}: has no column {name!r}; {nearest(name, table.columns)} (rename it: {argument}.rename({name}=...))"
+                f"{argument}: has no column {name!r}; {nearest(name, table.columns)} (rename it: "
+                f"{argument}.rename({name}=...))"
             )
     return table
 
@@ -68,7 +69,8 @@ def unknown_names(
     properties: Iterable[str | None] = (),
     feature_ids: Iterable[str] = (),
 ) -> str | None:
-    """None where every event and feature occurs in the log and every property is a column or a JSON key; else one sentence.
+    """None where every event and feature occurs in the log and every property is a column or a JSON key; else one
+    sentence.
 
     >>> from datetime import datetime
     >>> import ibis
@@ -83,7 +85,10 @@ def unknown_names(
     for name in dict.fromkeys(p for p in properties if p and p not in events.columns):
         if not _has_property(events, name):
             known = {*events.columns, *_keys(events)}
-            return f"property {quoted(name)}: is neither a column nor a key of `properties` in the log; {nearest(name, known)}"
+            return (
+                f"property {quoted(name)}: is neither a column nor a key of `properties` in the log; "
+                f"{nearest(name, known)}"
+            )
     return None
 
 
@@ -124,8 +129,8 @@ def nobody_mature(
 ) -> str | None:
     """None where somebody can be counted; else why a rate has no number.
 
-    >>> nobody_mature(0, immature=12, what="day 30")
-    'day 30: no user has been observed to the end (12 still open), so there is no rate yet; wait or ask for a shorter time'
+    >>> print(nobody_mature(0, immature=12, what="day 7"))
+    day 7: no user has been observed to the end (12 still open), so there is no rate yet; wait or ask for a shorter time
     """
     if users:
         return None
@@ -137,7 +142,8 @@ def _sentences(what: str, observed_through: datetime | None) -> tuple[str, str]:
     what = what.replace("{", "{{").replace("}", "}}")
     seen = f" by {observed_through:%Y-%m-%d %H:%M} UTC" if observed_through else ""
     return (
-        f"{what}: no user has been observed to the end{seen} ({{:,}} still open), so there is no rate yet; wait or ask for a shorter time",
+        f"{what}: no user has been observed to the end{seen} ({{:,}} still open), so there is no rate yet; "
+        "wait or ask for a shorter time",
         f"{what}: nobody entered{seen}, so there is no rate; check the event names and the period",
     )
 
@@ -191,5 +197,7 @@ def never_empty(rows: ir.Table, sentence: str | ir.StringScalar) -> ir.Table:
 
 
 def with_columns(events: ir.Table, names: Iterable[str | None]) -> ir.Table:
-    """The table with a text column for each name that it lacks: gives a refused result the columns it would have had."""
+    """The table with a text column for each name that it lacks: gives a refused result the columns it would
+    have had.
+    """
     return events.mutate(**{n: ibis.null("string") for n in names if n and n not in events.columns})

@@ -22,17 +22,23 @@ def behavioural_cohorts(
     observed_through: datetime,
     start_event: str | Step | None = None,
 ) -> ir.Table:
-    """Cohorts by what users did soon after their first start. Grain: one row per user with t0 + within <= observed_through.
+    """Cohorts by what users did soon after their first start.
 
-    Columns: user_id, cohort ("<event> >= n in <within>" or "fewer"), refused_because (NULL where the row stands). For `retention(cohorts=...)`, whose brackets must lie
-    after `within`: else those who stay have more time to qualify, and the cohorts differ for that reason alone.
-    Membership is no cause: users choose what they do.
+    Grain: one row per user with t0 + within <= observed_through.
+
+    Columns: user_id, cohort ("<event> >= n in <within>" or "fewer"), refused_because (NULL where the row stands). For
+    `retention(cohorts=...)`, whose brackets must lie after `within`: else those who stay have more time to qualify, and
+    the cohorts differ for that reason alone. Membership is no cause: users choose what they do.
 
     >>> from datetime import datetime
     >>> import ibis
     >>> log = [("a", "x"), ("a", "share"), ("b", "x")]
-    >>> events = ibis.memtable([{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, 1, i)} for i, (u, n) in enumerate(log)])
-    >>> behavioural_cohorts(events, event="share", at_least=1, within="1d", observed_through=datetime(2026, 1, 9)).order_by("user_id").to_pandas()["cohort"].tolist()
+    >>> events = ibis.memtable(
+    ...     [{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, 1, i)} for i, (u, n) in enumerate(log)]
+    ... )
+    >>> behavioural_cohorts(
+    ...     events, event="share", at_least=1, within="1d", observed_through=datetime(2026, 1, 9)
+    ... ).order_by("user_id").to_pandas()["cohort"].tolist()
     ['share >= 1 in 1d', 'fewer']
     """
     if at_least < 1:
@@ -63,12 +69,14 @@ def behavioural_cohorts(
 def activity_spans(
     events: ir.Table, *, gap: str, observed_through: datetime, group_property: str | None = None
 ) -> ir.Table:
-    """Time to last activity, for `inference.kaplan_meier`. Grain: one row per user first seen by observed_through - gap.
+    """Time to last activity, for `inference.kaplan_meier`.
+
+    Grain: one row per user first seen by observed_through - gap.
 
     A user has churned when the gap after the last event is over at `observed_through`; duration_days is then from first
     to last event. Who is still active at observed_through - gap is censored at that instant, which is the same for all
-    and so tells nothing about the user. Columns: user_id, duration_days, is_churned, group_name (the value on the first event),
-    refused_because (NULL where the row stands).
+    and so tells nothing about the user. Columns: user_id, duration_days, is_churned, group_name (the value on the first
+    event), refused_because (NULL where the row stands).
 
     >>> from datetime import datetime
     >>> import ibis

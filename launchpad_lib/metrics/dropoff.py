@@ -57,8 +57,14 @@ def funnel_times(
     >>> from datetime import datetime
     >>> import ibis
     >>> log = [("a", "visit", 0), ("a", "buy", 2), ("b", "visit", 0), ("b", "buy", 20)]
-    >>> events = ibis.memtable([{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, 1, 9, m)} for u, n, m in log])
-    >>> found = funnel_times(events, steps=["visit", "buy"], window="2h", observed_through=datetime(2026, 1, 2)).order_by("place").to_pandas()
+    >>> events = ibis.memtable(
+    ...     [{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, 1, 9, m)} for u, n, m in log]
+    ... )
+    >>> found = (
+    ...     funnel_times(events, steps=["visit", "buy"], window="2h", observed_through=datetime(2026, 1, 2))
+    ...     .order_by("place")
+    ...     .to_pandas()
+    ... )
     >>> found["users"].tolist()
     [0, 1, 0, 1, 0, 0, 0, 0]
     """
@@ -125,8 +131,12 @@ def funnel_next_events(
     >>> from datetime import datetime
     >>> import ibis
     >>> log = [("a", "visit", 9), ("a", "help", 10), ("b", "visit", 9), ("b", "buy", 10)]
-    >>> events = ibis.memtable([{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, 1, h)} for u, n, h in log])
-    >>> funnel_next_events(events, steps=["visit", "buy"], window="2h", observed_through=datetime(2026, 1, 2)).to_pandas()["next_event"].tolist()
+    >>> events = ibis.memtable(
+    ...     [{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, 1, h)} for u, n, h in log]
+    ... )
+    >>> funnel_next_events(
+    ...     events, steps=["visit", "buy"], window="2h", observed_through=datetime(2026, 1, 2)
+    ... ).to_pandas()["next_event"].tolist()
     ['help']
     """
     if most < 1:

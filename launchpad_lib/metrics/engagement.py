@@ -36,7 +36,8 @@ def completion(
     by: str = "user_id",
 ) -> ir.Table:
     """One row: starts (mature units that started), completed, completion_rate (completed / starts, fraction), ci_low,
-    ci_high (Wilson), immature, refused_because (NULL where the rate stands; counts are NULL where a name is unknown)."""
+    ci_high (Wilson), immature, refused_because (NULL where the rate stands; counts are NULL where a name is unknown).
+    """
     steps = funnel(events, steps=[start_event, complete_event], window=window, observed_through=observed_through, by=by)
     wide = steps.agg(
         starts=steps.users.sum(where=steps.step == 1),
@@ -45,13 +46,18 @@ def completion(
         refused_because=steps.refused_because.max(),
     )
     return wide.select(
-        "starts", "completed", "immature", completion_rate=wide.completed / wide.starts.nullif(0),
-        **wilson_limits(wide.completed, wide.starts), refused_because=wide.refused_because,
-    )  # fmt: skip
+        "starts",
+        "completed",
+        "immature",
+        completion_rate=wide.completed / wide.starts.nullif(0),
+        **wilson_limits(wide.completed, wide.starts),
+        refused_because=wide.refused_because,
+    )
 
 
 def depth(events: ir.Table, *, start_event: str, interaction_events: Sequence[str]) -> ir.Table:
-    """One row over started sessions, zeros included: sessions; mean, median and p90 of interactions and of distinct kinds.
+    """One row over started sessions, zeros included: sessions; mean, median and p90 of interactions and of distinct
+    kinds.
 
     Columns: sessions, mean_interactions, ci_low, ci_high (95 % of the mean, users as clusters), median_interactions,
     p90_interactions, mean_kinds, median_kinds, p90_kinds, refused_because (NULL where the row stands).
@@ -59,7 +65,9 @@ def depth(events: ir.Table, *, start_event: str, interaction_events: Sequence[st
     >>> from datetime import datetime
     >>> import ibis
     >>> log = [("s1", "start"), ("s1", "slide"), ("s1", "slide"), ("s2", "start")]
-    >>> events = ibis.memtable([{"user_id": "u", "session_key": s, "event_name": n, "event_at": datetime(2026, 1, 1)} for s, n in log])
+    >>> events = ibis.memtable(
+    ...     [{"user_id": "u", "session_key": s, "event_name": n, "event_at": datetime(2026, 1, 1)} for s, n in log]
+    ... )
     >>> float(depth(events, start_event="start", interaction_events=["slide"]).to_pandas()["mean_interactions"][0])
     1.0
     """
@@ -74,8 +82,13 @@ def depth(events: ir.Table, *, start_event: str, interaction_events: Sequence[st
     per = per.filter((per.starts > 0) & per.user_id.notnull() & per.session_key.notnull())
     own = per.group_by("user_id").agg(x=per.count(), y=per.interactions.sum())
     sums = own.agg(
-        persons=own.count(), x=own.x.sum(), y=own.y.sum(), yy=(own.y * own.y).sum(), yx=(own.y * own.x).sum(), xx=(own.x * own.x).sum()
-    )  # fmt: skip
+        persons=own.count(),
+        x=own.x.sum(),
+        y=own.y.sum(),
+        yy=(own.y * own.y).sum(),
+        yx=(own.y * own.x).sum(),
+        xx=(own.x * own.x).sum(),
+    )
     limits = sums.select(**_from_zero(ratio_limits(sums.y, sums.x, (sums.yy, sums.yx, sums.xx), sums.persons)))
     found = per.agg(
         sessions=per.count(),
@@ -119,16 +132,24 @@ def shares_per_viewer(
 ) -> ir.Table:
     """How often a result is passed on. One row over mature viewers (first view + window <= observed_through).
 
-    Views and shares are those from a viewer's first view to the end of its window. shares_per_viewer = shares / viewers;
-    shares_per_view = shares / views, a ratio of sums. Both with 95 % limits by the delta method over viewers, who are
-    independent (their views are not). Columns: viewers, views, shares, shares_per_viewer, ci_low, ci_high,
+    Views and shares are those from a viewer's first view to the end of its window. shares_per_viewer = shares /
+    viewers; shares_per_view = shares / views, a ratio of sums. Both with 95 % limits by the delta method over viewers,
+    who are independent (their views are not). Columns: viewers, views, shares, shares_per_viewer, ci_low, ci_high,
     shares_per_view, per_view_ci_low, per_view_ci_high, immature, refused_because (NULL where the row stands).
 
     >>> from datetime import datetime
     >>> import ibis
     >>> log = [("a", "view"), ("a", "share"), ("a", "share"), ("b", "view"), ("b", "view")]
-    >>> events = ibis.memtable([{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, 1, i)} for i, (u, n) in enumerate(log)])
-    >>> row = shares_per_viewer(events, view_event="view", share_event="share", window="1d", observed_through=datetime(2026, 1, 9)).to_pandas().iloc[0]
+    >>> events = ibis.memtable(
+    ...     [{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, 1, i)} for i, (u, n) in enumerate(log)]
+    ... )
+    >>> row = (
+    ...     shares_per_viewer(
+    ...         events, view_event="view", share_event="share", window="1d", observed_through=datetime(2026, 1, 9)
+    ...     )
+    ...     .to_pandas()
+    ...     .iloc[0]
+    ... )
     >>> float(row["shares_per_viewer"]), round(float(row["shares_per_view"]), 3)
     (1.0, 0.667)
     """
@@ -153,18 +174,27 @@ def shares_per_viewer(
     own = own.mutate(is_mature=own.first_at <= ibis.literal(through - length, "timestamp"))
     counted = own.is_mature
     sums = own.agg(
-        viewers=counted.sum().fill_null(0).cast("int64"), views=own.x.sum(where=counted).fill_null(0), shares=own.y.sum(where=counted).fill_null(0),
-        yy=(own.y * own.y).sum(where=counted), yx=(own.y * own.x).sum(where=counted), xx=(own.x * own.x).sum(where=counted),
+        viewers=counted.sum().fill_null(0).cast("int64"),
+        views=own.x.sum(where=counted).fill_null(0),
+        shares=own.y.sum(where=counted).fill_null(0),
+        yy=(own.y * own.y).sum(where=counted),
+        yx=(own.y * own.x).sum(where=counted),
+        xx=(own.x * own.x).sum(where=counted),
         immature=(~counted).sum().fill_null(0).cast("int64"),
-    )  # fmt: skip
+    )
     per_viewer = ratio_limits(sums.shares, sums.viewers, (sums.yy, sums.shares, sums.viewers), sums.viewers)
     per_view = ratio_limits(sums.shares, sums.views, (sums.yy, sums.yx, sums.xx), sums.viewers)
     found = sums.select(
-        viewers=sums.viewers, views=sums.views.cast("int64"), shares=sums.shares.cast("int64"),
-        shares_per_viewer=sums.shares / sums.viewers.nullif(0), **_from_zero(per_viewer),
-        shares_per_view=sums.shares / sums.views.nullif(0), **{f"per_view_{k}": v for k, v in _from_zero(per_view).items()}, immature=sums.immature,
+        viewers=sums.viewers,
+        views=sums.views.cast("int64"),
+        shares=sums.shares.cast("int64"),
+        shares_per_viewer=sums.shares / sums.viewers.nullif(0),
+        **_from_zero(per_viewer),
+        shares_per_view=sums.shares / sums.views.nullif(0),
+        **{f"per_view_{k}": v for k, v in _from_zero(per_view).items()},
+        immature=sums.immature,
         refused_because=nobody_counted(sums.viewers, immature=sums.immature, what="sharing", observed_through=through),
-    )  # fmt: skip
+    )
     unknown = unknown_names(events, event_names=[view_event, share_event])
     return found if unknown is None else refused_table(found, unknown)
 

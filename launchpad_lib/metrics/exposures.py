@@ -1,4 +1,7 @@
-"""Who was exposed to which variant of an experiment, and what these units did after it. Counts only; no estimate is made here."""
+"""Who was exposed to which variant of an experiment, and what these units did after it.
+
+Counts only; no estimate is made here.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,11 @@ Standing = Literal["assigned", "several variants", "outside the plan", "no varia
 
 
 def exposures(events: ir.Table, *, experiment_id: str | None) -> ir.Table:
-    """Grain: one row per exposure of the experiment: user_id, event_at, variant (as text; NULL where the event names none).
+    """Grain: one row per exposure of the experiment: user_id, event_at, variant (as text; NULL where the event names
+    none).
 
-    Variants and ids compare by their text, so `1` and `true` in the data are '1' and 'true' here. None asks for no experiment.
+    Variants and ids compare by their text, so `1` and `true` in the data are '1' and 'true' here. None asks for no
+    experiment.
     """
     seen = events.filter(events.event_name == EXPOSURE_EVENT)
     of_experiment = seen.filter(property_value(seen, "experiment_id") == ibis.literal(experiment_id, "string"))
@@ -41,8 +46,8 @@ def nobody_exposed(events: ir.Table, *, experiment_id: str) -> str | None:
 def experiment_units(exposed: ir.Table, *, planned: Sequence[str] = ()) -> ir.Table:
     """Grain: one row per exposed unit: user_id, exposed_at (first exposure that names a variant), variant, standing.
 
-    A unit that saw several variants is in none of them, whether or not they were planned; `variant` is then NULL. A unit
-    without any variant has no `exposed_at` of a variant: its first exposure stands there.
+    A unit that saw several variants is in none of them, whether or not they were planned; `variant` is then NULL. A
+    unit without any variant has no `exposed_at` of a variant: its first exposure stands there.
 
     Args:
         exposed: the table of `exposures`.
@@ -80,7 +85,9 @@ def units_by_standing(units: ir.Table, *, window: timedelta, observed_through: d
 
 
 def exposed_between(units: ir.Table, *, report_timezone: str) -> ir.Table:
-    """Grain: one row: first_on and last_on, the local dates of the first and the last first exposure; NULL without units."""
+    """Grain: one row: first_on and last_on, the local dates of the first and the last first exposure; NULL without
+    units.
+    """
     on = local_date(units.exposed_at, report_timezone)
     return units.aggregate(first_on=on.min(), last_on=on.max())
 
@@ -102,10 +109,11 @@ def conversions(
 ) -> ir.Table:
     """Grain: one row per event name and variant of the assigned units.
 
-    Columns: metric (the event name), variant, units (window over at `observed_through`), units_immature (in no other count),
-    converted (units that did it from the first exposure to `window` after it, both ends included), naive_converted (units that
-    did it at any time: what a join on the user alone counts), events_in_window, events_before_exposure (events of all assigned
-    units before their first exposure), refused_because (the event does not occur in the log, so a misspelt name is never a 0).
+    Columns: metric (the event name), variant, units (window over at `observed_through`), units_immature (in no other
+    count), converted (units that did it from the first exposure to `window` after it, both ends included),
+    naive_converted (units that did it at any time: what a join on the user alone counts), events_in_window,
+    events_before_exposure (events of all assigned units before their first exposure), refused_because (the event does
+    not occur in the log, so a misspelt name is never a 0).
 
     Args:
         observed_through: last instant of the data; None takes every window for over (a log that has ended).

@@ -32,18 +32,21 @@ def feature_adoption(
 ) -> ir.Table:
     """Who used each feature in the last complete local week and in the one before. Grain: one row per feature named.
 
-    Columns: feature_id, week_on (first date of the last complete week), n_before, converted_before, n_after, converted_after
-    (n: distinct users active in the week; converted: of them with an event of the feature), and of the users active in
-    both weeks: n_both, converted_both, converted_before_of_both, converted_after_of_both. The same people are in both
-    weeks: `inference.compare_rates` needs the counts of those who are. refused_because is NULL where the row stands; a
-    feature that does not occur in the log is a row without numbers, never 0 %.
+    Columns: feature_id, week_on (first date of the last complete week), n_before, converted_before, n_after,
+    converted_after (n: distinct users active in the week; converted: of them with an event of the feature), and of the
+    users active in both weeks: n_both, converted_both, converted_before_of_both, converted_after_of_both. The same
+    people are in both weeks: `inference.compare_rates` needs the counts of those who are. refused_because is NULL where
+    the row stands; a feature that does not occur in the log is a row without numbers, never 0 %.
 
     >>> from datetime import datetime
     >>> import ibis
     >>> log = [("a", 5, "quiz"), ("b", 5, "home"), ("a", 12, "home"), ("b", 12, "quiz"), ("c", 12, "quiz")]
     >>> events = ibis.memtable([{"user_id": u, "feature_id": f, "event_at": datetime(2026, 1, d)} for u, d, f in log])
     >>> row = feature_adoption(events, feature_ids=["quiz"], observed_through=datetime(2026, 1, 19)).to_pandas().iloc[0]
-    >>> [int(row[c]) for c in ("converted_before", "n_before", "converted_after", "n_after", "n_both", "converted_both")]
+    >>> [
+    ...     int(row[c])
+    ...     for c in ("converted_before", "n_before", "converted_after", "n_after", "n_both", "converted_both")
+    ... ]
     [1, 2, 2, 3, 2, 0]
     """
     if not name_list(feature_ids, argument="feature_ids"):

@@ -63,9 +63,9 @@ def funnel(
         window: time from entry to the last step, both ends included; "7d", "30m"; None is unbounded.
         mode: "ordered": t1 <= ... <= tk with distinct events, other events may come between. "strict": no other event
             of the unit between two steps (Amplitude's exact order, PostHog's strict). "any_order": all steps inside one
-            window that begins at any of them; step k then counts units with k different steps. "strict_order": ClickHouse's
-            rule of that name: a unit's log ends at the first event after its first entry that is neither a step already
-            reached nor the next one, so steps may repeat, and a unit that strayed once has no second try.
+            window that begins at any of them; step k then counts units with k different steps. "strict_order":
+            ClickHouse's rule of that name: a unit's log ends at the first event after its first entry that is neither a
+            step already reached nor the next one, so steps may repeat, and a unit that strayed once has no second try.
         entry: "any": some entry leads there (ClickHouse `windowFunnel`); "first": only the unit's first (Mixpanel).
         by: the unit counted: a column such as user_id or session_key.
         exclusions: events that must not occur between entry and the last reached step.
@@ -80,11 +80,12 @@ def funnel(
 
     Returns:
         [segment,] step, step_name, is_optional, users (units), n (mature entrants: the denominator of conversion_rate),
-        base (what n is, in words), conversion_rate (fraction of n), step_conversion_rate (fraction of users_at_risk, those
-        at the previous required step), ci_low, ci_high (Wilson 95 % of conversion_rate), median_seconds, p90_seconds (from
-        the previous required step, converters only), median_seconds_from_entry, p90_seconds_from_entry,
-        entrants_immature, users_removed (by an exclusion), refused_because (NULL where the row stands).
-        An event or property that does not occur in the log: one row per step without numbers, and the nearest right name.
+        base (what n is, in words), conversion_rate (fraction of n), step_conversion_rate (fraction of users_at_risk,
+        those at the previous required step), ci_low, ci_high (Wilson 95 % of conversion_rate), median_seconds,
+        p90_seconds (from the previous required step, converters only), median_seconds_from_entry,
+        p90_seconds_from_entry, entrants_immature, users_removed (by an exclusion), refused_because (NULL where the row
+        stands). An event or property that does not occur in the log: one row per step without numbers, and the nearest
+        right name.
 
     Every mode is linear in the events after one sort by unit and time (see `funnel_chains`). Not linear: nothing here.
 
@@ -95,14 +96,27 @@ def funnel(
     >>> from datetime import datetime
     >>> import ibis
     >>> log = [("a", "visit", 9), ("a", "buy", 10), ("b", "visit", 9)]
-    >>> events = ibis.memtable([{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, 1, h)} for u, n, h in log])
-    >>> funnel(events, steps=["visit", "buy"], window="2h", observed_through=datetime(2026, 1, 2)).order_by("step").to_pandas()["users"].tolist()
+    >>> events = ibis.memtable(
+    ...     [{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, 1, h)} for u, n, h in log]
+    ... )
+    >>> funnel(events, steps=["visit", "buy"], window="2h", observed_through=datetime(2026, 1, 2)).order_by(
+    ...     "step"
+    ... ).to_pandas()["users"].tolist()
     [2, 1]
     """
     rules = checked_rules(
-        steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant, breakdown=breakdown,
-        attribution=attribution, same_instant=same_instant, entered=entered,
-    )  # fmt: skip
+        steps=steps,
+        window=window,
+        mode=mode,
+        entry=entry,
+        by=by,
+        exclusions=exclusions,
+        hold_constant=hold_constant,
+        breakdown=breakdown,
+        attribution=attribution,
+        same_instant=same_instant,
+        entered=entered,
+    )
     through = utc_instant(observed_through)
     if immature not in ("left_out", "counted"):
         raise ValueError(f"immature={immature!r}: must be 'left_out' or 'counted'; choose one")
@@ -123,11 +137,17 @@ def _compiled_funnel(
     from launchpad_lib.metrics.kernels import fast_funnel
 
     asked = {
-        "mode": rules.mode != "ordered", "by": rules.by != "user_id", "exclusions": bool(rules.exclusions), "hold_constant": bool(rules.hold_constant),
-        "breakdown": bool(rules.breakdown), "same_instant": rules.same_instant != "counts", "entered": rules.entered is not None,
-        "immature": immature != "left_out", "steps (filters, optional or equal ones)": any(s.filters or s.is_optional for s in rules.steps)
+        "mode": rules.mode != "ordered",
+        "by": rules.by != "user_id",
+        "exclusions": bool(rules.exclusions),
+        "hold_constant": bool(rules.hold_constant),
+        "breakdown": bool(rules.breakdown),
+        "same_instant": rules.same_instant != "counts",
+        "entered": rules.entered is not None,
+        "immature": immature != "left_out",
+        "steps (filters, optional or equal ones)": any(s.filters or s.is_optional for s in rules.steps)
         or len({s.event_name for s in rules.steps}) < len(rules.steps),
-    }  # fmt: skip
+    }
     if any(asked.values()):
         named = ", ".join(k for k, is_asked in asked.items() if is_asked)
         raise ValueError(

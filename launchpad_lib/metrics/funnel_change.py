@@ -50,19 +50,25 @@ def funnel_changes(
 
     Grain: one row for the whole funnel (scope "whole", from step 1 to the last) and one per step from the second (scope
     "step", from the previous required step); with `breakdown` so for every segment. Columns: [segment,] scope, step,
-    step_name, base (what n is, in words), n_before, converted_before, n_after, converted_after of mature units; and of the units that are in both
-    periods: n_both, converted_both (in both), converted_before_of_both, converted_after_of_both. The same people come
-    back, so the two rates are not independent: `inference.compare_rates` needs the counts of those who are in both.
-    refused_because is NULL where the row stands; it says which of the two periods has nobody, or which name is unknown
-    (one row per scope and step, without numbers). The row of scope "whole" has the base of `funnel` and `funnel_trend`:
-    its n is that of `funnel` with `entered` set to the period, and of the trend's row of that period.
+    step_name, base (what n is, in words), n_before, converted_before, n_after, converted_after of mature units; and of
+    the units that are in both periods: n_both, converted_both (in both), converted_before_of_both,
+    converted_after_of_both. The same people come back, so the two rates are not independent: `inference.compare_rates`
+    needs the counts of those who are in both. refused_because is NULL where the row stands; it says which of the two
+    periods has nobody, or which name is unknown (one row per scope and step, without numbers). The row of scope "whole"
+    has the base of `funnel` and `funnel_trend`: its n is that of `funnel` with `entered` set to the period, and of the
+    trend's row of that period.
 
     >>> from datetime import datetime
     >>> import ibis
     >>> log = [("a", "visit", 1), ("a", "buy", 2), ("a", "visit", 9), ("b", "visit", 8)]
     >>> events = ibis.memtable([{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, d)} for u, n, d in log])
-    >>> weeks = {"before": (datetime(2026, 1, 1), datetime(2026, 1, 8)), "after": (datetime(2026, 1, 8), datetime(2026, 1, 15))}
-    >>> found = funnel_changes(events, steps=["visit", "buy"], window="1d", observed_through=datetime(2026, 1, 20), **weeks)
+    >>> weeks = {
+    ...     "before": (datetime(2026, 1, 1), datetime(2026, 1, 8)),
+    ...     "after": (datetime(2026, 1, 8), datetime(2026, 1, 15)),
+    ... }
+    >>> found = funnel_changes(
+    ...     events, steps=["visit", "buy"], window="1d", observed_through=datetime(2026, 1, 20), **weeks
+    ... )
     >>> row = found.filter(found.scope == "whole").to_pandas().iloc[0]
     >>> [int(row[c]) for c in ("converted_before", "n_before", "converted_after", "n_after", "n_both")]
     [1, 1, 0, 2, 1]
@@ -71,9 +77,17 @@ def funnel_changes(
     through = utc_instant(observed_through)
     for side, span in zip(SIDES, (before, after), strict=True):
         rules = checked_rules(
-            steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant,
-            breakdown=breakdown, attribution=attribution, entered=span,
-        )  # fmt: skip
+            steps=steps,
+            window=window,
+            mode=mode,
+            entry=entry,
+            by=by,
+            exclusions=exclusions,
+            hold_constant=hold_constant,
+            breakdown=breakdown,
+            attribution=attribution,
+            entered=span,
+        )
         if log is None:
             log, unknown = checked_log(events, rules)
         units = funnel_units(log, rules=rules, observed_through=through, keep=kept_by(mode))

@@ -46,14 +46,16 @@ def funnel_trend(
     `entered` set to one period, and the whole of `funnel_changes`, have the n of that period's row. Later steps
     may fall in later periods while the window runs.
 
-    Columns: period_on (first local date), then those of `funnel`. Cost: each event is copied once for every period whose
-    entries it can still serve (window / period + 2), so it is linear with that factor.
+    Columns: period_on (first local date), then those of `funnel`. Cost: each event is copied once for every period
+    whose entries it can still serve (window / period + 2), so it is linear with that factor.
 
     >>> from datetime import datetime
     >>> import ibis
     >>> log = [("a", "visit", 1), ("a", "buy", 2), ("a", "visit", 3), ("b", "visit", 3)]
     >>> events = ibis.memtable([{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, d)} for u, n, d in log])
-    >>> days = funnel_trend(events, steps=["visit", "buy"], window="1d", observed_through=datetime(2026, 1, 9), period="day")
+    >>> days = funnel_trend(
+    ...     events, steps=["visit", "buy"], window="1d", observed_through=datetime(2026, 1, 9), period="day"
+    ... )
     >>> days.filter(days.step == 2).order_by("period_on").to_pandas()["users"].tolist()
     [1, 0]
     """
@@ -63,7 +65,8 @@ def funnel_trend(
     through = utc_instant(observed_through)
     if window is None:
         raise ValueError(
-            "window=None: a trend needs a window, for entries of an old period would never stop counting; write for example '7d'"
+            "window=None: a trend needs a window, for entries of an old period would never stop counting; "
+            "write for example '7d'"
         )
     table, unknown = checked_log(events, rules)
     log = event_log(table, rules, keep=kept_by(mode))

@@ -25,7 +25,8 @@ def intake(*tables: ir.Table, rejected: ir.Table) -> Intake:
 
 
 def placeholder_users(**tables: ir.Table) -> pd.DataFrame:
-    """Grain: one row per table and placeholder that stands for a user there: `table_name, user_id, rows`, most rows first.
+    """Grain: one row per table and placeholder that stands for a user there: `table_name, user_id, rows`, most rows
+    first.
 
     Events under one are refused at the door; rows of telemetry, and of lakes written before that, are in the lake.
     """

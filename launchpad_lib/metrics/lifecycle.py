@@ -44,8 +44,8 @@ def lifecycle(
     the period before. dormant: active in the period before and not in this one.
     Identities: active = new + returning + resurrected; active before = returning + dormant; so
     active = active before + new + resurrected - dormant.
-    Columns: period_on (first date), new, returning, resurrected, dormant, active (users), is_complete (the period is over at
-    `observed_through`; before that dormant is too high), refused_because (NULL where the row stands).
+    Columns: period_on (first date), new, returning, resurrected, dormant, active (users), is_complete (the period is
+    over at `observed_through`; before that dormant is too high), refused_because (NULL where the row stands).
 
     >>> from datetime import datetime
     >>> import ibis
@@ -74,19 +74,26 @@ def lifecycle(
     rows = spine.left_join(states, "period").drop("period_right")
     rows = rows.mutate(**{s: rows[s].fill_null(0) for s in ("new", "returning", "resurrected", "dormant")})
     found = rows.select(
-        period_on=period_start(rows.period, period, week_starts_on), new=rows.new, returning=rows.returning, resurrected=rows.resurrected, dormant=rows.dormant,
-        active=rows.new + rows.returning + rows.resurrected, is_complete=rows.period <= last,
-    )  # fmt: skip
+        period_on=period_start(rows.period, period, week_starts_on),
+        new=rows.new,
+        returning=rows.returning,
+        resurrected=rows.resurrected,
+        dormant=rows.dormant,
+        active=rows.new + rows.returning + rows.resurrected,
+        is_complete=rows.period <= last,
+    )
     return never_empty(found, NO_EVENTS)
 
 
 def active_users(events: ir.Table, *, report_timezone: str = "UTC") -> ir.Table:
-    """DAU, WAU, MAU and stickiness. Grain: one row per local date from the first to the last with an event, gaps included.
+    """DAU, WAU, MAU and stickiness.
+
+    Grain: one row per local date from the first to the last with an event, gaps included.
 
     Distinct users on the day, in the trailing 7 and the trailing 28 local days. Columns: active_on, dau, wau, mau,
-    stickiness (dau / mau, fraction), days_observed (days of data up to 28: under 28, mau does not cover its whole window),
-    refused_because (NULL where the row stands).
-    Linear: a user's active day adds one for the days until it leaves the window or the next active day takes over.
+    stickiness (dau / mau, fraction), days_observed (days of data up to 28: under 28, mau does not cover its whole
+    window), refused_because (NULL where the row stands). Linear: a user's active day adds one for the days until it
+    leaves the window or the next active day takes over.
 
     >>> from datetime import datetime
     >>> import ibis
@@ -119,9 +126,14 @@ def active_users(events: ir.Table, *, report_timezone: str = "UTC") -> ir.Table:
         **{n: rows[n].fill_null(0).sum().over(running).cast("int64") for n in TRAILING_DAYS},
     )
     found = rows.select(
-        active_on=period_start(rows.day, "day"), dau=rows.dau, wau=rows.wau, mau=rows.mau, stickiness=rows.dau / rows.mau.nullif(0),
-        days_observed=ibis.least(rows.day - rows.first + 1, 28), refused_because=because(rows.mau == 0, "nobody was active in the 28 days to this one"),
-    )  # fmt: skip
+        active_on=period_start(rows.day, "day"),
+        dau=rows.dau,
+        wau=rows.wau,
+        mau=rows.mau,
+        stickiness=rows.dau / rows.mau.nullif(0),
+        days_observed=ibis.least(rows.day - rows.first + 1, 28),
+        refused_because=because(rows.mau == 0, "nobody was active in the 28 days to this one"),
+    )
     return never_empty(found, NO_EVENTS)
 
 
@@ -131,13 +143,16 @@ def active_days(
     """The power-user curve: on how many of the last complete local days was each active user active?
 
     Grain: one row per number of days 1..window_days, zeros included. Columns: days, users, n (users active at all in
-    the window), share (fraction of n), refused_because (NULL where the row stands). The window ends with the last local day that `observed_through` has seen to its end.
+    the window), share (fraction of n), refused_because (NULL where the row stands). The window ends with the last local
+    day that `observed_through` has seen to its end.
 
     >>> from datetime import datetime
     >>> import ibis
     >>> log = [("a", 1), ("a", 2), ("b", 1)]
     >>> events = ibis.memtable([{"user_id": u, "event_name": "x", "event_at": datetime(2026, 1, d)} for u, d in log])
-    >>> active_days(events, observed_through=datetime(2026, 1, 3), window_days=3).order_by("days").to_pandas()["users"].tolist()
+    >>> active_days(events, observed_through=datetime(2026, 1, 3), window_days=3).order_by("days").to_pandas()[
+    ...     "users"
+    ... ].tolist()
     [1, 1, 0]
     """
     if window_days < 1:

@@ -20,7 +20,9 @@ def apart_from_marks(event_name: ir.StringValue) -> ir.StringValue:
 
 
 def _sequence(events: ir.Table, by: str, repeats: Literal["kept", "collapsed"]) -> ir.Table:
-    """Grain: one row per event of a unit, in order: unit, at, name, position (from 0); repeats of a name may be collapsed."""
+    """Grain: one row per event of a unit, in order: unit, at, name, position (from 0); repeats of a name may be
+    collapsed.
+    """
     if repeats not in ("kept", "collapsed"):
         raise ValueError(f"repeats={repeats!r}: must be 'kept' or 'collapsed'; choose one")
     events = known_table(events, needs=("event_name", "event_at"))
@@ -53,7 +55,9 @@ def transitions(
 
     >>> from datetime import datetime
     >>> import ibis
-    >>> events = ibis.memtable([{"session_key": "s", "event_name": n, "event_at": datetime(2026, 1, 1, i)} for i, n in enumerate("ABAC")])
+    >>> events = ibis.memtable(
+    ...     [{"session_key": "s", "event_name": n, "event_at": datetime(2026, 1, 1, i)} for i, n in enumerate("ABAC")]
+    ... )
     >>> found = transitions(events).order_by(["from_event", "to_event"]).to_pandas()
     >>> [f"{r.from_event}>{r.to_event} {r.share}" for r in found.itertuples()]
     ['A>B 0.5', 'A>C 0.5', 'B>A 1.0', 'C>(end) 1.0']
@@ -104,7 +108,9 @@ def path_steps(
     >>> from datetime import datetime
     >>> import ibis
     >>> log = [("s", "A"), ("s", "B"), ("t", "A"), ("t", "C"), ("t", "B")]
-    >>> events = ibis.memtable([{"session_key": s, "event_name": n, "event_at": datetime(2026, 1, 1, i)} for i, (s, n) in enumerate(log)])
+    >>> events = ibis.memtable(
+    ...     [{"session_key": s, "event_name": n, "event_at": datetime(2026, 1, 1, i)} for i, (s, n) in enumerate(log)]
+    ... )
     >>> found = path_steps(events, anchor="A", length=2).order_by(["position", "event_name"]).to_pandas()
     >>> [f"{r.position} {r.event_name} {r.units}" for r in found.itertuples()]
     ['1 B 1', '1 C 1', '2 (end) 1', '2 B 1']

@@ -26,7 +26,10 @@ def rejects_by_reason(rejected: ir.Table) -> ir.Table:
 
 
 def rejects_by_source(rejected: ir.Table) -> ir.Table:
-    """Grain: one row per table, source and reason. Columns: table_name, source, reason, rows, share (of all refused rows)."""
+    """Grain: one row per table, source and reason.
+
+    Columns: table_name, source, reason, rows, share (of all refused rows).
+    """
     counted = rejected.group_by(["table_name", "source", "reason"]).agg(rows=rejected.count())
     shared = counted.mutate(share=counted.rows / counted.rows.sum().over(ibis.window()).nullif(0))
     return shared.order_by([ibis.desc("rows"), "table_name", "source", "reason"])
@@ -35,13 +38,13 @@ def rejects_by_source(rejected: ir.Table) -> ir.Table:
 def delivery(events: ir.Table) -> ir.Table:
     """One row: how long events took to arrive, received_at - event_at; and how many came late or from a clock ahead.
 
-    Where a source gives no received_at it is filled from event_at, which is no observation: a row whose two instants are
-    equal tells nothing of its delay and is in none of the numbers but `delay_unknown`. (A true delay of exactly zero
-    cannot be told from it; with instants in whole seconds the delays are then of those over zero.)
-    Late: received on a later UTC date than it happened, so that it changes a day which was over. Ahead: received more than a
-    minute before it happened by the client's clock.
-    Columns: events, delay_observed, delay_unknown (events), median_seconds, p90_seconds, p99_seconds, late, late_share (late /
-    delay_observed, fraction), ci_low, ci_high (Wilson), ahead (events), refused_because (NULL where the row stands).
+    Where a source gives no received_at it is filled from event_at, which is no observation: a row whose two instants
+    are equal tells nothing of its delay and is in none of the numbers but `delay_unknown`. (A true delay of exactly
+    zero cannot be told from it; with instants in whole seconds the delays are then of those over zero.) Late: received
+    on a later UTC date than it happened, so that it changes a day which was over. Ahead: received more than a minute
+    before it happened by the client's clock. Columns: events, delay_observed, delay_unknown (events), median_seconds,
+    p90_seconds, p99_seconds, late, late_share (late / delay_observed, fraction), ci_low, ci_high (Wilson), ahead
+    (events), refused_because (NULL where the row stands).
 
     >>> from datetime import datetime
     >>> import ibis
@@ -69,7 +72,9 @@ def delivery(events: ir.Table) -> ir.Table:
 
 
 def _timed(events: ir.Table) -> ir.Table:
-    """Grain: one row per event: day, received_at, delay (seconds; NULL where it was not observed), is_late (likewise NULL)."""
+    """Grain: one row per event: day, received_at, delay (seconds; NULL where it was not observed), is_late (likewise
+    NULL).
+    """
     table = known_table(events, needs=("event_at", "received_at"))
     is_observed = table.received_at != table.event_at
     late = table.received_at.date() > table.event_at.date()
@@ -85,16 +90,17 @@ def _nothing_observed(events: ir.IntegerValue, observed: ir.IntegerValue) -> ir.
     return ibis.cases(
         (observed > 0, ibis.null("string")),
         (events == 0, "there is no event"),
-        else_="received_at is event_at in every event, so it was filled and no delay was observed; map the time of arrival",
+        else_="received_at is event_at in every event, so it was filled and no delay was observed; map the time of "
+        "arrival",
     )
 
 
 def restated_days(events: ir.Table) -> ir.Table:
     """Grain: one row per UTC date to which events came after it was over; none where no day was restated.
 
-    What a report said of these days before `last_received_at` was of fewer events. Columns: day, rows, late_rows, late_share
-    (late_rows / rows, fraction), last_received_at (UTC), refused_because (NULL where the row stands). Where no time of arrival
-    was observed, one row without numbers says so.
+    What a report said of these days before `last_received_at` was of fewer events. Columns: day, rows, late_rows,
+    late_share (late_rows / rows, fraction), last_received_at (UTC), refused_because (NULL where the row stands). Where
+    no time of arrival was observed, one row without numbers says so.
     """
     timed = _timed(events)
     counted = timed.group_by("day").agg(

@@ -13,10 +13,11 @@ NO_FLAG = "no observation of the feature has a known user and a known crash flag
 
 
 def crash_free_users(telemetry: ir.Table) -> ir.Table:
-    """Grain: one row per feature. rate = 1 - users with a crash / users with a known crash flag; NULL is unknown, never healthy.
+    """Grain: one row per feature. rate = 1 - users with a crash / users with a known crash flag; NULL is unknown, never
+    healthy.
 
-    Columns: feature_id, users, crashed_users, crash_free_users_rate (fraction), ci_low, ci_high (Wilson), refused_because
-    (NULL where the row stands).
+    Columns: feature_id, users, crashed_users, crash_free_users_rate (fraction), ci_low, ci_high (Wilson),
+    refused_because (NULL where the row stands).
     """
     table = known_table(telemetry, needs=("feature_id", "user_id", "crashed"), argument="telemetry")
     flag = table.crashed.cast("boolean")
@@ -29,7 +30,8 @@ def crash_free_users(telemetry: ir.Table) -> ir.Table:
 
 
 def crash_free_sessions(telemetry: ir.Table, *, gap_minutes: int = 30) -> ir.Table:
-    """Grain: one row per feature. rate = 1 - sessions with a crash of the feature / its sessions with a known crash flag.
+    """Grain: one row per feature. rate = 1 - sessions with a crash of the feature / its sessions with a known crash
+    flag.
 
     Telemetry carries no session, so one is a user's observations (of any feature) with gaps of at most `gap_minutes`.
     The Wilson interval takes sessions for independent; users with several sessions make it a little narrow. Columns:
@@ -59,9 +61,9 @@ def apdex(telemetry: ir.Table, *, threshold_ms: float) -> ir.Table:
     """Grain: one row per feature. (n(<=T) + n(T<x<=4T) / 2) / n; an observation with an error is frustrated.
 
     n counts observations with a latency or an error: a failure often has no latency, and leaving it out would flatter.
-    Columns: feature_id, observations (n), satisfied, tolerating, frustrated, apdex (0 to 1), ci_low, ci_high, refused_because
-    (NULL where the row stands). Interval: mean of scores 1, 1/2, 0 by the normal approximation, observations taken as
-    independent, cut to [0, 1].
+    Columns: feature_id, observations (n), satisfied, tolerating, frustrated, apdex (0 to 1), ci_low, ci_high,
+    refused_because (NULL where the row stands). Interval: mean of scores 1, 1/2, 0 by the normal approximation,
+    observations taken as independent, cut to [0, 1].
 
     Raises:
         ValueError: a threshold not above 0.

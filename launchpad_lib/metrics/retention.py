@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 
 
 def on_or_after(number: int, *, horizon: int) -> tuple[int, int]:
-    """The bracket of "on or after period N": a return in periods N..horizon. One horizon for all cohorts, so that old and
-    new ones are observed equally long.
+    """The bracket of "on or after period N": a return in periods N..horizon.
+
+    One horizon for all cohorts, so that old and new ones are observed equally long.
 
     >>> on_or_after(7, horizon=28)
     (7, 28)
@@ -69,8 +70,8 @@ def retention(
         returns: period numbers N, or brackets (a, b), both ends in; see `on_or_after`. 0 is the period of the start.
         counting: "rolling": a return in [t0 + N periods, t0 + (N + 1) periods), a day being 24 h and a week 168 h.
             "calendar": the difference of local calendar periods is N.
-        start: "first": t0 is the user's first start event. "recurring": every calendar period with a start event counts as
-            a start of its own (n are user-periods).
+        start: "first": t0 is the user's first start event. "recurring": every calendar period with a start event counts
+            as a start of its own (n are user-periods).
         start_event, return_event: a name or a `Step` with filters; None is any event.
         cohort_by: cohorts are the local day, week or month of t0; column `cohort` is its first date.
         cohort_property: cohorts are the property's values on the start event (NULL is one); empty is none.
@@ -78,10 +79,10 @@ def retention(
 
     Returns:
         [cohort,] period_from, period_to, users (mature starts), retained, retention_rate (retained / users, fraction),
-        ci_low, ci_high (Wilson; for recurring starts delta method clustered by user), users_immature, is_complete (nobody
-        is immature), refused_because (NULL where the row stands). Unknown names, or no start at all: one row per asked
-        period without a rate.
-        A start is mature when the whole asked period is over at `observed_through`; others are in neither count.
+        ci_low, ci_high (Wilson; for recurring starts delta method clustered by user), users_immature, is_complete
+        (nobody is immature), refused_because (NULL where the row stands). Unknown names, or no start at all: one row
+        per asked period without a rate. A start is mature when the whole asked period is over at `observed_through`;
+        others are in neither count.
 
     Cost: one join of starts with distinct active periods per user. For recurring starts that is pairs of active periods
     of a user (at most periods squared, whatever the events).
@@ -93,7 +94,9 @@ def retention(
     >>> from datetime import datetime
     >>> import ibis
     >>> log = [("a", 1), ("a", 2), ("b", 1), ("c", 9)]
-    >>> events = ibis.memtable([{"user_id": u, "event_name": "x", "event_at": datetime(2026, 1, d, 12)} for u, d in log])
+    >>> events = ibis.memtable(
+    ...     [{"user_id": u, "event_name": "x", "event_at": datetime(2026, 1, d, 12)} for u, d in log]
+    ... )
     >>> row = retention(events, returns=[1], observed_through=datetime(2026, 1, 10)).to_pandas().iloc[0]
     >>> int(row["retained"]), int(row["users"]), int(row["users_immature"])
     (1, 2, 1)
@@ -101,7 +104,8 @@ def retention(
     brackets = _brackets(returns)
     if counting == "rolling" and start == "recurring":
         raise ValueError(
-            "start='recurring': counts calendar periods with a start, so it needs counting='calendar'; change one of the two"
+            "start='recurring': counts calendar periods with a start, so it needs counting='calendar'; change "
+            "one of the two"
         )
     if counting == "rolling" and period not in ROLLING_HOURS:
         raise ValueError(
@@ -109,7 +113,8 @@ def retention(
         )
     if counting not in ("rolling", "calendar") or start not in ("first", "recurring"):
         raise ValueError(
-            f"counting={counting!r}, start={start!r}: must be 'rolling' or 'calendar', and 'first' or 'recurring'; choose among them"
+            f"counting={counting!r}, start={start!r}: must be 'rolling' or 'calendar', and 'first' or "
+            "'recurring'; choose among them"
         )
     if sum(x is not None for x in (cohort_by, cohort_property, cohorts)) > 1:
         raise ValueError(
@@ -169,11 +174,20 @@ def retention(
     named = {"period_from": [low for low, _ in brackets], "period_to": [high for _, high in brackets]}
     what = ibis.literal(f"{period} ") + lows[rows.which].cast("string")
     found = rows.select(
-        **({} if is_one else {"cohort": rows.cohort}), period_from=lows[rows.which], period_to=highs[rows.which], users=rows.users,
-        retained=rows.retained, retention_rate=rows.retained / rows.users.nullif(0), ci_low=rows.ci_low, ci_high=rows.ci_high,
-        users_immature=rows.users_immature, is_complete=rows.users_immature == 0,
-        refused_because=what + ": " + nobody_counted(rows.users, immature=rows.users_immature, what="retention", observed_through=through),
-    )  # fmt: skip
+        **({} if is_one else {"cohort": rows.cohort}),
+        period_from=lows[rows.which],
+        period_to=highs[rows.which],
+        users=rows.users,
+        retained=rows.retained,
+        retention_rate=rows.retained / rows.users.nullif(0),
+        ci_low=rows.ci_low,
+        ci_high=rows.ci_high,
+        users_immature=rows.users_immature,
+        is_complete=rows.users_immature == 0,
+        refused_because=what
+        + ": "
+        + nobody_counted(rows.users, immature=rows.users_immature, what="retention", observed_through=through),
+    )
     if unknown is not None:
         return refused_table(found, unknown, **named)
     return never_empty(found, nobody)
@@ -231,9 +245,12 @@ def _starts(
     own = calendar.number(chosen.event_at)
     label = property_value(chosen, cohort_property) if cohort_property else ibis.null("string")
     log = chosen.select(
-        user_id=chosen.user_id, t0=chosen.event_at, own_period=own, cohort=label,
+        user_id=chosen.user_id,
+        t0=chosen.event_at,
+        own_period=own,
+        cohort=label,
         **{name: chosen[name] for name in ("received_at", "event_id") if name in chosen.columns},
-    )  # fmt: skip
+    )
     order = [log.t0, *(log[name] for name in ("received_at", "event_id") if name in log.columns), log.cohort]
     keys = ["user_id"] if start == "first" else ["user_id", "own_period"]
     log = log.mutate(place=ibis.row_number().over(ibis.window(group_by=keys, order_by=order)))
@@ -258,9 +275,14 @@ def _counted(seen: ir.Table, *, clustered: bool) -> ir.Table:
         late=(~seen.is_mature).sum().fill_null(0),
     )
     rows = own.group_by(["cohort", "which"]).agg(
-        users=own.x.sum(), retained=own.y.sum(), users_immature=own.late.sum().cast("int64"), persons=(own.x > 0).sum(),
-        yy=(own.y * own.y).sum(), yx=(own.y * own.x).sum(), xx=(own.x * own.x).sum(),
-    )  # fmt: skip
+        users=own.x.sum(),
+        retained=own.y.sum(),
+        users_immature=own.late.sum().cast("int64"),
+        persons=(own.x > 0).sum(),
+        yy=(own.y * own.y).sum(),
+        yx=(own.y * own.x).sum(),
+        xx=(own.x * own.x).sum(),
+    )
     limits = ratio_limits(rows.retained, rows.users, (rows.yy, rows.yx, rows.xx), rows.persons)
     held = {
         k: ibis.ifelse(v.isnull(), ibis.null("float64"), ibis.least(ibis.greatest(v, 0.0), 1.0))
@@ -299,7 +321,8 @@ def retention_curve(
 
     A return is an event in [t0 + 24 N h, t0 + 24 (N + 1) h), t0 the user's first start event. Only users with
     t0 + 24 (N + 1) h <= observed_through are counted. Columns: day, users, retained, retention_rate, ci_low, ci_high,
-    users_immature, refused_because. Day files (`lake.open_event_log`) are answered by the compiled fold, for days 0 to 63.
+    users_immature, refused_because. Day files (`lake.open_event_log`) are answered by the compiled fold, for days 0 to
+    63.
     """
     through = utc_instant(observed_through)
     if hasattr(events, "event_codes"):
@@ -321,6 +344,12 @@ def retention_curve(
         return_event=return_event,
     )
     return found.select(
-        day=found.period_from, users=found.users, retained=found.retained, users_immature=found.users_immature,
-        retention_rate=found.retention_rate, ci_low=found.ci_low, ci_high=found.ci_high, refused_because=found.refused_because,
-    )  # fmt: skip
+        day=found.period_from,
+        users=found.users,
+        retained=found.retained,
+        users_immature=found.users_immature,
+        retention_rate=found.retention_rate,
+        ci_low=found.ci_low,
+        ci_high=found.ci_high,
+        refused_because=found.refused_because,
+    )

@@ -30,7 +30,8 @@ RULES = (
     FunnelRule(
         "Mixpanel, uniques",
         {"mode": "ordered", "entry": "first", "immature": "counted"},
-        "The window starts at the first entry and later entries do not reset it, so who comes back and converts counts as lost; so does who may still convert.",
+        "The window starts at the first entry and later entries do not reset it, so who comes back and "
+        "converts counts as lost; so does who may still convert.",
     ),
     FunnelRule(
         "Mixpanel, optimized re-entry",
@@ -40,7 +41,8 @@ RULES = (
     FunnelRule(
         "Amplitude, this order",
         {"mode": "ordered", "entry": "any", "immature": "counted"},
-        "The longest path of a user counts, the earliest among equals, as here; users whose window is still open already count as lost.",
+        "The longest path of a user counts, the earliest among equals, as here; users whose window is still "
+        "open already count as lost.",
     ),
     FunnelRule(
         "Amplitude, exact order; PostHog, strict",
@@ -50,7 +52,8 @@ RULES = (
     FunnelRule(
         "PostHog, sequential",
         {"mode": "ordered", "entry": "any", "immature": "counted"},
-        "Other events may come between and users may enter again, as here; users whose window is still open already count as lost.",
+        "Other events may come between and users may enter again, as here; users whose window is still open "
+        "already count as lost.",
     ),
 )
 
@@ -77,7 +80,9 @@ def funnel_rules(
     >>> from datetime import datetime
     >>> import ibis
     >>> log = [("A", 13, 0), ("A", 13, 30), ("B", 13, 45), ("C", 14, 15)]
-    >>> events = ibis.memtable([{"user_id": "u", "event_name": n, "event_at": datetime(2026, 1, 1, h, m)} for n, h, m in log])
+    >>> events = ibis.memtable(
+    ...     [{"user_id": "u", "event_name": n, "event_at": datetime(2026, 1, 1, h, m)} for n, h, m in log]
+    ... )
     >>> found = funnel_rules(events, steps=["A", "B", "C"], window="1h", observed_through=datetime(2026, 1, 2))
     >>> found.filter(found.step == 3).order_by("place").to_pandas()["users"].tolist()
     [1, 0, 1, 1, 1, 1]
@@ -103,6 +108,6 @@ def funnel_rules(
                 ci_low=found.ci_low,
                 ci_high=found.ci_high,
                 refused_because=found.refused_because,
-            )  # fmt: skip
+            )
         )
     return parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]

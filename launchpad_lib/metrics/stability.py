@@ -1,4 +1,6 @@
-"""What the health and quality pages read of the lake: observations, users met, stability of each feature, watched columns."""
+"""What the health and quality pages read of the lake: observations, users met, stability of each feature, watched
+columns.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,8 @@ def affected_users(telemetry: ir.Table, *, through: datetime, days: int = 7) -> 
 
 
 def stability(telemetry: ir.Table, *, threshold_ms: float) -> pd.DataFrame:
-    """Grain: one row per feature with telemetry: crash-free users, crash-free sessions and Apdex, each with interval and n.
+    """Grain: one row per feature with telemetry: crash-free users, crash-free sessions and Apdex, each with interval
+    and n.
 
     A feature whose crash flags or latencies are all unknown has NULL there, never 0 or 1.
     """

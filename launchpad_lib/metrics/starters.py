@@ -1,4 +1,7 @@
-"""Who is compared when a lift is asked: starters, newcomers, and everybody. One row per user; no estimate is made here."""
+"""Who is compared when a lift is asked: starters, newcomers, and everybody.
+
+One row per user; no estimate is made here.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ SESSION_GAP = timedelta(minutes=30)
 DAY = timedelta(days=1)
 DAY_MICROS = 86_400_000_000
 
-# Everything is known before the first start. The activity counts are left out of the placebo checks, whose outcomes they are.
+# Everything is known before the first start. The activity counts are left out of the placebo checks, whose outcomes
+# they are.
 TRAITS = ("is_web", "is_ios", "start_hour", "tenure_days")
 ACTIVITY = ("active_day_share", "sessions_before", "events_last_day")
 STANDINGS = ("compared", "window open", "completed first")
@@ -32,13 +36,15 @@ def starters(
 ) -> ir.Table:
     """Grain: one row per user with a start whose outcome window is over at `observed_through`.
 
-    Time counts from the user's first start. Treated: completed within the landmark. Returned: active after the landmark, within
-    `outcome_days`. Both groups wanted the feature and were there, so being active at all no longer tells them apart; that is
-    what a comparison of completers with everybody else cannot adjust for. Left out: users who completed before their first start.
+    Time counts from the user's first start. Treated: completed within the landmark. Returned: active after the
+    landmark, within `outcome_days`. Both groups wanted the feature and were there, so being active at all no longer
+    tells them apart; that is what a comparison of completers with everybody else cannot adjust for. Left out: users who
+    completed before their first start.
 
-    `active_before`: active in the window of `outcome_days` that ends `landmark_days` before the start (NULL where the log does
-    not reach back so far); `was_busy_before`: more events than the median starter in the 24 hours before. Both lie before the
-    exposure, so no completion can have caused them: placebo outcomes. `sessions_before` and `events_last_day` are ln(1 + count).
+    `active_before`: active in the window of `outcome_days` that ends `landmark_days` before the start (NULL where the
+    log does not reach back so far); `was_busy_before`: more events than the median starter in the 24 hours before. Both
+    lie before the exposure, so no completion can have caused them: placebo outcomes. `sessions_before` and
+    `events_last_day` are ln(1 + count).
 
     Args:
         events: user_id, event_name, event_at, platform.
@@ -66,7 +72,9 @@ def starters_by_standing(
     observed_through: datetime,
     report_timezone: str = "UTC",
 ) -> ir.Table:
-    """Grain: one row for the log: compared, window_open (their outcome is not over), completed_first (before their first start)."""
+    """Grain: one row for the log: compared, window_open (their outcome is not over), completed_first (before their
+    first start).
+    """
     everyone = _every_starter(
         events,
         start_event=start_event,
@@ -138,9 +146,10 @@ def newcomers(
 ) -> ir.Table:
     """Grain: one row per eligible user: user_id, treated, returned, and covariates measured in the first 24 hours.
 
-    Eligible: first event + landmark + outcome window <= observed_through, and not exposed in the first 24 hours (so that
-    every covariate is measured before exposure). Treated: completed by the landmark. Returned: active strictly after the
-    landmark, within the outcome window. Removes part of the immortal-time bias only: who completed was there to do so.
+    Eligible: first event + landmark + outcome window <= observed_through, and not exposed in the first 24 hours (so
+    that every covariate is measured before exposure). Treated: completed by the landmark. Returned: active strictly
+    after the landmark, within the outcome window. Removes part of the immortal-time bias only: who completed was there
+    to do so.
 
     `events_before` is ln(1 + events), `kinds_before` the distinct event names of the first 24 hours.
 

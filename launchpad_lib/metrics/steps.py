@@ -132,12 +132,14 @@ def checked_rules(
             raise ValueError(f"{name}={value!r}: must be one of {', '.join(map(repr, allowed))}; choose one")
     if wanted[0].is_optional or wanted[-1].is_optional:
         raise ValueError(
-            f"steps={[s.event_name for s in wanted]!r}: the first and the last step cannot be optional; make them required or leave them out"
+            f"steps={[s.event_name for s in wanted]!r}: the first and the last step cannot be optional; make "
+            "them required or leave them out"
         )
     if mode != "ordered":
         if any(s.is_optional for s in wanted):
             raise ValueError(
-                f"mode={mode!r}: optional steps need an order with room between steps; use mode='ordered' or drop the optional steps"
+                f"mode={mode!r}: optional steps need an order with room between steps; use mode='ordered' or "
+                "drop the optional steps"
             )
         if barred:
             why = (
@@ -150,25 +152,30 @@ def checked_rules(
             )
     if mode == "strict_order" and hold_constant:
         raise ValueError(
-            "mode='strict_order': is ClickHouse's rule, which holds no property constant; use mode='strict' or 'ordered'"
+            "mode='strict_order': is ClickHouse's rule, which holds no property constant; use mode='strict' or "
+            "'ordered'"
         )
     if mode == "any_order":
         if len({(s.event_name, s.filters) for s in wanted}) < len(wanted):
             raise ValueError(
-                "mode='any_order': a step is named twice, which has no meaning without an order; name it once or use mode='ordered'"
+                "mode='any_order': a step is named twice, which has no meaning without an order; name it once "
+                "or use mode='ordered'"
             )
         if same_instant != "counts":
             raise ValueError(
-                "same_instant='does_not_count': says nothing where any order counts; use mode='ordered' or same_instant='counts'"
+                "same_instant='does_not_count': says nothing where any order counts; use mode='ordered' or "
+                "same_instant='counts'"
             )
         if breakdown and attribution != "first_touch":
             raise ValueError(
-                f"attribution={attribution!r}: steps without an order have no last or k-th one; use attribution='first_touch'"
+                f"attribution={attribution!r}: steps without an order have no last or k-th one; use "
+                "attribution='first_touch'"
             )
     for e in barred:
         if e.effect not in ("remove_user", "block_progress"):
             raise ValueError(
-                f"exclusions={e.event_name!r}: effect={e.effect!r} must be 'remove_user' or 'block_progress'; choose one"
+                f"exclusions={e.event_name!r}: effect={e.effect!r} must be 'remove_user' or 'block_progress'; "
+                "choose one"
             )
         if any(s.event_name == e.event_name and s.filters == e.filters for s in wanted):
             raise ValueError(
@@ -179,7 +186,8 @@ def checked_rules(
         or (isinstance(attribution, int) and 1 <= attribution <= len(wanted))
     ):
         raise ValueError(
-            f"attribution={attribution!r}: must be 'first_touch', 'last_touch' or a step number from 1 to {len(wanted)}; choose one"
+            f"attribution={attribution!r}: must be 'first_touch', 'last_touch' or a step number from 1 to "
+            f"{len(wanted)}; choose one"
         )
     if entered is not None:
         entered = tuple(utc_instant(instant, argument="entered") for instant in entered)
@@ -235,8 +243,8 @@ def event_log(events: ir.Table, rules: Rules, *, keep: Literal["matching", "all"
     """Grain: one row per event of a unit that matches a step or an exclusion (or per event, with keep='all').
 
     Columns: unit, at, event_name, is_1..is_K, is_removing, is_blocking, rank, held, segment, and the tie columns the
-    table has. The order within a unit is (at, rank, received_at, event_id): rank is the first step the event matches, so
-    that at one instant the order of the steps wins; events that match no step come before the steps of their instant
+    table has. The order within a unit is (at, rank, received_at, event_id): rank is the first step the event matches,
+    so that at one instant the order of the steps wins; events that match no step come before the steps of their instant
     (both as in ClickHouse's `windowFunnel`).
     """
     never = ibis.literal(False)

@@ -40,8 +40,8 @@ def adoption(events: ir.Table, *, feature_id: str, report_timezone: str = "UTC")
     """Grain: one row per local date with an event.
 
     Columns: active_on, users (distinct, of the feature), active_users (distinct, of anything), adoption_rate (users /
-    active_users, fraction), ci_low, ci_high (Wilson), refused_because (NULL where the row stands). A feature that does not
-    occur in the log is one row without numbers, never 0 %.
+    active_users, fraction), ci_low, ci_high (Wilson), refused_because (NULL where the row stands). A feature that does
+    not occur in the log is one row without numbers, never 0 %.
     """
     dated = _dated(events, report_timezone, "feature_id")
     counts = dated.group_by("active_on").agg(
@@ -66,9 +66,9 @@ def adoption_weekly(
     """Weekly adoption both ways. Grain: one row per local week with an event.
 
     `adoption_rate`: distinct users of the feature in the week / WAU of the week, with Wilson limits. `daily_mean_rate`:
-    mean over the week's days with data of the daily adoption rates. The first is usually the larger: a week gives more chances.
-    Columns: week_on (its first date), users, active_users, adoption_rate (fraction), ci_low, ci_high, daily_mean_rate
-    (fraction), days (with data), is_complete, refused_because (NULL where the row stands).
+    mean over the week's days with data of the daily adoption rates. The first is usually the larger: a week gives more
+    chances. Columns: week_on (its first date), users, active_users, adoption_rate (fraction), ci_low, ci_high,
+    daily_mean_rate (fraction), days (with data), is_complete, refused_because (NULL where the row stands).
 
     >>> from datetime import datetime
     >>> import ibis
@@ -90,21 +90,28 @@ def adoption_weekly(
     counts = log.group_by("week").agg(users=log.user_id.nunique(where=log.is_hit), active_users=log.user_id.nunique())
     rows = counts.join(means, "week")
     found = rows.select(
-        week_on=period_start(rows.week, "week", week_starts_on), users=rows.users, active_users=rows.active_users,
-        adoption_rate=rows.users / rows.active_users.nullif(0), **wilson_limits(rows.users, rows.active_users),
-        daily_mean_rate=rows.daily_mean_rate, days=rows.days, is_complete=rows.week <= last,
-    )  # fmt: skip
+        week_on=period_start(rows.week, "week", week_starts_on),
+        users=rows.users,
+        active_users=rows.active_users,
+        adoption_rate=rows.users / rows.active_users.nullif(0),
+        **wilson_limits(rows.users, rows.active_users),
+        daily_mean_rate=rows.daily_mean_rate,
+        days=rows.days,
+        is_complete=rows.week <= last,
+    )
     unknown = unknown_names(events, feature_ids=[feature_id])
     return never_empty(found, NO_EVENTS) if unknown is None else refused_table(found, unknown)
 
 
 def stickiness(events: ir.Table, *, observed_through: datetime, report_timezone: str = "UTC") -> ir.Table:
-    """One row over the trailing 28 local days that end with the day of `observed_through`: mean_dau (over days with data),
-    mau, days (with data), stickiness = mean_dau / mau (fraction), refused_because (NULL where the row stands).
+    """One row over the trailing 28 local days that end with the day of `observed_through`: mean_dau (over days with
+    data), mau, days (with data), stickiness = mean_dau / mau (fraction), refused_because (NULL where the row stands).
 
     >>> from datetime import datetime
     >>> import ibis
-    >>> events = ibis.memtable([{"user_id": u, "event_at": datetime(2026, 1, d)} for u, d in [("a", 1), ("a", 2), ("b", 2)]])
+    >>> events = ibis.memtable(
+    ...     [{"user_id": u, "event_at": datetime(2026, 1, d)} for u, d in [("a", 1), ("a", 2), ("b", 2)]]
+    ... )
     >>> float(stickiness(events, observed_through=datetime(2026, 1, 2)).to_pandas()["stickiness"][0])
     0.75
     """
@@ -128,7 +135,9 @@ def frequency(
     window_days: int = 28,
     report_timezone: str = "UTC",
 ) -> ir.Table:
-    """How often users do something. Grain: one row per bucket of times within the last complete local days, zeros included.
+    """How often users do something.
+
+    Grain: one row per bucket of times within the last complete local days, zeros included.
 
     Columns: place, times ("1", "5-9", "50+"), users, n (users who did it at all in the window), share (fraction of n),
     refused_because (NULL where the row stands).
@@ -136,7 +145,9 @@ def frequency(
     >>> from datetime import datetime
     >>> import ibis
     >>> events = ibis.memtable([{"user_id": u, "event_name": "x", "event_at": datetime(2026, 1, 1)} for u in "aab"])
-    >>> frequency(events, event_name="x", observed_through=datetime(2026, 1, 3)).order_by("place").to_pandas()["users"].tolist()[:3]
+    >>> frequency(events, event_name="x", observed_through=datetime(2026, 1, 3)).order_by("place").to_pandas()[
+    ...     "users"
+    ... ].tolist()[:3]
     [1, 1, 0]
     """
     if window_days < 1:
@@ -168,7 +179,9 @@ def frequency(
 
 
 def feature_overlap(events: ir.Table) -> ir.Table:
-    """Who uses both of two features. Grain: one row per ordered pair of different features, pairs without users included.
+    """Who uses both of two features.
+
+    Grain: one row per ordered pair of different features, pairs without users included.
 
     share_of_a = users_both / users_a with Wilson limits: of those who use a, how many use b. jaccard = both / either.
     overlap_lift = users_both * active / (users_a * users_b): 1 where the use of one tells nothing about the other; like
@@ -177,8 +190,12 @@ def feature_overlap(events: ir.Table) -> ir.Table:
     refused_because (NULL where the row stands).
 
     >>> import ibis
-    >>> events = ibis.memtable([{"user_id": u, "feature_id": f} for u, f in [("a", "quiz"), ("a", "search"), ("b", "quiz"), ("c", "home")]])
-    >>> pair = feature_overlap(events).filter(ibis._.feature_a == "quiz", ibis._.feature_b == "search").to_pandas().iloc[0]
+    >>> events = ibis.memtable(
+    ...     [{"user_id": u, "feature_id": f} for u, f in [("a", "quiz"), ("a", "search"), ("b", "quiz"), ("c", "home")]]
+    ... )
+    >>> pair = (
+    ...     feature_overlap(events).filter(ibis._.feature_a == "quiz", ibis._.feature_b == "search").to_pandas().iloc[0]
+    ... )
     >>> int(pair["users_both"]), float(pair["share_of_a"]), float(pair["overlap_lift"])
     (1, 0.5, 1.5)
     """
@@ -198,8 +215,14 @@ def feature_overlap(events: ir.Table) -> ir.Table:
     rows = pairs.left_join(both, ["feature_a", "feature_b"])
     n = rows.n.fill_null(0)
     found = rows.select(
-        feature_a=rows.feature_a, feature_b=rows.feature_b, users_a=rows.users_a, users_b=rows.users_b, users_both=n,
-        share_of_a=n / rows.users_a.nullif(0), **wilson_limits(n, rows.users_a), jaccard=n / (rows.users_a + rows.users_b - n).nullif(0),
+        feature_a=rows.feature_a,
+        feature_b=rows.feature_b,
+        users_a=rows.users_a,
+        users_b=rows.users_b,
+        users_both=n,
+        share_of_a=n / rows.users_a.nullif(0),
+        **wilson_limits(n, rows.users_a),
+        jaccard=n / (rows.users_a + rows.users_b - n).nullif(0),
         overlap_lift=n * rows.active / (rows.users_a * rows.users_b).nullif(0),
-    )  # fmt: skip
+    )
     return never_empty(found, "fewer than two features have users, so there is nothing to overlap")

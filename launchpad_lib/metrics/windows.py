@@ -178,7 +178,8 @@ def property_value(events: ir.Table, name: str) -> ir.StringValue:
         return _column_text(events[name])
     if "properties" not in events.columns:
         raise ValueError(
-            f"property={quoted(name)}: the table has neither this column nor `properties`; {nearest(name, events.columns)}"
+            f"property={quoted(name)}: the table has neither this column nor `properties`; "
+            f"{nearest(name, events.columns)}"
         )
     if not is_storable(name):
         return ibis.null("string")
@@ -187,7 +188,8 @@ def property_value(events: ir.Table, name: str) -> ir.StringValue:
 
 
 def is_one_of(text: ir.StringValue, values: Iterable[object]) -> ir.BooleanValue:
-    """Whether a text of `property_value` is one of the values given in Python: text as it is, anything else as JSON has it.
+    """Whether a text of `property_value` is one of the values given in Python: text as it is, anything else as JSON has
+    it.
 
     The engine writes both texts, so that 1e22 in a filter and in the data are the same.
 

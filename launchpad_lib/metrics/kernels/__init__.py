@@ -1,4 +1,6 @@
-"""Compiled forms of the product metrics over day files: the same answers as the expressions, at the speed of the scan."""
+"""Compiled forms of the product metrics over day files: the same answers as the expressions, at the speed
+of the scan.
+"""
 
 from launchpad_lib.metrics.kernels.funnel import FunnelFold, fast_funnel
 from launchpad_lib.metrics.kernels.quantiles import daily_histograms, fast_daily_quantiles

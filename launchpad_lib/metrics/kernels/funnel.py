@@ -28,10 +28,11 @@ UNBOUNDED_US = np.iinfo(np.int64).max
 def _fold_any(
     users, at, codes, lowest, before, masks, window, chains, level, first, carry
 ):  # pragma: no cover (compiled)
-    """chains[u, k] = start of the latest-started chain of k + 1 steps, set iff level[u] > k; level[u] = steps ever reached.
+    """chains[u, k] = start of the latest-started chain of k + 1 steps, set iff level[u] > k; level[u] = steps ever
+    reached.
 
-    `carry` keeps the last user, instant and the set of steps met at that instant, so that at equal time the order of the
-    steps wins whatever the order of arrival.
+    `carry` keeps the last user, instant and the set of steps met at that instant, so that at equal time the order of
+    the steps wins whatever the order of arrival.
     """
     user, now, met = carry[0], carry[1], carry[2]
     rows = len(users)
@@ -205,10 +206,10 @@ def fast_funnel(
 ) -> ir.Table:
     """Ordered funnel by a compiled fold over day files; the same rules, columns and answers as `metrics.funnel.funnel`.
 
-    Grain: one row per step. Columns: step, step_name, users, n, base, conversion_rate, step_conversion_rate, ci_low, ci_high,
-    entrants_immature, refused_because. Time is linear in the events, memory is 8 K + 9 bytes a user (9 for `entry="first"`) and two row
-    groups. `steps` are event names, or steps without property filters: a filtered funnel takes the expression form.
-    With `states` only days that are new or restated since the saved state are read.
+    Grain: one row per step. Columns: step, step_name, users, n, base, conversion_rate, step_conversion_rate, ci_low,
+    ci_high, entrants_immature, refused_because. Time is linear in the events, memory is 8 K + 9 bytes a user (9 for
+    `entry="first"`) and two row groups. `steps` are event names, or steps without property filters: a filtered funnel
+    takes the expression form. With `states` only days that are new or restated since the saved state are read.
 
     Raises:
         ValueError: fewer than two steps, a property filter.
@@ -234,7 +235,8 @@ def _name(step: Any) -> str:
         return step
     if step.filters:
         raise ValueError(
-            f"steps: {step.event_name!r} has property filters, which day files cannot answer; use metrics.funnel on the events table"
+            f"steps: {step.event_name!r} has property filters, which day files cannot answer; use "
+            "metrics.funnel on the events table"
         )
     return str(step.event_name)
 

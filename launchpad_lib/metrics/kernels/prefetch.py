@@ -22,7 +22,9 @@ def _hint(context, builder, place) -> None:
 
 @intrinsic
 def prefetch_row(typing_context, table, row):
-    """Fetches the cache lines of the first and last element of `table[row]` (two dimensions, C order), to be written."""
+    """Fetches the cache lines of the first and last element of `table[row]` (two dimensions, C order), to
+    be written.
+    """
     signature = types.void(table, row)
 
     def codegen(context, builder, signature, arguments):

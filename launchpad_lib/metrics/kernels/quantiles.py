@@ -53,7 +53,10 @@ def histograms_of_files(paths: Sequence[str], *, key: str, value: str) -> dict[s
 def daily_histograms(
     files: Mapping[date, Sequence[str]], *, key: str, value: str, threads: int = 2
 ) -> dict[date, dict[str, np.ndarray]]:
-    """`histograms_of_files` per day. A day's histograms depend on that day's files only: keep them and redo changed days."""
+    """`histograms_of_files` per day.
+
+    A day's histograms depend on that day's files only: keep them and redo changed days.
+    """
     days = sorted(files)
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         found = pool.map(lambda day: histograms_of_files(files[day], key=key, value=value), days)

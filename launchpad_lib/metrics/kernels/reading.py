@@ -1,8 +1,8 @@
 """Reads day files a row group at a time, each thread its own range of user numbers, and hands the columns to a kernel.
 
-A day file is sorted by user number, so a range of users is a run of row groups. A thread that takes one range through all
-days in order owns the state of those users: no locks, no merge, and decoding and folding run on all cores. Memory is one
-row group a thread beside the state.
+A day file is sorted by user number, so a range of users is a run of row groups. A thread that takes one range through
+all days in order owns the state of those users: no locks, no merge, and decoding and folding run on all cores. Memory
+is one row group a thread beside the state.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def fold_files(paths: Sequence[str], *, columns: Sequence[str], users: int, kern
     for group in (g for file in files for g in file.groups):
         if group.high >= users:
             raise ValueError(
-                f"users={users}: {group.path!r} has user number {group.high}; numbers must be below it: rebuild the day files with their dictionary"
+                f"users={users}: {group.path!r} has user number {group.high}; numbers must be below it: "
+                "rebuild the day files with their dictionary"
             )
     ranges = _ranges([g for file in files for g in file.groups], users=users, threads=threads)
     edges = [start for start, _ in ranges[1:]]

@@ -252,7 +252,9 @@ def _local_date(micros: int, zone: ZoneInfo) -> int:
 
 
 def _midnights(low: int, high: int, zone: ZoneInfo) -> tuple[np.ndarray, int]:
-    """The instants (UTC microseconds) at which the local dates of [low, high] begin, and the number of the first date."""
+    """The instants (UTC microseconds) at which the local dates of [low, high] begin, and the number of the
+    first date.
+    """
     first, last = _local_date(low, zone), _local_date(high, zone)
     dates = [datetime(1970, 1, 1) + timedelta(days=n) for n in range(first, last + 1)]
     return np.array([micros_of(d.replace(tzinfo=zone).astimezone(UTC)) for d in dates], np.int64), first
@@ -270,12 +272,14 @@ def fast_retention(
     states: SavedStates | None = None,
     threads: int = 2,
 ) -> ir.Table:
-    """Day-N retention by a compiled fold over day files. Grain: one row per day N; answers as `metrics.retention_curve`.
+    """Day-N retention by a compiled fold over day files.
 
-    Rolling: a return in [t0 + 24 N h, t0 + 24 (N + 1) h), t0 the user's first start event. Calendar: the local date of a
-    return is N dates after that of t0, not before t0. Only users whose day N is over at `observed_through` are counted.
-    Columns: day, users, retained, users_immature, retention_rate, ci_low, ci_high, refused_because (NULL where the row
-    stands; an event that the log has never seen: one row per day without numbers). 16 bytes a user.
+    Grain: one row per day N; answers as `metrics.retention_curve`.
+
+    Rolling: a return in [t0 + 24 N h, t0 + 24 (N + 1) h), t0 the user's first start event. Calendar: the local date of
+    a return is N dates after that of t0, not before t0. Only users whose day N is over at `observed_through` are
+    counted. Columns: day, users, retained, users_immature, retention_rate, ci_low, ci_high, refused_because (NULL where
+    the row stands; an event that the log has never seen: one row per day without numbers). 16 bytes a user.
 
     Raises:
         ValueError: a day not in 0 ... 63.

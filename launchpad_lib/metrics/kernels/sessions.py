@@ -20,7 +20,9 @@ SHIFT = 2**62
 
 @njit(cache=True, nogil=True)
 def _fold(users, at, gap, state, closed, sums):  # pragma: no cover (compiled)
-    """state[u] = (first, last instant + SHIFT of the open session); closed[bucket] and sums = (sessions, microseconds)."""
+    """state[u] = (first, last instant + SHIFT of the open session); closed[bucket] and sums = (sessions,
+    microseconds).
+    """
     rows = len(users)
     for i in range(rows):
         prefetch_row(state, users[min(i + ROWS_AHEAD, rows - 1)])
@@ -50,8 +52,8 @@ def _close(state, closed, sums):  # pragma: no cover (compiled)
 class SessionFold:
     """Sessions made from gaps; a later day folds onto the open ones. Grain: one row of state per user number, 16 bytes.
 
-    State: `state` (users x 2 int64, first and last instant of the open session + 2**62, 0 = none), `closed` (log histogram
-    of the microseconds of closed sessions) and `sums` (closed sessions, their microseconds).
+    State: `state` (users x 2 int64, first and last instant of the open session + 2**62, 0 = none), `closed` (log
+    histogram of the microseconds of closed sessions) and `sums` (closed sessions, their microseconds).
     """
 
     def __init__(self, *, gap_minutes: int = 30, threads: int = 2) -> None:
@@ -95,7 +97,9 @@ class SessionFold:
         self.sums = self.sums + sums.sum(axis=0)
 
     def totals(self) -> tuple[int, int, np.ndarray]:
-        """Sessions, their microseconds in all, and the log histogram of their microseconds; open sessions as they stand."""
+        """Sessions, their microseconds in all, and the log histogram of their microseconds; open sessions as they
+        stand.
+        """
         closed, sums = self.closed.copy(), self.sums.copy()
         _close(self.state, closed, sums)
         return int(sums[0]), int(sums[1]), closed
@@ -104,10 +108,13 @@ class SessionFold:
 def fast_sessions(
     log: EventLog, *, gap_minutes: int = 30, states: SavedStates | None = None, threads: int = 2
 ) -> ir.Table:
-    """Sessions made from gaps of more than `gap_minutes` in a user's events, by a compiled fold over day files. One row.
+    """Sessions made from gaps of more than `gap_minutes` in a user's events, by a compiled fold over day files.
+
+    One row.
 
     Columns: sessions, median_seconds, p90_seconds (of last minus first event; a log histogram, off by at most 0.4 %),
-    mean_seconds (exact). A client's own session ids are not looked at: with them take the sessions table of the star schema.
+    mean_seconds (exact). A client's own session ids are not looked at: with them take the sessions table of the star
+    schema.
     """
     fold = SessionFold(gap_minutes=gap_minutes, threads=threads)
     if states is None:
