@@ -115,7 +115,10 @@ def how_it_is_used(asked: EngagementQuestion, adopted: Estimate, adoption: pd.Da
     if not adopted.is_refused:
         week = adoption["week_on"].iloc[0]
         numbers = rate(adopted.value, adopted.ci_low, adopted.ci_high, adopted.n)
-        sentence = f"{asked.name_of(asked.detail.feature_id)} was used by {numbers} of the users active in the week from {week}."
+        sentence = (
+            f"{asked.name_of(asked.detail.feature_id)} was used by {numbers} of the users active in the week from "
+            f"{week}."
+        )
         found.append(Finding("fine", "nothing", sentence, feature_id=asked.detail.feature_id))
     rows = standing(adoption).dropna(subset=["adoption_rate"]).sort_values("adoption_rate", kind="stable")
     rows = rows[rows["active_users"] >= asked.min_cell]
@@ -139,7 +142,8 @@ def how_it_is_finished(asked: EngagementQuestion, completion: pd.DataFrame) -> l
     said = {k: rate(found.value, found.ci_low, found.ci_high, found.n) for k, found in per.items()}
     window = asked.rules["window"]
     sentence = (
-        f"{said['sessions']} of started sessions of {asked.name_of(asked.detail.feature_id)} are finished within {window};"
+        f"{said['sessions']} of started sessions of {asked.name_of(asked.detail.feature_id)} are finished "
+        f"within {window};"
         f" counted per user, who may try again, it is {said['users']}."
     )
     return [Finding("fine", "nothing", sentence, feature_id=asked.detail.feature_id)]

@@ -65,7 +65,9 @@ class ExperimentPlan(NamedTuple):
 
 
 class ExperimentResults(NamedTuple):
-    """The page's tables (`contract.catalogue.experiments`), the sample ratio, and the decision on every variant, best first."""
+    """The page's tables (`contract.catalogue.experiments`), the sample ratio, and the decision on every variant, best
+    first.
+    """
 
     plan: ExperimentPlan
     rows: pd.DataFrame
@@ -157,7 +159,9 @@ def ask_experiment(
     shares: Mapping[str, float] | None = None,
     **rules: Any,
 ) -> ExperimentPlan:
-    """The plan, checked against the log: an experiment that nobody declared is not asked, one that nobody saw is refused."""
+    """The plan, checked against the log: an experiment that nobody declared is not asked, one that nobody saw is
+    refused.
+    """
     lists = {"guardrail_events": tuple(dict.fromkeys(guardrail_events)), "shares": tuple((shares or {}).items())}
     plan = ExperimentPlan(experiment_id, control, metric_event, **lists, **rules)
     if not plan.is_asked:
@@ -267,7 +271,9 @@ def left_out(found: ExperimentResults) -> list[str]:
     units = found.units
     several = int(units.loc[units["standing"] == "several variants", "units"].sum())
     nameless = int(units.loc[units["standing"] == "no variant", "units"].sum())
-    said = [f"{counted(r.units, 'unit')} of the unplanned variant {named(r.variant)}"
-            for r in units[units["standing"] == "outside the plan"].itertuples()]  # fmt: skip
+    said = [
+        f"{counted(r.units, 'unit')} of the unplanned variant {named(r.variant)}"
+        for r in units[units["standing"] == "outside the plan"].itertuples()
+    ]
     said += [f"{counted(nameless, 'unit')} without a variant"] if nameless else []
     return said + ([f"{counted(several, 'unit')} that saw several variants"] if several else [])

@@ -204,7 +204,9 @@ def funnel_instead(events: ir.Table, asked: FunnelQuestion) -> pd.DataFrame:
 
 
 def funnel_by_other_rules(events: ir.Table, asked: FunnelQuestion, result: pd.DataFrame) -> pd.DataFrame:
-    """The table `funnel_rules`: this page's own conversion, then the same log and window under other products' rules."""
+    """The table `funnel_rules`: this page's own conversion, then the same log and window under other
+    products' rules.
+    """
 
     def panel() -> pd.DataFrame:
         others = {

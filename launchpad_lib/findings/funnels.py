@@ -67,7 +67,10 @@ def funnel_verdict(found: Estimate, asked: FunnelQuestion) -> str:
         return f"Only {counted(found.n, asked.unit)} entered: too few to say how many reach the last step."
     if found.value == 0:
         enters = f"does one of {count} steps" if asked.mode == "any_order" else f"enters at {first}"
-        return f"No {asked.unit} that {enters} {'does all' if asked.mode == 'any_order' else f'reaches {last}'} {asked.within}."
+        return (
+            f"No {asked.unit} that {enters} {'does all' if asked.mode == 'any_order' else f'reaches {last}'} "
+            f"{asked.within}."
+        )
     share = f"{percent(found.value)} of the {asked.unit}s that"
     if asked.mode == "any_order":
         return f"{share} do one of {count} steps do all {asked.within}."
@@ -89,7 +92,9 @@ def headline(found: Estimate, asked: FunnelQuestion, result: pd.DataFrame) -> Fi
 
 
 def losses(asked: FunnelQuestion, result: pd.DataFrame) -> list[Loss]:
-    """The losses between consecutive steps, largest first; optional steps lose nobody and are not in the table's losses."""
+    """The losses between consecutive steps, largest first; optional steps lose nobody and are not in the table's
+    losses.
+    """
     found = []
     for before, after in zip(result.iloc[:-1].itertuples(), result.iloc[1:].itertuples(), strict=True):
         where = f"between {named(before.step_name)} and {named(after.step_name)}"
@@ -108,7 +113,10 @@ def where_they_stop(asked: FunnelQuestion, result: pd.DataFrame, instead: pd.Dat
     if worst.lost == 0:
         entered = counted(result["users"].iloc[0], asked.unit)
         return [Finding("fine", "nothing", f"Nobody was lost: of {entered} that entered, all reached the last step.")]
-    share = f"{counted(worst.lost, asked.unit)}, {percent(worst.lost / worst.at_risk)} of the {worst.at_risk:,} that got there"
+    share = (
+        f"{counted(worst.lost, asked.unit)}, {percent(worst.lost / worst.at_risk)} of the {worst.at_risk:,} that "
+        "got there"
+    )
     next_words = what_they_do_next(worst, instead)
     if len(places) == 1:
         said = f"{share}, stop {worst.where}."
@@ -206,7 +214,10 @@ def for_whom(asked: FunnelQuestion, segments: pd.DataFrame, breakdown: str | Non
         return [Finding("unknown", "look", f"By {named(breakdown)}, conversion runs {span}; {TOGETHER}.")]
     p = unequal_rates_p(large["users"].astype(int).tolist(), large["entrants"].astype(int).tolist())
     if p <= SURE:
-        said = f"By {named(breakdown)}, conversion differs by more than chance, {span}; that is no effect of {named(breakdown)}."
+        said = (
+            f"By {named(breakdown)}, conversion differs by more than chance, {span}; that is no effect of "
+            f"{named(breakdown)}."
+        )
         return [Finding("watch", "look", said)]
     return [Finding("unknown", "wait", f"By {named(breakdown)}, segments cannot be told apart: {span}.")]
 

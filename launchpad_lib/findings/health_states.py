@@ -19,8 +19,8 @@ STATE_COLUMNS = (
 def health_table(regressions: pd.DataFrame, silence: pd.DataFrame, *, split_at: datetime) -> pd.DataFrame:
     """Grain: one row per feature with telemetry or declared, by feature.
 
-    *worse*: a regression was found. *cannot tell*: silent, not judged, or a doubling would have been missed. *healthy*: judged,
-    and no regression was found. `users`: what the later window was counted in.
+    *worse*: a regression was found. *cannot tell*: silent, not judged, or a doubling would have been missed. *healthy*:
+    judged, and no regression was found. `users`: what the later window was counted in.
 
     Args:
         regressions: of `inference.regression_table`. silence: of `trends.silence_table`.

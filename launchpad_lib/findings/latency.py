@@ -1,4 +1,6 @@
-"""What the latency page says: what got slower, what fell silent, what burns its budget, and what these data cannot show."""
+"""What the latency page says: what got slower, what fell silent, what burns its budget, and what these data cannot
+show.
+"""
 
 from __future__ import annotations
 

@@ -162,7 +162,8 @@ def _benchmark_words(strength: pd.Series) -> str:
 def _strength_words(strength: pd.Series) -> str:
     """Benchmark and E-value of a difference that survived its checks."""
     return (
-        f"{_benchmark_words(strength)}; to explain the difference it would have to go with finishing and with coming back "
+        f"{_benchmark_words(strength)}; to explain the difference it would have to go with finishing and with "
+        "coming back "
         f"by a risk ratio of {strength['e_value']:.2f} each, or explain {percent(strength['robustness_value'])} "
         f"of what is left of both"
     )

@@ -1,4 +1,6 @@
-"""What the retention lift page counts: its question, asked of each feature, and every result table, whole or refused."""
+"""What the retention lift page counts: its question, asked of each feature, and every result table, whole
+or refused.
+"""
 
 from __future__ import annotations
 

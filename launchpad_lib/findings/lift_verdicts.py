@@ -23,9 +23,9 @@ def lift_verdict(
 ) -> LiftVerdict:
     """The verdict on users who chose themselves whether to finish; "worked" and "hurt" are for randomised users only.
 
-    likely helped, likely hurt: the interval lies on one side of 0, every check on what lies before passes, and what another
-    confounder like the strongest measured one would leave lies on that side too. no effect larger than: the interval lies
-    within plus or minus `smallest_lift`, and every check passes. Everything else is not settled.
+    likely helped, likely hurt: the interval lies on one side of 0, every check on what lies before passes, and what
+    another confounder like the strongest measured one would leave lies on that side too. no effect larger than: the
+    interval lies within plus or minus `smallest_lift`, and every check passes. Everything else is not settled.
 
     Args:
         checks: their verdicts (`inference.doubt.PlaceboVerdict`); no check is no pass.

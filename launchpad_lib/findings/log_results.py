@@ -12,7 +12,9 @@ from launchpad_lib.findings.rows import declared
 
 
 def events_by_name(events: ir.Table, *, names: Sequence[str] | None = None) -> pd.DataFrame:
-    """The columns of `events_by_name` and `funnel_events`: most frequent first; only the named events, where any are."""
+    """The columns of `events_by_name` and `funnel_events`: most frequent first; only the named events,
+    where any are.
+    """
     kept = events if names is None else events.filter(events.event_name.isin(list(names)))
     rows = kept.group_by("event_name").agg(
         events=kept.count(),

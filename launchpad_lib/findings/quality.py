@@ -29,7 +29,8 @@ def quality_conclusion(
     events_through: datetime | None,
     telemetry_through: datetime | None,
 ) -> Conclusion:
-    """The verdict counts the checks that need a look; each check, each drifted column and the end of the data is a finding.
+    """The verdict counts the checks that need a look; each check, each drifted column and the end of the data is a
+    finding.
 
     Args:
         drift: of `drift_of`. events_through, telemetry_through: the last instant that each table covers.

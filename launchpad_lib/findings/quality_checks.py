@@ -31,7 +31,9 @@ USERS, DRIFT = "rows-per-day-and-users", "drift"
 
 
 class Check(NamedTuple):
-    """One check: `result` above `limit` is *changed*, at or below it *fine*; no result is *cannot tell* or *not asked*."""
+    """One check: `result` above `limit` is *changed*, at or below it *fine*; no result is *cannot tell* or
+    *not asked*.
+    """
 
     check: str
     result: float | None
@@ -81,7 +83,10 @@ def arrival_checks(arrived: SimpleNamespace, restated: pd.DataFrame) -> list[Che
         return [Check("late events", None, LATE_LIMIT, "cannot tell", said, ARRIVAL)]
     late, ahead = int(arrived.late), int(arrived.ahead)
     days = f" and restate {counted(len(restated), 'day')}" if late else ""
-    said = f"{counted(late, 'event')} came after their day was over{days}; 99 % arrive within {duration(arrived.p99_seconds)}."
+    said = (
+        f"{counted(late, 'event')} came after their day was over{days}; 99 % arrive within "
+        f"{duration(arrived.p99_seconds)}."
+    )
     clocks = f"{ahead:,} came from a clock more than a minute ahead."
     return [
         judged("late events", float(arrived.late_share), LATE_LIMIT, said, ARRIVAL),
@@ -197,7 +202,9 @@ def drift_of(data: Lake, *, columns: Sequence[str], days: int, min_rows: int, rn
 
 
 def drift_by_column(drift: pd.DataFrame) -> pd.DataFrame:
-    """Grain: one row per table and column whose values were compared: `column` with its table in front, psi, psi_critical."""
+    """Grain: one row per table and column whose values were compared: `column` with its table in front, psi,
+    psi_critical.
+    """
     rows = drift[(drift["aspect"] == "values") & drift["psi"].notna()] if "psi" in drift else drift.iloc[:0]
     named_in_table = rows["table_name"].astype(str) + "." + rows["column"].astype(str)
     numbers = {c: rows[c].astype(float) if c in rows else None for c in ("psi", "psi_critical")}

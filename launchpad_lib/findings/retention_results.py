@@ -165,7 +165,9 @@ def cohort_period(users: int, days: int, *, asked: str, min_cell: int) -> str:
 
 
 def retention_cohorts(events: ir.Table, asked: RetentionQuestion, *, cohort_by: str) -> pd.DataFrame:
-    """The table `retention_cohorts`: users who began in the same local period; longer periods where cells would be thin."""
+    """The table `retention_cohorts`: users who began in the same local period; longer periods where cells would be
+    thin.
+    """
 
     def cohorts() -> pd.DataFrame:
         ends = events.agg(first=events.event_at.min(), users=events.user_id.nunique()).to_pandas().iloc[0]
@@ -192,7 +194,8 @@ def retention_shift(cohorts: pd.DataFrame, asked: RetentionQuestion) -> pd.DataF
         rows = rows[pd.to_datetime(rows["cohort"]) >= begin].sort_values("cohort")
         if len(rows) < 2:
             raise ValueError(
-                "fewer than two mature cohorts began a horizon or more after the data begin; earlier ones mix old and new users"
+                "fewer than two mature cohorts began a horizon or more after the data begin; earlier ones mix "
+                "old and new users"
             )
         half = len(rows) // 2
         sides = {"before": rows.iloc[:half], "after": rows.iloc[half:]}

@@ -1,4 +1,6 @@
-"""What the risk page says: what is degraded now, then what may be next, and nothing from a score that could not be tested."""
+"""What the risk page says: what is degraded now, then what may be next, and nothing from a score that could not be
+tested.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ def risk_conclusion(
     called: Mapping[str, str],
     horizon_days: int,
 ) -> Conclusion:
-    """State before prediction: the verdict is about now; the findings add what may be next, as far as it could be tested.
+    """State before prediction: the verdict is about now; the findings add what may be next, as far as it could be
+    tested.
 
     Args:
         states: of `state_table`. ranked: of `published_scores`, in the order to look.
@@ -146,7 +149,8 @@ def what_may_be_next(
     row = ranked.iloc[0]
     if is_first_known(ranked):
         said = (
-            f"Of the healthy features look at {names[row['feature_id']]} first: {_chance(row)} probability of degrading in the"
+            f"Of the healthy features look at {names[row['feature_id']]} first: {_chance(row)} probability of "
+            "degrading in the"
             f" next {counted(horizon_days, 'day')}, {counted(row['users_per_week'], 'user')} a week; {row['because']}."
         )
         return [

@@ -45,7 +45,8 @@ def not_asked(remedy: str) -> str:
 
 
 def answered(table: ResultTable, question: Callable[[], pd.DataFrame], *, refused_because: str | None) -> pd.DataFrame:
-    """The declared columns of an answer; a refused row where the whole question is refused, or where this part cannot be.
+    """The declared columns of an answer; a refused row where the whole question is refused, or where this part cannot
+    be.
 
     A part of a page that cannot be computed is a row that says why: the other parts stand.
     """
