@@ -1,7 +1,7 @@
 """Result table in, chart out; the title is the question, intervals are drawn.
 
-Whatever the table holds, a chart stands: the number of its marks is bounded, its names fit, and where there is nothing to draw
-it says why in one sentence (the table's `refused_because`, where it has one).
+Whatever the table holds, a chart stands: the number of its marks is bounded, its names fit, and where there is nothing
+to draw it says why in one sentence (the table's `refused_because`, where it has one).
 """
 
 from launchpad_lib.charts.comparisons import (

@@ -1,7 +1,8 @@
-"""What of a result table is drawn: finite numbers, names that can be read, and never more marks than a reader can tell apart.
+"""What of a result table is drawn: finite numbers, names that can be read, and never more marks than a reader can tell
+apart.
 
-Every chart goes through `drawn`: the columns that it needs come out under names of its own (`name`, `value`, `low`, ...), so that
-no name from the data ever stands where the drawing program reads fields and expressions.
+Every chart goes through `drawn`: the columns that it needs come out under names of its own (`name`, `value`, `low`,
+...), so that no name from the data ever stands where the drawing program reads fields and expressions.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ MOST_POINTS = 360  # of one line; a chart is 640 pixels wide
 NO_VALUE, BLANK = "(no value)", "(blank)"
 # The drawing program keeps groups in JavaScript objects, in which these names are taken.
 OBJECT_NAMES = frozenset(
-    "__proto__ __defineGetter__ __defineSetter__ __lookupGetter__ __lookupSetter__ constructor hasOwnProperty isPrototypeOf "
+    "__proto__ __defineGetter__ __defineSetter__ __lookupGetter__ __lookupSetter__ constructor hasOwnProperty "
+    "isPrototypeOf "
     "propertyIsEnumerable toLocaleString toString valueOf".split()
 )
 TEXTS, INSTANTS = ("name", "line", "across"), ("at",)
@@ -35,11 +37,13 @@ class Drawn(NamedTuple):
 
 
 def drawn(result: pd.DataFrame, columns: dict[str, str]) -> Drawn:
-    """The rows of a result that can be drawn. Infinite numbers are gaps; a table without any number has nothing to draw.
+    """The rows of a result that can be drawn.
+
+    Infinite numbers are gaps; a table without any number has nothing to draw.
 
     Args:
-        columns: the chart's own name -> the result's column. `name`, `line`, `across` are text, `at` is a date, the others are
-            numbers, and the first of these is the one without which a chart is empty.
+        columns: the chart's own name -> the result's column. `name`, `line`, `across` are text, `at` is a date, the
+            others are numbers, and the first of these is the one without which a chart is empty.
 
     Raises:
         ValueError: a column is missing.
@@ -106,7 +110,8 @@ def labels(names: pd.Series, *, cells: int = LABEL_CELLS) -> pd.Series:
 
 
 def apart(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a table whose grain is one row per name, each under a name of its own: a funnel may have one step twice.
+    """The rows of a table whose grain is one row per name, each under a name of its own: a funnel may have one step
+    twice.
 
     >>> apart(pd.DataFrame({"name": ["a", "b", "a"]}))["name"].tolist()
     ['a', 'b', 'a (2)']

@@ -179,7 +179,9 @@ def drift_chart(result: pd.DataFrame) -> alt.LayerChart:
 
 
 def balance_chart(balance: pd.DataFrame, *, limit: float = 0.1) -> alt.LayerChart:
-    """Absolute standardised mean differences of each covariate before and after weighting, and the limit they must stay under."""
+    """Absolute standardised mean differences of each covariate before and after weighting, and the limit they must stay
+    under.
+    """
     title = "Are the two groups alike before the exposure?"
     found = drawn(balance, {"name": "covariate", "before": "smd_before", "after": "smd_after"})
     if found.nothing_because:

@@ -171,7 +171,9 @@ def _annotated(annotations: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> alt.LayerChart:
-    """Daily p95 of the features with the best supported shift of level, and the two levels as lines with the shift's interval drawn."""
+    """Daily p95 of the features with the best supported shift of level, and the two levels as lines with the shift's
+    interval drawn.
+    """
     title = "Where did the level of the daily p95 latency move?"
     tested = shifts.dropna(subset=["shift_p"])
     tested = tested.assign(feature_id=tested["feature_id"].map(named))

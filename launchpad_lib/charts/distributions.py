@@ -1,4 +1,6 @@
-"""Charts of shares: retention curves and cohorts, survival, distributions, paths, and how well a score is calibrated."""
+"""Charts of shares: retention curves and cohorts, survival, distributions, paths, and how well a score is
+calibrated.
+"""
 
 from __future__ import annotations
 
@@ -67,8 +69,8 @@ def cohort_matrix(
 ) -> alt.LayerChart:
     """Cohorts by periods since the start; cells without a mature user stay empty, cells under `min_cell` are faint.
 
-    Where there are too many dated cohorts to be told apart, those of a week, month, quarter or year are put together: the sum
-    of who came back over the sum of mature users.
+    Where there are too many dated cohorts to be told apart, those of a week, month, quarter or year are put together:
+    the sum of who came back over the sum of mature users.
     """
     columns = {"value": "retention_rate", "users": "users", "after": "period_from", "name": "cohort"}
     found = drawn(result, columns)
@@ -226,7 +228,9 @@ def matrix_chart(
 
 
 def reliability_diagram(bins: pd.DataFrame) -> alt.LayerChart:
-    """Observed share of degradations per bin of predicted probability, with its interval, against the diagonal of a calibrated score."""
+    """Observed share of degradations per bin of predicted probability, with its interval, against the diagonal of a
+    calibrated score.
+    """
     title = "Does what the score calls 60 % happen 60 % of the time?"
     columns = {"value": "observed", "predicted": "predicted", "low": "ci_low", "high": "ci_high", "n": "n"}
     found = drawn(bins, columns)

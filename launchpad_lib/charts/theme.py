@@ -65,7 +65,10 @@ def themed(drawing: alt.Chart | alt.LayerChart, title: str, *, note: str = "", h
 
 
 def nothing(title: str, why: str) -> alt.LayerChart:
-    """A chart without marks: its title and the sentence that says why. Pages show the sentence as text (`usermeta.instead`)."""
+    """A chart without marks: its title and the sentence that says why.
+
+    Pages show the sentence as text (`usermeta.instead`).
+    """
     sentence = shortened(why, cells=400)
     lines = textwrap.wrap(sentence, 90) or [""]
     text = (
