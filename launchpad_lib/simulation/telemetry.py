@@ -1,4 +1,6 @@
-"""Simulated telemetry: latency, crashes, errors and feedback of every feature, with its declared regressions and incident."""
+"""Simulated telemetry: latency, crashes, errors and feedback of every feature, with its declared regressions and
+incident.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Live traffic with known truth, for Kafka, a spool or the collector: what was sent is counted, so that what arrived can be held against it."""
+"""Live traffic with known truth, for Kafka, a spool or the collector: what was sent is counted, so that what arrived
+can be held against it.
+"""
 
 from __future__ import annotations
 
@@ -80,10 +82,18 @@ def traffic(*, seed: int, now: Callable[[], datetime], name: str = "") -> Iterat
             event_at = received_at - (timedelta(hours=rng.uniform(1, 48)) if is_late else timedelta(0))
             event_id = f"{name}{seed}-{number:09d}"
             event = {
-                "event_id": event_id, "event_name": event_name, "user_id": user, "session_id": session, "event_at": _text(event_at),
-                "received_at": _text(received_at), "feature_id": "configurator", "platform": "web", "app_version": "2.1.0", "country": "DE",
+                "event_id": event_id,
+                "event_name": event_name,
+                "user_id": user,
+                "session_id": session,
+                "event_at": _text(event_at),
+                "received_at": _text(received_at),
+                "feature_id": "configurator",
+                "platform": "web",
+                "app_version": "2.1.0",
+                "country": "DE",
                 "properties": PROPERTIES[event_name],
-            }  # fmt: skip
+            }
             line = Line(event_id, user, json.dumps(event, separators=(",", ":")).encode())
             recent.append(line)
             if len(recent) > 500:
@@ -115,7 +125,8 @@ def send_traffic(
     name: str = "",
     ledger: Path | None = None,
 ) -> TrafficResult:
-    """Sends until `events` unique events are acknowledged; `ledger` gets the id of each, one a line, after its acknowledgement.
+    """Sends until `events` unique events are acknowledged; `ledger` gets the id of each, one a line, after its
+    acknowledgement.
 
     Raises:
         ValueError: `events` or `rate_per_second` out of range.
@@ -195,7 +206,10 @@ class SpoolSender:
 
 
 class KafkaSender:
-    """Produces to a topic; acknowledged by all replicas when `send` returns. `is_envelope`: a batch is one record, else one record an event."""
+    """Produces to a topic; acknowledged by all replicas when `send` returns.
+
+    `is_envelope`: a batch is one record, else one record an event.
+    """
 
     def __init__(self, address: str, topic: str, *, is_envelope: bool = False, settings: dict | None = None) -> None:
         self._topic, self._is_envelope = topic, is_envelope
@@ -229,7 +243,10 @@ class KafkaSender:
 
 
 class CollectorSender:
-    """Posts to a collector, one event a line; durable there when it answers 202. Asks again until then, so copies may arrive."""
+    """Posts to a collector, one event a line; durable there when it answers 202.
+
+    Asks again until then, so copies may arrive.
+    """
 
     def __init__(self, url: str, *, give_up_seconds: float = 60) -> None:
         import httpx
@@ -255,7 +272,8 @@ class CollectorSender:
                 problem = type(error).__name__
             if time.monotonic() > until:
                 raise ValueError(
-                    f"to={self._url}: {problem} for {self._give_up:.0f} s; start the collector (`launchpad collect`) or correct the address"
+                    f"to={self._url}: {problem} for {self._give_up:.0f} s; start the collector (`launchpad "
+                    "collect`) or correct the address"
                 )
             time.sleep(0.2)
 

@@ -1,4 +1,6 @@
-"""The declared truth of the simulated product: every number that a test or a report can be held against, in one place."""
+"""The declared truth of the simulated product: every number that a test or a report can be held against, in
+one place.
+"""
 
 from __future__ import annotations
 
