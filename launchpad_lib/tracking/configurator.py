@@ -8,7 +8,9 @@ FEATURE_ID = "configurator"
 
 
 class ConfiguratorEvents:
-    """Each method is `track` with the event's own typed properties, and gives the event_id (None when the event was refused)."""
+    """Each method is `track` with the event's own typed properties, and gives the event_id (None when the event was
+    refused).
+    """
 
     def track(
         self,

@@ -61,7 +61,10 @@ class Sender:
             self._change.notify_all()
 
     def flush(self, target: Position, timeout_seconds: float) -> bool:
-        """Waits until everything up to `target`, and everything left by dead processes, is settled. Cuts the jitter short once, a Retry-After never."""
+        """Waits until everything up to `target`, and everything left by dead processes, is settled.
+
+        Cuts the jitter short once, a Retry-After never.
+        """
         deadline = time.monotonic() + timeout_seconds
         with self._change:
             self._is_urgent = self._wants_adoption = True

@@ -23,7 +23,10 @@ def new_id() -> str:
 
 
 class Sessions:
-    """The running session of each user: a new one after more than 30 minutes between two of his events. The least recent are forgotten."""
+    """The running session of each user: a new one after more than 30 minutes between two of his events.
+
+    The least recent are forgotten.
+    """
 
     def __init__(self, *, gap_seconds: float = SESSION_GAP_SECONDS, capacity: int = 100_000) -> None:
         self._gap_seconds = gap_seconds
@@ -51,7 +54,10 @@ class Sessions:
 
 
 class Pseudonyms:
-    """What leaves the process as user_id. `hashed`: HMAC-SHA256 under a key, the same for ever. `anonymous`: a name that lives as long as a session."""
+    """What leaves the process as user_id.
+
+    `hashed`: HMAC-SHA256 under a key, the same for ever. `anonymous`: a name that lives as long as a session.
+    """
 
     def __init__(self, identity: Identity, key: bytes | None) -> None:
         self._identity = identity

@@ -1,7 +1,8 @@
 """The SDK's spool: events are lines of append-only segments on the disk before anything else happens to them.
 
-One writer per process, known by the lock it holds; the layout is declared in `spool.layout`. A reader's position moves on when a batch is
-settled and is kept in `<writer>.sent`, so a process killed between the two sends that batch again: the event_id is the same.
+One writer per process, known by the lock it holds; the layout is declared in `spool.layout`. A reader's position moves
+on when a batch is settled and is kept in `<writer>.sent`, so a process killed between the two sends that batch again:
+the event_id is the same.
 """
 
 from __future__ import annotations
@@ -129,7 +130,9 @@ class Spool:
             return None
 
     def settle(self, batch: Batch) -> None:
-        """The batch is delivered, or refused for good: the position moves on, and segments that are through are removed."""
+        """The batch is delivered, or refused for good: the position moves on, and segments that are through are
+        removed.
+        """
         with self._lock:
             self._in_flight -= 1
             self._sent = max(self._sent, batch.end)
@@ -228,7 +231,10 @@ class Spool:
             del self._sizes[seq]
 
     def _drop_oldest(self) -> int:
-        """Whole segments go, never the one being written. Lines in flight are in the sender's hands and not counted as dropped."""
+        """Whole segments go, never the one being written.
+
+        Lines in flight are in the sender's hands and not counted as dropped.
+        """
         dropped = 0
         while self._cap_bytes is not None and self._pending() > self._cap_bytes:
             seq = min(self._sizes, default=-1)

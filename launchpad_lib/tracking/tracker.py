@@ -35,8 +35,9 @@ class TrackingError(ValueError):
 
 
 class Counts(NamedTuple):
-    """Events since this process made the tracker: kept by `track`, delivered, refused (here or there), dropped at the cap, and failed
-    attempts to send. `pending_bytes` wait in the spool."""
+    """Events since this process made the tracker: kept by `track`, delivered, refused (here or there), dropped at the
+    cap, and failed attempts to send. `pending_bytes` wait in the spool.
+    """
 
     tracked: int
     delivered: int
@@ -49,11 +50,13 @@ class Counts(NamedTuple):
 class Tracker(ConfiguratorEvents):
     """One per process and spool folder.
 
-    `transport` None leaves the events in the spool, for others to read. `identity` "hashed" replaces user ids by a keyed HMAC (key
-    from `hash_key` or LAUNCHPAD_HASH_KEY), "anonymous" by a name that ends with the session. `cap_bytes` bounds what waits on the disk:
-    beyond it the oldest events are dropped, counted and told to `on_dropped(count, reason)`. `on_refused(event, reason)` hears of each
-    event that cannot be kept or that the collector refuses; `on_error(reason)` of failed attempts. Callbacks may come from the sending thread.
-    An event survives the death of the process as soon as `track` returns; nothing is synced, so a power cut may cost the last seconds.
+    `transport` None leaves the events in the spool, for others to read. `identity` "hashed" replaces user ids by a
+    keyed HMAC (key from `hash_key` or LAUNCHPAD_HASH_KEY), "anonymous" by a name that ends with the session.
+    `cap_bytes` bounds what waits on the disk: beyond it the oldest events are dropped, counted and told to
+    `on_dropped(count, reason)`. `on_refused(event, reason)` hears of each event that cannot be kept or that the
+    collector refuses; `on_error(reason)` of failed attempts. Callbacks may come from the sending thread. An event
+    survives the death of the process as soon as `track` returns; nothing is synced, so a power cut may cost the last
+    seconds.
 
     Raises:
         TrackingError: a setting makes no sense, or the spool folder cannot be written.
@@ -93,7 +96,8 @@ class Tracker(ConfiguratorEvents):
             raise TrackingError(f"cap_bytes={cap_bytes}: must be at least {SMALLEST_CAP_BYTES}; raise it")
         if interval_seconds <= 0 or batch_events < 1 or batch_bytes < 1:
             raise TrackingError(
-                f"interval_seconds={interval_seconds}, batch_events={batch_events}, batch_bytes={batch_bytes}: must be positive; raise them"
+                f"interval_seconds={interval_seconds}, batch_events={batch_events}, batch_bytes={batch_bytes}: "
+                "must be positive; raise them"
             )
         self._transport = transport
         self._folder = Path(spool)
@@ -133,7 +137,9 @@ class Tracker(ConfiguratorEvents):
         session_id: str | None = None,
         event_at: datetime | None = None,
     ) -> str | None:
-        """Keeps one event and gives its id; None, and a call of `on_refused`, when it cannot be kept. Never raises, never waits for a network.
+        """Keeps one event and gives its id; None, and a call of `on_refused`, when it cannot be kept.
+
+        Never raises, never waits for a network.
 
         `event_at` without a time zone is taken as UTC; NaN and infinite numbers become null.
         """
@@ -154,7 +160,8 @@ class Tracker(ConfiguratorEvents):
         return event["event_id"]
 
     def flush(self, timeout_seconds: float = 10.0) -> bool:
-        """Sends now and waits; True when every event tracked before, and all that ended processes left, is delivered or refused with a reason.
+        """Sends now and waits; True when every event tracked before, and all that ended processes left, is delivered or
+        refused with a reason.
 
         False when the time is over; the events stay in the spool. With no transport there is nothing to send: True.
         """
@@ -165,7 +172,10 @@ class Tracker(ConfiguratorEvents):
         return self._started().flush(self._spool.end(), timeout_seconds)
 
     def close(self, timeout_seconds: float | None = None) -> bool:
-        """Flushes, ends the thread and lets the spool go. What is not sent is sent by the next process on this folder."""
+        """Flushes, ends the thread and lets the spool go.
+
+        What is not sent is sent by the next process on this folder.
+        """
         if self._is_closed:
             return True
         limit = self._exit_timeout_seconds if timeout_seconds is None else timeout_seconds
@@ -197,8 +207,11 @@ class Tracker(ConfiguratorEvents):
         )
 
     def flush_on_sigterm(self) -> None:
-        """Opt in: SIGTERM ends the process in an orderly way (exit status 143), so that the flush at exit runs. A handler that is already
-        there is left alone in what it does; it must end the process itself. Only from the main thread."""
+        """Opt in: SIGTERM ends the process in an orderly way (exit status 143), so that the flush at exit runs.
+
+        A handler that is already there is left alone in what it does; it must end the process itself. Only from the
+        main thread.
+        """
         previous = signal.getsignal(signal.SIGTERM)
 
         def end(number: int, frame: object) -> None:
@@ -220,7 +233,9 @@ class Tracker(ConfiguratorEvents):
         properties: dict[str, Any] | None,
         session_id: str | None,
     ) -> bytes:
-        """The event as the spool keeps it, held against the contract here and now: what is refused anywhere later is refused here."""
+        """The event as the spool keeps it, held against the contract here and now: what is refused anywhere later is
+        refused here.
+        """
         user = user_id if user_id is not None else self._user_id
         session = session_id or self._sessions.session_of(user or "", at.timestamp())
         fields = self._shared | {
@@ -299,7 +314,10 @@ class Tracker(ConfiguratorEvents):
             return self._spool
 
     def _forked(self) -> None:
-        """In the child of a fork: the parent keeps its spool, its thread and its connection. Locks may be held by threads that do not exist here."""
+        """In the child of a fork: the parent keeps its spool, its thread and its connection.
+
+        Locks may be held by threads that do not exist here.
+        """
         if self._spool is not None:
             self._spool.abandon()
         if self._sender is not None:

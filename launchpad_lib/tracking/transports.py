@@ -1,4 +1,7 @@
-"""How a batch leaves the process: to a collector over HTTP, or to Kafka. A transport is used by one thread at a time."""
+"""How a batch leaves the process: to a collector over HTTP, or to Kafka.
+
+A transport is used by one thread at a time.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,11 @@ MAX_RETRY_AFTER_SECONDS = 3600.0
 
 
 class Outcome(NamedTuple):
-    """What became of a batch. `settled`: delivered, but for the `refused` ones (index and reason). `split`: too much or not readable
-    as a whole, try in halves. `retry`: not delivered, and not before `retry_after_seconds` where that is given."""
+    """What became of a batch.
+
+    `settled`: delivered, but for the `refused` ones (index and reason). `split`: too much or not readable as a whole,
+    try in halves. `retry`: not delivered, and not before `retry_after_seconds` where that is given.
+    """
 
     kind: Literal["settled", "split", "retry"]
     refused: tuple[tuple[int, str], ...] = ()
@@ -40,7 +46,10 @@ class Transport(Protocol):
 
 
 class CollectorTransport:
-    """HTTP to `launchpad collect` at `url`. The write key comes from the argument or LAUNCHPAD_WRITE_KEY and is never shown."""
+    """HTTP to `launchpad collect` at `url`.
+
+    The write key comes from the argument or LAUNCHPAD_WRITE_KEY and is never shown.
+    """
 
     def __init__(
         self,
@@ -67,7 +76,10 @@ class CollectorTransport:
         return f"CollectorTransport({self._parts.scheme}://{self._parts.hostname})"
 
     def send(self, lines: list[bytes]) -> Outcome:
-        """One request. Only a 202 with the collector's own answer counts as delivered: a captive portal's 200 does not."""
+        """One request.
+
+        Only a 202 with the collector's own answer counts as delivered: a captive portal's 200 does not.
+        """
         body, headers = b"[" + b",".join(lines) + b"]", self._headers
         if self._encoding == "gzip" and len(body) > 1024:
             body, headers = gzip.compress(body, 1), headers | {"content-encoding": "gzip"}
@@ -150,7 +162,8 @@ _keyed = msgspec.json.Decoder(_Keyed)
 
 
 class KafkaTransport:
-    """Kafka by kafka-python, imported when first used: one record per event, keyed by user_id, or one envelope per user of a batch.
+    """Kafka by kafka-python, imported when first used: one record per event, keyed by user_id, or one envelope per user
+    of a batch.
 
     `settings` are further kafka-python producer settings (TLS, SASL).
     """
@@ -212,6 +225,8 @@ class KafkaTransport:
             self._producer = None
 
     def forked(self) -> None:
-        """In a forked child: kafka-python is not fork-safe, so the parent's producer is neither used nor closed here, only kept from being collected."""
+        """In a forked child: kafka-python is not fork-safe, so the parent's producer is neither used nor closed here,
+        only kept from being collected.
+        """
         self._parents = self._producer
         self._producer = None
