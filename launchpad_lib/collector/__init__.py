@@ -1,4 +1,6 @@
-"""HTTP collector: takes batches of events, keeps them durably in a spool, then answers 202; and moves a spool on to Kafka."""
+"""HTTP collector: takes batches of events, keeps them durably in a spool, then answers 202; and moves a spool on to
+Kafka.
+"""
 
 from launchpad_lib.collector.service import create_app
 from launchpad_lib.collector.serving import serve

@@ -1,4 +1,6 @@
-"""Holds each event of a request against the contract: events for the spool on one side, a reason per refused event on the other."""
+"""Holds each event of a request against the contract: events for the spool on one side, a reason per refused event on
+the other.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ MAX_REASON_CHARS = 240
 
 
 class PlainEvent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """An event that is stored as it was sent, apart from `received_at`. Fields as of `Event`, a test holds the two together."""
+    """An event that is stored as it was sent, apart from `received_at`.
+
+    Fields as of `Event`, a test holds the two together.
+    """
 
     event_id: _Id
     event_name: _Name
@@ -37,7 +42,9 @@ class PlainEvent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True,
 
 
 class Refusal(NamedTuple):
-    """One refused event: its place in the request, its id where it could be read, the rule's class, and the reason in words."""
+    """One refused event: its place in the request, its id where it could be read, the rule's class, and the reason in
+    words.
+    """
 
     index: int
     event_id: str | None
@@ -105,7 +112,10 @@ def _judged(piece: bytes, received_at: datetime) -> Event:
 
 
 def _is_plain(event: PlainEvent, received_at: datetime) -> bool:
-    """Whether the judge would keep it as it stands; what is in doubt goes before him. Receives `received_at` on the way."""
+    """Whether the judge would keep it as it stands; what is in doubt goes before him.
+
+    Receives `received_at` on the way.
+    """
     user, event_id = event.user_id, event.event_id
     if user.strip(SPACES) != user or event_id.strip(SPACES) != event_id or user.lower() in PLACEHOLDER_USERS:
         return False

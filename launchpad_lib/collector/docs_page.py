@@ -1,4 +1,6 @@
-"""The page at /docs, made from the event contract: no script, no request to anywhere (FastAPI's own page loads from a CDN)."""
+"""The page at /docs, made from the event contract: no script, no request to anywhere (FastAPI's own page loads from a
+CDN).
+"""
 
 from __future__ import annotations
 
@@ -66,16 +68,21 @@ def docs_page(settings: Settings) -> str:
     ]
     replies = "".join(f"<tr><td><code>{status}</code></td><td>{text}</td></tr>" for status, text in _REPLIES)
     return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
+        'content="width=device-width, initial-scale=1">'
         f"<title>Collector</title><style>{_STYLE}</style><h1>Feature Launchpad collector</h1>"
-        '<p><code>POST /v1/events</code> takes a JSON array of events, <code>{"events": [...]}</code>, or one event a line '
-        "(<code>application/x-ndjson</code>), plain or gzip. The write key goes into <code>Authorization: Bearer</code>, <code>X-Write-Key</code> or "
+        '<p><code>POST /v1/events</code> takes a JSON array of events, <code>{"events": [...]}</code>, or one '
+        "event a line "
+        "(<code>application/x-ndjson</code>), plain or gzip. The write key goes into <code>Authorization: "
+        "Bearer</code>, <code>X-Write-Key</code> or "
         f"<code>?write_key=</code>.</p><pre>{escape(_EXAMPLE)}</pre>"
         f"<h2>Answers</h2><table><tr><th>status<th>meaning</tr>{replies}</table>"
-        f"<h2>Event</h2>{_table(('field', 'type', 'required', 'meaning'), columns)}<p>Any other field is kept in <code>properties</code>.</p>"
+        f"<h2>Event</h2>{_table(('field', 'type', 'required', 'meaning'), columns)}<p>Any other field is kept "
+        "in <code>properties</code>.</p>"
         f"<h2>Typed properties</h2>{_table(('event', 'property', 'type', 'meaning'), typed)}"
         f"<h2>Limits</h2>{_table(('of', 'limit'), limits)}"
-        "<p>Also: <code>GET /healthz</code>, <code>GET /metrics</code> (Prometheus), <code>GET /openapi.json</code>.</p></html>"
+        "<p>Also: <code>GET /healthz</code>, <code>GET /metrics</code> (Prometheus), <code>GET "
+        "/openapi.json</code>.</p></html>"
     )
 
 

@@ -1,7 +1,7 @@
 """Moves a spool on to Kafka, at least once: lines are sent, awaited, and only then is the position written down.
 
-After a crash the lines since the last written position are sent again; the lake keeps one row per event_id. The position file lies in
-the spool and is replaced atomically.
+After a crash the lines since the last written position are sent again; the lake keeps one row per event_id. The
+position file lies in the spool and is replaced atomically.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Step(NamedTuple):
 class Forwarder:
     """One forwarder of one spool; a second one on the same spool is refused by a lock.
 
-    `keep` "all" leaves segments where they are; "unsent" removes a finished segment once every whole line of it is safe in the target.
+    `keep` "all" leaves segments where they are; "unsent" removes a finished segment once every whole line of it is safe
+    in the target.
     """
 
     def __init__(self, spool: Path, target: Target, *, keep: Literal["all", "unsent"] = "all") -> None:
@@ -108,7 +109,8 @@ class Forwarder:
             return {str(name): int(at) for name, at in read["segments"].items()}
         except (ValueError, KeyError, TypeError, AttributeError):
             raise CollectorError(
-                f"{path}: is not a position file; remove it to forward the whole spool again (the lake keeps each event once)"
+                f"{path}: is not a position file; remove it to forward the whole spool again (the lake keeps "
+                "each event once)"
             ) from None
 
     def _write_positions(self) -> None:
@@ -128,7 +130,10 @@ def run(
     say: Callable[[str], object],
     idle_seconds: float = 0.05,
 ) -> int:
-    """Forwards until SIGINT or SIGTERM, or until everything is forwarded. Waits with full jitter while the target is away."""
+    """Forwards until SIGINT or SIGTERM, or until everything is forwarded.
+
+    Waits with full jitter while the target is away.
+    """
     stopping = threading.Event()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):

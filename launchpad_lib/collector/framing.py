@@ -1,7 +1,8 @@
 """Finds the events inside a request body: a JSON array, {"events": [...]}, one object, or a line each.
 
-A well-formed body is cut by msgspec. A broken array is cut here by its brackets and strings, so that one bad event does not cost its
-neighbours their place: cutting is linear in the size of the body, and gives up at the first bracket that does not match.
+A well-formed body is cut by msgspec. A broken array is cut here by its brackets and strings, so that one bad event does
+not cost its neighbours their place: cutting is linear in the size of the body, and gives up at the first bracket that
+does not match.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _wrapped = msgspec.json.Decoder(_Wrapped)
 
 
 class Framed(NamedTuple):
-    """`pieces` are the texts of the events in order; `broken` says why the rest of the body could not be read, or is None."""
+    """`pieces` are the texts of the events in order; `broken` says why the rest of the body could not be read, or is
+    None.
+    """
 
     pieces: list[bytes]
     broken: str | None

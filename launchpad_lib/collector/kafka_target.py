@@ -26,9 +26,12 @@ _keyed = msgspec.json.Decoder(_Keyed)
 
 
 class KafkaTarget:
-    """`to` is kafka://host:port[,host:port]/topic. TLS and SASL settings come from LAUNCHPAD_KAFKA_SECURITY_PROTOCOL, _SASL_MECHANISM, ... .
+    """`to` is kafka://host:port[,host:port]/topic.
 
-    An envelope holds events of one partition only, and is keyed by its first user: each user's events stay in order in one partition.
+    TLS and SASL settings come from LAUNCHPAD_KAFKA_SECURITY_PROTOCOL, _SASL_MECHANISM, ... .
+
+    An envelope holds events of one partition only, and is keyed by its first user: each user's events stay in order in
+    one partition.
     """
 
     def __init__(

@@ -29,7 +29,10 @@ class WriteKeys:
 
 
 class RateLimit:
-    """A token bucket per name: `rate_per_second` events flow in, at most `burst_events` are saved up. A rate of 0 is no limit."""
+    """A token bucket per name: `rate_per_second` events flow in, at most `burst_events` are saved up.
+
+    A rate of 0 is no limit.
+    """
 
     def __init__(self, rate_per_second: float, burst_events: float) -> None:
         self.rate_per_second = rate_per_second
@@ -39,7 +42,8 @@ class RateLimit:
     def wait_seconds(self, name: object, events: int, *, now: float | None = None) -> int:
         """Takes `events` tokens and gives 0, or takes none and gives the whole seconds to wait.
 
-        A batch larger than the burst passes when the bucket is full, and leaves it in debt: no batch is refused for ever.
+        A batch larger than the burst passes when the bucket is full, and leaves it in debt: no batch is refused for
+        ever.
         """
         if not self.rate_per_second:
             return 0
@@ -67,7 +71,9 @@ class RateLimit:
 
 
 class RecentIds:
-    """The ids of the last `capacity` to twice `capacity` durable events, so that a retry whose first answer was lost is not kept twice."""
+    """The ids of the last `capacity` to twice `capacity` durable events, so that a retry whose first answer was lost is
+    not kept twice.
+    """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity

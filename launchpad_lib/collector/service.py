@@ -1,8 +1,8 @@
 """The HTTP service: `POST /v1/events`, `/healthz`, `/metrics`, `/docs`, and the configurator at `/`.
 
-Answers of `POST /v1/events`: 202 when every event was judged and the accepted ones are on the disk; 400 no event could be found in the
-body; 401 write key; 403 origin; 413 too large; 415 encoding; 429 rate, with Retry-After; 503 the disk refuses, with Retry-After.
-Only a 202 acknowledges events.
+Answers of `POST /v1/events`: 202 when every event was judged and the accepted ones are on the disk; 400 no event could
+be found in the body; 401 write key; 403 origin; 413 too large; 415 encoding; 429 rate, with Retry-After; 503 the disk
+refuses, with Retry-After. Only a 202 acknowledges events.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ from launchpad_lib.contract.tables import NDJSON
 
 STATIC = Path(__file__).parent / "static"
 SECURITY_HEADERS = {
-    "content-security-policy": "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "content-security-policy": (
+        "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",
@@ -42,9 +44,11 @@ SECURITY_HEADERS = {
 
 
 class _Collector(FastAPI):
-    """A FastAPI app whose hot route is reached before the middleware: routing and exception layers cost a third of a request.
+    """A FastAPI app whose hot route is reached before the middleware: routing and exception layers cost a third of a
+    request.
 
-    A request with an Origin goes the long way, through CORS. The route is declared as well, so that it stands in the OpenAPI document.
+    A request with an Origin goes the long way, through CORS. The route is declared as well, so that it stands in the
+    OpenAPI document.
     """
 
     door: _Door
@@ -103,7 +107,10 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.post("/v1/events", status_code=202, summary="Send events", openapi_extra=_BODY)
     async def events(request: Request) -> Response:
-        """A JSON array of events, {"events": [...]}, or one event a line; gzip is accepted. Every event is judged by itself."""
+        """A JSON array of events, {"events": [...]}, or one event a line; gzip is accepted.
+
+        Every event is judged by itself.
+        """
         return await door.take(request)
 
     @app.get("/healthz", summary="Can events be kept?")
@@ -195,7 +202,8 @@ class _Door:
     async def _keep(self, admission: Admission) -> Response:
         ids = [event.event_id for event in admission.events]
         while not self._writing.isdisjoint(ids):
-            # The same event in two requests at once (a beacon beside a fetch): the second waits for the first one's fate.
+            # The same event in two requests at once (a beacon beside a fetch): the second waits for the first one's
+            # fate.
             await asyncio.sleep(0.002)
         fresh = admission.events
         if self._recent.has_any(ids) or len(set(ids)) < len(ids):

@@ -19,7 +19,8 @@ class CollectorError(ValueError):
 class Settings(NamedTuple):
     """Settings of one collector process. Sizes in bytes, rates in events a second.
 
-    `write_keys` empty means that anybody may write; `allowed_origins` are the web origins besides the collector's own that may send.
+    `write_keys` empty means that anybody may write; `allowed_origins` are the web origins besides the collector's own
+    that may send.
     """
 
     spool: Path
@@ -43,7 +44,8 @@ class Settings(NamedTuple):
                 raise CollectorError(f"{name}={getattr(self, name)}: must be at least 1; raise it")
         if self.rate_per_second < 0 or self.burst_events < 0:
             raise CollectorError(
-                f"rate_per_second={self.rate_per_second:g}, burst_events={self.burst_events:g}: must not be negative; 0 means no limit"
+                f"rate_per_second={self.rate_per_second:g}, burst_events={self.burst_events:g}: must not be "
+                "negative; 0 means no limit"
             )
         for origin in self.allowed_origins:
             if not re.fullmatch(r"https?://[^/\s*]+", origin):
@@ -59,7 +61,9 @@ class Settings(NamedTuple):
 
 
 def write_keys_from(file: Path | None) -> tuple[str, ...]:
-    """Write keys: one a line of the file (# starts a comment line), else comma-separated in LAUNCHPAD_WRITE_KEYS. Never printed."""
+    """Write keys: one a line of the file (# starts a comment line), else comma-separated in LAUNCHPAD_WRITE_KEYS. Never
+    printed.
+    """
     if file is not None:
         lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
         keys = tuple(line for line in lines if line and not line.startswith("#"))

@@ -1,7 +1,8 @@
 """The collector's spool: lines are appended by one thread that writes and syncs for all waiting requests together.
 
-A request is answered only after the `fdatasync` that covers its lines. While one sync runs, the next group gathers, so the cost of
-syncing is shared and the spool stays durable at a high rate. The layout of the folder is declared in `spool.layout`.
+A request is answered only after the `fdatasync` that covers its lines. While one sync runs, the next group gathers, so
+the cost of syncing is shared and the spool stays durable at a high rate. The layout of the folder is declared in
+`spool.layout`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ class SpoolUnavailableError(OSError):
 
 
 class SpoolWriter:
-    """One process's writer into a spool. `append` is awaited by requests; `on_group(lines_bytes, seconds)` hears of each synced group."""
+    """One process's writer into a spool.
+
+    `append` is awaited by requests; `on_group(lines_bytes, seconds)` hears of each synced group.
+    """
 
     def __init__(
         self,
@@ -145,7 +149,10 @@ class SpoolWriter:
                 return  # the loop is gone, and with it everybody who waited
 
     def _commit(self, lines: bytes) -> OSError | None:
-        """Writes and syncs one group. A failed segment is left as it is: readers may have read it, so it is never cut back."""
+        """Writes and syncs one group.
+
+        A failed segment is left as it is: readers may have read it, so it is never cut back.
+        """
         started = time.perf_counter()
         written = 0
         try:
@@ -161,7 +168,8 @@ class SpoolWriter:
             self._size += written
             os.fdatasync(self._fd)
         except OSError as error:
-            # After a torn write, or a sync of which nobody knows what it kept, the segment is given up. An untouched one serves again.
+            # After a torn write, or a sync of which nobody knows what it kept, the segment is given up. An untouched
+            # one serves again.
             if written and self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
@@ -217,7 +225,8 @@ _identified = msgspec.json.Decoder(_Identified)
 def recent_ids(folder: Path, *, max_bytes: int = RECALLED_BYTES) -> list[str]:
     """The ids of the events that earlier collectors wrote last, oldest first, synced by now.
 
-    A collector killed between the write and its answer leaves events that will be sent again; the next one knows them by this.
+    A collector killed between the write and its answer leaves events that will be sent again; the next one knows them
+    by this.
     """
     segments = []
     for path in folder.glob(f"{PREFIX}*.ndjson"):
@@ -231,7 +240,8 @@ def recent_ids(folder: Path, *, max_bytes: int = RECALLED_BYTES) -> list[str]:
             break
         try:
             with path.open("rb") as file:
-                # Whoever is told "already kept" may forget the event: so it must be on the disk, not only in the kernel's cache.
+                # Whoever is told "already kept" may forget the event: so it must be on the disk, not only in the
+                # kernel's cache.
                 os.fdatasync(file.fileno())
                 size = file.seek(0, os.SEEK_END)
                 start = max(0, size - max_bytes)
