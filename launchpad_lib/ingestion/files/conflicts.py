@@ -37,7 +37,8 @@ class Found(NamedTuple):
 def copies_in(rows: pa.Table, *, files: list[str], snapshot: DeltaTable | None) -> Found:
     """Looks among the rows themselves and in the lake.
 
-    A copy of what the lake holds that says the same is none: files that grow, and exports that overlap, are full of them.
+    A copy of what the lake holds that says the same is none: files that grow, and exports that overlap, are full of
+    them.
 
     Args:
         rows: judged events with `__file` (a place in `files`) and `__line`.
@@ -50,23 +51,35 @@ def copies_in(rows: pa.Table, *, files: list[str], snapshot: DeltaTable | None) 
         known = "SELECT event_id FROM incoming WHERE false"
         overlap = "SELECT count(*) FROM incoming WHERE event_id IN (SELECT event_id FROM read_parquet($files))"
         if uris and con.execute(overlap, {"files": uris}).fetchall()[0][0]:
-            held = f"SELECT event_id, {_CONTENT_SQL} AS content FROM read_parquet($files) SEMI JOIN incoming USING (event_id)"
+            held = (
+                f"SELECT event_id, {_CONTENT_SQL} AS content FROM read_parquet($files) SEMI JOIN incoming USING "
+                "(event_id)"
+            )
             con.execute(f"CREATE TABLE held AS {held}", {"files": uris})
             known, has_copies = "SELECT event_id FROM held", True
         if not has_copies:
             return Found([], 0)
-        first = f"""SELECT *, {_CONTENT_SQL} AS content, row_number() OVER first AS nth, first_value({_CONTENT_SQL}) OVER first AS kept
-            FROM incoming WINDOW first AS (PARTITION BY event_id ORDER BY coalesce(received_at, event_at), __file, __line)"""
+        first = f"""SELECT *, {_CONTENT_SQL} AS content, row_number() OVER first AS nth,
+                first_value({_CONTENT_SQL}) OVER first AS kept
+            FROM incoming
+            WINDOW first AS (PARTITION BY event_id ORDER BY coalesce(received_at, event_at), __file, __line)"""
         con.execute(f"CREATE TABLE ranked AS {first}")
         same = con.execute(
             f"SELECT count(*) FROM ranked WHERE nth > 1 AND content = kept AND event_id NOT IN ({known})"
         )
-        shown = f"to_json(struct_pack({', '.join(f'{identifier(c.name)} := {identifier(c.name)}' for c in EVENTS.columns)}))"
+        members = ", ".join(f"{identifier(c.name)} := {identifier(c.name)}" for c in EVENTS.columns)
+        shown = f"to_json(struct_pack({members}))"
         other = "(nth > 1 AND content <> kept)"
         if known.endswith("held"):
-            other = f"({other} OR EXISTS (FROM held WHERE held.event_id = ranked.event_id AND held.content <> ranked.content))"
+            other = (
+                f"({other} OR EXISTS (FROM held WHERE held.event_id = ranked.event_id AND held.content <> "
+                "ranked.content))"
+            )
         count = same.fetchall()[0][0]
-        rows_of = f"SELECT __file, __line, event_id, left({shown}::VARCHAR, {MAX_RAW_CHARACTERS}) FROM ranked WHERE {other} ORDER BY 1, 2"
+        rows_of = (
+            f"SELECT __file, __line, event_id, left({shown}::VARCHAR, {MAX_RAW_CHARACTERS}) FROM ranked WHERE "
+            f"{other} ORDER BY 1, 2"
+        )
         found = con.execute(rows_of).fetchall()
         return Found([Conflict(files[f], line, event_id, raw) for f, line, event_id, raw in found], count)
     finally:

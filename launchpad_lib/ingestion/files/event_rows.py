@@ -1,4 +1,6 @@
-"""Rows of a file as events: beyond doubt as a set, in doubt one by one before the judge that stream, collector and SDK have too."""
+"""Rows of a file as events: beyond doubt as a set, in doubt one by one before the judge that stream, collector and SDK
+have too.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class EventRows(NamedTuple):
-    """`given`: their fields; `read`: ours as texts and instants, and `__extra`, both in order of lines; `reasons`: column -> line -> why it is no instant."""
+    """`given`: their fields; `read`: ours as texts and instants, and `__extra`, both in order of lines; `reasons`:
+    column -> line -> why it is no instant.
+    """
 
     given: pa.Table
     read: pa.Table
@@ -192,7 +196,8 @@ def _within(rows: pa.Table, source: SourceSpec) -> tuple[pa.Table, list[tuple[in
 
 
 class _Properties:
-    """What goes into `properties`: the event's own, their fields that fill no column of ours, and what the mapping states.
+    """What goes into `properties`: the event's own, their fields that fill no column of ours, and what the mapping
+    states.
 
     `column` is canonical text, NULL where the own properties are no JSON object.
     """

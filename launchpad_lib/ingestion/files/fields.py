@@ -1,4 +1,6 @@
-"""Their fields as SQL: names are data, so SQL only ever sees positions; a name with dots is a path where no field has that very name."""
+"""Their fields as SQL: names are data, so SQL only ever sees positions; a name with dots is a path where no field has
+that very name.
+"""
 
 from __future__ import annotations
 
@@ -187,7 +189,9 @@ def _present(sql: str) -> str:
 
 
 def extra_properties_sql(source: SourceSpec, fields: Fields) -> str:
-    """Of a source without objects: every field that fills no column of ours, as JSON with its type; a NULL one is left out."""
+    """Of a source without objects: every field that fills no column of ours, as JSON with its type; a NULL one is left
+    out.
+    """
     used = used_fields(source)
     stated = [f"{literal(k)}, {literal(v)}" for k, v in property_constants(source).items()]
     stated += [

@@ -1,4 +1,6 @@
-"""Instants of a whole file: the usual forms by DuckDB, every other text by the contract's own reader, with its reason where it is none."""
+"""Instants of a whole file: the usual forms by DuckDB, every other text by the contract's own reader, with its reason
+where it is none.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,10 @@ def instant_sql(column: Column, source: SourceSpec) -> str:
             read = f"({read} AT TIME ZONE {literal(source.timezone)})"
         at = f"({read}::TIMESTAMPTZ AT TIME ZONE 'UTC')"
     else:
-        at = f"(CASE WHEN regexp_full_match({name}, {literal(_USUAL)}) THEN try_cast({name} AS TIMESTAMPTZ) END AT TIME ZONE 'UTC')"
+        at = (
+            f"(CASE WHEN regexp_full_match({name}, {literal(_USUAL)}) THEN try_cast({name} AS TIMESTAMPTZ) END AT "
+            "TIME ZONE 'UTC')"
+        )
     return f"CASE WHEN {at} BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999' THEN {at} END"
 
 

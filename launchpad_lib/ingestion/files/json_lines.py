@@ -1,4 +1,7 @@
-"""JSON lines as columns. DuckDB reads what it and RFC 8259 read alike; every other line is read strictly, one by one, and gets its reason."""
+"""JSON lines as columns.
+
+DuckDB reads what it and RFC 8259 read alike; every other line is read strictly, one by one, and gets its reason.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from launchpad_lib.contract.event.json_text import NotAnObjectError
 from launchpad_lib.ingestion.files.lines import Lines, is_utf8, lines_of
 from launchpad_lib.ingestion.files.source import IngestError
 
-# DuckDB also takes NaN, Infinity and a comma before a bracket, keeps lone surrogates and overflowing numbers: such lines are read strictly.
+# DuckDB also takes NaN, Infinity and a comma before a bracket, keeps lone surrogates and overflowing numbers: such
+# lines are read strictly.
 DOUBTFUL = r"(?i)[:\[,]\s*-?(nan|inf)|,\s*[}\]]|\\ud[89a-f]|\de[+-]?\d\d\d"
 Read = tuple[pa.Table, list[tuple[int, str, str]], list[str], Callable[[list[int]], list[str]]]
 
@@ -32,13 +36,15 @@ def read_json_lines(path: Path, content: bytes, *, wanted: Collection[str] | Non
     first = next((n for n in range(1, count + 1) if lines.line(n).strip()), None)
     if first and lines.line(first).strip() in (b"[", b"{"):
         raise IngestError(
-            f"{path}, line {first}: no line of the file is a JSON object (it is one text over several lines); give one JSON object a line"
+            f"{path}, line {first}: no line of the file is a JSON object (it is one text over several lines); "
+            "give one JSON object a line"
         )
     con = duckdb.connect(config={"threads": 2})
     con.register("given", lines.table() if is_utf8(content) else _readable(lines))
     # json_type raises where json_valid is false: CASE asks in order.
     con.execute(
-        "CREATE TABLE doubtful AS SELECT line FROM given WHERE CASE WHEN text IS NULL OR NOT json_valid(text) OR regexp_matches(text, $doubtful) THEN true "
+        "CREATE TABLE doubtful AS SELECT line FROM given WHERE CASE WHEN text IS NULL OR NOT json_valid(text) "
+        "OR regexp_matches(text, $doubtful) THEN true "
         "ELSE json_type(text) <> 'OBJECT' END",
         {"doubtful": DOUBTFUL},
     )
@@ -51,7 +57,8 @@ def read_json_lines(path: Path, content: bytes, *, wanted: Collection[str] | Non
     if con.execute("SELECT count(*) FROM shapes WHERE len(keys) <> list_unique(keys)").fetchall()[0][0]:
         twice = "SELECT keys FROM shapes WHERE len(keys) <> list_unique(keys)"
         con.execute(
-            f"INSERT INTO doubtful SELECT line FROM (SELECT line, json_keys(text) AS keys FROM {plain}) WHERE keys IN ({twice})"
+            f"INSERT INTO doubtful SELECT line FROM (SELECT line, json_keys(text) AS keys FROM {plain}) WHERE "
+            f"keys IN ({twice})"
         )
         con.execute("DELETE FROM shapes WHERE len(keys) <> list_unique(keys)")
         plain = "given WHERE line NOT IN (FROM doubtful)"
@@ -65,7 +72,8 @@ def read_json_lines(path: Path, content: bytes, *, wanted: Collection[str] | Non
     if broken and not records and not con.execute("SELECT count(*) FROM shapes").fetchall()[0][0]:
         line, reason, _ = broken[0]
         raise IngestError(
-            f"{path}, line {line}: no line of the file is a JSON object ({reason.removeprefix('not valid: ')}); give one JSON object a line"
+            f"{path}, line {line}: no line of the file is a JSON object "
+            f"({reason.removeprefix('not valid: ')}); give one JSON object a line"
         )
     fields = names if wanted is None else [n for n in names if n in set(wanted)]
     values = ", ".join([*(f"v[{i + 1}]" for i in range(len(fields))), "line, text::VARCHAR"])

@@ -79,7 +79,8 @@ def check(
         return _judged(con, table.columns, source, reasons)
     except duckdb.Error as error:
         raise IngestError(
-            f"{file}: cannot be held against the contract ({str(error).splitlines()[0][:160]}); export the column as text"
+            f"{file}: cannot be held against the contract ({str(error).splitlines()[0][:160]}); export the "
+            "column as text"
         ) from error
     finally:
         con.close()
@@ -160,20 +161,23 @@ def _rules(column: Column, source: SourceSpec, *, has_reasons: bool) -> list[str
         arms.append(f"WHEN {why} IS NOT NULL THEN {why}")
     if column.type in KIND_WORDS:
         arms.append(
-            f"WHEN {name} IS NOT NULL AND {value} IS NULL THEN {literal(column.name + ': ')} || {shown} || {literal(' is not ' + KIND_WORDS[column.type])}"
+            f"WHEN {name} IS NOT NULL AND {value} IS NULL THEN {literal(column.name + ': ')} || {shown} || "
+            f"{literal(' is not ' + KIND_WORDS[column.type])}"
         )
     if column.type == "float64":
         arms.append(f"WHEN isnan({value}) OR isinf({value}) THEN {literal(column.name + ' is not a finite number')}")
     for sign, bound, word in (("<", column.minimum, "under"), (">", column.maximum, "over")):
         if bound is not None:
             arms.append(
-                f"WHEN {value} {sign} {bound} THEN {literal(column.name + ': ')} || {shown} || {literal(f' is {word} {bound:g}')}"
+                f"WHEN {value} {sign} {bound} THEN {literal(column.name + ': ')} || {shown} || "
+                f"{literal(f' is {word} {bound:g}')}"
             )
     if column.name == TABLES[source.table].time_column:
         for sign, limit, word in (("<", source.valid_from, "before"), (">=", source.valid_until, "not before")):
             if limit is not None:
                 instant = limit if limit.tzinfo is None else limit.astimezone(UTC)
                 arms.append(
-                    f"WHEN {value} {sign} TIMESTAMP {literal(instant.replace(tzinfo=None))} THEN {literal(f'{column.name} is {word} {limit}')}"
+                    f"WHEN {value} {sign} TIMESTAMP {literal(instant.replace(tzinfo=None))} THEN "
+                    f"{literal(f'{column.name} is {word} {limit}')}"
                 )
     return arms

@@ -38,7 +38,9 @@ class Prepared(NamedTuple):
 
 
 def raise_if_all_are_refused(prepared: Prepared, source: SourceSpec) -> None:
-    """A source none of whose rows is good is an error of the mapping, not of its rows; one that gave rows before is believed."""
+    """A source none of whose rows is good is an error of the mapping, not of its rows; one that gave rows before is
+    believed.
+    """
     read, refused = sum(f.read for f in prepared.checked), sum(f.refused.num_rows for f in prepared.checked)
     if not read or refused < read or prepared.skipped_files:
         return

@@ -1,6 +1,8 @@
-"""A file as columns of fields, with the line each row came from; the row as it was written is looked up when it is refused.
+"""A file as columns of fields, with the line each row came from; the row as it was written is looked up when it is
+refused.
 
-Sets of rows are read by Arrow and DuckDB; a row that those readers might take otherwise than the standard says is read one by one.
+Sets of rows are read by Arrow and DuckDB; a row that those readers might take otherwise than the standard says is read
+one by one.
 """
 
 from __future__ import annotations
@@ -32,9 +34,12 @@ KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 
 class TextRows(NamedTuple):
-    """`table`: a column per field plus `__line` (from 1); JSON adds `__object`, the whole object. `broken`: (line, reason, raw) of unreadable rows.
+    """`table`: a column per field plus `__line` (from 1); JSON adds `__object`, the whole object.
 
-    `names`: every field the file has. `raw`: the rows as they were written, for given lines. `kind`: what the file's values are like.
+    `broken`: (line, reason, raw) of unreadable rows.
+
+    `names`: every field the file has. `raw`: the rows as they were written, for given lines. `kind`: what the file's
+    values are like.
     """
 
     table: pa.Table
@@ -68,7 +73,8 @@ def read_text_rows(path: Path, *, wanted: Collection[str] | None = None, form: F
     kind = f".{form.kind}" if form.kind else kind
     if kind not in KINDS:
         raise IngestError(
-            f"{path}: unknown kind of file {kind!r}; give .csv, .tsv, .jsonl, .ndjson, .json (one object a line) or .parquet, plain or .gz, "
+            f"{path}: unknown kind of file {kind!r}; give .csv, .tsv, .jsonl, .ndjson, .json (one object a "
+            "line) or .parquet, plain or .gz, "
             f"state its `format`, or name the files of a mixed folder by a glob such as '{path.parent.name}/*.csv'"
         )
     if kind == ".parquet":
@@ -101,11 +107,13 @@ def _csv(path: Path, content: bytes, *, delimiter: str = ",") -> TextRows:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise IngestError(
-            f"{path}, line {content[: error.start].count(10) + 1}: not UTF-8; save the file as UTF-8, or state its `encoding`, for example latin-1"
+            f"{path}, line {content[: error.start].count(10) + 1}: not UTF-8; save the file as UTF-8, or state "
+            "its `encoding`, for example latin-1"
         ) from error
     if b"\0" in content:
         raise IngestError(
-            f"{path}, line {content[: content.index(0)].count(10) + 1}: a NUL byte, so this is no CSV text; export it again"
+            f"{path}, line {content[: content.index(0)].count(10) + 1}: a NUL byte, so this is no CSV text; "
+            "export it again"
         )
     has_lone_return = content.count(b"\r") != content.count(b"\r\n")
     physical = (
@@ -216,7 +224,8 @@ def _quoted_csv(
             )
             if restarts > RESTARTS_MAX:
                 raise IngestError(
-                    f"{path}, line {before + 1}: {reason}, as in {RESTARTS_MAX:,} lines before it; export the file again with proper quoting"
+                    f"{path}, line {before + 1}: {reason}, as in {RESTARTS_MAX:,} lines before it; export the "
+                    "file again with proper quoting"
                 ) from error
             broken.append((before + 1, reason, physical[before].rstrip("\r\n")))
             done = before + 1

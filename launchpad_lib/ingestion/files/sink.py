@@ -1,4 +1,6 @@
-"""Checked rows into Delta tables: each file once, each key once, rows and refused rows with the file's mark in the commit."""
+"""Checked rows into Delta tables: each file once, each key once, rows and refused rows with the file's mark in the
+commit.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,10 @@ def prepare(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path
 
 
 def _not_ahead(source: SourceSpec, moment: datetime) -> SourceSpec:
-    """A row from more than a day ahead is a wrong clock: one of them would make every window look over. Of events the judge knows."""
+    """A row from more than a day ahead is a wrong clock: one of them would make every window look over.
+
+    Of events the judge knows.
+    """
     if source.table != "telemetry" or source.valid_until is not None:
         return source
     return source.model_copy(update={"valid_until": (moment + MAX_AHEAD).replace(microsecond=0)})
@@ -106,9 +111,9 @@ def _not_ahead(source: SourceSpec, moment: datetime) -> SourceSpec:
 def commit(prepared: Prepared, *, lake: Path) -> IngestResult:
     """Writes prepared files, each exactly once whatever else writes to the lake or died before.
 
-    Refused rows go first. A death between the two commits is mended by the next ingestion: the rows' table has no mark yet, the refused
-    rows' table has, so the former is completed and the latter not doubled. Each commit is made on the version it was computed from;
-    when another process was faster it is computed again.
+    Refused rows go first. A death between the two commits is mended by the next ingestion: the rows' table has no mark
+    yet, the refused rows' table has, so the former is completed and the latter not doubled. Each commit is made on the
+    version it was computed from; when another process was faster it is computed again.
     """
     table, target, rejects = prepared.table, lake / prepared.table, lake / "rejected"
     outcome: dict[str, int] = {"read": 0, "accepted": 0, "rejected": 0, "skipped": prepared.skipped_files}
@@ -207,7 +212,10 @@ def _snapshot(place: Path) -> DeltaTable | None:
 
 
 def _created(place: Path, schema: pa.Schema, partition: list[str] | None) -> DeltaTable:
-    """The table's empty first version. A path alone would be written whatever it holds by then; this raises when another process was faster."""
+    """The table's empty first version.
+
+    A path alone would be written whatever it holds by then; this raises when another process was faster.
+    """
     return DeltaTable.create(str(place), schema=schema, mode="error", partition_by=partition)
 
 
@@ -246,7 +254,9 @@ def _partition(time_column: str | None) -> str:
 
 
 def _new_rows(rows: pa.Table, *, table_name: str, snapshot: DeltaTable | None) -> tuple[pa.Table, pa.Table]:
-    """One row per key, the earliest received first: those whose key the lake has not, and those that the lake has from a later receipt."""
+    """One row per key, the earliest received first: those whose key the lake has not, and those that the lake has from
+    a later receipt.
+    """
     table = TABLES[table_name]
     con = duckdb.connect(config={"threads": 2})
     con.register("incoming", rows)
@@ -261,12 +271,16 @@ def _new_rows(rows: pa.Table, *, table_name: str, snapshot: DeltaTable | None) -
     if con.execute("SELECT count(*) <> count(DISTINCT __key) FROM keyed").fetchall()[0][0]:
         ranked = "ranked"
         con.execute(
-            "CREATE TABLE ranked AS SELECT * FROM keyed QUALIFY row_number() OVER (PARTITION BY __key ORDER BY __received, __line) = 1"
+            "CREATE TABLE ranked AS SELECT * FROM keyed QUALIFY row_number() OVER (PARTITION BY __key ORDER BY "
+            "__received, __line) = 1"
         )
     uris = snapshot.file_uris() if snapshot else []
     if uris:
         kept = "min(received_at)" if table_name == "events" else "NULL::TIMESTAMP"
-        query = f"SELECT {key} AS __key, {kept} AS kept FROM read_parquet($files) WHERE {key} IN (SELECT __key FROM {ranked}) GROUP BY 1"
+        query = (
+            f"SELECT {key} AS __key, {kept} AS kept FROM read_parquet($files) WHERE {key} IN (SELECT __key FROM "
+            f"{ranked}) GROUP BY 1"
+        )
         con.execute(f"CREATE TABLE known AS {query}", {"files": uris})
     else:
         con.execute("CREATE TABLE known (__key VARCHAR, kept TIMESTAMP)")

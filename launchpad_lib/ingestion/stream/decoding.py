@@ -1,6 +1,8 @@
-"""JSON events from a stream into columns: a whole block at once, and each event in doubt by itself, with a reason where it is refused.
+"""JSON events from a stream into columns: a whole block at once, and each event in doubt by itself, with a reason where
+it is refused.
 
-Both ways judge an event alike, whatever stands beside it: a replay with other batch ends accepts and refuses the same events.
+Both ways judge an event alike, whatever stands beside it: a replay with other batch ends accepts and refuses the same
+events.
 """
 
 from __future__ import annotations
@@ -62,9 +64,10 @@ _FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 class Block(NamedTuple):
     """What a source read of one partition, in order; `next_offset` is where to read on.
 
-    A payload is one event (`envelope` False) or several, one a line. `offsets` are those of the payloads; in a spool, where
-    one payload is a stretch of a file, an event's own place is its payload's offset plus its bytes before (`is_bytewise`).
-    `received_us`: microseconds since 1970 when a payload reached the source, used where an event has no received_at.
+    A payload is one event (`envelope` False) or several, one a line. `offsets` are those of the payloads; in a spool,
+    where one payload is a stretch of a file, an event's own place is its payload's offset plus its bytes before
+    (`is_bytewise`). `received_us`: microseconds since 1970 when a payload reached the source, used where an event has
+    no received_at.
     """
 
     partition: str
@@ -86,7 +89,9 @@ class Refused(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """`rows` has the columns of `tables.EVENTS` (instants in UTC without a zone); `offsets()` is each row's place in the partition."""
+    """`rows` has the columns of `tables.EVENTS` (instants in UTC without a zone); `offsets()` is each row's place in
+    the partition.
+    """
 
     partition: str
     rows: pa.Table
@@ -196,7 +201,10 @@ def _refusal(partition: str, line: _Line, reason: str) -> Refused:
 def _columns(
     events: list[_Event], received_us: Callable[[], np.ndarray | None], *, is_patient: bool = False
 ) -> pa.Table | None:
-    """Rows of the events. An instant that Arrow does not read makes it None or, when patient, NULL: it is for the judge then."""
+    """Rows of the events.
+
+    An instant that Arrow does not read makes it None or, when patient, NULL: it is for the judge then.
+    """
     arrays: list[pa.Array] = []
     for column in EVENTS.columns:
         values = _VALUES[column.name](events)

@@ -45,13 +45,22 @@ class KafkaSource:
         self._is_assigned = False
         try:
             self._consumer = KafkaConsumer(
-                enable_auto_commit=False, auto_offset_reset="none", isolation_level="read_committed", allow_auto_create_topics=False,
-                max_poll_records=max_poll_records, max_partition_fetch_bytes=4 << 20, fetch_max_wait_ms=100, metadata_max_age_ms=10_000,
-                reconnect_backoff_max_ms=1000, bootstrap_timeout_ms=10_000, **self._client,
-            )  # fmt: skip
+                enable_auto_commit=False,
+                auto_offset_reset="none",
+                isolation_level="read_committed",
+                allow_auto_create_topics=False,
+                max_poll_records=max_poll_records,
+                max_partition_fetch_bytes=4 << 20,
+                fetch_max_wait_ms=100,
+                metadata_max_age_ms=10_000,
+                reconnect_backoff_max_ms=1000,
+                bootstrap_timeout_ms=10_000,
+                **self._client,
+            )
         except (KafkaError, OSError) as error:
             raise SourceError(
-                f"kafka://{address}: no broker answers ({type(error).__name__}); start one (`make kafka`) or correct the address"
+                f"kafka://{address}: no broker answers ({type(error).__name__}); start one (`make kafka`) or "
+                "correct the address"
             ) from None
 
     def __repr__(self) -> str:
@@ -82,7 +91,8 @@ class KafkaSource:
         topic_id = uuid.UUID(str(described["topic_id"]))
         if self._topic_id is not None and topic_id != self._topic_id:
             raise SourceError(
-                f"{self.name}: it was deleted and made anew while it was read; give the new one another name, or start a new lake"
+                f"{self.name}: it was deleted and made anew while it was read; give the new one another name, "
+                "or start a new lake"
             )
         self._topic_id = topic_id
         return [str(p["partition_index"]) for p in sorted(described["partitions"], key=lambda p: p["partition_index"])]

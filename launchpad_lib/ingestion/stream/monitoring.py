@@ -91,7 +91,8 @@ class StreamMetrics:
         self._seconds.observe(seconds)
         if written.gaps:
             self._say(
-                f"{written.gaps} gap(s): part of the source was gone before it could be read; the table `gaps` says what"
+                f"{written.gaps} gap(s): part of the source was gone before it could be read; the table `gaps` "
+                "says what"
             )
         if self._after_commit is not None:
             self._after_commit(written.version)

@@ -1,9 +1,10 @@
 """Which event ids went by lately, in a fixed amount of memory.
 
-Each id is kept as 128 bits of a seeded hash (a false "seen" among a billion ids: less than one in 10^20; the seed is drawn per process,
-so nobody can craft ids that collide). Two generations: when the younger is full the older is forgotten, so the last `window` to
-2 x `window` ids are known. With each id goes a fingerprint of the event's content, so that a copy that says something else is told from
-one that says the same. Memory: 96 bytes per id of the window, allocated at the start.
+Each id is kept as 128 bits of a seeded hash (a false "seen" among a billion ids: less than one in 10^20; the seed is
+drawn per process, so nobody can craft ids that collide). Two generations: when the younger is full the older is
+forgotten, so the last `window` to 2 x `window` ids are known. With each id goes a fingerprint of the event's content,
+so that a copy that says something else is told from one that says the same. Memory: 96 bytes per id of the window,
+allocated at the start.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from numba import njit, uint64
 
 @njit(cache=True, nogil=True)
 def _mark_new(data, offsets, order, seeds, young, old, count, content, is_new, is_other):  # pragma: no cover (compiled)
-    """Sets is_new[i], or is_other[i] where the content differs from the id's known one, for each row visited in `order`; inserts
-    new ids into `young`; returns the new count. A content of 0 is not known."""
+    """Sets is_new[i], or is_other[i] where the content differs from the id's known one, for each row visited in
+    `order`; inserts new ids into `young`; returns the new count. A content of 0 is not known.
+    """
     mask = uint64(young.shape[0] - 1)
     for k in range(order.shape[0]):
         row = order[k]

@@ -1,8 +1,9 @@
 """Decoded blocks into the lake: rows, refused events, gaps and the next offsets, each exactly once.
 
-A Delta commit is atomic for one table, and there are three. Gaps and refused events are therefore committed first, each table with the
-offsets they cover as its own application transactions; the events and the offsets that reading goes on from come last. After a crash in between the
-stretch is read again: what a table's own transaction covers is left out, the rest is written. Docs: decision 0011.
+A Delta commit is atomic for one table, and there are three. Gaps and refused events are therefore committed first, each
+table with the offsets they cover as its own application transactions; the events and the offsets that reading goes on
+from come last. After a crash in between the stretch is read again: what a table's own transaction covers is left out,
+the rest is written. Docs: decision 0011.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ class Gap(NamedTuple):
 class Prepared(NamedTuple):
     """One commit to be: new rows only. `offsets`: partition -> (where it was read from, where to read on).
 
-    `duplicates` counts the copies that say the same as the event that is kept; those that say something else are among the `refused`, so
-    that they can be looked at. `copies` has both, by partition.
+    `duplicates` counts the copies that say the same as the event that is kept; those that say something else are among
+    the `refused`, so that they can be looked at. `copies` has both, by partition.
     """
 
     rows: pa.Table
@@ -139,7 +140,9 @@ class StreamSink:
         return conflicts, copies
 
     def commit(self, prepared: Prepared) -> Written:
-        """Writes gaps, refused events, then events with the next offsets. Can be called again with the same after an OSError.
+        """Writes gaps, refused events, then events with the next offsets.
+
+        Can be called again with the same after an OSError.
 
         Raises:
             Fenced: another worker has moved an offset; nothing of the events was written.

@@ -1,7 +1,8 @@
 """A spool as a source: a folder of append-only segments `<writer>-<seq:012d>.ndjson`, one event a line.
 
-A partition is a writer; its offset is seq x 2^32 + byte. A line counts once its newline is there; a torn last line is left until it is completed,
-and is passed over when the writer has gone on to its next segment. Segments are never changed by reading.
+A partition is a writer; its offset is seq x 2^32 + byte. A line counts once its newline is there; a torn last line is
+left until it is completed, and is passed over when the writer has gone on to its next segment. Segments are never
+changed by reading.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ class SpoolSource:
         return None
 
     def partitions(self) -> list[str]:
-        """Lists the folder. What is listed now is read up to its present size later, so a segment that has a successor is complete."""
+        """Lists the folder.
+
+        What is listed now is read up to its present size later, so a segment that has a successor is complete.
+        """
         found: dict[str, list[int]] = {}
         try:
             for entry in os.scandir(self._folder):
@@ -61,7 +65,8 @@ class SpoolSource:
         if number in numbers and self._path(partition, number).stat().st_size < byte:
             name = self._path(partition, number).name
             raise SourceError(
-                f"spool:{self._folder}: {name} is shorter than what was read of it ({byte:,} bytes); segments only grow, restore it"
+                f"spool:{self._folder}: {name} is shorter than what was read of it ({byte:,} bytes); segments "
+                "only grow, restore it"
             )
         self._at[partition] = (number, byte)
 

@@ -1,7 +1,8 @@
 """The stream worker: one source read, decoded and committed, each event once, until it is told to stop.
 
-Reading and decoding happen in the caller's thread, committing in another, so that a commit's disk time is not lost for reading. A batch is whatever came
-in while the last commit ran, so commits grow with the load and latency stays low without it.
+Reading and decoding happen in the caller's thread, committing in another, so that a commit's disk time is not lost for
+reading. A batch is whatever came in while the last commit ran, so commits grow with the load and latency stays low
+without it.
 """
 
 from __future__ import annotations
@@ -41,11 +42,16 @@ class Source(Protocol):
     name: str
 
     def identity(self) -> int | None:
-        """A fingerprint (63 bits) that differs when the source was deleted and made anew; None where there is no such thing."""
+        """A fingerprint (63 bits) that differs when the source was deleted and made anew; None where there is no such
+        thing.
+        """
         ...
 
     def partitions(self) -> list[str]:
-        """The partitions there are now. Raises Unreachable, or SourceError when the source is no longer the one it was."""
+        """The partitions there are now.
+
+        Raises Unreachable, or SourceError when the source is no longer the one it was.
+        """
         ...
 
     def seek(self, partition: str, offset: int | None) -> None:
@@ -97,7 +103,10 @@ class _Done(NamedTuple):
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How the worker batches. `commit_every_seconds`: the least time between commits; `max_batch_events`: rows of one commit at most."""
+    """How the worker batches.
+
+    `commit_every_seconds`: the least time between commits; `max_batch_events`: rows of one commit at most.
+    """
 
     commit_every_seconds: float = 0.15
     max_batch_events: int = 100_000
@@ -120,7 +129,8 @@ class StreamWorker:
         """Works until `stop()`; what was read by then is committed first.
 
         Raises:
-            SourceError: the source was made anew or ends before the offset read last, or another worker keeps committing.
+            SourceError: the source was made anew or ends before the offset read last, or another worker keeps
+            committing.
         """
         fences = 0
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit") as pool:
@@ -134,7 +144,8 @@ class StreamWorker:
                     self._observer.fenced(str(error))
                     if fences > self._settings.max_fences:
                         raise SourceError(
-                            f"{self._source.name}: another worker commits for the same partitions ({error}); stop one of them"
+                            f"{self._source.name}: another worker commits for the same partitions ({error}); "
+                            "stop one of them"
                         ) from error
                     self._sleep(self._random.uniform(0.1, 0.2 * 2**fences), stop)
                     self._sink.reopen()
@@ -148,7 +159,8 @@ class StreamWorker:
             self._sink.record_identity(identity)
         elif identity is not None and identity != known:
             raise SourceError(
-                f"{self._source.name}: it was deleted and made anew since it was read last; give the new one another name, or start a new lake"
+                f"{self._source.name}: it was deleted and made anew since it was read last; give the new one "
+                "another name, or start a new lake"
             )
         self._at = {}
         self._adopt(self._source.partitions())
@@ -212,7 +224,10 @@ class StreamWorker:
             self._at[block.partition] = block.next_offset
 
     def _commit(self, pending: Pending, stop: Callable[[], bool]) -> _Done:
-        """In the commit thread. Asks the source once more whether it is still the same, after everything of the batch was read."""
+        """In the commit thread.
+
+        Asks the source once more whether it is still the same, after everything of the batch was read.
+        """
         started = time.monotonic()
         while True:
             try:
