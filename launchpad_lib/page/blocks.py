@@ -28,8 +28,8 @@ MOST_IMAGE = 4_000_000  # characters of base 64
 class Block(NamedTuple):
     """One piece of a page.
 
-    `kind` is heading, text, metric, conclusion, chart, no picture, html, image, printed, messages or error; `content` is what the
-    template of that kind shows; `level` is a heading's, `spec` a chart's.
+    `kind` is heading, text, metric, conclusion, chart, no picture, html, image, printed, messages or error; `content`
+    is what the template of that kind shows; `level` is a heading's, `spec` a chart's.
     """
 
     kind: str
@@ -40,7 +40,9 @@ class Block(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """An exception as a reader meets it: its name, its sentence, where it happened, and the traceback for those who mend it."""
+    """An exception as a reader meets it: its name, its sentence, where it happened, and the traceback for those who
+    mend it.
+    """
 
     name: str
     sentence: str
@@ -80,7 +82,8 @@ def failure_of(output: nbformat.NotebookNode, *, cell: nbformat.NotebookNode, pl
 
 
 def printed(text: str) -> str:
-    """What a terminal would show at last: no colours, lines overwritten by their last form, the middle of very much left out.
+    """What a terminal would show at last: no colours, lines overwritten by their last form, the middle of very much
+    left out.
 
     >>> printed("\\x1b[31mred\\x1b[0m\\n10 %\\r100 %\\n")
     'red\\n100 %'
@@ -183,7 +186,9 @@ def _joined(text: Any) -> str:
 
 
 def _altair(html: str) -> dict | None:
-    """The specification within the HTML that Altair shows by default, which would load its drawing library from the network."""
+    """The specification within the HTML that Altair shows by default, which would load its drawing library from the
+    network.
+    """
     _, mark, rest = html.partition("})({")
     if not mark or "vega-embed" not in html:
         return None

@@ -15,7 +15,10 @@ from launchpad_lib.page.output import SEVERITIES, formatted, formatted_span
 
 
 def page_environment(*rooms: str) -> jinja2.Environment:
-    """Jinja with the page's templates and those of other rooms (packages). Whatever a template writes is visible and escaped."""
+    """Jinja with the page's templates and those of other rooms (packages).
+
+    Whatever a template writes is visible and escaped.
+    """
     loader = jinja2.ChoiceLoader([jinja2.PackageLoader(room) for room in ("launchpad_lib.page", *rooms)])
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_finalised
@@ -42,5 +45,7 @@ def sentence(reason: str) -> str:
 
 
 def _finalised(value: Any) -> Any:
-    """What an expression of a template writes: HTML of `page.markup` as it is, other text visible (Jinja then escapes it)."""
+    """What an expression of a template writes: HTML of `page.markup` as it is, other text visible (Jinja then escapes
+    it).
+    """
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,7 +1,9 @@
-"""The page as an nbconvert exporter: `jupyter nbconvert --to launchpad NOTEBOOK`, Lab's "Save and Export As", and every run.
+"""The page as an nbconvert exporter: `jupyter nbconvert --to launchpad NOTEBOOK`, Lab's "Save and Export As", and every
+run.
 
-One self-contained file: no server, no request, whatever notebook it is. What a run knows (its id, the versions it read, whether
-the notebook failed or refused) comes with `resources["launchpad"]`; without it the page is made from the notebook alone.
+One self-contained file: no server, no request, whatever notebook it is. What a run knows (its id, the versions it read,
+whether the notebook failed or refused) comes with `resources["launchpad"]`; without it the page is made from the
+notebook alone.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ ANY_LEVEL = 7  # below the lowest heading
 class PageFacts(NamedTuple):
     """What a page says that its notebook does not hold.
 
-    `reason` is why it failed or refused, `run` what the footer names (run_id, started_at, inputs; None for a page made by hand),
-    `last_good` the address of the newest good page.
+    `reason` is why it failed or refused, `run` what the footer names (run_id, started_at, inputs; None for a page made
+    by hand), `last_good` the address of the newest good page.
     """
 
     title: str
@@ -41,7 +43,9 @@ class PageFacts(NamedTuple):
 
 
 class LaunchpadExporter(Exporter):
-    """A notebook as one self-contained page: verdict and findings first, charts as pictures that come alive, code folded."""
+    """A notebook as one self-contained page: verdict and findings first, charts as pictures that come alive, code
+    folded.
+    """
 
     output_mimetype = "text/html"
     export_from_notebook = "Launchpad page"

@@ -1,4 +1,6 @@
-"""What an executed notebook said, taken out of its typed outputs: verdict, findings, metrics, tables, and whether it refused."""
+"""What an executed notebook said, taken out of its typed outputs: verdict, findings, metrics, tables, and whether it
+refused.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +51,8 @@ def harvest(notebook: nbformat.NotebookNode, *, name: str) -> Said:
     """Reads the typed outputs of an executed notebook.
 
     Raises:
-        ValueError: it shows a table that is not in the catalogue, or one table twice, or concludes twice, or a value does not
-            fit its column: the notebook is wrong, not the data.
+        ValueError: it shows a table that is not in the catalogue, or one table twice, or concludes twice, or a value
+            does not fit its column: the notebook is wrong, not the data.
     """
     concluded = [data[FINDINGS_MIME] for _, data in _outputs(notebook) if FINDINGS_MIME in data]
     if len(concluded) > 1:
@@ -65,7 +67,9 @@ def harvest(notebook: nbformat.NotebookNode, *, name: str) -> Said:
 
 
 def harvest_metrics(notebook: nbformat.NotebookNode, *, name: str) -> list[dict]:
-    """The typed metrics in an executed notebook's outputs, in order, each with its `status` and the `anchor` of its heading."""
+    """The typed metrics in an executed notebook's outputs, in order, each with its `status` and the `anchor` of its
+    heading.
+    """
     found = []
     for anchor, data in _outputs(notebook):
         record = data.get(METRIC_MIME)
@@ -86,7 +90,9 @@ def anchor_of(heading: str) -> str:
 
 
 def _outputs(notebook: nbformat.NotebookNode) -> list[tuple[str | None, dict]]:
-    """Every output's data with the anchor of the last heading above it, in order; a heading said again is numbered, as on the page."""
+    """Every output's data with the anchor of the last heading above it, in order; a heading said again is numbered, as
+    on the page.
+    """
     found, anchor = [], None
     taken: Counter[str] = Counter()
     for cell in notebook.cells:
@@ -100,7 +106,9 @@ def _outputs(notebook: nbformat.NotebookNode) -> list[tuple[str | None, dict]]:
 
 
 def _nothing_known(metrics: list[dict], findings: list[dict]) -> str | None:
-    """The first reason, where a page shows headline metrics, none has a number, and no finding says more than "unknown"."""
+    """The first reason, where a page shows headline metrics, none has a number, and no finding says more than
+    "unknown".
+    """
     is_silent = all(f["severity"] == "unknown" for f in findings)
     reasons = [m["refused_because"] for m in metrics]
     return reasons[0] if reasons and all(reasons) and is_silent else None

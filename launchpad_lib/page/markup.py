@@ -1,8 +1,8 @@
 """The one place where text becomes HTML. Names from the data are text: never markdown, a link, emphasis or a script.
 
-Four kinds of text meet here: plain text (escaped, `visible`), sentences of a notebook's outputs (markdown in which nothing can
-become a link, a picture or HTML), an author's own markdown cells, and HTML that another library made (both cleaned by nh3: no
-script, no style, nothing that loads or leads the page elsewhere by itself).
+Four kinds of text meet here: plain text (escaped, `visible`), sentences of a notebook's outputs (markdown in which
+nothing can become a link, a picture or HTML), an author's own markdown cells, and HTML that another library made (both
+cleaned by nh3: no script, no style, nothing that loads or leads the page elsewhere by itself).
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ AUTHORED = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethro
 
 _TAGS = {
     *(
-        "a abbr b bdi blockquote br caption cite code dd del details dfn div dl dt em figcaption figure h1 h2 h3 h4 h5 h6".split()
+        "a abbr b bdi blockquote br caption cite code dd del details dfn div dl dt em figcaption figure h1 h2 "
+        "h3 h4 h5 h6".split()
     ),
     *(
-        "hr i img ins kbd li mark ol p pre q s samp small span strong sub summary sup table tbody td tfoot th thead".split()
+        "hr i img ins kbd li mark ol p pre q s samp small span strong sub summary sup table tbody td tfoot th "
+        "thead".split()
     ),
     *("time tr tt u ul var".split()),
 }

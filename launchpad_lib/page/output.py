@@ -33,7 +33,9 @@ SEVERITIES = {"act": "▲ act", "watch": "◆ watch", "unknown": "○ unknown", 
 
 
 def _plain(value: object, digits: int = 6) -> float | int | str | bool | None:
-    """A value as JSON has it, the same on every machine: numbers to so many significant digits, instants as ISO 8601."""
+    """A value as JSON has it, the same on every machine: numbers to so many significant digits, instants as
+    ISO 8601.
+    """
     if is_missing(value):
         return None
     if pd.api.types.is_bool(value):
@@ -79,7 +81,10 @@ def metric(what: Metric, estimate: Estimate | Mapping[str, Estimate], *, segment
 
 
 def _show_metric(record: dict) -> None:
-    """For a page by its record; for Lab and Voila, which do not know it, in one line. No colours: both have a dark theme."""
+    """For a page by its record; for Lab and Voila, which do not know it, in one line.
+
+    No colours: both have a dark theme.
+    """
     label, _, said = metric_line(record).partition(": ")
     shown = f"<p>{plain(label)}: <strong>{plain(said)}</strong><br><small>{plain(record['definition'])}</small></p>"
     display({METRIC_MIME: record, "text/html": shown, "text/plain": metric_line(record)}, raw=True)
@@ -199,8 +204,8 @@ def missing_picture(title: str, because: str) -> str:
 def chart(drawing) -> None:
     """Shows a chart by its specification; the page draws it. Numbers are kept to 6 significant digits.
 
-    The last digits of a float differ between processors, so they would change committed outputs without a reason. A chart of
-    more than 5,000 rows is not drawn; one sentence stands in its place.
+    The last digits of a float differ between processors, so they would change committed outputs without a reason. A
+    chart of more than 5,000 rows is not drawn; one sentence stands in its place.
     """
     import altair as alt
 

@@ -45,17 +45,23 @@ def drawing_library() -> Packed | None:
 
 # What an SVG element has anyway, or what the page's style gives every picture.
 UNSAID = re.compile(
-    r' (?:(?:aria-[a-z]+|role|class|pointer-events)="[^"]*"|opacity="1"|stroke-width="1"|stroke-miterlimit="10"|font-family="sans-serif"|font-size="12px"|text-anchor="start")'
+    r" "
+    r'(?:(?:aria-[a-z]+|role|class|pointer-events)="[^"]*"|opacity="1"|stroke-width="1"|'
+    r'stroke-miterlimit="10"|font-family="sans-serif"|font-size="12px"|text-anchor="start")'
 )
 
 
 PAINT = re.compile(
-    r'(?: (?:fill|stroke|fill-opacity|stroke-opacity|stroke-width|stroke-dasharray|font-size|font-weight|text-anchor|opacity)="[#\w.,%() -]*")+'
+    r"(?: "
+    r"(?:fill|stroke|fill-opacity|stroke-opacity|stroke-width|stroke-dasharray|"
+    r'font-size|font-weight|text-anchor|opacity)="[#\w.,%() -]*")+'
 )
 
 
 def lean(svg: str) -> str:
-    """The picture without what readers cannot see: tenths of a pixel are enough, and the figure has one label for all of it."""
+    """The picture without what readers cannot see: tenths of a pixel are enough, and the figure has one label for all
+    of it.
+    """
     # Two pictures of one page may both name a gradient "gradient_0"; a browser takes the first, which may be hidden.
     own = hashlib.md5(svg.encode()).hexdigest()[:6]
     svg = re.sub(r'(\bid="|url\(#)(?=[A-Za-z])', rf"\g<1>p{own}-", svg)

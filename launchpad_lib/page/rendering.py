@@ -1,8 +1,9 @@
-"""Charts as pictures, drawn in a process of its own: what a chart does there costs its picture, never the page or the run.
+"""Charts as pictures, drawn in a process of its own: what a chart does there costs its picture, never the page or the
+run.
 
-The drawing program (V8 with Vega) ends the whole process on some input, and has no limit of time or memory. So one child
-process draws for all pages; it is started with the first chart, stopped when a chart takes too long, and started again when it
-died. It loads nothing: neither files nor addresses.
+The drawing program (V8 with Vega) ends the whole process on some input, and has no limit of time or memory. So one
+child process draws for all pages; it is started with the first chart, stopped when a chart takes too long, and started
+again when it died. It loads nothing: neither files nor addresses.
 
 Requests and replies are JSON behind their length in four bytes, on the child's standard input and output.
 """

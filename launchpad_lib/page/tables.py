@@ -1,4 +1,6 @@
-"""A result table as HTML: rates in percent, differences of rates in points, an interval in one column, instants to the second."""
+"""A result table as HTML: rates in percent, differences of rates in points, an interval in one column, instants to the
+second.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ class Column(NamedTuple):
 def kind_of(name: str) -> Kind:
     """How the numbers of a column are read, by its name alone.
 
-    >>> [kind_of(name) for name in ("retention_rate", "absolute_lift", "relative_lift", "q_value", "shares_per_viewer", "ratio")]
+    >>> [
+    ...     kind_of(name)
+    ...     for name in ("retention_rate", "absolute_lift", "relative_lift", "q_value", "shares_per_viewer", "ratio")
+    ... ]
     ['percent', 'points', 'relative', 'p', 'plain', 'plain']
     """
     if name in ("absolute_lift", "relative_lift"):
@@ -43,7 +48,15 @@ def kind_of(name: str) -> Kind:
 def cell(value: Any, kind: Kind = "plain", *, digits: int = 4) -> str:
     """One value as text.
 
-    >>> cell(0.5892, "percent"), cell(-0.013, "points"), cell(1.2e-7, "p"), cell(True), cell(None), cell(1234), cell("2026-01-05 08:06:57.092")
+    >>> (
+    ...     cell(0.5892, "percent"),
+    ...     cell(-0.013, "points"),
+    ...     cell(1.2e-7, "p"),
+    ...     cell(True),
+    ...     cell(None),
+    ...     cell(1234),
+    ...     cell("2026-01-05 08:06:57.092"),
+    ... )
     ('58.9 %', '-1.3', '< 0.001', 'yes', '–', '1,234', '2026-01-05 08:06:57')
     """
     if is_missing(value):
