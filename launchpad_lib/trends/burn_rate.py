@@ -33,7 +33,8 @@ GUARD_P = 0.01
 
 
 def budget_table(observations: pd.DataFrame, features: Iterable[Feature], *, as_of: datetime) -> pd.DataFrame:
-    """Grain: as `burn_rates`, of the features that declare an objective for errors; an observation with an error is bad.
+    """Grain: as `burn_rates`, of the features that declare an objective for errors; an observation with an error is
+    bad.
 
     Args:
         observations: feature_id, observed_at, error_count; rows whose errors are not known say nothing.
@@ -56,8 +57,8 @@ def burn_rates(
 
     burn = (bad / events of the window (as_of - window, as_of]) / budget; NULL without events. `guard`: exact binomial
     probability of at least that many bad events in the long window if the true rate were just the budget.
-    `is_alert`: both windows above the factor and guard under `guard_p`; at least `min_events` events in the long one are needed.
-    A budget of 0 (an objective of 100 %) has no burn rate: any bad event of the long window is an alert.
+    `is_alert`: both windows above the factor and guard under `guard_p`; at least `min_events` events in the long one
+    are needed. A budget of 0 (an objective of 100 %) has no burn rate: any bad event of the long window is an alert.
     `refused_because` and a NULL `is_alert`: the long window holds too few events, so nothing can be said.
 
     Args:
@@ -92,6 +93,9 @@ def burn_rates(
             rows.append(
                 (feature_id, float(budget), *hours, window.factor, *counts, None if refused else is_alert, refused)
             )
-    names = "feature_id budget long_hours short_hours factor events_long bad_long burn_long events_short bad_short burn_short guard is_alert refused_because"
+    names = (
+        "feature_id budget long_hours short_hours factor events_long bad_long burn_long events_short bad_short "
+        "burn_short guard is_alert refused_because"
+    )
     table = pd.DataFrame(rows, columns=names.split())
     return table.assign(is_alert=table["is_alert"].astype("boolean"))

@@ -29,11 +29,11 @@ PARAMETERS_OF_A_SHIFT = 4
 class LevelShift(NamedTuple):
     """The best supported single shift of a daily series; on log values `shift` is a log ratio.
 
-    `index`: first day of the new level; `index_low, index_high`: first and last day whose log likelihood is within 1.92 of the
-    best (a likelihood interval, about 95 %). `p_value`: of "no shift", by simulation, search over days included.
+    `index`: first day of the new level; `index_low, index_high`: first and last day whose log likelihood is within 1.92
+    of the best (a likelihood interval, about 95 %). `p_value`: of "no shift", by simulation, search over days included.
     `ci_low, ci_high`: generalised least squares at that day, Student t; without the uncertainty of the day itself.
-    `persistence`: correlation of the spell from one day to the next; `spell_sd`, `day_sd`: standard deviation of the spells
-    and of a day's own noise. `refused_because`: why there is no answer, else None.
+    `persistence`: correlation of the spell from one day to the next; `spell_sd`, `day_sd`: standard deviation of the
+    spells and of a day's own noise. `refused_because`: why there is no answer, else None.
     """
 
     index: int | None = None
@@ -79,20 +79,26 @@ def _design(days: int, edge_days: int, persistence: float, nugget: float) -> _De
 
 
 def _scan(series: np.ndarray, design: _Design) -> tuple[np.ndarray, np.ndarray]:
-    """Residual sum without a shift (one per column) and the signed root of what each day's shift takes off it (day, column)."""
+    """Residual sum without a shift (one per column) and the signed root of what each day's shift takes off it (day,
+    column).
+    """
     white = design.whiten @ series
     white = white - design.constant[:, None] * (design.constant @ white)
     return (white**2).sum(axis=0), design.step.T @ white
 
 
 def _best_support(series: np.ndarray, design: _Design) -> np.ndarray:
-    """Largest share of the residual sum that one shift takes off, one per column: a monotone form of the likelihood ratio."""
+    """Largest share of the residual sum that one shift takes off, one per column: a monotone form of the likelihood
+    ratio.
+    """
     residual, projected = _scan(series, design)
     return (projected**2).max(axis=0) / residual
 
 
 def _noise_model(columns: Sequence[np.ndarray], edge_days: int) -> tuple[float, float]:
-    """Persistence and nugget by the likelihood of all series together; a shift counts where it pays for its parameters (BIC)."""
+    """Persistence and nugget by the likelihood of all series together; a shift counts where it pays for its parameters
+    (BIC).
+    """
     scores = []
     for persistence, nugget in GRID:
         total = 0.0
@@ -126,7 +132,8 @@ def level_shifts(
     simulations: int = 1000,
     level: float = 0.95,
 ) -> list[LevelShift]:
-    """The likelihood-ratio test for one shift of level in each of several daily series with spells; one answer per series.
+    """The likelihood-ratio test for one shift of level in each of several daily series with spells; one answer per
+    series.
 
     Args:
         series: each one value a day, in order, without gaps; logs where ratios are meant.
@@ -167,6 +174,8 @@ def level_shifts(
 
 
 def spell_contrast_sd(*, days_before: int, days_after: int, persistence: float, spell_sd: float) -> float:
-    """Standard deviation that spells alone give to the mean of the later days minus the mean of the days just before them."""
+    """Standard deviation that spells alone give to the mean of the later days minus the mean of the days just before
+    them.
+    """
     weights = np.r_[np.full(days_before, -1 / days_before), np.full(days_after, 1 / days_after)]
     return float(spell_sd * np.sqrt(weights @ _covariance(len(weights), persistence, 0.0) @ weights))

@@ -33,9 +33,10 @@ def drift_table(
 ) -> pd.DataFrame:
     """Grain: one row per column and aspect: its values, and its share of missing values where some are missing.
 
-    Rows must be independent: pass one row per user and period (`one_row_per_unit`). Columns: the fields of `Difference`.
-    Numbers: Kolmogorov-Smirnov. Categories: chi-square. Missing: chi-square or Fisher. `q_value`: Benjamini-Hochberg over
-    all rows; `is_drifted` where it is under `alpha`. A column whose test fails is refused with the reason.
+    Rows must be independent: pass one row per user and period (`one_row_per_unit`). Columns: the fields of
+    `Difference`. Numbers: Kolmogorov-Smirnov. Categories: chi-square. Missing: chi-square or Fisher. `q_value`:
+    Benjamini-Hochberg over all rows; `is_drifted` where it is under `alpha`. A column whose test fails is refused with
+    the reason.
     """
     rows = [one for name in columns for one in _differences(name, reference[name], current[name], min_rows=min_rows)]
     table = pd.DataFrame(rows, columns=list(Difference._fields))
@@ -79,7 +80,8 @@ def _values_difference(name: str, old: pd.Series, new: pd.Series, *, min_rows: i
 
 
 def new_values(before: pd.Series, after: pd.Series) -> str | None:
-    """Values of `after` that `before` does not have, most frequent first, each with its share; None where there are none.
+    """Values of `after` that `before` does not have, most frequent first, each with its share; None where there are
+    none.
 
     Told are those with at least 5 rows and 1 %: rare ones come and go. Numbers have no such values.
     """

@@ -40,7 +40,9 @@ class Difference(NamedTuple):
 
 
 class Psi(NamedTuple):
-    """Population stability index, the value that undrifted samples of these sizes exceed 5 times in 100, and the number of bins."""
+    """Population stability index, the value that undrifted samples of these sizes exceed 5 times in 100, and the number
+    of bins.
+    """
 
     psi: float
     critical: float
@@ -64,7 +66,9 @@ def psi_of_counts(
 
 
 def decile_counts(reference: np.ndarray, current: np.ndarray, *, bins: int = BINS) -> tuple[np.ndarray, np.ndarray]:
-    """Counts of both samples between the quantiles of the reference; equal quantiles become one bin, outliers stay in the outer bins."""
+    """Counts of both samples between the quantiles of the reference; equal quantiles become one bin, outliers stay in
+    the outer bins.
+    """
     edges = np.unique(np.quantile(reference, np.arange(1, bins) / bins))
     return tuple(
         np.bincount(np.searchsorted(edges, v, side="left"), minlength=len(edges) + 1) for v in (reference, current)
@@ -90,7 +94,9 @@ def number_difference(name: str, reference: np.ndarray, current: np.ndarray) -> 
 
 
 def category_difference(name: str, reference: np.ndarray, current: np.ndarray) -> Difference:
-    """Categories: chi-square; those expected fewer than 5 times in a period are taken together, as Cochran's rule asks."""
+    """Categories: chi-square; those expected fewer than 5 times in a period are taken together, as
+    Cochran's rule asks.
+    """
     asked = Difference(name, "values", "category", len(reference), len(current))
     names, codes = np.unique(np.r_[reference, current], return_inverse=True)
     counts = np.array(

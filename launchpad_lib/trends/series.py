@@ -9,13 +9,16 @@ from launchpad_lib.trends.changepoints import level_shifts, spell_contrast_sd
 
 MOST_MISSING = 0.1
 SHIFT_COLUMNS = (
-    "feature_id", "days", "shift_on", "shift_first_on", "shift_last_on",
-    "shift_ratio", "shift_low", "shift_high", "shift_p", "persistence", "spell_sd", "day_sd", "days_above", "shift_refused",
+    "feature_id", "days", "shift_on", "shift_first_on", "shift_last_on", "shift_ratio",
+    "shift_low", "shift_high", "shift_p", "persistence", "spell_sd", "day_sd", "days_above", "shift_refused",
 )  # fmt: skip
 
 
 def _complete(one: pd.DataFrame, value: str, *, min_observations: int) -> pd.Series:
-    """Log value per calendar day. Days with few observations count as missing; a tenth may be missing and is interpolated."""
+    """Log value per calendar day.
+
+    Days with few observations count as missing; a tenth may be missing and is interpolated.
+    """
     dated = one.set_index(pd.to_datetime(one["observed_on"]))
     enough = dated[value].where(dated["latency_observations"] >= min_observations).astype(float)
     first, last = enough.first_valid_index(), enough.last_valid_index()
@@ -77,7 +80,8 @@ def shift_table(
 def nearest_annotation(
     table: pd.DataFrame, annotations: pd.DataFrame, *, date_column: str, within_days: int = 3
 ) -> pd.DataFrame:
-    """Adds `annotation` and `annotation_days` (its date minus the row's, in days) of the nearest mark of the feature or of all features.
+    """Adds `annotation` and `annotation_days` (its date minus the row's, in days) of the nearest mark of the feature or
+    of all features.
 
     Near in time is a hint, not a cause. None where no mark lies within `within_days`.
     """
@@ -98,8 +102,8 @@ def nearest_annotation(
 def spell_noise_of_change(shifts: pd.DataFrame, *, window_days: int) -> pd.DataFrame:
     """Grain: one row per feature_id (the index): what spells alone do to the log ratio of two neighbouring windows.
 
-    `period_sd`: its standard deviation, 0 where unknown. `period_df`: how many independent days the estimate of that deviation is
-    worth, days (1 - r^2) / (1 + r^2) - 2 for persistence r (Bartlett 1946), at least 3.
+    `period_sd`: its standard deviation, 0 where unknown. `period_df`: how many independent days the estimate of that
+    deviation is worth, days (1 - r^2) / (1 + r^2) - 2 for persistence r (Bartlett 1946), at least 3.
     """
     known = shifts.dropna(subset=["spell_sd"]).set_index("feature_id")
     days = {"days_before": window_days, "days_after": window_days}

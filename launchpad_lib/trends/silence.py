@@ -14,9 +14,9 @@ SILENCE_COLUMNS = ("feature_id", "last_on", "days_observed", "longest_gap_days",
 def silence_table(daily: pd.DataFrame, *, through: datetime, declared: Sequence[str] = ()) -> pd.DataFrame:
     """Grain: one row per feature, in telemetry or declared.
 
-    `days_silent`: dates after its last row, up to the date of `through`. `longest_gap_days`: the longest step between two
-    of its neighbouring dates (1: a row every day). `is_silent`: silent for more than twice that; NULL where it
-    was observed on fewer than 5 dates, or never.
+    `days_silent`: dates after its last row, up to the date of `through`. `longest_gap_days`: the longest step between
+    two of its neighbouring dates (1: a row every day). `is_silent`: silent for more than twice that; NULL where it was
+    observed on fewer than 5 dates, or never.
 
     Args:
         daily: feature_id, observed_on; one row per feature and date with telemetry.
