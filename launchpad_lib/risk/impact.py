@@ -22,8 +22,20 @@ WORDS = {
     "deploys_before": "a recent deployment",
 }
 IMPACT_COLUMNS = (
-    "rank", "feature_id", "impact_score", "ci_low", "ci_high", "rank_low", "rank_high", "p_degrade", "p_low", "p_high", "users_per_week", "severity", "because",
-)  # fmt: skip
+    "rank",
+    "feature_id",
+    "impact_score",
+    "ci_low",
+    "ci_high",
+    "rank_low",
+    "rank_high",
+    "p_degrade",
+    "p_low",
+    "p_high",
+    "users_per_week",
+    "severity",
+    "because",
+)
 
 
 def published_scores(
@@ -52,9 +64,10 @@ def score(
 ) -> pd.DataFrame:
     """Grain: one row per feature, as of its last day, highest impact first.
 
-    impact_score = p_degrade x users_per_week x severity; severity = p95 over its objective (mean of 3 days), at least 1.
-    Intervals of score and rank: the score is learned again from bootstrap samples of whole features (persistence: Jeffreys
-    draws of the breach share; base rate: of the share of degradations). `because`: the input farthest above the features' usual.
+    impact_score = p_degrade x users_per_week x severity; severity = p95 over its objective (mean of 3 days), at least
+    1. Intervals of score and rank: the score is learned again from bootstrap samples of whole features (persistence:
+    Jeffreys draws of the breach share; base rate: of the share of degradations). `because`: the input farthest above
+    the features' usual.
 
     Args:
         users_per_week: by feature_id, distinct users met in the last 7 days; 0 where the feature is not named.
@@ -83,9 +96,18 @@ def score(
     ]
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     table = latest[["feature_id"]].assign(
-        impact_score=p * weight, ci_low=low * weight, ci_high=high * weight, p_degrade=p, p_low=low, p_high=high, users_per_week=users, severity=severity, because=reasons,
-        rank_low=np.quantile(ranks, 0.025, axis=0, method="inverted_cdf"), rank_high=np.quantile(ranks, 0.975, axis=0, method="inverted_cdf"),
-    )  # fmt: skip
+        impact_score=p * weight,
+        ci_low=low * weight,
+        ci_high=high * weight,
+        p_degrade=p,
+        p_low=low,
+        p_high=high,
+        users_per_week=users,
+        severity=severity,
+        because=reasons,
+        rank_low=np.quantile(ranks, 0.025, axis=0, method="inverted_cdf"),
+        rank_high=np.quantile(ranks, 0.975, axis=0, method="inverted_cdf"),
+    )
     table = table.sort_values(["impact_score", "feature_id"], ascending=[False, True]).reset_index(drop=True)
     return table.assign(rank=range(1, len(table) + 1))[list(IMPACT_COLUMNS)]
 
@@ -109,8 +131,8 @@ def in_order_to_look(ranked: pd.DataFrame) -> pd.DataFrame:
 def risk_table(states: pd.DataFrame, ranked: pd.DataFrame) -> pd.DataFrame:
     """Grain: one row per feature: `unit, as_of, probability, ci_low, ci_high, state`.
 
-    A probability is there only for a healthy feature that was scored: one that is degraded has nothing left to predict, and
-    of one that cannot be judged now nothing is said about later.
+    A probability is there only for a healthy feature that was scored: one that is degraded has nothing left to predict,
+    and of one that cannot be judged now nothing is said about later.
 
     Args:
         states: of `state_table`. ranked: of `score`; empty where no probability is published.
@@ -152,7 +174,9 @@ def refitted_probabilities(
     penalty: float = 1 / STRENGTH,
     steps: int = 12,
 ) -> np.ndarray:
-    """Probabilities (draw, new row) of the model's penalised logistic regression refitted under each row of weights at once (Newton)."""
+    """Probabilities (draw, new row) of the model's penalised logistic regression refitted under each row of weights at
+    once (Newton).
+    """
     mean, sd = x.mean(axis=0), x.std(axis=0)
     sd = np.where(sd > 0, sd, 1.0)
     old, new = ((np.c_[np.ones(len(v)), (v - mean) / sd]) for v in (x, x_new))

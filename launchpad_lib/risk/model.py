@@ -17,15 +17,17 @@ TEST_SHARE = 0.35
 STRENGTH = 0.5
 DRAWS = 500
 PERMUTATIONS = 20
-# Intervals draw whole features: of one feature every draw is the sample itself, and of four there are 35 different draws.
+# Intervals draw whole features: of one feature every draw is the sample itself, and of four there are 35 different
+# draws.
 FEWEST_FEATURES = 5
 
 
 class Evaluation(NamedTuple):
-    """`table`: one row per model and baseline: name, pr_auc, roc_auc, brier, brier_skill, recall_at_top, each with _low and _high,
-    n_test, positives_test. `chosen`: whose score is used. `gain, gain_low, gain_high`: Brier score of the best baseline minus the
-    model's (above 0: model better). `reliability`: bins of the chosen score. `importance`: rise of the model's Brier score when an
-    input is shuffled. `refused_because`: why there is no score."""
+    """`table`: one row per model and baseline: name, pr_auc, roc_auc, brier, brier_skill, recall_at_top, each with _low
+    and _high, n_test, positives_test. `chosen`: whose score is used. `gain, gain_low, gain_high`: Brier score of the
+    best baseline minus the model's (above 0: model better). `reliability`: bins of the chosen score. `importance`: rise
+    of the model's Brier score when an input is shuffled. `refused_because`: why there is no score.
+    """
 
     table: pd.DataFrame
     chosen: str | None
@@ -60,8 +62,8 @@ def _refused(reason: str) -> Evaluation:
 def evaluate(panel: pd.DataFrame, *, horizon_days: int, rng: np.random.Generator, top: int = 3) -> Evaluation:
     """Holds the model against base rate, persistence and the best single signal on later days.
 
-    The split is by time; `horizon_days` before it are purged, so that no training label sees a test day. Intervals draw whole
-    features. The model is used only if the interval of its gain over the best baseline lies above 0.
+    The split is by time; `horizon_days` before it are purged, so that no training label sees a test day. Intervals draw
+    whole features. The model is used only if the interval of its gain over the best baseline lies above 0.
     """
     known = panel.dropna(subset=["degrades"]).reset_index(drop=True)
     days = np.sort(known["as_of_on"].unique())
@@ -103,7 +105,9 @@ def evaluate(panel: pd.DataFrame, *, horizon_days: int, rng: np.random.Generator
 
 
 def _importance(train: pd.DataFrame, test: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
-    """Grain: one row per input: mean rise of the model's Brier score on the later days when it is shuffled, with the range of the shuffles."""
+    """Grain: one row per input: mean rise of the model's Brier score on the later days when it is shuffled, with the
+    range of the shuffles.
+    """
     fitted, x, truth = _fit(train), test[list(INPUTS)].to_numpy(dtype=float), test["degrades"].to_numpy()
     base = ((fitted.predict_proba(x)[:, 1] - truth) ** 2).mean()
     rows = []

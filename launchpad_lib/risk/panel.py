@@ -39,11 +39,12 @@ def declared_objectives(feature: Feature) -> tuple[str, ...]:
 def breaches(feature_days: pd.DataFrame, features: Iterable[Feature], *, min_observations: int = 1) -> pd.DataFrame:
     """Grain: one row per feature with an objective and day: was a declared objective missed?
 
-    `missed_<objective>`: 1 or 0; NULL where it is not declared or has no value that day. `is_breach`: 1 where one was missed;
-    NULL where none could be judged, or the day has fewer than `min_observations`: unknown is never healthy.
+    `missed_<objective>`: 1 or 0; NULL where it is not declared or has no value that day. `is_breach`: 1 where one was
+    missed; NULL where none could be judged, or the day has fewer than `min_observations`: unknown is never healthy.
 
     Args:
-        feature_days: feature_id, observed_on, observations, p95_latency_ms, error_rate, crash_free_users_rate, mean_feedback_score.
+        feature_days: feature_id, observed_on, observations, p95_latency_ms, error_rate, crash_free_users_rate,
+        mean_feedback_score.
     """
     declared = pd.DataFrame(
         [(f.feature_id, *(getattr(f, name) for name in OBJECTIVES)) for f in features if declared_objectives(f)],
@@ -67,9 +68,10 @@ def risk_panel(
 ) -> pd.DataFrame:
     """Grain: one row per feature and cut-off day. Inputs use days up to the cut-off; the label the days after it.
 
-    `degrades` is 1 when at least `min_breach_days` of the next `horizon_days` days breach; NULL while they are not observed.
-    `p95_over_slo`: mean of 3 days / objective; `p95_change`: the day / mean of 7 days - 1; `p95_volatility`: standard deviation of the
-    log p95 of 14 days; `breaches_before`: breach days of the last 7; `deploys_before`: deployments of the feature in the last 7 days.
+    `degrades` is 1 when at least `min_breach_days` of the next `horizon_days` days breach; NULL while they are not
+    observed. `p95_over_slo`: mean of 3 days / objective; `p95_change`: the day / mean of 7 days - 1; `p95_volatility`:
+    standard deviation of the log p95 of 14 days; `breaches_before`: breach days of the last 7; `deploys_before`:
+    deployments of the feature in the last 7 days.
     """
     marks = annotations if annotations is not None else pd.DataFrame({"at": [], "kind": [], "feature_id": []})
     deployments = marks[marks["kind"] == "deployment"]

@@ -1,4 +1,6 @@
-"""Ranking and probability scores with intervals: whole features are drawn, since the days of one feature resemble each other."""
+"""Ranking and probability scores with intervals: whole features are drawn, since the days of one feature resemble each
+other.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from scipy.stats import norm
 
 
 def feature_weights(features: np.ndarray, *, rng: np.random.Generator, draws: int) -> np.ndarray:
-    """Rows: the sample itself, then `draws` bootstrap samples of whole features; columns: the weight of each row of the panel."""
+    """Rows: the sample itself, then `draws` bootstrap samples of whole features; columns: the weight of each row of the
+    panel.
+    """
     _, code = np.unique(features, return_inverse=True)
     count = int(code.max()) + 1
     drawn = rng.multinomial(count, np.full(count, 1 / count), size=draws)
@@ -16,7 +20,10 @@ def feature_weights(features: np.ndarray, *, rng: np.random.Generator, draws: in
 
 
 def ranking_scores(truth: np.ndarray, score: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """PR-AUC (average precision) and ROC-AUC per row of weights; ties of the score count together. NaN where a draw has one outcome only."""
+    """PR-AUC (average precision) and ROC-AUC per row of weights; ties of the score count together.
+
+    NaN where a draw has one outcome only.
+    """
     _, group = np.unique(-score, return_inverse=True)
     indicator = np.zeros((len(truth), int(group.max()) + 1))
     indicator[np.arange(len(truth)), group] = 1.0
@@ -36,7 +43,9 @@ def brier(truth: np.ndarray, p: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def interval(draws: np.ndarray) -> tuple[float | None, float | None]:
-    """Percentile interval of the draws after the first row, which is the sample; None where fewer than half of the draws have a value."""
+    """Percentile interval of the draws after the first row, which is the sample; None where fewer than half of the
+    draws have a value.
+    """
     known = draws[1:][np.isfinite(draws[1:])]
     return (
         (None, None) if 2 * len(known) < len(draws) - 1 else tuple(float(v) for v in np.quantile(known, [0.025, 0.975]))
@@ -44,7 +53,9 @@ def interval(draws: np.ndarray) -> tuple[float | None, float | None]:
 
 
 def recall_at_top(test: pd.DataFrame, p: np.ndarray, weights: np.ndarray, *, top: int) -> np.ndarray:
-    """Of the feature-days that degrade, the share among the `top` features of their day, per row of weights; ties by feature name."""
+    """Of the feature-days that degrade, the share among the `top` features of their day, per row of weights; ties by
+    feature name.
+    """
     ranked = test.assign(p=p).sort_values(["as_of_on", "p", "feature_id"], ascending=[True, False, True])
     is_top = (ranked.groupby("as_of_on").cumcount() < top).reindex(test.index).to_numpy(dtype=float)
     truth = test["degrades"].to_numpy()
@@ -55,7 +66,8 @@ def recall_at_top(test: pd.DataFrame, p: np.ndarray, weights: np.ndarray, *, top
 def reliability_bins(truth: np.ndarray, p: np.ndarray, *, bins: int = 5) -> pd.DataFrame:
     """Grain: one row per bin of about equal counts of predictions: predicted (mean), observed, n, ci_low, ci_high.
 
-    Wilson limits with the rows taken for independent; days of one feature are not, so they are too narrow rather than too wide.
+    Wilson limits with the rows taken for independent; days of one feature are not, so they are too narrow rather than
+    too wide.
     """
     edges = np.unique(np.quantile(p, np.arange(1, bins) / bins))
     frame = pd.DataFrame({"bin": np.searchsorted(edges, p, side="right"), "p": p, "y": truth})

@@ -24,10 +24,11 @@ def state_table(
 ) -> pd.DataFrame:
     """Grain: one row per declared feature and per feature with telemetry.
 
-    `state`: *degraded now* where at least `min_breach_days` of the last `min_breach_days + 1` dates up to that of `through`
-    missed an objective; *cannot tell* where fewer than `min_breach_days` of them are known; *not asked* without an objective;
-    else *healthy*. `since_on`: first missed date of the run that leads here, in which at most one date between two missed
-    ones was not missed. `days_missed, days_known`: of those last dates. `missed`: which objectives, in words.
+    `state`: *degraded now* where at least `min_breach_days` of the last `min_breach_days + 1` dates up to that of
+    `through` missed an objective; *cannot tell* where fewer than `min_breach_days` of them are known; *not asked*
+    without an objective; else *healthy*. `since_on`: first missed date of the run that leads here, in which at most one
+    date between two missed ones was not missed. `days_missed, days_known`: of those last dates. `missed`: which
+    objectives, in words.
 
     Args:
         daily: of `breaches`; `is_breach` is NULL on a date on which no objective could be judged.
