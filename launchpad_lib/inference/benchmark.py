@@ -13,7 +13,9 @@ from statsmodels.regression.linear_model import OLS
 
 
 class Bounded(NamedTuple):
-    """What is left of an estimate, with its limits, if a confounder of the stated strength had been adjusted for too."""
+    """What is left of an estimate, with its limits, if a confounder of the stated strength had been
+    adjusted for too.
+    """
 
     estimate: float
     ci_low: float
@@ -42,7 +44,8 @@ def bounded_estimate(
     strength: float = 1.0,
     level: float = 0.95,
 ) -> Bounded | None:
-    """An estimate moved towards 0 by a confounder `strength` times as strong as a covariate with these partial R squared.
+    """An estimate moved towards 0 by a confounder `strength` times as strong as a covariate with these partial R
+    squared.
 
     Source: Cinelli and Hazlett (2020), Making sense of sensitivity, sections 4.3 and 4.4. None where no such confounder
     is possible (it would explain more than everything).
@@ -75,7 +78,9 @@ def independent_columns(table: pd.DataFrame, covariates: Sequence[str]) -> list[
 
     Of a product with web and iOS only, "is web" and "is iOS" say the same: the second is left out.
 
-    >>> independent_columns(pd.DataFrame({"web": [1, 0, 1], "ios": [0, 1, 0], "flat": [2, 2, 2]}), ["web", "ios", "flat"])
+    >>> independent_columns(
+    ...     pd.DataFrame({"web": [1, 0, 1], "ios": [0, 1, 0], "flat": [2, 2, 2]}), ["web", "ios", "flat"]
+    ... )
     ['web']
     """
     kept: list[str] = []

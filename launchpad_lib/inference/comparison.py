@@ -17,8 +17,8 @@ OVERLAP = ("n_both", "converted_both", "converted_before_of_both", "converted_af
 def overlap_covariance(row) -> float:
     """Covariance of the two rates of a row that comes from the units that are in both periods; 0 without such units.
 
-    Sum over those units of (y_before - p_before) (y_after - p_after), over n_before n_after. The same people come back, so
-    two rates of two periods are not independent.
+    Sum over those units of (y_before - p_before) (y_after - p_after), over n_before n_after. The same people come back,
+    so two rates of two periods are not independent.
     """
     if not row.n_before or not row.n_after:
         return 0.0
@@ -33,7 +33,9 @@ def overlap_covariance(row) -> float:
 
 
 def score_test_p(successes_1: int, n_1: int, successes_2: int, n_2: int, *, covariance: float = 0.0) -> float | None:
-    """Two-sided p-value of equal rates: the pooled score test (Pearson's chi-square without correction). None where undefined.
+    """Two-sided p-value of equal rates: the pooled score test (Pearson's chi-square without correction).
+
+    None where undefined.
 
     Args:
         covariance: of the two rates, where units are in both (see `overlap_covariance`).

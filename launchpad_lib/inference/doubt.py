@@ -18,8 +18,9 @@ DOUBT_COLUMNS = ("check", "estimate", "ci_low", "ci_high", "limit", "n", "verdic
 
 
 class EValue(NamedTuple):
-    """How strongly, as a risk ratio, an unmeasured confounder would have to go with both exposure and outcome to explain the
-    estimate (`estimate`) or move its interval to 1 (`limit`; 1 where the interval holds 1 already)."""
+    """How strongly, as a risk ratio, an unmeasured confounder would have to go with both exposure and outcome to
+    explain the estimate (`estimate`) or move its interval to 1 (`limit`; 1 where the interval holds 1 already).
+    """
 
     estimate: float | None
     limit: float | None
@@ -28,7 +29,10 @@ class EValue(NamedTuple):
 def e_value(ratio: float | None, *, ratio_low: float | None = None, ratio_high: float | None = None) -> EValue:
     """VanderWeele and Ding (2017): RR + sqrt(RR (RR - 1)), for RR under 1 of 1 / RR.
 
-    >>> round(e_value(3.9, ratio_low=1.8, ratio_high=8.7).estimate, 2), round(e_value(3.9, ratio_low=1.8, ratio_high=8.7).limit, 2)
+    >>> (
+    ...     round(e_value(3.9, ratio_low=1.8, ratio_high=8.7).estimate, 2),
+    ...     round(e_value(3.9, ratio_low=1.8, ratio_high=8.7).limit, 2),
+    ... )
     (7.26, 3.0)
     """
     if ratio is None:
@@ -49,8 +53,9 @@ def _single(ratio: float) -> float:
 def robustness_value(
     estimate: float | None, *, standard_error: float | None, freedom: int, alpha: float | None = None
 ) -> float | None:
-    """Cinelli and Hazlett (2020): the share of what is left of exposure and outcome that an unmeasured confounder must explain
-    of *both* to bring the estimate to 0, or, with `alpha`, to bring its interval to 0 (0 where the interval holds 0 already).
+    """Cinelli and Hazlett (2020): the share of what is left of exposure and outcome that an unmeasured confounder must
+    explain of *both* to bring the estimate to 0, or, with `alpha`, to bring its interval to 0 (0 where the interval
+    holds 0 already).
 
     >>> [round(robustness_value(0.09731582, standard_error=0.02325654, freedom=783, alpha=a), 3) for a in (None, 0.05)]
     [0.139, 0.076]
@@ -107,7 +112,8 @@ def doubt_table(
 
     Args:
         placebos: outcomes that lie before the exposure; rows where one is NULL are left out of its check.
-            A covariate that is built from the same activity must not be in `covariates`, or the check passes by construction.
+            A covariate that is built from the same activity must not be in `covariates`, or the check passes by
+            construction.
         estimate: the effect that the checks defend; it decides how far their intervals may reach.
     """
     limit, rows = placebo_limit(estimate), []

@@ -20,14 +20,32 @@ Design = Literal["fixed", "sequential"]
 Reading = Literal["above", "below", "within the margin", "open", "not measured", "too few units"]
 
 COMPARED = (
-    "metric", "variant", "role", "margin", "value", "value_low", "value_high", "lift", "ci_low", "ci_high", "p", "n",
-    "n_control", "relative_lift", "relative_low", "relative_high", "detectable_lift", "reading", "refused_because",
-)  # fmt: skip
+    "metric",
+    "variant",
+    "role",
+    "margin",
+    "value",
+    "value_low",
+    "value_high",
+    "lift",
+    "ci_low",
+    "ci_high",
+    "p",
+    "n",
+    "n_control",
+    "relative_lift",
+    "relative_low",
+    "relative_high",
+    "detectable_lift",
+    "reading",
+    "refused_because",
+)
 
 
 class Shortfall(NamedTuple):
-    """What keeps a variant from being shipped; `more_units`: roughly how many further units of both arms would show it, if
-    the difference stays as it is; None where more units alone would not."""
+    """What keeps a variant from being shipped; `more_units`: roughly how many further units of both arms would show it,
+    if the difference stays as it is; None where more units alone would not.
+    """
 
     metric: str
     role: Role
@@ -36,7 +54,9 @@ class Shortfall(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """Of one variant: the verdict; which metrics are shown to be harmed; what is missing; why nothing can be decided."""
+    """Of one variant: the verdict; which metrics are shown to be harmed; what is missing; why nothing can
+    be decided.
+    """
 
     variant: str
     choice: ExperimentVerdict
@@ -57,14 +77,14 @@ def compare_variants(
 ) -> pd.DataFrame:
     """Grain: one row per variant of one metric, the control first: the columns of `COMPARED`.
 
-    The lift is variant minus control, with Newcombe's limits and the score test's p; in a sequential design with the limits
-    of a confidence sequence that is tightest at `planned_units` and without p. Where several variants are compared, limits
-    and p of a success metric are Bonferroni's: each variant has to win at level 0.05 / variants. A guardrail has to hold for
-    the one variant that is shipped, so its limits are those of 95 %.
+    The lift is variant minus control, with Newcombe's limits and the score test's p; in a sequential design with the
+    limits of a confidence sequence that is tightest at `planned_units` and without p. Where several variants are
+    compared, limits and p of a success metric are Bonferroni's: each variant has to win at level 0.05 / variants. A
+    guardrail has to hold for the one variant that is shipped, so its limits are those of 95 %.
 
-    `reading` of a success metric: above or below (limits on one side of 0), open. Of a guardrail: within the margin (lower
-    limit above -margin), below (upper limit under 0, and not within the margin), open. Of either: not measured where no unit
-    of the two arms did it, too few units where an arm has fewer than `min_units`.
+    `reading` of a success metric: above or below (limits on one side of 0), open. Of a guardrail: within the margin
+    (lower limit above -margin), below (upper limit under 0, and not within the margin), open. Of either: not measured
+    where no unit of the two arms did it, too few units where an arm has fewer than `min_units`.
 
     Args:
         counts: metric, variant, units, converted, refused_because; one row per variant.
@@ -154,11 +174,13 @@ def _reading(told: dict[str, Any], role: Role, *, is_measured: bool, min_units: 
 
 
 def decide(compared: pd.DataFrame, *, variant: str, ratio: SampleRatio) -> Decision:
-    """One rule, three ways. Ship: units were assigned as planned, every success metric is above control and every guardrail
-    was measured and lies within its margin. Do not ship: one of them is shown to be harmed. Otherwise keep running.
+    """One rule, three ways.
 
-    Refused where units were not assigned as planned, and where a metric cannot be read: a guardrail that does not occur in
-    the data is an error in the plan, never a pass.
+    Ship: units were assigned as planned, every success metric is above control and every guardrail was measured and
+    lies within its margin. Do not ship: one of them is shown to be harmed. Otherwise keep running.
+
+    Refused where units were not assigned as planned, and where a metric cannot be read: a guardrail that does not occur
+    in the data is an error in the plan, never a pass.
 
     Args:
         compared: the rows of `compare_variants`, of all success metrics and guardrails.
@@ -208,7 +230,9 @@ def more_units(row: dict[str, Any]) -> int | None:
 
 
 def best_first(decisions: Sequence[Decision], compared: pd.DataFrame) -> list[Decision]:
-    """The decisions by verdict (ship, keep running, do not ship, refused), the largest lift of the first success metric first."""
+    """The decisions by verdict (ship, keep running, do not ship, refused), the largest lift of the first success metric
+    first.
+    """
     order = ("ship", "keep running", "do not ship: harm shown", "refused")
     success = compared[(compared["role"] == "success") & compared["lift"].notna()]
     lifts = success.drop_duplicates("variant").set_index("variant")["lift"].to_dict()

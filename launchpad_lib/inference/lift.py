@@ -1,4 +1,6 @@
-"""Differences of return rates: unadjusted, and adjusted by parametric models; refused where the data cannot carry it."""
+"""Differences of return rates: unadjusted, and adjusted by parametric models; refused where the data cannot
+carry it.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +45,9 @@ def adjusted_lift(
 ) -> LiftEstimate:
     """Average treatment effect by augmented inverse-probability weighting (statsmodels `TreatmentEffect.aipw`).
 
-    Covariates that do not vary or repeat others are left out. Refused where a group is smaller than `min_group`, none is
-    left, the outcome does not vary in a group, more than a tenth of users have a propensity outside (0.02, 0.98), or a
-    model cannot be fitted (the covariates tell exactly who is treated).
+    Covariates that do not vary or repeat others are left out. Refused where a group is smaller than `min_group`, none
+    is left, the outcome does not vary in a group, more than a tenth of users have a propensity outside (0.02, 0.98), or
+    a model cannot be fitted (the covariates tell exactly who is treated).
     """
     counts = (int(table["treated"].sum()), int((1 - table["treated"]).sum()))
     reason = _cannot_be_modelled(table, counts, min_group)

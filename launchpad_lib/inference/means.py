@@ -63,10 +63,11 @@ def relative_difference(treatment: Moments, control: Moments, *, level: float = 
 
 
 def fieller_difference(treatment: Moments, control: Moments, *, level: float = 0.95) -> Contrast:
-    """(treatment mean - control mean) / control mean with Fieller's limits (1954); refused where the control mean is not clearly above 0.
+    """(treatment mean - control mean) / control mean with Fieller's limits (1954); refused where the control mean is
+    not clearly above 0.
 
-    With g = z^2 var(control) / control^2 at least 1 the set of ratios that fit is not an interval. Asymmetric, and right where
-    the control mean is small and the delta method is not.
+    With g = z^2 var(control) / control^2 at least 1 the set of ratios that fit is not an interval. Asymmetric, and
+    right where the control mean is small and the delta method is not.
     """
     z = norm.ppf((1 + level) / 2)
     m1, m0, v1, v0 = treatment.mean, control.mean, treatment.variance_of_mean, control.variance_of_mean
@@ -82,9 +83,11 @@ def fieller_difference(treatment: Moments, control: Moments, *, level: float = 0
 def sequential_difference(
     treatment: Moments, control: Moments, *, tuning_n: float = 5000.0, level: float = 0.95
 ) -> Contrast:
-    """Treatment mean minus control mean with the asymptotic confidence sequence of Waudby-Smith et al. (2023): valid at every look.
+    """Treatment mean minus control mean with the asymptotic confidence sequence of Waudby-Smith et al. (2023): valid at
+    every look.
 
-    `tuning_n`: the number of units at which it is tightest; fixed by the plan, never the units of the day, or it is valid at no look. No p value.
+    `tuning_n`: the number of units at which it is tightest; fixed by the plan, never the units of the day, or it is
+    valid at no look. No p value.
     """
     n, alpha = treatment.n + control.n, 1 - level
     rho2 = (-2 * log(alpha) + log(-2 * log(alpha) + 1)) / tuning_n
@@ -96,7 +99,8 @@ def sequential_difference(
 def detectable_difference(
     *, rate: float, n_treatment: int, n_control: int, power: float = 0.8, alpha: float = 0.05
 ) -> float:
-    """The smallest difference of rates that so many units find with probability `power`, both rates near `rate` (two-sided).
+    """The smallest difference of rates that so many units find with probability `power`, both rates near `rate`
+    (two-sided).
 
     (z(1 - alpha / 2) + z(power)) sqrt(rate (1 - rate) (1 / n1 + 1 / n0)). It depends on the plan, not on the result.
     """

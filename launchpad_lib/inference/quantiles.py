@@ -70,13 +70,14 @@ def quantile_change(
 
     Args:
         units_before, units_after: the unit of each observation; a unit's observations move together (users).
-        period_sd: standard deviation of the log ratio that comes from the periods themselves (slow spells that all users
-            share; see `launchpad_lib.trends.spell_noise_of_change`). Users cannot show it however many there are, so it is added to the draws.
+        period_sd: standard deviation of the log ratio that comes from the periods themselves (slow spells that all
+            users share; see `launchpad_lib.trends.spell_noise_of_change`). Users cannot show it however many there are,
+            so it is added to the draws.
         period_df: degrees of freedom of that deviation, itself an estimate from few days.
         min_units: fewer in either period and the change is refused.
 
-    The p value is two-sided Student t with the draws' standard deviation (Welch-Satterthwaite degrees of freedom): a share of draws could not be smaller than 1 / draws,
-    too coarse to correct for many features.
+    The p value is two-sided Student t with the draws' standard deviation (Welch-Satterthwaite degrees of freedom): a
+    share of draws could not be smaller than 1 / draws, too coarse to correct for many features.
     """
     before, after = np.asarray(values_before, dtype=float), np.asarray(values_after, dtype=float)
     counts = (len(before), len(after), len(np.unique(units_before)), len(np.unique(units_after)))
@@ -111,9 +112,11 @@ def mix_share(
     quantile: float = 0.95,
     min_support: float = 0.9,
 ) -> float | None:
-    """Share of the log change of a quantile that composition explains: the period before is re-weighted to the mix after.
+    """Share of the log change of a quantile that composition explains: the period before is re-weighted to the mix
+    after.
 
-    None where the quantile did not change by at least 1 %, or where less than `min_support` of the later observations are in strata seen before.
+    None where the quantile did not change by at least 1 %, or where less than `min_support` of the later observations
+    are in strata seen before.
     """
     before, after = np.asarray(values_before, dtype=float), np.asarray(values_after, dtype=float)
     names, codes = np.unique(

@@ -1,4 +1,6 @@
-"""Which features became slower: change of a quantile per feature, corrected for the number of features, sustained, with date."""
+"""Which features became slower: change of a quantile per feature, corrected for the number of features, sustained, with
+date.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +40,16 @@ def quantile_changes(
     min_units: int = 30,
     mix: Sequence[str] = ("platform", "app_version"),
 ) -> pd.DataFrame:
-    """Grain: one row per feature. The quantile in (split, split + window] against (split - window, split], clustered by user.
+    """Grain: one row per feature.
+
+    The quantile in (split, split + window] against (split - window, split], clustered by user.
 
     Args:
         observations: feature_id, user_id, observed_at, `value` and the columns of `mix`.
         period_noise: index feature_id; `period_sd` and `period_df` of `quantile_change`.
 
-    Columns: the fields of `QuantileChange`, `days_up` (UTC days of the later window whose own quantile is above the earlier
-    window's), mix_share_<column>: share of the change that the column's composition explains.
+    Columns: the fields of `QuantileChange`, `days_up` (UTC days of the later window whose own quantile is above the
+    earlier window's), mix_share_<column>: share of the change that the column's composition explains.
     """
     start, end = split_at - timedelta(days=window_days), split_at + timedelta(days=window_days)
     seen = observations[
@@ -88,10 +92,10 @@ def regression_table(
 ) -> pd.DataFrame:
     """Grain: one row per feature: change between two windows, and shift of level in the whole history.
 
-    `is_new`: the last window is higher than the one before. `is_standing`: the level moved up on `shift_on` and is still
-    there. Each needs a p under `alpha` after Benjamini-Hochberg over the features, a rise of at least `smallest_rise`, and
-    `sustained_days` of the last days up (above the earlier window; above the middle of the two levels). `is_regression` is
-    either, so its family-wise false-alarm rate is up to twice `alpha`.
+    `is_new`: the last window is higher than the one before. `is_standing`: the level moved up on `shift_on` and is
+    still there. Each needs a p under `alpha` after Benjamini-Hochberg over the features, a rise of at least
+    `smallest_rise`, and `sustained_days` of the last days up (above the earlier window; above the middle of the two
+    levels). `is_regression` is either, so its family-wise false-alarm rate is up to twice `alpha`.
 
     `is_judged`: at least one of the two questions has a p value; without one nothing is said about the feature.
     `detectable_ratio`: the rise that the question with the narrower interval finds 8 times in 10 at two-sided 5 %,
@@ -146,7 +150,8 @@ def changes_table(
     """Grain: one row per feature and change that was found, by feature and date; rises and falls.
 
     A shift of level has a date with its interval; a change between the two windows has the first day of the later one.
-    `is_current`: the new level holds on `sustained_days` of the last `window_days` days. `probability` is NULL: it is not computed.
+    `is_current`: the new level holds on `sustained_days` of the last `window_days` days. `probability` is NULL: it is
+    not computed.
 
     Args:
         regressions: of `regression_table`.
@@ -157,11 +162,16 @@ def changes_table(
     held = above.where(shifted["shift_ratio"].astype(float) >= 1, window_days - above) >= sustained_days
     dated = pd.DataFrame(
         {
-            "feature_id": shifted["feature_id"], "changed_at": shifted["shift_on"], "first_at": shifted["shift_first_on"],
-            "last_at": shifted["shift_last_on"], "ratio": shifted["shift_ratio"], "ci_low": shifted["shift_low"],
-            "ci_high": shifted["shift_high"], "is_current": held,
+            "feature_id": shifted["feature_id"],
+            "changed_at": shifted["shift_on"],
+            "first_at": shifted["shift_first_on"],
+            "last_at": shifted["shift_last_on"],
+            "ratio": shifted["shift_ratio"],
+            "ci_low": shifted["shift_low"],
+            "ci_high": shifted["shift_high"],
+            "is_current": held,
         }
-    )  # fmt: skip
+    )
     moved = regressions[regressions["change_q"].astype(float) < alpha]
     up = moved["days_up"].astype(float)
     held = up.where(moved["ratio"].astype(float) >= 1, window_days - up) >= sustained_days

@@ -11,7 +11,10 @@ ALERT_P = 0.001
 
 
 class SampleRatio(NamedTuple):
-    """Pearson chi-square of the counts against the plan; a mismatch at p < 0.001. `refused_because`: why there is no test."""
+    """Pearson chi-square of the counts against the plan; a mismatch at p < 0.001.
+
+    `refused_because`: why there is no test.
+    """
 
     chi_square: float | None
     p_value: float | None
@@ -20,7 +23,8 @@ class SampleRatio(NamedTuple):
 
 
 def sample_ratio_mismatch(counts: Sequence[int], *, weights: Sequence[float] | None = None) -> SampleRatio:
-    """Pearson chi-square test against equal or given weights (a planned split, in any unit: 95 and 5, or 0.95 and 0.05).
+    """Pearson chi-square test against equal or given weights (a planned split, in any unit: 95 and 5, or 0.95 and
+    0.05).
 
     >>> f"{sample_ratio_mismatch([821588, 815482]).p_value:.1e}"
     '1.8e-06'

@@ -11,7 +11,9 @@ from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 
 
 class SurvivalPoint(NamedTuple):
-    """One event time: how many were at risk and had the event, and the share still without it just after, with limits."""
+    """One event time: how many were at risk and had the event, and the share still without it just after,
+    with limits.
+    """
 
     time: float
     at_risk: int
@@ -36,7 +38,8 @@ class LogRank(NamedTuple):
 def _checked(durations: Sequence[float], observed: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
     if len(durations) != len(observed):
         raise ValueError(
-            f"durations has {len(durations)} values and observed {len(observed)}: there must be one flag per duration; check the inputs"
+            f"durations has {len(durations)} values and observed {len(observed)}: there must be one flag per "
+            "duration; check the inputs"
         )
     times = np.asarray(durations, dtype=float)
     wrong = times[~(times >= 0)]
@@ -77,7 +80,9 @@ def _limits(survival: float, error: float, z: float) -> tuple[float, float]:
 
 
 def median_survival(points: Sequence[SurvivalPoint]) -> tuple[float | None, float | None, float | None]:
-    """The first time at which survival is at most one half, with limits (Brookmeyer and Crowley 1982); None where not reached."""
+    """The first time at which survival is at most one half, with limits (Brookmeyer and Crowley 1982); None where not
+    reached.
+    """
     return tuple(
         next((p.time for p in points if value(p) <= 0.5), None)
         for value in (lambda p: p.survival, lambda p: p.ci_low, lambda p: p.ci_high)
@@ -85,7 +90,9 @@ def median_survival(points: Sequence[SurvivalPoint]) -> tuple[float | None, floa
 
 
 def log_rank(groups: Sequence[tuple[Sequence[float], Sequence[bool]]]) -> LogRank:
-    """Whether two or more groups (durations, observed) share one survival curve. Source: Mantel (1966), Peto and Peto (1972).
+    """Whether two or more groups (durations, observed) share one survival curve.
+
+    Source: Mantel (1966), Peto and Peto (1972).
 
     At each event time the expected events of a group are its share of those at risk, with hypergeometric variance.
     Refused with fewer than two groups that hold units, and where nothing happened or no group can differ.

@@ -1,4 +1,6 @@
-"""Average effects by augmented inverse-probability weighting with cross-fitting, and whether the data can carry them."""
+"""Average effects by augmented inverse-probability weighting with cross-fitting, and whether the data can
+carry them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ SOLVER = "newton-cholesky"
 
 
 class Effect(NamedTuple):
-    """An effect (difference of means, treated minus control) with interval, the two mean outcomes behind it, or the reason why there is none."""
+    """An effect (difference of means, treated minus control) with interval, the two mean outcomes behind it, or the
+    reason why there is none.
+    """
 
     method: str
     absolute_lift: float | None
@@ -51,7 +55,9 @@ class Support(NamedTuple):
 
 
 class CrossFit(NamedTuple):
-    """ATE, ATT, the support gate, and the balance table (covariate, mean_treated, mean_control, smd_before, smd_after)."""
+    """ATE, ATT, the support gate, and the balance table (covariate, mean_treated, mean_control, smd_before,
+    smd_after).
+    """
 
     ate: Effect
     att: Effect
@@ -60,7 +66,9 @@ class CrossFit(NamedTuple):
 
 
 def standardised_difference(values: np.ndarray, treated: np.ndarray, weights: np.ndarray) -> float:
-    """(weighted mean treated - weighted mean control) / sqrt of the mean of the two unweighted variances (Austin 2009)."""
+    """(weighted mean treated - weighted mean control) / sqrt of the mean of the two unweighted variances
+    (Austin 2009).
+    """
     is_treated = treated == 1
     spread = np.sqrt((values[is_treated].var(ddof=1) + values[~is_treated].var(ddof=1)) / 2)
     gap = np.average(values[is_treated], weights=weights[is_treated]) - np.average(
@@ -148,12 +156,14 @@ def crossfit_effects(
     repeats: int = 3,
     min_group: int = MINIMUM_PER_GROUP,
 ) -> CrossFit:
-    """ATE and ATT of `treated` on `outcome` by cross-fitted AIPW (Chernozhukov et al. 2018) with regularised (logistic) regressions.
+    """ATE and ATT of `treated` on `outcome` by cross-fitted AIPW (Chernozhukov et al. 2018) with regularised (logistic)
+    regressions.
 
     Out-of-fold predictions are averaged over `repeats` splits, so that the number hangs less on one split.
-    Refused where a group is smaller than `min_group` (at least two units a fold), a covariate is missing, nothing varies, more than a tenth of the units have a propensity outside
-    (0.02, 0.98), or weighting leaves a standardised difference of 0.1 or more. Units outside that range are cut from the
-    estimate (`trimmed_share`). The interval is the influence function's; covariates that were not measured are not in it.
+    Refused where a group is smaller than `min_group` (at least two units a fold), a covariate is missing, nothing
+    varies, more than a tenth of the units have a propensity outside (0.02, 0.98), or weighting leaves a standardised
+    difference of 0.1 or more. Units outside that range are cut from the estimate (`trimmed_share`). The interval is the
+    influence function's; covariates that were not measured are not in it.
     """
     frame = table.dropna(subset=["treated", outcome])
     t, y = frame["treated"].to_numpy(dtype=int), frame[outcome].to_numpy(dtype=float)
@@ -176,7 +186,8 @@ def crossfit_effects(
     trimmed = float(1 - inside.mean())
     if trimmed > MOST_TRIMMED:
         return _refused(
-            f"{100 * trimmed:.0f} % of units have a propensity outside {OVERLAP[0]:g} to {OVERLAP[1]:g}: the groups hardly overlap",
+            f"{100 * trimmed:.0f} % of units have a propensity outside {OVERLAP[0]:g} to {OVERLAP[1]:g}: the "
+            "groups hardly overlap",
             counts,
         )
     if min(t[inside].sum(), (1 - t[inside]).sum()) < smallest:
