@@ -40,8 +40,8 @@ def span_words(window: str | None) -> str:
     if window is None:
         return "any time"
     parse_window(window)
-    number, unit = re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", window).groups()
-    return counted(int(number), UNITS[unit].removesuffix("s"))
+    words = window.strip()
+    return counted(int(words[:-1]), UNITS[words[-1]].removesuffix("s"))
 
 
 def listed(words: list[str], *, most: int = 3) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from types import SimpleNamespace
+from typing import TypeGuard
 
 import pandas as pd
 
@@ -30,9 +31,9 @@ def is_missing(value: object) -> bool:
     return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
 
 
-def _is_unknown(value: float | None) -> bool:
-    """Whether there is no number to read: missing, or not finite."""
-    return is_missing(value) or not math.isfinite(value)
+def _is_known(value: float | None) -> TypeGuard[float]:
+    """Whether there is a number to read: neither missing nor infinite."""
+    return value is not None and not is_missing(value) and math.isfinite(value)
 
 
 def percent(value: float | None) -> str:
@@ -41,7 +42,7 @@ def percent(value: float | None) -> str:
     >>> percent(0.618), percent(0.000456), percent(None)
     ('61.8 %', '0.046 %', 'an unknown share')
     """
-    if _is_unknown(value):
+    if not _is_known(value):
         return "an unknown share"
     return f"{100 * value:.2g} %" if 0 < abs(value) < 0.001 else f"{100 * value:z.1f} %"
 
@@ -52,7 +53,7 @@ def duration(seconds: float | None) -> str:
     >>> duration(34.93), duration(278), duration(57_468), duration(172_800), duration(None)
     ('34.9 s', '4.6 min', '16.0 h', '2.0 days', 'an unknown time')
     """
-    if _is_unknown(seconds):
+    if not _is_known(seconds):
         return "an unknown time"
     size, name = next((size, name) for least, size, name in DURATIONS if abs(seconds) >= least)
     return f"{seconds / size:z,.1f} {name}"
@@ -64,9 +65,10 @@ def rate(value: float | None, ci_low: float | None, ci_high: float | None, n: fl
     >>> rate(0.5, 0.4, 0.6, 100), rate(None, None, None, 0)
     ('50.0 % (40.0 to 60.0 %, n = 100)', 'an unknown share (n = 0)')
     """
-    limits = [] if _is_unknown(value) or _is_unknown(ci_low) or _is_unknown(ci_high) else [ci_low, ci_high]
-    known = [f"{100 * limits[0]:z.1f} to {100 * limits[1]:z.1f} %"] if limits else []
-    known += [] if _is_unknown(n) else [f"n = {int(n):,}"]
+    known = []
+    if _is_known(value) and _is_known(ci_low) and _is_known(ci_high):
+        known.append(f"{100 * ci_low:z.1f} to {100 * ci_high:z.1f} %")
+    known += [f"n = {int(n):,}"] if _is_known(n) else []
     return f"{percent(value)} ({', '.join(known)})" if known else percent(value)
 
 
@@ -78,9 +80,9 @@ def points(value: float | None, ci_low: float | None, ci_high: float | None) -> 
     >>> points(0.031, -0.01, 0.07), points(None, None, None)
     ('+3.1 points (-1.0 to +7.0)', 'an unknown number of points')
     """
-    if _is_unknown(value):
+    if not _is_known(value):
         return "an unknown number of points"
-    if _is_unknown(ci_low) or _is_unknown(ci_high):
+    if not _is_known(ci_low) or not _is_known(ci_high):
         return f"{_signed(value)} points"
     return f"{_signed(value)} points ({_signed(ci_low)} to {_signed(ci_high)})"
 
@@ -100,7 +102,7 @@ def amount(value: float | None, unit: str = "", digits: int = 0) -> str:
     >>> amount(1234.5, "ms"), amount(None, "ms"), amount(None)
     ('1,234 ms', 'an unknown number of ms', 'an unknown number')
     """
-    if _is_unknown(value):
+    if not _is_known(value):
         return f"an unknown number of {unit}" if unit else "an unknown number"
     return f"{value:z,.{digits}f} {unit}".strip()
 

@@ -168,14 +168,15 @@ def check_properties(event_name: str, properties: dict[str, Any] | None) -> None
 
 def is_deep(properties: dict[str, Any]) -> bool:
     """Whether objects and lists nest deeper than allowed; `properties` itself is the first level."""
-    depth, level = 1, [properties]
+    depth = 1
+    level: list[dict[str, Any] | list[Any]] = [properties]
     while level:
         if depth > rules.MAX_DEPTH:
             return True
         level = [
             inner
             for outer in level
-            for inner in (outer.values() if outer.__class__ is dict else outer)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
             if inner.__class__ is dict or inner.__class__ is list
         ]
         depth += 1
