@@ -231,7 +231,7 @@ def _merge(
 
 def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, files: list[_File]) -> int:
     """Writes `rows` (of `files`) in order of user as one file in their place; how many rows fewer it has."""
-    partition_values = {} if files[0].event_on is None else {"event_on": files[0].event_on}
+    partition_values: dict[str, str | None] = {} if files[0].event_on is None else {"event_on": files[0].event_on}
     folder = "/".join(f"{k}={v}" for k, v in partition_values.items())
     path = f"{folder}/{int(time.time() * 1000):013d}-{uuid.uuid4().hex}.parquet".lstrip("/")
     target = log.place / path

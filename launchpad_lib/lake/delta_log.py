@@ -79,7 +79,7 @@ def open_table(place: Path, *, version: int | None = None) -> DeltaTable:
 class DeltaLog:
     """The log of one local table, as far as this writer has read it."""
 
-    def __init__(self, place: Path, *, schema: object, partition_by: list[str]) -> None:
+    def __init__(self, place: Path, *, schema: pa.Schema, partition_by: list[str]) -> None:
         """Opens the table; creates it where it is not there yet.
 
         Raises:
@@ -303,10 +303,10 @@ def checkpoint(
     spans = [(max(c for c in checkpoints if c <= v), v) for v in keep_versions if v <= head]
     limit = (now_seconds if now_seconds is not None else time.time()) - grace_seconds
     removed = 0
-    for number, path in sorted(numbered):
-        if number >= floor:
+    for commit, path in sorted(numbered):
+        if commit >= floor:
             break
-        if any(low <= number <= high for low, high in spans):
+        if any(low <= commit <= high for low, high in spans):
             continue
         try:
             if path.stat().st_mtime >= limit:

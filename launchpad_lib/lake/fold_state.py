@@ -145,12 +145,16 @@ def _save(place: Path, name: str, fold: Fold, about: dict[str, Any]) -> None:
     sums = {}
     for key, array in fold.arrays().items():
         np.save(aside / f"{key}.npy", array)
-        sums[key] = crc32c.crc32c(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        sums[key] = _checksum(np.ascontiguousarray(array))
     (aside / "snapshot.json").write_text(json.dumps({**about, "crc32c": sums}))
     target = place / name
     if target.exists():
         shutil.rmtree(target)
     os.replace(aside, target)
+
+
+def _checksum(array: np.ndarray) -> int:
+    return crc32c.crc32c(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]  # stubs say so from Python 3.12 on
 
 
 def _load(path: Path) -> dict[str, np.ndarray] | None:
@@ -160,7 +164,7 @@ def _load(path: Path) -> dict[str, np.ndarray] | None:
     try:
         sums = json.loads((path / "snapshot.json").read_text())["crc32c"]
         arrays = {key: np.asarray(np.load(path / f"{key}.npy", mmap_mode="c", allow_pickle=False)) for key in sums}
-        intact = all(crc32c.crc32c(a.reshape(-1).view(np.uint8)) == sums[key] for key, a in arrays.items())
+        intact = all(_checksum(a) == sums[key] for key, a in arrays.items())
     except (OSError, ValueError, KeyError):
         return None
     return arrays if intact else None
