@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 SERVER_VARIABLE = "LAUNCHPAD_KERNEL_SERVER"
@@ -116,17 +117,19 @@ class ForkedProcess:
 class ForkedProvisioner(LocalProvisioner):
     """Launches a local kernel by asking the server named in LAUNCHPAD_KERNEL_SERVER for a fork."""
 
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict:
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         address = os.environ.get(SERVER_VARIABLE)
         arguments = _kernel_arguments(cmd)
         if not address or arguments is None:
             return await super().launch_kernel(cmd, **kwargs)
         cwd = str(kwargs.get("cwd") or Path.cwd())
         try:
-            self.process = _ask(address, arguments, cwd=cwd, env=dict(kwargs.get("env") or os.environ))
+            process = _ask(address, arguments, cwd=cwd, env=dict(kwargs.get("env") or os.environ))
         except OSError:
             return await super().launch_kernel(cmd, **kwargs)
-        self.pid = self.process.pid
+        # What jupyter_client asks of a process is less than a Popen, and ForkedProcess has it.
+        self.process = process  # type: ignore[assignment]
+        self.pid = process.pid
         self.pgid = self.pid
         self.cwd = Path(cwd)
         return self.connection_info

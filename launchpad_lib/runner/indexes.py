@@ -23,7 +23,8 @@ def publish_index(run_dir: Path, manifest: dict, *, since: Changes | None = None
 def publish_run_index(reports: Path) -> None:
     """Rebuilds the index of all runs, newest first; a manifest that cannot be read is shown as such."""
     runs = []
-    for name, manifest in manifests(reports):
+    for name, found in manifests(reports):
+        manifest = found or {}
         try:
             notebooks = [{"name": str(n["name"]), **n} for n in manifest["notebooks"]]
             runs.append(

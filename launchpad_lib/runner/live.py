@@ -67,7 +67,9 @@ def live_figures(lake: Path, *, minutes: float, now: datetime) -> LiveFigures:
     refused = _query(con, lake / "rejected", "rejected_at", since, "count(*)") or (0,)
     gaps = _query(con, lake / "gaps", "noticed_at", since, "count(*)") or (0,)
     con.close()
-    return LiveFigures(*row[:4], row[3] / row[2] if row[2] else None, latency[0], row[4], refused[0], gaps[0], row[5])
+    events, users, started, completed, arrival, last = row
+    rate = completed / started if started else None
+    return LiveFigures(events, users, started, completed, rate, latency[0], arrival, refused[0], gaps[0], last)
 
 
 def _query(con: duckdb.DuckDBPyConnection, place: Path, column: str, since: datetime, select: str) -> tuple | None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from launchpad_lib.page.harvest import Status
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 
 class Progress(AbstractContextManager, Protocol):
@@ -61,7 +64,7 @@ class TerminalProgress:
         self._bars = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=28), TaskProgressColumn(), TimeElapsedColumn()
         )
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> TerminalProgress:
         self._bars.start()

@@ -113,7 +113,9 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     }
     (partial / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
     publish_index(
-        partial, manifest, since=changes(manifest, previous_manifest(reports, run.name, before=manifest["started_at"]))
+        partial,
+        manifest,
+        since=changes(manifest, previous_manifest(reports, run.name, before=str(manifest["started_at"]))),
     )
     try:
         partial.rename(final)
