@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import reduce
+from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
@@ -251,7 +252,9 @@ def _attributed(units: ir.Table, rules: Rules) -> ir.StringValue:
     return plain[rules.attribution]
 
 
-def funnel_units(events: ir.Table, *, rules: Rules, observed_through: datetime, keep: str = "matching") -> ir.Table:
+def funnel_units(
+    events: ir.Table, *, rules: Rules, observed_through: datetime, keep: Literal["matching", "all"] = "matching"
+) -> ir.Table:
     """Grain: one row per unit that entered, with is_mature: its first entry's window is over at `observed_through`."""
     return with_maturity(funnel_chains(event_log(events, rules, keep=keep), rules), rules, observed_through)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -104,7 +105,7 @@ def funnel_times(
             else_=nobody,
         ),
     )
-    named = {"place": list(places), "time": [name for _, name in TIME_BUCKETS]}
+    named: dict[str, Sequence[Any]] = {"place": list(places), "time": [name for _, name in TIME_BUCKETS]}
     return found if unknown is None else refused_table(found, unknown, **named)
 
 

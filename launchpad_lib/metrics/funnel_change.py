@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -122,7 +123,7 @@ def funnel_changes(
     def of_place(values: Sequence[ir.Value | str | int]) -> ir.Value:
         return ibis.cases(*((long.place == k, values[k]) for k in places))
 
-    named = {
+    named: dict[str, Sequence[Any]] = {
         "scope": [scope for scope, _, _ in asked],
         "step": [high for _, _, high in asked],
         "step_name": [rules.steps[high - 1].event_name for _, _, high in asked],

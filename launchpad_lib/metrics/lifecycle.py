@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import reduce
 
 import ibis
 import ibis.expr.types as ir
@@ -105,14 +106,14 @@ def active_users(events: ir.Table, *, report_timezone: str = "UTC") -> ir.Table:
     active = _active(events, "day", report_timezone)
     following = active.active.lead().over(ibis.window(group_by="user_id", order_by=active.active))
     active = active.mutate(following=following)
-    changes = None
+    parts: list[ir.Table] = []
     for name, days in TRAILING_DAYS.items():
         leaves = ibis.ifelse(
             active.following.isnull(), active.active + days, ibis.least(active.active + days, active.following)
         )
         come = active.select(day=active.active, name=ibis.literal(name), change=ibis.literal(1, "int64"))
-        part = come.union(active.select(day=leaves, name=ibis.literal(name), change=ibis.literal(-1, "int64")))
-        changes = part if changes is None else changes.union(part)
+        parts.append(come.union(active.select(day=leaves, name=ibis.literal(name), change=ibis.literal(-1, "int64"))))
+    changes = reduce(lambda one, other: one.union(other), parts)
     daily = changes.group_by("day").agg(
         **{n: changes.change.sum(where=changes.name == n).fill_null(0).cast("int64") for n in TRAILING_DAYS}
     )

@@ -190,7 +190,8 @@ def checked_rules(
             f"{len(wanted)}; choose one"
         )
     if entered is not None:
-        entered = tuple(utc_instant(instant, argument="entered") for instant in entered)
+        start, end = (utc_instant(instant, argument="entered") for instant in entered)
+        entered = (start, end)
         if not entered[0] < entered[1]:
             raise ValueError(f"entered={entered!r}: the start must come before the end; swap them")
     # An empty name of a property is no property, as in a params file; a filter can ask for the key "".
@@ -202,14 +203,15 @@ def unknown_in(events: ir.Table, rules: Rules) -> str | None:
     """One sentence on a name of the rules that the log does not know, else None."""
     return unknown_names(
         events,
-        event_names=[named.event_name for named in (*rules.steps, *rules.exclusions)],
+        event_names=[*(s.event_name for s in rules.steps), *(e.event_name for e in rules.exclusions)],
         properties=properties_of(rules),
     )
 
 
 def properties_of(rules: Rules) -> list[str]:
     """The properties that the rules name."""
-    filtered = [name for named in (*rules.steps, *rules.exclusions) for name, _ in named.filters]
+    named: list[Step | Exclusion] = [*rules.steps, *rules.exclusions]
+    filtered = [name for one in named for name, _ in one.filters]
     return [*filtered, *(p for p in (rules.hold_constant, rules.breakdown) if p)]
 
 

@@ -50,7 +50,7 @@ class PlainLog(NamedTuple):
 
 class _Group(NamedTuple):
     path: str
-    index: int
+    index: int  # type: ignore[assignment]  # shadows tuple.index, which nobody calls on it
     rows: int
     low: int
     high: int
