@@ -27,6 +27,8 @@ def changed(found: Estimate, smallest_change: float) -> Change:
     >>> [changed(Estimate(d, d - 0.01, d + 0.01), 0.02).name for d in (0.05, -0.05, 0.001, 0.015)]
     ['UP', 'DOWN', 'SMALL', 'UP']
     """
+    if found.ci_low is None or found.ci_high is None:
+        return Change.OPEN
     if -smallest_change < found.ci_low and found.ci_high < smallest_change:
         return Change.SMALL
     if found.ci_low > 0:

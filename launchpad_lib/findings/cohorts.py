@@ -52,11 +52,11 @@ def cohort_verdict(asked: RetentionQuestion, result: pd.DataFrame) -> str:
     of = f"users that start with {named(asked.start_event)}" if asked.start_event else "users"
     if first.is_refused:
         return f"No {of} have been observed to the end of {asked.period} {asked.returns[0]}."
-    if first.n < asked.min_cell:
+    if first.n is None or first.n < asked.min_cell:
         return f"Too few {of} are observed to say how many come back: {first.n:,}."
     after = f"After {named(asked.start_event)} " if asked.start_event else ""
     one = f"{after}{percent(first.value)} of users come back on {asked.period} {asked.returns[0]}"
-    if asked.horizon == asked.returns[0] or last.is_refused or last.n < asked.min_cell:
+    if asked.horizon == asked.returns[0] or last.is_refused or last.n is None or last.n < asked.min_cell:
         return f"{one}."
     return f"{one}, {percent(last.value)} on {asked.period} {asked.horizon}."
 
@@ -112,7 +112,7 @@ def who_comes_back_by(asked: RetentionQuestion, segments: pd.DataFrame, cohort_p
         return [Finding("unknown", "wait", few)]
     span = f"from {_of_segment(rows.iloc[0])} to {_of_segment(rows.iloc[-1])}"
     p = unequal_rates_p(rows["retained"].astype(int).tolist(), rows["users"].astype(int).tolist())
-    if p <= SURE:
+    if p is not None and p <= SURE:
         said = f"By {by}, retention {when} differs by more than chance, {span}; that is no effect of {by}."
         return [Finding("watch", "look", said)]
     return [Finding("unknown", "wait", f"By {by}, segments cannot be told apart {when}: {span}.")]
@@ -176,7 +176,7 @@ def how_long_they_stay(lifetime: pd.DataFrame, cohort_property: str | None) -> l
         return found
     groups = counted((lifetime["scope"] == GROUP).sum(), "group")
     by = named(cohort_property)
-    if p <= SURE:
+    if p is not None and p <= SURE:
         said = f"By {by}, how long users stay differs by more than chance over {groups}; that is no effect of {by}."
         return [*found, Finding("watch", "look", said)]
     return [*found, Finding("unknown", "wait", f"By {by}, {groups} cannot be told apart in how long users stay.")]

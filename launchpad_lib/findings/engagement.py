@@ -53,7 +53,7 @@ def engagement_verdict(
         users = counted(quantity(engagement, results.MAU, asked).value or 0, "user")
         return f"No feature is declared; {users} were active in the last 28 days."
     name = asked.name_of(asked.detail.feature_id)
-    is_used, is_finished = (not e.is_refused and e.n >= asked.min_cell for e in (adopted, finished))
+    is_used, is_finished = (not e.is_refused and (e.n or 0) >= asked.min_cell for e in (adopted, finished))
     if is_used and is_finished:
         return (
             f"Last full week {percent(adopted.value)} of active users used {name}; "
@@ -112,7 +112,7 @@ def undeclared_features(asked: EngagementQuestion, completion: pd.DataFrame) -> 
 def how_it_is_used(asked: EngagementQuestion, adopted: Estimate, adoption: pd.DataFrame) -> list[Finding]:
     """Adoption of the feature in detail, and the range over all declared ones."""
     found = []
-    if not adopted.is_refused:
+    if not adopted.is_refused and asked.detail is not None:
         week = adoption["week_on"].iloc[0]
         numbers = rate(adopted.value, adopted.ci_low, adopted.ci_high, adopted.n)
         sentence = (
@@ -157,11 +157,13 @@ def how_deep(asked: EngagementQuestion, engagement: pd.DataFrame) -> list[Findin
     if not deep.is_refused:
         per = f"{amount(deep.value, digits=1)} interactions of {amount(kinds.value, digits=1)} kinds"
         found.append(
-            Finding("fine", "nothing", f"A started session has {per} on average, over {counted(deep.n, 'session')}.")
+            Finding(
+                "fine", "nothing", f"A started session has {per} on average, over {counted(deep.n or 0, 'session')}."
+            )
         )
     if not half.is_refused:
         lasts = f"at least {duration(half.value)}, one in ten at least {duration(most.value)}"
-        found.append(Finding("fine", "nothing", f"Half of all {counted(half.n, 'session')} last {lasts}."))
+        found.append(Finding("fine", "nothing", f"Half of all {counted(half.n or 0, 'session')} last {lasts}."))
     return found
 
 
@@ -169,7 +171,7 @@ def how_it_is_shared(asked: EngagementQuestion, sharing: pd.DataFrame, engagemen
     """Who passes on what they saw, and how often."""
     found = of_the_detail(sharing, asked, rate="share_rate", n="viewers")
     often = quantity(engagement, results.SHARES, asked)
-    if found.is_refused:
+    if found.is_refused or asked.detail is None:
         return []
     times = "" if often.is_refused else f", {amount(often.value, digits=2)} times per viewer"
     numbers = rate(found.value, found.ci_low, found.ci_high, found.n)
@@ -182,5 +184,5 @@ def how_often_they_come(asked: EngagementQuestion, engagement: pd.DataFrame) -> 
     found = quantity(engagement, results.STICKINESS, asked)
     if found.is_refused:
         return []
-    users = counted(found.n, "user")
+    users = counted(found.n or 0, "user")
     return [Finding("fine", "nothing", f"A mean day sees {percent(found.value)} of the {users} of the last 28 days.")]

@@ -12,6 +12,7 @@ from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.sentences import named, span_words
 from launchpad_lib.findings.rows import NO_EVENTS, NO_FEATURE, not_asked
 from launchpad_lib.metrics import unknown_names
+from launchpad_lib.metrics.windows import Weekday
 
 
 class EngagementQuestion(NamedTuple):
@@ -21,7 +22,7 @@ class EngagementQuestion(NamedTuple):
     window: str
     observed_through: datetime | None
     report_timezone: str = "UTC"
-    week_starts_on: str = "monday"
+    week_starts_on: Weekday = "monday"
     activity_days: int = 14
     min_cell: int = 30
 
@@ -50,7 +51,7 @@ class EngagementQuestion(NamedTuple):
         return {"observed_through": self.observed_through, "report_timezone": self.report_timezone}
 
     @property
-    def rules(self) -> dict[str, str]:
+    def rules(self) -> dict[str, Any]:
         """What fills the blanks of the definitions."""
         detail = self.detail or Feature(feature_id="the feature")
         said = {name: getattr(detail, name) for name in ("start_event", "complete_event", "view_event", "share_event")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ibis.expr.types as ir
 import pandas as pd
@@ -56,7 +56,7 @@ def engagement_table(
     rows = [
         *_rows(
             {INTERACTIONS: deep._replace(value="mean_interactions"), KINDS: deep._replace(value="mean_kinds")},
-            lambda: depth(events, start_event=detail.start_event, interaction_events=detail.interaction_events),
+            lambda: depth(events, start_event=detail.start_event or "", interaction_events=detail.interaction_events),
             asked.undeclared(events, "start_event", "interaction_events"),
         ),
         *_rows(
@@ -103,8 +103,12 @@ def _sharing(events: ir.Table, asked: EngagementQuestion, detail: Feature) -> li
     reason = asked.undeclared(events, "view_event", "share_event")
     if reason:
         return [_row(SHARES, "count", refusal(reason))]
-    said = {"view_event": detail.view_event, "share_event": detail.share_event}
-    found = single(shares_per_viewer(events, **said, window=asked.window, observed_through=asked.observed_through))
+    said: dict[str, Any] = {
+        "view_event": detail.view_event,
+        "share_event": detail.share_event,
+        "observed_through": asked.observed_through,
+    }
+    found = single(shares_per_viewer(events, **said, window=asked.window))
     nobody = nobody_mature(
         found.viewers, immature=found.immature, what="sharing", observed_through=asked.observed_through
     )
@@ -157,10 +161,11 @@ def power_users(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame:
 
 def how_often(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame:
     """The table `frequency` of the start event of the feature in detail."""
+    started = asked.detail.start_event if asked.detail else None
     return answered(
         tables.FREQUENCY,
         lambda: (
-            frequency(events, event_name=asked.detail.start_event, window_days=asked.activity_days, **asked.place)
+            frequency(events, event_name=started or "", window_days=asked.activity_days, **asked.place)
             .order_by("place")
             .to_pandas()
         ),

@@ -162,9 +162,10 @@ def ask_experiment(
     """The plan, checked against the log: an experiment that nobody declared is not asked, one that nobody saw is
     refused.
     """
-    lists = {"guardrail_events": tuple(dict.fromkeys(guardrail_events)), "shares": tuple((shares or {}).items())}
-    plan = ExperimentPlan(experiment_id, control, metric_event, **lists, **rules)
-    if not plan.is_asked:
+    guardrails = tuple(dict.fromkeys(guardrail_events))
+    split = tuple((shares or {}).items())
+    plan = ExperimentPlan(experiment_id, control, metric_event, guardrail_events=guardrails, shares=split, **rules)
+    if experiment_id is None or not plan.is_asked:
         remedy = "declare experiment_id, control and metric_event of this notebook in the params file"
         return plan._replace(refused_because=not_asked(f"no experiment is declared; {remedy}"))
     return plan._replace(refused_because=nobody_exposed(events, experiment_id=experiment_id))
@@ -182,9 +183,10 @@ def experiment_results(events: ir.Table, plan: ExperimentPlan) -> ExperimentResu
     )
     if reason:
         return _refused(plan._replace(refused_because=reason))._replace(units=_unit_rows(plan, standing))
-    names = [plan.metric_event, *plan.guardrail_events]
+    names = [name for name in (plan.metric_event, *plan.guardrail_events) if name]
+    roles: list[tuple[str, Literal["success", "guardrail"]]] = [(names[0], "success")]
+    roles += [(guardrail, "guardrail") for guardrail in plan.guardrail_events]
     counts = conversions(events, units, event_names=names, **plan.windows).to_pandas()
-    asked = {"control": plan.control, "design": plan.design, "planned_units": plan.planned_units}
     compared = pd.concat(
         [
             compare_variants(
@@ -192,9 +194,11 @@ def experiment_results(events: ir.Table, plan: ExperimentPlan) -> ExperimentResu
                 role=role,
                 margin=plan.guardrail_margin if role == "guardrail" else None,
                 min_units=plan.min_cell,
-                **asked,
+                control=str(plan.control),
+                design=plan.design,
+                planned_units=plan.planned_units,
             )
-            for name, role in [(plan.metric_event, "success"), *((g, "guardrail") for g in plan.guardrail_events)]
+            for name, role in roles
         ],
         ignore_index=True,
     )
@@ -258,7 +262,11 @@ def _unit_rows(plan: ExperimentPlan, standing: pd.DataFrame) -> pd.DataFrame:
 
 def _refused(plan: ExperimentPlan) -> ExperimentResults:
     """No comparison: one row that says why."""
-    known = {"experiment_id": [plan.experiment_id], "metric": [plan.metric_event], "role": ["success"]}
+    known: dict[str, list[Any]] = {
+        "experiment_id": [plan.experiment_id],
+        "metric": [plan.metric_event],
+        "role": ["success"],
+    }
     why = str(plan.refused_because)
     decision = "refused" if plan.is_asked else "not asked"
     rows = refused_rows(tables.EXPERIMENTS, why, **known, decision=[decision])

@@ -178,7 +178,11 @@ def _about_units(found: ExperimentResults) -> list[Finding]:
 def _about_ratio(found: ExperimentResults) -> Finding:
     """Whether units were assigned as planned; where no plan is declared, against what they were tested."""
     plan = "the planned split" if found.plan.shares else "an equal split, since no shares are planned"
-    p = "under 0.001" if found.ratio.p_value < 0.001 else f"{found.ratio.p_value:.3f}"
+    p = (
+        "under 0.001"
+        if found.ratio.p_value is not None and found.ratio.p_value < 0.001
+        else f"{found.ratio.p_value:.3f}"
+    )
     return Finding("fine", "nothing", f"The numbers of units do not contradict {plan}: p = {p}.")
 
 

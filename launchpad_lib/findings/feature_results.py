@@ -99,8 +99,8 @@ def feature_completions(events: ir.Table, asked: EngagementQuestion) -> pd.DataF
     """The table `completion`: per user for every declared feature; per session too for the one in detail."""
 
     def row(feature: Feature, by: str) -> pd.DataFrame:
-        said = {"start_event": feature.start_event, "complete_event": feature.complete_event}
-        rules = {"window": asked.window, "observed_through": asked.observed_through, "by": by}
+        said: dict[str, Any] = {"start_event": feature.start_event, "complete_event": feature.complete_event}
+        rules: dict[str, Any] = {"window": asked.window, "observed_through": asked.observed_through, "by": by}
         about = {"feature_id": feature.feature_id, "counted": COUNTED[by], **said}
         reason = _undeclared(feature, events, asked, "start_event", "complete_event")
         return _one_rate(COMPLETION, lambda: completion(events, **said, **rules), about, "starts", reason, asked)
@@ -113,8 +113,8 @@ def feature_sharing(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame
     """The table `sharing`."""
 
     def row(feature: Feature) -> pd.DataFrame:
-        said = {"view_event": feature.view_event, "share_event": feature.share_event}
-        rules = {"window": asked.window, "observed_through": asked.observed_through}
+        said: dict[str, Any] = {"view_event": feature.view_event, "share_event": feature.share_event}
+        rules: dict[str, Any] = {"window": asked.window, "observed_through": asked.observed_through}
         about = {"feature_id": feature.feature_id, **said}
         reason = _undeclared(feature, events, asked, "view_event", "share_event")
         return _one_rate(SHARING, lambda: share_rate(events, **said, **rules), about, "viewers", reason, asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import ibis.expr.types as ir
 import pandas as pd
@@ -26,11 +26,12 @@ from launchpad_lib.metrics import (
     nobody_mature,
     unknown_names,
 )
+from launchpad_lib.metrics.windows import Period, Weekday
 
 
 def funnel_result(events: ir.Table, asked: FunnelQuestion) -> pd.DataFrame:
     """The table `funnel`: one row per step; refused as a whole where nobody can be counted."""
-    known = {"step": list(range(1, len(asked.steps) + 1)), "step_name": list(asked.step_names)}
+    known: dict[str, list[Any]] = {"step": list(range(1, len(asked.steps) + 1)), "step_name": list(asked.step_names)}
     if asked.refused_because:
         return refused_rows(tables.FUNNEL, asked.refused_because, **(known if asked.steps else {}))
     found = funnel(events, **asked.arguments).order_by("step").to_pandas()
@@ -58,7 +59,7 @@ def funnel_seconds(result: pd.DataFrame, asked: FunnelQuestion) -> Estimate:
     return found.refused(nobody)
 
 
-def _rules(result: pd.DataFrame, asked: FunnelQuestion) -> dict[str, str]:
+def _rules(result: pd.DataFrame, asked: FunnelQuestion) -> dict[str, Any]:
     """What fills the blanks of the funnel's definitions; nothing where no funnel is asked."""
     if not asked.steps:
         return {}
@@ -88,7 +89,11 @@ def funnel_time_buckets(events: ir.Table, asked: FunnelQuestion) -> pd.DataFrame
 
 
 def funnel_segments(
-    events: ir.Table, asked: FunnelQuestion, *, breakdown: str | None, attribution: str
+    events: ir.Table,
+    asked: FunnelQuestion,
+    *,
+    breakdown: str | None,
+    attribution: Literal["first_touch", "last_touch"] | int,
 ) -> pd.DataFrame:
     """The table `funnel_segments`: most entrants first; every unit is in one segment, the missing value is one too."""
     reason = asked.refused_because or _unasked(events, breakdown)
@@ -115,7 +120,7 @@ def _at_the_end(rows: pd.DataFrame, key: str) -> pd.DataFrame:
 
 
 def funnel_course(
-    events: ir.Table, asked: FunnelQuestion, *, period: str, report_timezone: str, week_starts_on: str
+    events: ir.Table, asked: FunnelQuestion, *, period: Period, report_timezone: str, week_starts_on: Weekday
 ) -> pd.DataFrame:
     """The table `funnel_trend`: a unit counts in every period it enters."""
 
@@ -145,14 +150,19 @@ def compared_periods(asked: FunnelQuestion, *, days: int) -> Periods:
 
 
 def funnel_shift(
-    events: ir.Table, asked: FunnelQuestion, periods: Periods, *, breakdown: str | None, attribution: str
+    events: ir.Table,
+    asked: FunnelQuestion,
+    periods: Periods,
+    *,
+    breakdown: str | None,
+    attribution: Literal["first_touch", "last_touch"] | int,
 ) -> pd.DataFrame:
     """The table `funnel_changes`: the whole funnel, its steps, and its steps by segment where a breakdown is asked.
 
     Benjamini-Hochberg runs over all rows of steps and segments; the whole funnel is the one comparison that was asked
     first. Rows with fewer than `min_cell` units in a period are refused.
     """
-    spans = {"before": periods.earlier, "after": periods.later}
+    spans: dict[str, Any] = {"before": periods.earlier, "after": periods.later}
 
     def shift() -> pd.DataFrame:
         every = funnel_changes(events, **asked.arguments, **spans).order_by(["scope", "step"]).to_pandas()
@@ -182,7 +192,7 @@ def conversion_change(changes: pd.DataFrame, asked: FunnelQuestion, periods: Per
     """The change of the whole funnel's conversion; n counts the entrants of both periods."""
     row = changes.iloc[0].to_dict()
     row["n"] = row["n_before"] + row["n_after"]
-    when = {
+    when: dict[str, Any] = {
         "units": f"{asked.unit}s",
         "later_period": f"the {counted(periods.days, 'day')} up to {periods.later[1]:%Y-%m-%d %H:%M} UTC",
         "earlier_period": f"the {counted(periods.days, 'day')} before",
@@ -209,7 +219,7 @@ def funnel_by_other_rules(events: ir.Table, asked: FunnelQuestion, result: pd.Da
     """
 
     def panel() -> pd.DataFrame:
-        others = {
+        others: dict[str, Any] = {
             "steps": asked.steps,
             "window": asked.window,
             "observed_through": asked.observed_through,

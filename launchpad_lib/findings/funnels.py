@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from launchpad_lib.contract.estimates import Estimate
-from launchpad_lib.contract.findings import Conclusion, Finding, conclusion
+from launchpad_lib.contract.findings import Conclusion, Finding, Severity, Verb, conclusion
 from launchpad_lib.contract.sentences import counted, ended, listed, named
 from launchpad_lib.contract.wording import duration, is_missing, percent, points, rate
 from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
@@ -63,8 +63,9 @@ def funnel_conclusion(
 def funnel_verdict(found: Estimate, asked: FunnelQuestion) -> str:
     """The conversion in one sentence; no rate where fewer than `min_cell` units entered."""
     first, last, count = named(asked.step_names[0]), named(asked.step_names[-1]), len(asked.steps)
-    if found.n < asked.min_cell:
-        return f"Only {counted(found.n, asked.unit)} entered: too few to say how many reach the last step."
+    entered = found.n or 0
+    if entered < asked.min_cell:
+        return f"Only {counted(entered, asked.unit)} entered: too few to say how many reach the last step."
     if found.value == 0:
         enters = f"does one of {count} steps" if asked.mode == "any_order" else f"enters at {first}"
         return (
@@ -122,7 +123,7 @@ def where_they_stop(asked: FunnelQuestion, result: pd.DataFrame, instead: pd.Dat
         said = f"{share}, stop {worst.where}."
     elif not asked.is_independent:
         said = f"{share}, stop {worst.where}, more than elsewhere; {TOGETHER}."
-    elif largest_differs_p(worst.lost, places[1].lost) <= SURE:
+    elif _stands_out(worst.lost, places[1].lost):
         said = f"The largest loss is {worst.where}: {share}."
     else:
         second = f"{places[1].where}, {places[1].lost:,}"
@@ -139,7 +140,7 @@ def what_they_do_next(worst: Loss, instead: pd.DataFrame) -> str:
     own = own.assign(users=own["users"].astype(int)).sort_values("users", ascending=False, kind="stable")
     top, dropped = own.iloc[0], int(own["dropped"].iloc[0])
     second = int(own["users"].iloc[1]) if len(own) > 1 else 0
-    if largest_differs_p(int(top["users"]), second) > SURE:
+    if not _stands_out(int(top["users"]), second):
         return " No next event of theirs stands out."
     if is_missing(top["next_event"]):
         return f" Most often they do nothing next: {top['users']:,} of {dropped:,}."
@@ -181,8 +182,8 @@ def which_steps_changed(asked: FunnelQuestion, changes: pd.DataFrame) -> list[Fi
     if moved.empty:
         return [Finding("unknown", "wait", f"Of {many} compared, none can be said to have changed after correction.")]
     words = [_step_words(row) for row in moved.itertuples()]
-    grave = "act" if (moved["absolute_lift"] < 0).any() else "fine"
-    verb = "find out" if grave == "act" else "nothing"
+    grave: Severity = "act" if (moved["absolute_lift"] < 0).any() else "fine"
+    verb: Verb = "find out" if grave == "act" else "nothing"
     return [Finding(grave, verb, f"Of {many} compared, {len(moved)} changed after correction: {listed(words)}.")]
 
 
@@ -213,7 +214,7 @@ def for_whom(asked: FunnelQuestion, segments: pd.DataFrame, breakdown: str | Non
     if not asked.is_independent:
         return [Finding("unknown", "look", f"By {named(breakdown)}, conversion runs {span}; {TOGETHER}.")]
     p = unequal_rates_p(large["users"].astype(int).tolist(), large["entrants"].astype(int).tolist())
-    if p <= SURE:
+    if p is not None and p <= SURE:
         said = (
             f"By {named(breakdown)}, conversion differs by more than chance, {span}; that is no effect of "
             f"{named(breakdown)}."
@@ -242,3 +243,9 @@ def by_other_rules(panel: pd.DataFrame) -> list[Finding]:
             f" to {percent(high['conversion_rate'])} ({high['rule']}).",
         )
     ]
+
+
+def _stands_out(largest: int, second: int) -> bool:
+    """Whether the largest count is larger than the next by more than chance."""
+    p = largest_differs_p(largest, second)
+    return p is not None and p <= SURE

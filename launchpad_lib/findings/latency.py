@@ -222,8 +222,8 @@ def largest_rise(regressions: pd.DataFrame, names: Mapping[str, str], window_day
     said = f"The largest change over the last {_days(window_days)} is that of {names[row['feature_id']]}"
     open_words = "; these data cannot tell it from none" if row["ci_low"] <= 1 <= row["ci_high"] else ""
     sentence = f"{said}: p95 latency {_ratio_words(row)}{open_words}{caution}."
-    kind = ("unknown", "wait") if open_words else ("watch", "look")
-    return [Finding(*kind, sentence, feature_id=row["feature_id"], anchor=SLOWER)]
+    told = Finding("watch", "look", sentence, feature_id=row["feature_id"], anchor=SLOWER)
+    return [told._replace(severity="unknown", verb="wait") if open_words else told]
 
 
 def what_crashes(crashiest: Worst) -> list[Finding]:

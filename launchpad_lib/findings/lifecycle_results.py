@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import ibis.expr.types as ir
 import pandas as pd
@@ -14,12 +14,13 @@ from launchpad_lib.findings.retention_results import RetentionQuestion
 from launchpad_lib.findings.rows import answered, declared, not_asked, reason_in, refused_rows
 from launchpad_lib.inference import kaplan_meier, log_rank, median_survival, wilson
 from launchpad_lib.metrics import activity_spans, lifecycle, path_steps, transitions, unknown_names
+from launchpad_lib.metrics.windows import Period
 
 ALL_USERS, GROUP = "all users", "group"
 MOST_GROUPS, MOST_TIMES = 8, 200
 
 
-def lifecycle_result(events: ir.Table, asked: RetentionQuestion, *, lifecycle_period: str) -> pd.DataFrame:
+def lifecycle_result(events: ir.Table, asked: RetentionQuestion, *, lifecycle_period: Period) -> pd.DataFrame:
     """The table `lifecycle`."""
 
     def states() -> pd.DataFrame:
@@ -128,16 +129,16 @@ def session_paths(
 
 
 def _one_path(
-    events: ir.Table, asked: RetentionQuestion, direction: str, anchor: str | None, argument: str
+    events: ir.Table, asked: RetentionQuestion, direction: Literal["after", "before"], anchor: str | None, argument: str
 ) -> pd.DataFrame:
     reason = asked.no_events_because
     if reason is None:
         reason = unknown_names(events, event_names=[anchor]) if anchor else not_asked(f"give `{argument}` an event")
-    found = answered(tables.PATHS, lambda: _path(events, anchor, direction), refused_because=reason)
+    found = answered(tables.PATHS, lambda: _path(events, anchor or "", direction), refused_because=reason)
     return found.assign(direction=direction, anchor=anchor)
 
 
-def _path(events: ir.Table, anchor: str, direction: str) -> pd.DataFrame:
+def _path(events: ir.Table, anchor: str, direction: Literal["after", "before"]) -> pd.DataFrame:
     found = path_steps(events, anchor=anchor, direction=direction, length=5, most=6)
     return found.order_by(["position", lambda t: t.units.desc(), "event_name"]).to_pandas()
 

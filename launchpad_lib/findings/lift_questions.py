@@ -69,7 +69,9 @@ def ask_lift(events: ir.Table, features: Iterable[Feature]) -> tuple[LiftQuestio
     for feature in features:
         reason = not_declared([feature], "start_event", "complete_event")
         if reason is None:
-            reason = unknown_names(events, event_names=[feature.start_event, feature.complete_event])
+            reason = unknown_names(
+                events, event_names=[name for name in (feature.start_event, feature.complete_event) if name]
+            )
         found.append(
             LiftQuestion(feature.feature_id, feature.name, feature.start_event, feature.complete_event, reason)
         )

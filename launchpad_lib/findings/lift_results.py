@@ -107,7 +107,7 @@ class LiftResults(NamedTuple):
             found[row["feature_id"]] = estimate_of(sized, n="n", **asked, **self._words(row["feature_id"]))
         return found
 
-    def _words(self, feature_id: str) -> dict[str, str]:
+    def _words(self, feature_id: str) -> dict[str, Any]:
         question = next(q for q in self.questions if q.feature_id == feature_id)
         return {
             "start_event": named(question.start_event),
@@ -148,7 +148,7 @@ def _of_feature(events: ir.Table, question: LiftQuestion, rules: LiftRules) -> t
         )
     # A feature's luck depends on its name only, so that its number does not hang on which others are asked.
     rng = np.random.default_rng([rules.seed, zlib.crc32(question.feature_id.encode())])
-    window = {
+    window: dict[str, Any] = {
         "complete_event": question.complete_event,
         "outcome_days": rules.outcome_days,
         "observed_through": rules.observed_through,
@@ -161,7 +161,7 @@ def _of_feature(events: ir.Table, question: LiftQuestion, rules: LiftRules) -> t
     compared = starters(events, **began).to_pandas()
     standing = starters_by_standing(events, **began).to_pandas()
     early = newcomers(events, landmark_days=rules.late_days, **window).to_pandas()
-    anybody = everybody(events, complete_event=question.complete_event, landmark_days=rules.late_days).to_pandas()
+    anybody = everybody(events, complete_event=window["complete_event"], landmark_days=rules.late_days).to_pandas()
     fitted = crossfit_effects(compared, covariates=TRAITS + ACTIVITY, rng=rng, min_group=rules.min_cell)
     fitted = _explained(fitted, standing)
     doubts = doubt_table(
@@ -232,11 +232,12 @@ def _strength(compared: pd.DataFrame, fitted: CrossFit) -> pd.DataFrame:
     """How strong something unmeasured would have to be; one row."""
     effect = fitted.ate
     covariates = TRAITS + ACTIVITY
-    error = None if effect.ci_low is None else (effect.ci_high - effect.ci_low) / 3.92
+    error = None if effect.ci_low is None or effect.ci_high is None else (effect.ci_high - effect.ci_low) / 3.92
     freedom = effect.n_treated + effect.n_control - len(covariates) - 2
     value = e_value(effect.ratio, ratio_low=effect.ratio_low, ratio_high=effect.ratio_high)
-    asked = {"covariates": covariates, "outcome": "returned", "standard_error": error}
-    mark = benchmark(compared, estimate=effect.absolute_lift, **asked)
+    mark = benchmark(
+        compared, covariates=covariates, outcome="returned", estimate=effect.absolute_lift, standard_error=error
+    )
     left = mark.left or (None, None, None)
     row = {
         "e_value": value.estimate,

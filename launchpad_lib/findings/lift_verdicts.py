@@ -13,9 +13,17 @@ PASSES = "passes"
 class Lift(Protocol):
     """What a verdict reads of an estimate."""
 
-    absolute_lift: float | None
-    ci_low: float | None
-    ci_high: float | None
+    @property
+    def absolute_lift(self) -> float | None:
+        """The difference."""
+
+    @property
+    def ci_low(self) -> float | None:
+        """Its lower limit."""
+
+    @property
+    def ci_high(self) -> float | None:
+        """Its upper limit."""
 
 
 def lift_verdict(

@@ -7,12 +7,12 @@ from datetime import datetime
 
 import pandas as pd
 
-from launchpad_lib.contract.findings import Conclusion, Finding, conclusion, refused_conclusion
+from launchpad_lib.contract.findings import Conclusion, Finding, Severity, Verb, conclusion, refused_conclusion
 from launchpad_lib.contract.sentences import counted, listed, named
 from launchpad_lib.contract.wording import is_missing
 from launchpad_lib.findings.quality_checks import DRIFT, GAPS, REFUSED, Check
 
-KINDS = {
+KINDS: dict[str, tuple[Severity, Verb]] = {
     "fine": ("fine", "nothing"),
     "changed": ("watch", "look"),
     "cannot tell": ("unknown", "find out"),
@@ -66,7 +66,8 @@ def what_checks_say(checks: Sequence[Check]) -> list[Finding]:
     for check in checks:
         if check.check == "drifted columns" and check.verdict == "cannot tell":
             continue  # the columns that could not be compared are told one by one
-        kind = ("act", "find out") if check.verdict == "changed" and check.check in GRAVE else KINDS[check.verdict]
+        is_grave = check.verdict == "changed" and check.check in GRAVE
+        kind: tuple[Severity, Verb] = ("act", "find out") if is_grave else KINDS[check.verdict]
         found.append(Finding(*kind, check.sentence, anchor=check.anchor))
     return found
 

@@ -65,7 +65,7 @@ def rejected_share(came_in: Intake) -> Estimate:
 def refused_check(came_in: Intake) -> Check:
     """Are few rows refused?"""
     share = rejected_share(came_in)
-    if share.is_refused:
+    if share.value is None:
         return Check("refused rows", None, REFUSED_LIMIT, "cannot tell", "No row came in.", REFUSED)
     kept = "; the refused rows are kept with their reasons" if came_in.refused else ""
     said = f"{counted(came_in.accepted, 'row')} accepted, {came_in.refused:,} refused ({percent(share.value)}){kept}."
@@ -223,9 +223,11 @@ def drifted_columns(drift: pd.DataFrame, *, days: int) -> Estimate:
 def drift_check(drift: pd.DataFrame, *, days: int) -> Check:
     """Did the mix of users or values change?"""
     found = drifted_columns(drift, days=days)
-    if found.is_refused:
+    if found.value is None:
         return Check(
             "drifted columns", None, 0, "cannot tell", f"Drift cannot be told: {found.refused_because}.", DRIFT
         )
-    said = f"{int(found.value)} of {counted(found.n, 'watched column')} drifted in the last {counted(days, 'day')}."
+    said = (
+        f"{int(found.value)} of {counted(found.n or 0, 'watched column')} drifted in the last {counted(days, 'day')}."
+    )
     return judged("drifted columns", found.value, 0, said, DRIFT)

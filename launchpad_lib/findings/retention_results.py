@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import ibis.expr.types as ir
 import pandas as pd
@@ -17,6 +17,7 @@ from launchpad_lib.contract.sentences import counted, named
 from launchpad_lib.findings.rows import answered, declared, not_asked, refused_rows
 from launchpad_lib.inference import compare_rates
 from launchpad_lib.metrics import behavioural_cohorts, nobody_mature, on_or_after, retention, unknown_names
+from launchpad_lib.metrics.windows import Period
 
 FIRST, RECURRING = "first start", "every active period"
 EARLY_DEED = "what users did early"
@@ -97,7 +98,7 @@ def retention_result(events: ir.Table, asked: RetentionQuestion) -> pd.DataFrame
     First starts, and beside them every active calendar period as a start.
     """
     if asked.refused_because:
-        known = {
+        known: dict[str, list[Any]] = {
             "starts": [FIRST] * len(asked.returns),
             "period_from": list(asked.returns),
             "period_to": list(asked.returns),
@@ -111,7 +112,11 @@ def retention_result(events: ir.Table, asked: RetentionQuestion) -> pd.DataFrame
 
 
 def periods_after_start(
-    events: ir.Table, asked: RetentionQuestion, returns: Sequence[int | tuple[int, int]], *, start: str = "first"
+    events: ir.Table,
+    asked: RetentionQuestion,
+    returns: Sequence[int | tuple[int, int]],
+    *,
+    start: Literal["first", "recurring"] = "first",
 ) -> pd.DataFrame:
     """Rows of the table `retention`; a period that nobody has been observed to the end of says so."""
     found = retention(events, returns=list(returns), **asked.arguments, start=start)
@@ -136,7 +141,7 @@ def retention_on(result: pd.DataFrame, asked: RetentionQuestion, number: int, un
         return refusal(f"{asked.period} {number} is not asked")
     row = rows.iloc[0].to_dict()
     immature = 0 if pd.isna(row["users_immature"]) else row["users_immature"]
-    rules = {
+    rules: dict[str, Any] = {
         "period_asked": f"{asked.period} {number}",
         "start_event": named(asked.start_event) if asked.start_event else "their first event",
         "return_event": named(asked.return_event) if asked.return_event else "any event",
@@ -147,7 +152,7 @@ def retention_on(result: pd.DataFrame, asked: RetentionQuestion, number: int, un
     return estimate_of(row, value="retention_rate", n="users", **rules)
 
 
-def cohort_period(users: int, days: int, *, asked: str, min_cell: int) -> str:
+def cohort_period(users: int, days: int, *, asked: Period, min_cell: int) -> Period:
     """The period of the cohorts: the one asked, or a longer one where there would be too many or too small ones.
 
     >>> cohort_period(5_000, 14, asked="day", min_cell=30), cohort_period(5_000, 400, asked="day", min_cell=30)
@@ -164,7 +169,7 @@ def cohort_period(users: int, days: int, *, asked: str, min_cell: int) -> str:
     return asked
 
 
-def retention_cohorts(events: ir.Table, asked: RetentionQuestion, *, cohort_by: str) -> pd.DataFrame:
+def retention_cohorts(events: ir.Table, asked: RetentionQuestion, *, cohort_by: Period) -> pd.DataFrame:
     """The table `retention_cohorts`: users who began in the same local period; longer periods where cells would be
     thin.
     """
@@ -222,12 +227,12 @@ def retention_segments(
     """The table `retention_segments`: by a property at the start, and by what users did soon after it."""
     by_value = answered(
         tables.RETENTION_SEGMENTS,
-        lambda: _by_property(events, asked, cohort_property),
+        lambda: _by_property(events, asked, cohort_property or ""),
         refused_because=asked.refused_because or _unknown_property(events, cohort_property),
     )
     by_deed = answered(
         tables.RETENTION_SEGMENTS,
-        lambda: _by_deed(events, asked, behaviour_event, behaviour_within, behaviour_at_least),
+        lambda: _by_deed(events, asked, behaviour_event or "", behaviour_within, behaviour_at_least),
         refused_because=asked.refused_because or _unknown_deed(events, asked, behaviour_event, behaviour_within),
     )
     parts = [by_value.assign(split_by=cohort_property), by_deed.assign(split_by=EARLY_DEED)]
