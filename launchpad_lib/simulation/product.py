@@ -6,7 +6,7 @@ import gzip
 import json
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -100,7 +100,9 @@ def _events(rng: np.random.Generator, *, users: int, days: int, start_on: date, 
                     "app_version": "2.1.0" if day >= days // 2 else "2.0.0",
                     "country": str(countries[user]),
                 }
-                names = [("page_viewed", str(f), {}) for f in rng.choice(browsing, size=rng.integers(6, 15))]
+                names: list[tuple[str, str, dict[str, Any]]] = [
+                    ("page_viewed", str(f), {}) for f in rng.choice(browsing, size=rng.integers(6, 15))
+                ]
                 if rng.random() < start_probability:
                     quiz, done = _quiz(rng, str(variants[user]), is_first_exposure=not exposed, truth=truth)
                     exposed = True
