@@ -37,6 +37,9 @@ class Batch(NamedTuple):
 class Spool:
     """A writer's segments: our own, or those of a dead process (`adopt`). All methods may be called from any thread."""
 
+    _lock_fd: int | None
+    _cap_bytes: int | None
+
     def __init__(self, folder: Path, *, cap_bytes: int | None, is_source: bool) -> None:
         """`cap_bytes` bounds what waits; `is_source` means that others read the segments, so they stay."""
         self._setup(folder, f"{PREFIX}{os.getpid()}-{uuid.uuid4().hex[:12]}", is_source=is_source)
@@ -51,11 +54,11 @@ class Spool:
         self._sizes: dict[int, int] = {}
         self._next_seq = 0
         self._fd = -1
-        self._lock_fd: int | None = None
+        self._lock_fd = None
         self._read = self._sent = Position(0, 0)
         self._in_flight = 0
         self._lock = threading.Lock()
-        self._cap_bytes: int | None = None
+        self._cap_bytes = None
         self._segment_bytes = SEGMENT_BYTES
 
     @classmethod
@@ -259,7 +262,9 @@ class Spool:
         first = Position(min(self._sizes, default=0), 0)
         try:
             sent = json.loads((self.folder / f"{self.writer}.sent").read_text())
-            first = max(first, Position(segment_of(sent["segment"]).number, int(sent["byte"])))
+            segment = segment_of(sent["segment"])
+            if segment is not None:  # None: no name of ours, so everything is sent again
+                first = max(first, Position(segment.number, int(sent["byte"])))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass  # not written yet, or torn: everything is sent again under the same ids
         self._read = self._sent = first

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -107,7 +108,7 @@ class Tracker(ConfiguratorEvents):
         self._cap_bytes = cap_bytes if cap_bytes is not None or transport is None else DEFAULT_CAP_BYTES
         self._pseudonyms = Pseudonyms(identity, key)
         self._sessions = Sessions(gap_seconds=session_gap_seconds)
-        self._sending = {"interval_seconds": interval_seconds, "batch_events": batch_events, "batch_bytes": batch_bytes}
+        self._interval_seconds, self._batch_events, self._batch_bytes = interval_seconds, batch_events, batch_bytes
         self._exit_timeout_seconds = exit_timeout_seconds
         self._callbacks = (on_refused, on_dropped, on_error)
         self._hurry_bytes = batch_bytes
@@ -125,7 +126,7 @@ class Tracker(ConfiguratorEvents):
             ) from None
         _living.add(self)
         if transport is not None:
-            self._started()  # what an ended process left behind leaves now, not with the first event
+            self._started(transport)  # what an ended process left behind leaves now, not with the first event
 
     def track(
         self,
@@ -169,7 +170,7 @@ class Tracker(ConfiguratorEvents):
             return True
         if self._is_closed:
             return not self._spool.pending_bytes
-        return self._started().flush(self._spool.end(), timeout_seconds)
+        return self._started(self._transport).flush(self._spool.end(), timeout_seconds)
 
     def close(self, timeout_seconds: float | None = None) -> bool:
         """Flushes, ends the thread and lets the spool go.
@@ -214,7 +215,7 @@ class Tracker(ConfiguratorEvents):
         """
         previous = signal.getsignal(signal.SIGTERM)
 
-        def end(number: int, frame: object) -> None:
+        def end(number: int, frame: FrameType | None) -> None:
             if callable(previous):
                 previous(number, frame)
                 return
@@ -268,24 +269,26 @@ class Tracker(ConfiguratorEvents):
             if is_full:
                 self._unhurried = 0
         if self._transport is not None:
-            sender = self._sender or self._started()
+            sender = self._sender or self._started(self._transport)
             if is_full:
                 sender.hurry()
         if dropped:
             self._tell_dropped(dropped, "the spool is over its cap", is_counted=True)
 
-    def _started(self) -> Sender:
+    def _started(self, transport: Transport) -> Sender:
         with self._starting:
             if self._sender is None:
                 _, _, on_error = self._callbacks
                 self._sender = Sender(
-                    self._transport,
+                    transport,
                     self._spool or self._after_fork_spool(),
                     cap_bytes=self._cap_bytes or DEFAULT_CAP_BYTES,
                     on_refused=self._refuse,
                     on_dropped=self._tell_dropped,
                     on_error=on_error,
-                    **self._sending,
+                    interval_seconds=self._interval_seconds,
+                    batch_events=self._batch_events,
+                    batch_bytes=self._batch_bytes,
                 )
             return self._sender
 

@@ -103,7 +103,7 @@ class CollectorTransport:
 
     def _exchange(self, body: bytes, headers: dict[str, str]) -> tuple[int, str | None, bytes]:
         if self._connection is None:
-            host, port = self._parts.hostname, self._parts.port
+            host, port = self._parts.hostname or "", self._parts.port  # the constructor refuses a URL without one
             if self._parts.scheme == "https":
                 self._connection = http.client.HTTPSConnection(
                     host, port, timeout=self._timeout_seconds, context=ssl.create_default_context()
