@@ -46,7 +46,7 @@ class Refusal(NamedTuple):
     words.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # shadows tuple.index, which nobody calls on it
     event_id: str | None
     rule: str
     reason: str
@@ -79,7 +79,7 @@ def admit(body: bytes, *, is_lines: bool, received_at: datetime, max_events: int
         try:
             events = _array.decode(body)
             if len(events) <= max_events and all(_is_plain(event, received_at) for event in events):
-                return Admission(events, [])
+                return Admission(list(events), [])
         except (ValueError, msgspec.MsgspecError, RecursionError):
             pass
     framed = frame(body, is_lines=is_lines)
@@ -87,7 +87,8 @@ def admit(body: bytes, *, is_lines: bool, received_at: datetime, max_events: int
         raise TooManyEventsError(
             f"{len(framed.pieces)} events in one request: at most {max_events} may be; send smaller batches"
         )
-    admitted, refused = [], []
+    admitted: list[Event | PlainEvent] = []
+    refused: list[Refusal] = []
     for index, piece in enumerate(framed.pieces):
         try:
             admitted.append(_judged(piece, received_at))

@@ -70,7 +70,7 @@ class SpoolWriter:
         self._sweep()
         self._lock_fd = locks.hold(lock_path(self.folder, self.writer))
         self._loop = loop
-        self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(loop,), name="spool", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -127,14 +127,15 @@ class SpoolWriter:
         self.failure = None
         return None
 
-    def _run(self) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
             with self._wake:
                 while not self._waiting and not self._is_closing:
                     self._wake.wait()
                 if not self._waiting:
                     return
-                group, taken = [], 0
+                group: list[tuple[bytes, asyncio.Future[None]]] = []
+                taken = 0
                 while len(group) < len(self._waiting) and (
                     not group or taken + len(self._waiting[len(group)][0]) <= MAX_GROUP_BYTES
                 ):
@@ -144,7 +145,7 @@ class SpoolWriter:
                 self._waiting_bytes -= taken
             failure = self._commit(b"".join([lines for lines, _ in group]))
             try:
-                self._loop.call_soon_threadsafe(_settle, [future for _, future in group], failure)
+                loop.call_soon_threadsafe(_settle, [future for _, future in group], failure)
             except RuntimeError:
                 return  # the loop is gone, and with it everybody who waited
 
