@@ -73,8 +73,7 @@ def mapping_of(
     known = {*names, *fields.sql}
     mapping: dict[str, str | None] = {}
     for column in table.columns:
-        asked = source.columns.get(column.name)
-        mapping[column.name] = asked or (column.name if column.name in known else None)
+        mapping[column.name] = source.columns.get(column.name) or (column.name if column.name in known else None)
     missing = [c.name for c in table.columns if c.required and not mapping[c.name] and c.name not in source.constants]
     missing = [m for m in missing if m not in MADE_IDS]
     if missing and not is_empty:

@@ -4,6 +4,7 @@ where it is none.
 
 from __future__ import annotations
 
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -61,10 +62,12 @@ def read_patiently(con: duckdb.DuckDBPyConnection, column: Column, source: Sourc
     if unit or form:
         stated = f"in the unit {unit}" if unit else f"of the format {shown(form)}"
         return {line: f"{column.name}: {shown(text)} is not a timestamp {stated}" for line, text in found}
-    zone, known, reasons = ZoneInfo(source.timezone), {}, {}
+    declared = ZoneInfo(source.timezone)
+    known: dict[int, datetime] = {}
+    reasons: dict[int, str] = {}
     for line, text in found:
         try:
-            known[line] = instant(column.name, text, zone=zone).replace(tzinfo=None)
+            known[line] = instant(column.name, text, zone=declared).replace(tzinfo=None)
         except NotAnInstantError as error:
             reasons[line] = str(error)
     if known:

@@ -121,7 +121,9 @@ class StreamSink:
     @staticmethod
     def _copies(decoded: Sequence[Decoded], rows: pa.Table, seen: Seen) -> tuple[list[Refused], dict[str, Copies]]:
         """The copies that say something else, and how many there are of both kinds, by partition."""
-        conflicts, copies, start = [], {}, 0
+        conflicts: list[Refused] = []
+        copies: dict[str, Copies] = {}
+        start = 0
         for part in decoded:
             stop = start + part.rows.num_rows
             others = np.flatnonzero(seen.is_other[start:stop])

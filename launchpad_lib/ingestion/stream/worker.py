@@ -179,7 +179,8 @@ class StreamWorker:
             is_stopping = stop()
             now = time.monotonic()
             if job is not None and job.done():
-                job = self._finish(job)
+                self._finish(job)
+                job = None
             is_due = pending.offsets and (
                 now - pending.since >= every or pending.events >= self._settings.max_batch_events or is_stopping
             )
@@ -188,12 +189,14 @@ class StreamWorker:
                 pending = Pending()
             if is_stopping:
                 if job is not None:
-                    job = self._finish(job)
+                    self._finish(job)
+                    job = None
                     continue
                 return
             if pending.events >= self._settings.max_batch_events:
                 if job is not None:
-                    job = self._finish(job)
+                    self._finish(job)
+                    job = None
                 continue
             wait = max(every - (now - pending.since), 0.002) if pending.offsets and job is None else every
             before = pending.events
