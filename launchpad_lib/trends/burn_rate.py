@@ -81,8 +81,10 @@ def burn_rates(
             burn_short = bad_short / n_short / budget if n_short and budget else None
             guard = float(binom.sf(bad_long - 1, n_long, budget)) if n_long else None
             if budget:
-                is_over = bool(n_long and n_short and burn_long > window.factor and burn_short > window.factor)
-                is_alert = is_over and guard < guard_p
+                is_over = bool(
+                    burn_long is not None and burn_short is not None and min(burn_long, burn_short) > window.factor
+                )
+                is_alert = is_over and guard is not None and guard < guard_p
             else:
                 is_alert = bad_long > 0
             hours = (window.long / timedelta(hours=1), window.short / timedelta(hours=1))

@@ -36,7 +36,7 @@ class LevelShift(NamedTuple):
     spells and of a day's own noise. `refused_because`: why there is no answer, else None.
     """
 
-    index: int | None = None
+    index: int | None = None  # type: ignore[assignment]  # shadows tuple.index, which nobody calls on it
     index_low: int | None = None
     index_high: int | None = None
     shift: float | None = None

@@ -70,9 +70,10 @@ def decile_counts(reference: np.ndarray, current: np.ndarray, *, bins: int = BIN
     the outer bins.
     """
     edges = np.unique(np.quantile(reference, np.arange(1, bins) / bins))
-    return tuple(
+    before, after = (
         np.bincount(np.searchsorted(edges, v, side="left"), minlength=len(edges) + 1) for v in (reference, current)
     )
+    return before, after
 
 
 def number_difference(name: str, reference: np.ndarray, current: np.ndarray) -> Difference:

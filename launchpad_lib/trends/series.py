@@ -57,7 +57,7 @@ def shift_table(
             continue
         middle = (one.iloc[: found.index].mean() + one.iloc[found.index :].mean()) / 2
         above = int((one.iloc[-last_days:] > middle).sum())
-        ratios = np.exp([found.shift, found.ci_low, found.ci_high])
+        ratios = np.exp(np.array([found.shift, found.ci_low, found.ci_high], dtype=float))
         dates = [one.index[i] for i in (found.index, found.index_low, found.index_high)]
         rows.append(
             (

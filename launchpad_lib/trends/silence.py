@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 
@@ -24,7 +25,7 @@ def silence_table(daily: pd.DataFrame, *, through: datetime, declared: Sequence[
     """
     end = pd.Timestamp(through).normalize()
     dates = {name: pd.to_datetime(one).sort_values() for name, one in daily.groupby("feature_id")["observed_on"]}
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for name in sorted({*dates, *declared}):
         seen = dates.get(name)
         if seen is None:
