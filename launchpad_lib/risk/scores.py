@@ -47,9 +47,10 @@ def interval(draws: np.ndarray) -> tuple[float | None, float | None]:
     draws have a value.
     """
     known = draws[1:][np.isfinite(draws[1:])]
-    return (
-        (None, None) if 2 * len(known) < len(draws) - 1 else tuple(float(v) for v in np.quantile(known, [0.025, 0.975]))
-    )
+    if 2 * len(known) < len(draws) - 1:
+        return None, None
+    low, high = np.quantile(known, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def recall_at_top(test: pd.DataFrame, p: np.ndarray, weights: np.ndarray, *, top: int) -> np.ndarray:

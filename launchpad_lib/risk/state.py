@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 
@@ -37,7 +38,7 @@ def state_table(
     end, span = pd.Timestamp(through).normalize(), state_days(min_breach_days)
     window = pd.date_range(end - pd.Timedelta(days=span - 1), end, freq="D")
     by_feature = dict(list(daily.groupby("feature_id")))
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for name in sorted({*objectives, *by_feature}):
         if not objectives.get(name):
             rows.append((name, "not asked", pd.NaT, pd.NaT, None, None, None, "no objective is declared"))
