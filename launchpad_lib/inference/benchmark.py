@@ -121,17 +121,24 @@ def benchmark(
     design = rows[used].assign(constant=1.0).astype(float)
     with_treatment = _partial_r2(rows["treated"], design, used)
     with_outcome = _partial_r2(rows[outcome], design.assign(treated=rows["treated"].astype(float)), used)
-    asked = {"standard_error": standard_error, "freedom": freedom, "strength": strength}
     left = [
-        bounded_estimate(estimate, r2_treatment=d, r2_outcome=y, **asked)
+        bounded_estimate(
+            estimate,
+            standard_error=standard_error,
+            freedom=freedom,
+            r2_treatment=d,
+            r2_outcome=y,
+            strength=strength,
+        )
         for d, y in zip(with_treatment, with_outcome, strict=True)
     ]
-    if any(b is None for b in left):
+    bounds = [b for b in left if b is not None]
+    if len(bounds) < len(left):
         worst = used[[b is None for b in left].index(True)]
         return Benchmark(worst, None, False, f"a confounder like {worst!r} could explain all of the exposure")
     sign = 1 if estimate >= 0 else -1
-    nearest = min(range(len(left)), key=lambda i: min(sign * left[i].ci_low, sign * left[i].ci_high))
-    found = left[nearest]
+    nearest = min(range(len(bounds)), key=lambda i: min(sign * bounds[i].ci_low, sign * bounds[i].ci_high))
+    found = bounds[nearest]
     return Benchmark(used[nearest], found, min(sign * found.ci_low, sign * found.ci_high) > 0, None)
 
 

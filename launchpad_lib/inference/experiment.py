@@ -112,9 +112,9 @@ def compare_variants(
                 reason = (
                     f"{n} units of the variant and {n_control} of the control have a window that is over; needs two"
                 )
-            elif name != control and design == "sequential" and _is_constant(row) and _is_constant(base):
+            elif name != control and design == "sequential" and base and _is_constant(row) and _is_constant(base):
                 reason = "in neither arm does the outcome vary, so a confidence sequence has no width"
-            elif name != control:
+            elif name != control and base:
                 pair = ((int(row["converted"]), n), (int(base["converted"]), n_control))
                 told |= _lift(*pair, design=design, planned_units=planned_units, comparisons=comparisons)
                 told["reading"] = _reading(told, role, is_measured=pair[0][0] + pair[1][0] > 0, min_units=min_units)
@@ -139,11 +139,11 @@ def _lift(
     treatment, control = (Moments(n, k, k) for k, n in (one, zero))
     relative = fieller_difference(treatment, control, level=level)
     if design == "fixed":
-        absolute = newcombe(*one, *zero, level=level)
+        absolute: tuple[Any, ...] = newcombe(*one, *zero, level=level)
         p = score_test_p(*one, *zero)
         p = None if p is None else min(1.0, p * comparisons)
     else:
-        absolute = sequential_difference(treatment, control, tuning_n=planned_units, level=level)[:3]
+        absolute = sequential_difference(treatment, control, tuning_n=planned_units, level=level)
         p, relative = None, relative._replace(estimate=None, ci_low=None, ci_high=None)
     rate, n = zero[0] / zero[1], (one[1], zero[1])
     return {

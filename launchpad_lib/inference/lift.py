@@ -90,4 +90,5 @@ def _aipw(table: pd.DataFrame, design: pd.DataFrame) -> tuple[float, float, floa
         limits = (np.ravel(result.effect)[0], *result.results_gmm.conf_int()[0])
     if not np.isfinite(limits).all():
         return "the fitted models give no number"
-    return tuple(float(v) for v in limits)
+    effect_size, low, high = (float(v) for v in limits)
+    return effect_size, low, high

@@ -70,14 +70,18 @@ def newcombe(
 
 
 def _correlated(one: Interval, two: Interval, n_1: int, n_2: int, covariance: float) -> Difference:
-    """Limits of a difference from the limits of both rates and their correlation."""
-    spread = sqrt(one.estimate * (1 - one.estimate) / n_1 * two.estimate * (1 - two.estimate) / n_2)
+    """Limits of a difference from the limits of both rates and their correlation; None where a rate is unknown."""
+    known = [limit for limit in (*one, *two) if limit is not None]
+    if len(known) < 6:
+        return Difference(None, None, None)
+    p_1, low_1, high_1, p_2, low_2, high_2 = known
+    spread = sqrt(p_1 * (1 - p_1) / n_1 * p_2 * (1 - p_2) / n_2)
     correlation = min(max(covariance / spread, -1.0), 1.0) if spread else 0.0
 
     def reach(first: float, second: float) -> float:
         return sqrt(max(first**2 + second**2 - 2 * correlation * first * second, 0.0))
 
-    difference = one.estimate - two.estimate
-    low = difference - reach(one.estimate - one.ci_low, two.ci_high - two.estimate)
-    high = difference + reach(one.ci_high - one.estimate, two.estimate - two.ci_low)
+    difference = p_1 - p_2
+    low = difference - reach(p_1 - low_1, high_2 - p_2)
+    high = difference + reach(high_1 - p_1, p_2 - low_2)
     return Difference(difference, low, high)

@@ -83,9 +83,10 @@ def median_survival(points: Sequence[SurvivalPoint]) -> tuple[float | None, floa
     """The first time at which survival is at most one half, with limits (Brookmeyer and Crowley 1982); None where not
     reached.
     """
-    return tuple(
-        next((p.time for p in points if value(p) <= 0.5), None)
-        for value in (lambda p: p.survival, lambda p: p.ci_low, lambda p: p.ci_high)
+    return (
+        next((p.time for p in points if p.survival <= 0.5), None),
+        next((p.time for p in points if p.ci_low <= 0.5), None),
+        next((p.time for p in points if p.ci_high <= 0.5), None),
     )
 
 

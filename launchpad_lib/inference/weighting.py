@@ -141,9 +141,9 @@ def _effect(method: str, one: np.ndarray, zero: np.ndarray, counts: tuple[int, i
 
 
 def _refused(reason: str, counts: tuple[int, int]) -> CrossFit:
-    nothing = [Effect(m, *(None,) * 8, *counts, reason) for m in ("ATE", "ATT")]
+    ate, att = (Effect(m, *(None,) * 8, *counts, reason) for m in ("ATE", "ATT"))
     empty = pd.DataFrame(columns=["covariate", "mean_treated", "mean_control", "smd_before", "smd_after"])
-    return CrossFit(*nothing, Support(*counts, None, None, None, None, reason), empty)
+    return CrossFit(ate, att, Support(*counts, None, None, None, None, reason), empty)
 
 
 def crossfit_effects(
@@ -215,7 +215,7 @@ def crossfit_effects(
     )
     support = Support(*counts, *sizes, trimmed, largest, reason)
     if reason:
-        return CrossFit(*(Effect(m, *(None,) * 8, *counts, reason) for m in ("ATE", "ATT")), support, balance)
+        return _refused(reason, counts)._replace(support=support, balance=balance)
     ate = _effect("ATE", m1 + t * (y - m1) / e, m0 + (1 - t) * (y - m0) / (1 - e), counts)
     share = t.mean()
     odds = e / (1 - e)
