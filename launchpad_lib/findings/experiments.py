@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from launchpad_lib.contract.findings import Conclusion, Finding, Severity, Verb, conclusion
-from launchpad_lib.contract.sentences import counted, listed, named
+from launchpad_lib.contract.sentences import counted, ended, listed, named
 from launchpad_lib.contract.wording import is_missing, percent, points
 from launchpad_lib.findings.experiment_results import ExperimentPlan, ExperimentResults, left_out
 from launchpad_lib.inference import Decision, Shortfall
@@ -27,7 +27,7 @@ def experiment_conclusion(found: ExperimentResults) -> Conclusion:
         return conclusion("Not asked: no experiment is declared.", [Finding("unknown", "declare", sentence)])
     reason = _reason(found)
     if reason:
-        said = [Finding("unknown", "find out", f"Nothing is decided: {_ended(reason)}"), *_about_units(found)]
+        said = [Finding("unknown", "find out", f"Nothing is decided: {ended(reason)}"), *_about_units(found)]
         return conclusion(f"These data cannot decide {named(plan.experiment_id)}.", said)._replace(
             refused_because=reason
         )
@@ -85,11 +85,6 @@ def _mismatch(found: ExperimentResults) -> str:
     return f"{said}; no shares are planned, so an equal split was expected: state `shares` if another one was meant"
 
 
-def _ended(reason: str) -> str:
-    """A reason as the end of a sentence."""
-    return reason if reason.endswith("?") else f"{reason}."
-
-
 def _about_variants(found: ExperimentResults) -> list[Finding]:
     """One finding a variant: its decision, and the numbers behind it."""
     said = [_about_variant(decision, found) for decision in found.decisions[:MOST_VARIANTS]]
@@ -103,7 +98,7 @@ def _about_variant(decision: Decision, found: ExperimentResults) -> Finding:
     severity, verb = SEVERITIES[decision.choice]
     name = named(decision.variant)
     if decision.choice == "refused":
-        return Finding(severity, verb, f"Nothing is decided about {name}: {_ended(str(decision.refused_because))}")
+        return Finding(severity, verb, f"Nothing is decided about {name}: {ended(str(decision.refused_because))}")
     own = found.rows[found.rows["variant"] == decision.variant].to_dict("records")
     base = found.rows[found.rows["variant"] == found.plan.control].set_index("metric")["value"]
     told = {

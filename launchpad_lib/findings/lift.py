@@ -14,7 +14,7 @@ from launchpad_lib.contract.findings import (
     Verb,
     conclusion,
 )
-from launchpad_lib.contract.sentences import counted, listed, named
+from launchpad_lib.contract.sentences import counted, ended, listed, named
 from launchpad_lib.contract.wording import percent, points
 from launchpad_lib.findings.lift_questions import LiftQuestion
 from launchpad_lib.findings.lift_results import ATE, STARTERS, LiftResults
@@ -104,8 +104,7 @@ def _of_feature(question: LiftQuestion, row: pd.Series, found: LiftResults) -> F
     name, verdict = named(question.feature_name), row["verdict"]
     severity, verb = SEVERITIES[verdict]
     if verdict == "refused":
-        reason = str(row["refused_because"])
-        sentence = f"No difference is given for {name}: {reason}{'' if reason.endswith('?') else '.'}"
+        sentence = f"No difference is given for {name}: {ended(str(row['refused_because']))}"
         return Finding(severity, verb, sentence, feature_id=question.feature_id)
     checks = found.doubts[found.doubts["feature_id"] == question.feature_id].to_dict("records")
     strength = found.strength[found.strength["feature_id"] == question.feature_id].iloc[0]

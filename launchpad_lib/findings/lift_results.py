@@ -76,17 +76,29 @@ class LiftResults(NamedTuple):
 
     @property
     def forest(self) -> pd.DataFrame:
-        """Grain: one row per line of the chart: row, kind (reported or beside it), absolute_lift, ci_low, ci_high."""
-        names = {q.feature_id: named(q.feature_name, cells=24) for q in self.asked}
+        """Grain: one row per line of the chart: row, kind, absolute_lift, ci_low, ci_high; what is reported comes first.
+
+        A chart of many features draws the first rows only: these are then the reported ones.
+        """
         rows: list[tuple] = []
-        for feature_id, name in names.items():
-            own = self.lifts[(self.lifts["feature_id"] == feature_id) & self.lifts["estimate"].notna()]
-            for design, estimand, words, kind in FOREST:
-                drawn = own[(own["design"] == design) & (own["estimand"] == estimand)]
-                rows += [(f"{name}: {words}", kind, r.estimate, r.ci_low, r.ci_high) for r in drawn.itertuples()]
-            checks = self.doubts[(self.doubts["feature_id"] == feature_id) & self.doubts["estimate"].notna()]
-            rows += [(f"{name}: {r.check}", BESIDE, r.estimate, r.ci_low, r.ci_high) for r in checks.itertuples()]
-        return pd.DataFrame(rows, columns=["row", "kind", "absolute_lift", "ci_low", "ci_high"])
+        for design, estimand, words, kind in FOREST:
+            shown = self.lifts[(self.lifts["design"] == design) & (self.lifts["estimand"] == estimand)]
+            rows += [(self._of(r.feature_id, words), kind, r.estimate, r.ci_low, r.ci_high) for r in shown.itertuples()]
+        for r in self.doubts.itertuples():
+            rows.append((self._of(r.feature_id, r.check), BESIDE, r.estimate, r.ci_low, r.ci_high))
+        drawn = pd.DataFrame(rows, columns=["row", "kind", "absolute_lift", "ci_low", "ci_high"])
+        return drawn[drawn["absolute_lift"].notna()].reset_index(drop=True)
+
+    @property
+    def balance_by_name(self) -> pd.DataFrame:
+        """The balance table as a chart draws it: each covariate with its feature, for two features may have the same."""
+        names = [self._of(r.feature_id, r.covariate) for r in self.balance.itertuples()]
+        return self.balance.assign(covariate=names)
+
+    def _of(self, feature_id: str, words: str) -> str:
+        """The name of a feature, and what of it."""
+        name = next(q.feature_name for q in self.questions if q.feature_id == feature_id)
+        return f"{named(name, cells=24)}: {words}"
 
     @property
     def e_values(self) -> dict[str, Estimate]:

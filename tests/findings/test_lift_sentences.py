@@ -236,3 +236,15 @@ def test_a_features_number_does_not_hang_on_which_others_are_asked():
     f, g = (Feature(feature_id=i, start_event="go", complete_event="end") for i in "fg")
     alone, both = (lift_results(events, ask_lift(events, fs), RULES) for fs in ([f], [g, f]))
     assert alone.estimates("starters", "ATE")["f"] == both.estimates("starters", "ATE")["f"]
+
+
+def test_charts_of_two_features_keep_them_apart_and_draw_what_is_reported_first():
+    rng = np.random.default_rng(13)
+    finish, back = rng.random(200) < 0.5, rng.random(200) < 0.5
+    events = product(rng, 200, finish=finish, back=back, name=("go", "end"))
+    features = [Feature(feature_id=i, start_event="go", complete_event="end") for i in "fg"]
+    found = lift_results(events, ask_lift(events, features), RULES)
+    assert found.forest["row"].tolist()[:2] == ["f: adjusted", "g: adjusted"]
+    assert found.forest["kind"].tolist()[:3] == ["reported", "reported", "beside it"]
+    assert found.forest["row"].is_unique and found.balance_by_name["covariate"].is_unique
+    assert len(found.balance) == len(found.balance_by_name) > found.balance["covariate"].nunique()
