@@ -76,7 +76,7 @@ class LiftResults(NamedTuple):
 
     @property
     def forest(self) -> pd.DataFrame:
-        """Grain: one row per line of the chart: row, kind, absolute_lift, ci_low, ci_high; what is reported comes first.
+        """Grain: one row per line of the chart, the reported ones first: row, kind, absolute_lift, ci_low, ci_high.
 
         A chart of many features draws the first rows only: these are then the reported ones.
         """
@@ -91,7 +91,7 @@ class LiftResults(NamedTuple):
 
     @property
     def balance_by_name(self) -> pd.DataFrame:
-        """The balance table as a chart draws it: each covariate with its feature, for two features may have the same."""
+        """The balance table as a chart draws it: each covariate with its feature, since two may have the same."""
         names = [self._of(r.feature_id, r.covariate) for r in self.balance.itertuples()]
         return self.balance.assign(covariate=names)
 
