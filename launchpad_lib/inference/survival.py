@@ -78,8 +78,9 @@ def _limits(survival: float, error: float, z: float) -> tuple[float, float]:
 
 def median_survival(points: Sequence[SurvivalPoint]) -> tuple[float | None, float | None, float | None]:
     """The first time at which survival is at most one half, with limits (Brookmeyer and Crowley 1982); None where not reached."""
+    # The product 7/8 x 6/7 x 5/6 x 4/5 is one half, and computed a little more.
     return tuple(
-        next((p.time for p in points if value(p) <= 0.5), None)
+        next((p.time for p in points if value(p) <= 0.5 + 1e-9), None)
         for value in (lambda p: p.survival, lambda p: p.ci_low, lambda p: p.ci_high)
     )
 
