@@ -83,10 +83,11 @@ def median_survival(points: Sequence[SurvivalPoint]) -> tuple[float | None, floa
     """The first time at which survival is at most one half, with limits (Brookmeyer and Crowley 1982); None where not
     reached.
     """
+    half = 0.5 + 1e-9  # the product 7/8 x 6/7 x 5/6 x 4/5 is one half, and computed a little more
     return (
-        next((p.time for p in points if p.survival <= 0.5), None),
-        next((p.time for p in points if p.ci_low <= 0.5), None),
-        next((p.time for p in points if p.ci_high <= 0.5), None),
+        next((p.time for p in points if p.survival <= half), None),
+        next((p.time for p in points if p.ci_low <= half), None),
+        next((p.time for p in points if p.ci_high <= half), None),
     )
 
 
