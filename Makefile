@@ -41,6 +41,7 @@ studies: $(STAMP)
 lint: $(STAMP)
 	@$(BIN)/ruff check launchpad_lib tests scripts
 	@$(BIN)/ruff format --check -q launchpad_lib tests scripts
+	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/environment.py --check
 

@@ -72,9 +72,8 @@ def ask_funnel(
         steps, exclusions: each a name, or a mapping of `event`, `where` and `optional` or `effect`.
         features: where no steps are given, the first of these that declares two events or more gives them.
     """
-    said: Sequence[str | Mapping[str, Any]] = steps or next(
-        (names for names in map(feature_steps, features) if len(names) > 1), []
-    )
+    declared = next((names for names in map(feature_steps, features) if len(names) > 1), [])
+    said: Sequence[str | Mapping[str, Any]] = list(steps) or declared
     asked = FunnelQuestion(
         tuple(as_step(s) for s in said),
         observed_through=observed_through or datetime(1970, 1, 1),

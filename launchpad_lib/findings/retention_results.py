@@ -17,11 +17,11 @@ from launchpad_lib.contract.sentences import counted, named
 from launchpad_lib.findings.rows import answered, declared, not_asked, refused_rows
 from launchpad_lib.inference import compare_rates
 from launchpad_lib.metrics import behavioural_cohorts, nobody_mature, on_or_after, retention, unknown_names
-from launchpad_lib.metrics.windows import Period
+from launchpad_lib.metrics.windows import Period, Weekday
 
 FIRST, RECURRING = "first start", "every active period"
 EARLY_DEED = "what users did early"
-PERIOD_DAYS = {"day": 1, "week": 7, "month": 30}
+PERIOD_DAYS: dict[Period, int] = {"day": 1, "week": 7, "month": 30}
 MOST_COHORTS = 60
 NO_EVENTS = datetime(1970, 1, 1)  # the end of a log without events
 
@@ -32,11 +32,11 @@ class RetentionQuestion(NamedTuple):
     returns: tuple[int, ...]
     observed_through: datetime
     counting: str = "calendar"
-    period: str = "day"
+    period: Period = "day"
     start_event: str | None = None
     return_event: str | None = None
     report_timezone: str = "UTC"
-    week_starts_on: str = "monday"
+    week_starts_on: Weekday = "monday"
     min_cell: int = 30
     refused_because: str | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -17,7 +17,7 @@ class FunnelRule(NamedTuple):
     """A product's rule as options of `funnel`, and one sentence on why its number differs from ours."""
 
     name: str
-    options: dict[str, str]
+    options: dict[str, Any]
     why: str
 
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from launchpad_lib.contract.durations import check_timezone, parse_window
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.named import ColumnName, EventName, ExperimentId, FeatureId, PropertyName, VariantName
 from launchpad_lib.lake.observed import named_instants
-
-Value = str | int | float | bool
-Filters = dict[PropertyName, Value | list[Value]]
-
+from launchpad_lib.runner.said_steps import SaidExclusion, SaidStep
 
 Named = str | dict[str, str] | None
 
@@ -30,43 +27,8 @@ def _readable(value: Named) -> Named:
 ObservedThrough = Annotated[Named, AfterValidator(_readable)]
 
 
-class StepParams(BaseModel):
-    """A funnel step that is more than an event: only events whose properties have one of the values, or a step that may
-    be missed.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    event: EventName = Field(description="the event")
-    where: Filters = Field(default={}, description="property: value, or a list of values one of which it must have")
-    optional: bool = Field(default=False, description="counted where it was done, never asked for")
-
-
-class ExclusionParams(BaseModel):
-    """An exclusion that is more than an event."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    event: EventName = Field(description="the event")
-    where: Filters = Field(default={}, description="property: value, or a list of values one of which it must have")
-    effect: Literal["remove_user", "block_progress"] = Field(
-        default="remove_user", description="out of every count, or no further than the step before"
-    )
-
-
 class ParameterError(ValueError):
     """A parameter that cannot be used; one sentence with argument, value, rule and remedy."""
-
-
-def _form(said: object) -> str:
-    """Which of the two forms is meant, so that a fault in one is told in its own terms only."""
-    return "name" if isinstance(said, str) else "mapping"
-
-
-SaidStep = Annotated[Annotated[EventName, Tag("name")] | Annotated[StepParams, Tag("mapping")], Discriminator(_form)]
-SaidExclusion = Annotated[
-    Annotated[EventName, Tag("name")] | Annotated[ExclusionParams, Tag("mapping")], Discriminator(_form)
-]
 
 
 class CheckedParams(BaseModel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import msgspec
 import numpy as np
@@ -196,6 +196,16 @@ def _judged(line: _Line, moment: datetime) -> Any:
 def _refusal(partition: str, line: _Line, reason: str) -> Refused:
     raw = line.text[:MAX_RAW_CHARACTERS].decode("utf-8", "backslashreplace")
     return Refused(partition, line.offset, line.prefix + reason, raw)
+
+
+@overload
+def _columns(
+    events: list[_Event], received_us: Callable[[], np.ndarray | None], *, is_patient: Literal[True]
+) -> pa.Table: ...
+
+
+@overload
+def _columns(events: list[_Event], received_us: Callable[[], np.ndarray | None]) -> pa.Table | None: ...
 
 
 def _columns(
