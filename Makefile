@@ -23,7 +23,7 @@ report: $(STAMP)
 	@$(BIN)/launchpad report $(PARAMS)
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest tests
+	@$(BIN)/python -m pytest tests -n $(WORKERS) --dist loadfile --durations 12
 	@$(MAKE) --no-print-directory nbval
 
 # The notebooks' committed outputs are held against a fresh run.
