@@ -160,7 +160,7 @@ class FunnelFold:
         compiled = _fold_any if self.entry == "any" else _fold_first
 
         def kernel(thread: int, path: str, columns: list[np.ndarray], start: int, end: int) -> None:
-            compiled(  # type: ignore[call-arg]  # numba's stub takes no arguments
+            compiled(  # type: ignore[call-arg]  # numba's stub
                 *(c[start:end] for c in columns),
                 lowest,
                 before,

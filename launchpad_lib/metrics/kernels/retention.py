@@ -195,7 +195,7 @@ class RetentionFold:
         if self.start_code is None and self.return_code is None and self.days == "rolling":
 
             def every_event(thread: int, path: str, columns: list[np.ndarray], start: int, end: int) -> None:
-                _fold_rolling(*(c[start:end] for c in columns), self.state)  # type: ignore[call-arg]  # numba's stub takes no arguments
+                _fold_rolling(*(c[start:end] for c in columns), self.state)  # type: ignore[call-arg]  # numba's stub
 
             fold_files(
                 paths, columns=("user_number", "event_at"), users=users, kernel=every_event, threads=self.threads
@@ -223,7 +223,8 @@ class RetentionFold:
                 if self.days == "rolling" or not len(at)
                 else _midnights(int(at.min()), int(at.max()), zone)
             )
-            _fold_coded(*columns, start, end, roles, midnights, first, self.state, carry[thread])  # type: ignore[call-arg]  # numba's stub takes no arguments
+            place = (start, end, roles, midnights, first, self.state, carry[thread])
+            _fold_coded(*columns, *place)  # type: ignore[call-arg]  # numba's stub
 
         fold_files(
             paths,

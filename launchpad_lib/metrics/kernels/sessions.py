@@ -84,7 +84,7 @@ class SessionFold:
         sums = np.zeros((max(self.threads, 1), 2), np.int64)
 
         def kernel(thread: int, path: str, columns: list[np.ndarray], start: int, end: int) -> None:
-            _fold(  # type: ignore[call-arg]  # numba's stub takes no arguments
+            _fold(  # type: ignore[call-arg]  # numba's stub
                 *(c[start:end] for c in columns),
                 self.gap_minutes * 60_000_000,
                 self.state,
