@@ -59,7 +59,9 @@ def isolated(name: object) -> str:
 
 
 def shortened(text: str, *, cells: int = LABEL_CELLS) -> str:
-    """The text in one line, its middle left out where it is wider than so many letters; a character is never cut, but of more than four marks upon one the rest are left out.
+    """The text in one line, its middle left out where it is wider than so many letters; a character is never cut.
+
+    Of more than four marks piled upon one letter the rest are left out.
 
     Names tend to differ at their ends, so both ends stay.
 

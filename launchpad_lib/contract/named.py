@@ -22,7 +22,7 @@ class Names(NamedTuple):
 
 
 def _as_in_the_data(said: object) -> object:
-    """A number as its canonical JSON text: `control: 0` in YAML is the variant 0. A truth value may have been `no` or `off`."""
+    """A number as its JSON text: `control: 0` in YAML is the variant 0. A truth value may have been `no` or `off`."""
     return json.dumps(said) if isinstance(said, int | float) and not isinstance(said, bool) else said
 
 

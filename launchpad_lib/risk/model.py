@@ -65,7 +65,7 @@ def predict(name: str, train: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
 
 
 def _refused(reason: str) -> Evaluation:
-    """No score; its tables have the columns of an answer and no row, so that whoever draws them can say that there is nothing."""
+    """No score; its tables have the columns of an answer and no row, so that a chart of them can say so."""
     bins, inputs = pd.DataFrame(columns=list(BIN_COLUMNS)), pd.DataFrame(columns=list(IMPORTANCE_COLUMNS))
     return Evaluation(pd.DataFrame(), None, None, None, None, bins, inputs, reason)
 

@@ -53,8 +53,8 @@ def check_named_things(run: RunParams, *, versions: Mapping[str, int], notebooks
         return
     if known.get("event") == set():
         raise ParameterError(
-            f"lake {run.lake}: holds no events, so none of the {counted(len(unknown), 'unknown name')} of the parameters "
-            "can be looked up; see that the files of `sources` have rows"
+            f"lake {run.lake}: holds no events, so none of the {counted(len(unknown), 'unknown name')} "
+            "of the parameters can be looked up; see that the files of `sources` have rows"
         )
     told = [_told(n, _names_for(n, known)) for n in unknown]
     place = f"lake {run.lake}, " + (f"events at version {versions['events']}" if "events" in versions else "no events")
