@@ -23,6 +23,9 @@ _UNSHOWN = re.compile(
     + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
     + f"]|{_ISOLATED}|[\u2066-\u2069]"
 )
+_MARK = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+_PILE = re.compile(f"({_MARK}{{4}}){_MARK}+")
+"""More marks upon one letter than any language writes: they would be drawn over the lines above and below."""
 
 
 def visible(text: str) -> str:
@@ -58,11 +61,14 @@ def isolated(name: object) -> str:
 def shortened(text: str, *, cells: int = LABEL_CELLS) -> str:
     """The text in one line, its middle left out where it is wider than so many letters; a character is never cut.
 
+    Of more than four marks piled upon one letter the rest are left out.
+
     Names tend to differ at their ends, so both ends stay.
 
     >>> shortened("checkout_v2_eu_east_button", cells=15), shortened("\U0001f1e9\U0001f1ea" * 9, cells=9)
     ('checkou…_button', '🇩🇪🇩🇪…🇩🇪🇩🇪')
     """
+    text = _PILE.sub(r"\1", text)
     line = " ".join(visible(text[: 8 * cells] + text[-8 * cells :] if len(text) > 16 * cells else text).split())
     graphemes = list(iter_graphemes(line))
     if sum(map(_cells, graphemes)) <= cells and len(line) <= 8 * cells:

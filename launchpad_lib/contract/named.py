@@ -6,9 +6,10 @@ lake (`runner.named_things`). A name is data: any text but the empty one.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 Kind = Literal["event", "property", "feature", "experiment", "variant", "column"]
 
@@ -20,11 +21,18 @@ class Names(NamedTuple):
     within: str | None = None
 
 
+def _as_in_the_data(said: object) -> object:
+    """A number as its JSON text: `control: 0` in YAML is the variant 0. A truth value may have been `no` or `off`."""
+    return json.dumps(said) if isinstance(said, int | float) and not isinstance(said, bool) else said
+
+
 EventName = Annotated[str, Field(min_length=1), Names("event")]
 PropertyName = Annotated[str, Field(min_length=1), Names("property")]
 FeatureId = Annotated[str, Field(min_length=1), Names("feature")]
 ExperimentId = Annotated[str, Field(min_length=1), Names("experiment")]
-VariantName = Annotated[str, Field(min_length=1), Names("variant", within="experiment_id")]
+VariantName = Annotated[
+    str, BeforeValidator(_as_in_the_data), Field(min_length=1), Names("variant", within="experiment_id")
+]
 ColumnName = Annotated[str, Field(min_length=1), Names("column")]
 
 NAMED_TYPES: dict[str, object] = {

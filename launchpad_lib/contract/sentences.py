@@ -9,17 +9,21 @@ from launchpad_lib.contract.legible import isolated, shortened
 
 NAME_CELLS = 60
 ORDINARY = re.compile(r"[\w.$:/@%+-]+")
+NUMERIC = re.compile(r"[-+]?\d+(\.\d+)?%?")
 
 
 def named(name: object, *, cells: int = NAME_CELLS) -> str:
     """A name from the data inside a sentence: on one line, both its ends where it is too long, quoted where it is no
     plain word.
 
-    >>> named("quiz_started"), named("Add to\\n cart"), named("")
-    ('quiz_started', '“Add to cart”', '“”')
+    A number is none: "80.1 % of 0" would be read as a count where 0 is a variant.
+
+    >>> named("quiz_started"), named("Add to\\n cart"), named(""), named("0"), named("v0")
+    ('quiz_started', '“Add to cart”', '“”', '“0”', 'v0')
     """
     text = shortened(str(name), cells=cells)
-    return text if ORDINARY.fullmatch(text) and isolated(text) == text else f"“{isolated(text)}”"
+    is_word = ORDINARY.fullmatch(text) and not NUMERIC.fullmatch(text) and isolated(text) == text
+    return text if is_word else f"“{isolated(text)}”"
 
 
 def counted(number: float, one: str, many: str | None = None) -> str:

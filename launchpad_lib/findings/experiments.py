@@ -107,7 +107,8 @@ def _about_variant(decision: Decision, found: ExperimentResults) -> Finding:
         "keep running": f"Keep running {name}",
     }[decision.choice]
     numbers = "; ".join(_numbers(row, base, found.plan) for row in own)
-    missing = "".join(f" {_missing_words(m, found.plan)}" for m in decision.missing)
+    needs = dict.fromkeys(_missing_words(m, found.plan) for m in decision.missing)  # several metrics may need the same
+    missing = "".join(f" {need}" for need in needs)
     guards = "" if found.plan.guardrail_events else " No guardrail was declared, so none was measured."
     users = int(own[0]["n"]) if decision.choice == "do not ship: harm shown" else None
     return Finding(severity, verb, f"{told}: {numbers}.{missing}{guards}", users=users)
@@ -158,7 +159,7 @@ def _about_units(found: ExperimentResults) -> list[Finding]:
         return said
     assigned = found.units[found.units["standing"] == "assigned"]
     first, last = found.exposed_on
-    when = "" if is_missing(first) else f" between {first:%Y-%m-%d} and {last:%Y-%m-%d}"
+    when = "" if is_missing(first) else _on(f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}")
     sentence = (
         f"{counted(assigned['units'].sum(), 'unit')} of {counted(len(assigned), 'variant')} were first exposed{when}"
     )
@@ -168,6 +169,10 @@ def _about_units(found: ExperimentResults) -> list[Finding]:
     elif found.plan.immature_units == "count":
         sentence += f"; all count, with what they did within {found.plan.within} or until the log ended"
     return [*said, Finding("fine", "nothing", f"{sentence}.")]
+
+
+def _on(first: str, last: str) -> str:
+    return f" on {first}" if first == last else f" between {first} and {last}"
 
 
 def _about_ratio(found: ExperimentResults) -> Finding:

@@ -235,14 +235,9 @@ def by_other_rules(panel: pd.DataFrame) -> list[Finding]:
         return []
     rows = rows.sort_values("conversion_rate", kind="stable")
     low, high = rows.iloc[0], rows.iloc[-1]
-    return [
-        Finding(
-            "fine",
-            "nothing",
-            f"Under other products' rules the same log gives {percent(low['conversion_rate'])} ({low['rule']})"
-            f" to {percent(high['conversion_rate'])} ({high['rule']}).",
-        )
-    ]
+    least, most = percent(low["conversion_rate"]), percent(high["conversion_rate"])
+    span = f"{least}, whichever is asked" if least == most else f"{least} ({low['rule']}) to {most} ({high['rule']})"
+    return [Finding("fine", "nothing", f"Under other products' rules the same log gives {span}.")]
 
 
 def _stands_out(largest: int, second: int) -> bool:

@@ -232,6 +232,8 @@ def what_crashes(crashiest: Worst) -> list[Finding]:
     if found.is_refused:
         return [Finding("unknown", "find out", f"Crashes cannot be told: {found.refused_because}.", anchor=STABLE)]
     numbers = rate(found.value, found.ci_low, found.ci_high, found.n)
+    if found.value == 1:
+        return [Finding("fine", "nothing", f"No crash was observed: crash-free users are {numbers}.", anchor=STABLE)]
     said = f"The lowest share of crash-free users is {numbers}, in {named(crashiest.segment)}."
     return [Finding("watch", "look", said, anchor=STABLE)]
 
@@ -254,6 +256,7 @@ def what_is_healthy(health: pd.DataFrame) -> list[Finding]:
         return []
     rise = 100 * (rows["detectable_ratio"].astype(float).median() - 1)
     typical = "" if len(rows) == 1 else " in half of them"
-    seen = f"a rise of {rise:.0f} % would be found 8 times in 10{typical}"
+    least = f"{rise:.0f} %" if rise >= 0.5 else "under 1 %"
+    seen = f"a rise of {least} would be found 8 times in 10{typical}"
     said = f"In {len(rows)} of {counted(len(health), 'feature')} no rise was found; {seen}."
     return [Finding("fine", "nothing", said, anchor=SLOWER)]

@@ -103,11 +103,16 @@ def outside_estimate(outside: Sequence[Outside], came_in: Intake) -> Estimate:
 def outside_check(outside: Sequence[Outside]) -> Check:
     """Do rows lie beside what the log covers?"""
     rows = sum(o.rows for o in outside)
-    parts = [f"{o.rows:,} of {o.table} {o.where} it, {_minute(o.first_at)} to {_minute(o.last_at)}" for o in outside]
+    parts = [f"{o.rows:,} of {o.table} {o.where} it, {_minutes(o)}" for o in outside]
     said = f"{counted(rows, 'row')} beside the observed window, in the lake and in no number: {listed(parts)}."
     return judged(
         "rows outside the window", rows, 0, said if rows else "No row lies beside the observed window.", ARRIVAL
     )
+
+
+def _minutes(outside: Outside) -> str:
+    first, last = _minute(outside.first_at), _minute(outside.last_at)
+    return f"at {first}" if first == last else f"{first} to {last}"
 
 
 def _minute(at: datetime) -> str:

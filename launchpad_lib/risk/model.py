@@ -11,7 +11,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from launchpad_lib.risk.panel import INPUTS
-from launchpad_lib.risk.scores import brier, feature_weights, interval, ranking_scores, recall_at_top, reliability_bins
+from launchpad_lib.risk.scores import (
+    BIN_COLUMNS,
+    brier,
+    feature_weights,
+    interval,
+    ranking_scores,
+    recall_at_top,
+    reliability_bins,
+)
 
 TEST_SHARE = 0.35
 STRENGTH = 0.5
@@ -20,6 +28,7 @@ PERMUTATIONS = 20
 # Intervals draw whole features: of one feature every draw is the sample itself, and of four there are 35 different
 # draws.
 FEWEST_FEATURES = 5
+IMPORTANCE_COLUMNS = ("input", "brier_rise", "ci_low", "ci_high")
 
 
 class Evaluation(NamedTuple):
@@ -56,7 +65,9 @@ def predict(name: str, train: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
 
 
 def _refused(reason: str) -> Evaluation:
-    return Evaluation(pd.DataFrame(), None, None, None, None, pd.DataFrame(), pd.DataFrame(), reason)
+    """No score; its tables have the columns of an answer and no row, so that a chart of them can say so."""
+    bins, inputs = pd.DataFrame(columns=list(BIN_COLUMNS)), pd.DataFrame(columns=list(IMPORTANCE_COLUMNS))
+    return Evaluation(pd.DataFrame(), None, None, None, None, bins, inputs, reason)
 
 
 def evaluate(panel: pd.DataFrame, *, horizon_days: int, rng: np.random.Generator, top: int = 3) -> Evaluation:
@@ -117,5 +128,5 @@ def _importance(train: pd.DataFrame, test: pd.DataFrame, *, rng: np.random.Gener
         p = fitted.predict_proba(shuffled)[:, 1].reshape(PERMUTATIONS, -1)
         rise = ((p - truth) ** 2).mean(axis=1) - base
         rows.append((name, float(rise.mean()), *np.quantile(rise, [0.025, 0.975])))
-    table = pd.DataFrame(rows, columns=["input", "brier_rise", "ci_low", "ci_high"])
+    table = pd.DataFrame(rows, columns=list(IMPORTANCE_COLUMNS))
     return table.sort_values(["brier_rise", "input"], ascending=[False, True]).reset_index(drop=True)

@@ -64,6 +64,9 @@ def recall_at_top(test: pd.DataFrame, p: np.ndarray, weights: np.ndarray, *, top
         return weights @ (truth * is_top) / (weights @ truth)
 
 
+BIN_COLUMNS = ("predicted", "observed", "n", "ci_low", "ci_high")
+
+
 def reliability_bins(truth: np.ndarray, p: np.ndarray, *, bins: int = 5) -> pd.DataFrame:
     """Grain: one row per bin of about equal counts of predictions: predicted (mean), observed, n, ci_low, ci_high.
 

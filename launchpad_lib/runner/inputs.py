@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from launchpad_lib.contract.sentences import counted
 from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.contract.whole_files import write_whole
 from launchpad_lib.ingestion import commit, prepare
@@ -42,7 +43,7 @@ def bring_up_to_date(run: RunParams, *, now: datetime, say: Callable[[str], None
     for source in prepared:
         done = commit(source, lake=Path(run.lake))
         say(
-            f"{done.table}: {done.files} files ({done.skipped_files} known), {done.accepted:,} new, "
+            f"{done.table}: {counted(done.files, 'file')} ({done.skipped_files} known), {done.accepted:,} new, "
             f"{done.duplicates:,} duplicates, {done.rejected:,} rejected"
         )
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from launchpad_lib.contract.named import Kind, Names
 from launchpad_lib.contract.names import nearest
+from launchpad_lib.contract.sentences import counted
 from launchpad_lib.lake.known_names import KnownNames
 from launchpad_lib.runner.parameters import ParameterError, RunParams
 
@@ -20,7 +21,7 @@ SEARCHED: dict[Kind, str] = {
     "event": "among the names of events",
     "property": "among the columns of events and the keys of their properties",
     "feature": "among the declared features, the table features, telemetry and events",
-    "experiment": "among the exposures (event experiment_exposed)",
+    "experiment": "among the exposures (events experiment_exposed with the properties experiment_id and variant)",
     "variant": "among the exposures of its experiment",
     "column": "among the columns of events and telemetry and the keys of properties",
 }
@@ -50,6 +51,11 @@ def check_named_things(run: RunParams, *, versions: Mapping[str, int], notebooks
     unknown = [n for n in named if n.name not in _names_for(n, known)]
     if not unknown:
         return
+    if known.get("event") == set():
+        raise ParameterError(
+            f"lake {run.lake}: holds no events, so none of the {counted(len(unknown), 'unknown name')} "
+            "of the parameters can be looked up; see that the files of `sources` have rows"
+        )
     told = [_told(n, _names_for(n, known)) for n in unknown]
     place = f"lake {run.lake}, " + (f"events at version {versions['events']}" if "events" in versions else "no events")
     if len(told) == 1:

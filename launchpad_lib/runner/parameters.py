@@ -102,14 +102,24 @@ def _sentence(error: ValidationError, model: type[BaseModel], place: str) -> str
             if isinstance(first["input"], bool)
             else "a number"
         )
-        return f"{place}: {where}={shown} is read by YAML as {kind} and must be text; put it in quotes: '{shown}'"
-    rule = first["msg"].removeprefix("Value error, ").removeprefix(f"{where}={first['input']!r}: ")
-    remedy = "correct it (`launchpad params` lists what is taken)"
-    return f"{place}: {where}={shown!r}: {rule}; {remedy}"
+        example = " as it was written" if isinstance(first["input"], bool) else f": '{shown}'"  # `no` was read as False
+        return f"{place}: {where}={shown} is read by YAML as {kind} and must be text; put it in quotes{example}"
+    if first["type"] in ("list_type", "tuple_type") and isinstance(first["input"], str):
+        return f"{place}: {where}={shown!r}: must be a list; write [{shown!r}] for one"
+    rule = (
+        first["msg"]
+        .removeprefix("Value error, ")
+        .removeprefix(f"{where}={first['input']!r}: ")
+        .removeprefix(f"{first['input']!r} ")
+    )
+    if rule.endswith("?"):  # it names the right ones itself
+        return f"{place}: {where}={shown!r}: {rule}"
+    return f"{place}: {where}={shown!r}: {rule}; correct it (`launchpad params` lists what is taken)"
 
 
 def _path(loc: tuple) -> tuple:
     """The place of a fault without the forms and types that were tried on the way (a step is a name or a mapping)."""
+    loc = loc[:-1] if loc[-1:] == ("[key]",) else loc  # the fault is in a name itself
     within = [p for i, p in enumerate(loc) if not (i and isinstance(loc[i - 1], int) and p in ("name", "mapping"))]
     return tuple(within[:-1] if len(within) > 2 and within[-1] in ("str", "int", "float", "bool") else within)
 

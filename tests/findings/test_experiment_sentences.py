@@ -157,7 +157,14 @@ def test_strays_and_units_without_a_variant_are_named_and_break_nothing():
 def test_variants_may_be_numbers_or_booleans(one, zero):
     text = [v if isinstance(v, str) else json.dumps(v) for v in (one, zero)]
     _, said = told(log({one: WON["x"], zero: WON["y"]}), control=text[1])
-    assert said.verdict.startswith(f"Ship {text[0]}:")
+    called = text[0] if text[0] == "true" else f"“{text[0]}”"  # "80 % of 0" would read as a count
+    assert said.verdict.startswith(f"Ship {called}:")
+
+
+def test_what_several_metrics_lack_alike_is_said_once_and_one_day_is_no_span():
+    _, said = told(log({"x": (12, 3, 5), "y": (40, 10, 20)}), shares={"x": 12.0, "y": 40.0})
+    assert str(said.findings).count("Each arm needs 30 units whose window is over.") == 1
+    assert " were first exposed on 20" in str(said.findings) and "between" not in str(said.findings)
 
 
 def test_a_unit_whose_window_is_open_is_in_no_rate_unless_the_log_has_ended():

@@ -241,3 +241,11 @@ def test_a_verdict_is_short_and_its_states_are_of_the_closed_vocabulary(rows, si
     assert len(found.verdict.split()) <= 16 and not set("()[]") & set(found.verdict)
     assert found.verdict.endswith(".") and len({f.severity for f in found.findings}) >= 1
     assert set(health_table(pd.DataFrame(rows), gone, split_at=SPLIT)["state"]) <= VERDICTS
+
+
+def test_where_nobody_met_a_crash_there_is_nothing_to_look_at():
+    found = said([feature("checkout")], crashes=Worst("Search", Estimate(1.0, 0.94, 1.0, 60)))
+    told = [f for f in found.findings if "crash" in f.sentence]
+    assert [(f.severity, f.sentence) for f in told] == [
+        ("fine", "No crash was observed: crash-free users are 100.0 % (94.0 to 100.0 %, n = 60).")
+    ]

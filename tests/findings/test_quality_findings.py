@@ -136,7 +136,9 @@ def test_rows_beside_the_window_are_counted_and_dated():
     assert check.verdict == "changed" and check.sentence.startswith(
         "3 rows beside the observed window, in the lake and in no number:"
     )
-    assert "2 of events before it, 0001-01-01 00:00 to 1970-01-01 00:00 and 1 of events after it" in check.sentence
+    assert (
+        "2 of events before it, 0001-01-01 00:00 to 1970-01-01 00:00 and 1 of events after it, at 2" in check.sentence
+    )
     assert (outside_estimate(outside, Intake(97, 5)).value, outside_estimate(outside, Intake(97, 5)).n) == (3, 100)
     assert outside_check([]).sentence == "No row lies beside the observed window."
 

@@ -57,3 +57,12 @@ def test_a_long_name_keeps_both_ends_and_one_line():
     assert shortened("a\n\tb") == "a b"
     assert shortened("x" * 34) == "x" * 34
     assert len(shortened("e" + "\u0301" * 5000)) < 200
+
+
+ACUTE = "\u0301"
+
+
+def test_of_hundreds_of_marks_piled_upon_one_letter_a_short_form_keeps_four_and_no_language_loses_one():
+    assert shortened(f"e{ACUTE * 300}nd") == f"e{ACUTE * 4}nd"
+    for word in ("ệ", "שָׁלוֹם", "กี่", "हिन्दी", "👨‍👩‍👧‍👦", "1️⃣"):  # Vietnamese in parts, Hebrew points, Thai, Hindi, emoji
+        assert shortened(unicodedata.normalize("NFD", word)) == unicodedata.normalize("NFD", word)

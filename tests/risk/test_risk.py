@@ -245,6 +245,8 @@ def test_fewer_than_five_features_cannot_be_tested_since_every_draw_would_be_nea
     panel = risk_panel(daily(features=4, days=80, persistence=0.9), horizon_days=7, min_breach_days=2)
     found = evaluate(panel, horizon_days=7, rng=np.random.default_rng(8))
     assert found.chosen is None and "4 features with a history; 5 are needed" in found.refused_because
+    assert list(found.reliability) == ["predicted", "observed", "n", "ci_low", "ci_high"] and found.reliability.empty
+    assert list(found.importance) == ["input", "brier_rise", "ci_low", "ci_high"] and found.importance.empty
     scored = published_scores(
         panel, found, states_of(panel), users_per_week=pd.Series(dtype=float), rng=np.random.default_rng(8)
     )

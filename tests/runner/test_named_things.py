@@ -115,6 +115,21 @@ def test_a_variant_belongs_to_its_own_experiment_and_may_be_a_number(lake):
         check(lake, ("experiments",), experiments=told | {"control": "red"})
 
 
+def test_a_variant_and_its_share_may_be_said_as_the_number_that_they_are(lake):
+    told = {"experiment_id": "price", "control": 0, "metric_event": "buy", "shares": {0: 0.95, 1: 0.05}}
+    run = RunParams(name="x", lake=str(lake), sequence=[["experiments"]], notebooks={"experiments": told})
+    given = run.for_notebook("experiments", notebooks=NOTEBOOKS)
+    assert (given["control"], given["shares"]) == ("0", {"0": 0.95, "1": 0.05})
+
+
+def test_a_lake_without_events_is_told_once_and_not_name_by_name(tmp_path):
+    with pytest.raises(ParameterError) as caught:
+        check(tmp_path / "none", funnels={"steps": ["cart", "buy"], "breakdown": "plan"})
+    assert str(caught.value).endswith(
+        "holds no events, so none of the 3 unknown names of the parameters can be looked up; see that the files of `sources` have rows"
+    )
+
+
 def test_parameters_of_notebooks_that_do_not_run_are_not_looked_up(lake):
     check(lake, ("data_quality",), funnels={"steps": ["never", "ever"]})
 

@@ -84,8 +84,14 @@ HEAD = "name: x\nsequence: [[funnels]]\n"
         ),
         (
             HEAD + "notebooks: {experiments: {control: no}}\n",
-            "control=False is read by YAML as true or false and must be text",
+            "control=False is read by YAML as true or false and must be text; put it in quotes as it was written",
         ),
+        (HEAD + "notebooks: {funnels: {steps: quiz}}\n", "steps='quiz': must be a list; write ['quiz'] for one"),
+        (
+            HEAD + "sources: [{table: events, path: x, timezone: Europe/Berlinn}]\n",
+            "sources.0.timezone='Europe/Berlinn': is not an IANA time zone; did you mean 'Europe/Berlin' or 'Europe/Dublin'?",
+        ),
+        (HEAD + "notebooks: {experiments: {shares: {no: 0.5}}}\n", "=False is read by YAML as true or false"),
         (HEAD + "notebooks: {funnels: {window: '7'}}\n", "must be a whole number above 0 with a unit"),
         (
             HEAD + "notebooks: {funnels: {report_timezone: Europe/Berln}}\n",

@@ -39,7 +39,7 @@ def test_another_simulation_takes_the_place_of_the_first_in_files_and_lake_and_l
     kept = [Path("lake/simulated/notes.md"), Path("data/raw/simulated/mine.csv")]
     for path in kept:
         path.write_text("mine")
-    assert said(simulated(40)) == ["features: 1 files (1 known), 0 new, 0 duplicates, 0 rejected"], "nothing changed"
+    assert said(simulated(40)) == ["features: 1 file (1 known), 0 new, 0 duplicates, 0 rejected"], "nothing changed"
     first = sorted(Path("lake/simulated/features").glob("*.parquet"))
     assert said(simulated(41))[0].startswith("simulated ")
     assert len(list(Path("lake/simulated/features").glob("*.parquet"))) == 1, "rows of two simulations never mix"
@@ -75,13 +75,13 @@ def test_two_lakes_of_two_simulations_never_get_each_others_rows(said):
     said(simulated(40, lake="one"))
     said(simulated(41, lake="two"))
     assert said(simulated(41, lake="one"))[-1].endswith("9 new, 0 duplicates, 0 rejected"), "made room and read anew"
-    assert said(simulated(41, lake="one"))[-1].startswith("features: 1 files (1 known), 0 new")
+    assert said(simulated(41, lake="one"))[-1].startswith("features: 1 file (1 known), 0 new")
 
 
 def test_a_lake_from_before_the_marks_goes_on_as_it_is(said):
     said(simulated(40))
     Path("lake/simulated/.simulated.json").unlink()
-    assert said(simulated(40)) == ["features: 1 files (1 known), 0 new, 0 duplicates, 0 rejected"]
+    assert said(simulated(40)) == ["features: 1 file (1 known), 0 new, 0 duplicates, 0 rejected"]
 
 
 def test_files_of_a_simulator_with_another_truth_are_made_again(said, monkeypatch):
