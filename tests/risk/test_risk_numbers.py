@@ -489,3 +489,22 @@ def test_the_state_says_how_many_days_which_objectives_and_as_of_when():
     assert judged(found)["feature_id"].tolist() == ["f", "g"]
     turned = judged(found.assign(days_missed=[1, 1, 0, 0], state=["healthy"] * 4).iloc[[1, 0, 2]])
     assert turned["feature_id"].tolist() == ["f", "g", "h"] and turned.index.tolist() == [0, 1, 2]
+
+
+def test_equal_impacts_are_in_the_order_of_their_names():
+    panel = panel_of(days=40)
+    found = score(panel, chosen="base rate", users_per_week=pd.Series(dtype=float), rng=np.random.default_rng(9))
+    assert found["impact_score"].tolist() == [0.0] * 6
+    assert found["feature_id"].tolist() == ["f0", "f1", "f2", "f3", "f4", "f5"] and found["rank_high"].tolist() == [1, 2, 3, 4, 5, 6]  # fmt: skip
+
+
+def test_a_rate_that_is_known_on_one_of_seven_days_is_that_days():
+    """By hand: errors and crashes are known on the last day of ten only."""
+    known = [np.nan] * 9
+    table = breaches(
+        feature_days([100.0, 110.0] * 5, error_rate=[*known, 0.2], crash_free_users_rate=[*known, 0.9]),
+        [Feature(feature_id="f", slo_p95_latency_ms=200.0)],
+    )
+    found = risk_panel(table, horizon_days=3, min_breach_days=1)
+    assert found["as_of_on"].tolist() == [START + pd.Timedelta(days=9)]
+    assert found.iloc[0][["error_rate_before", "crash_share_before"]].tolist() == pytest.approx([0.2, 0.1])
