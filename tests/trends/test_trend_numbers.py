@@ -103,6 +103,18 @@ def test_shift_day_limits_and_noise_are_those_of_generalised_least_squares_day_b
         assert one.refused_because is None
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_noise_is_that_of_the_longest_spells_among_models_that_explain_about_equally_well(seed):
+    """Two short series of spells and days of their own; the grid searched by least squares written out."""
+    rng = np.random.default_rng(seed)
+    roots = [np.linalg.cholesky(covariance(18, 0.5 + 0.05 * seed, 0.4)) for _ in range(2)]
+    series = [root @ rng.normal(size=18) for root in roots]
+    r, g = expected_noise(series)
+    for one in level_shifts(series, rng=rng, simulations=2):
+        share = one.day_sd**2 / (one.day_sd**2 + one.spell_sd**2)
+        assert (one.persistence, share) == (r, pytest.approx(g))
+
+
 def test_the_p_value_counts_simulated_series_without_a_shift_whose_best_shift_takes_as_large_a_share():
     """The null series drawn again from the same numbers, each searched day by day with least squares."""
     series = planted()[:1]
