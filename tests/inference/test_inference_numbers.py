@@ -728,6 +728,9 @@ def test_crossfitting_is_refused_with_its_reason_and_its_counts():
     few = pd.concat([table[table["treated"] == 1].head(29), table[table["treated"] == 0].head(40)])
     assert refused(few).refused_because == "29 treated and 40 untreated units; each group needs 30"
     assert refused(few)[9:11] == (29, 40)
+    enough = pd.concat([table[table["treated"] == 1].head(30), table[table["treated"] == 0].head(30)])
+    told = crossfit_effects(enough, covariates=["w"], rng=rng).ate.refused_because
+    assert told is None or "each group needs" not in told
     assert refused(few, min_group=5, folds=15).refused_because.endswith("each group needs 30")
     assert (
         crossfit_effects(few, covariates=["w"], rng=rng, min_group=29).ate.refused_because

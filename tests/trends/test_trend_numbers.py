@@ -470,3 +470,5 @@ def test_silence_is_counted_in_dates_from_the_last_row_and_told_from_five_dates_
     assert found["is_silent"].tolist()[:2] == [True, False] and found["is_silent"].iloc[2:].isna().all()
     assert found["last_on"].dt.day.tolist()[:4] == [15, 16, 4, 5] and found.iloc[4, 3:].isna().all()
     assert found["longest_gap_days"].isna().tolist() == [False, False, False, True, True]
+    kinds = found[["is_silent", "longest_gap_days", "days_silent"]].dtypes.astype(str).tolist()
+    assert kinds == ["boolean", "Int64", "Int64"]  # unknown is NULL in each, also in a file
