@@ -224,7 +224,8 @@ class ExperimentsParams(NotebookParams):
         description="units whose window is not over; count: with what they did so far, for a log that has ended",
     )
     shares: dict[VariantName, float] = Field(
-        default={}, description="planned share of each variant, the control included; empty: equal over those seen"
+        default={},
+        description="planned share of each variant, the control included, as parts of their sum; empty: equal parts",
     )
     design: Literal["fixed", "sequential"] = Field(
         default="fixed", description="fixed: read once at the planned end; sequential: may be read at any time"
