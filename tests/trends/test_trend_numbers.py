@@ -472,3 +472,16 @@ def test_silence_is_counted_in_dates_from_the_last_row_and_told_from_five_dates_
     assert found["longest_gap_days"].isna().tolist() == [False, False, False, True, True]
     kinds = found[["is_silent", "longest_gap_days", "days_silent"]].dtypes.astype(str).tolist()
     assert kinds == ["boolean", "Int64", "Int64"]  # unknown is NULL in each, also in a file
+
+
+def test_a_declared_feature_that_was_never_seen_hides_no_other():
+    found = silence_table(dates("b", 0, 1), through=datetime(2026, 1, 3), declared=["a", "c"])
+    assert found["feature_id"].tolist() == ["a", "b", "c"] and found["days_observed"].tolist() == [0, 2, 0]
+
+
+def test_a_shift_is_the_same_in_seconds_as_in_milliseconds():
+    y = 200 * np.exp(np.random.default_rng(3).normal(0, 0.1, 20) + 0.4 * (np.arange(20) >= 12))
+    one, other = (
+        shift_table(latencies(list(v)), rng=np.random.default_rng(4), simulations=20).iloc[0] for v in (y, y / 1000)
+    )
+    assert one["shift_ratio"] == pytest.approx(other["shift_ratio"]) and one["shift_on"] == other["shift_on"]
