@@ -105,7 +105,6 @@ def benchmark(
     outcome: str,
     estimate: float | None,
     standard_error: float | None,
-    strength: float = 1.0,
 ) -> Benchmark:
     """Every measured covariate taken as the measure of an unmeasured one; the one that leaves least is told.
 
@@ -128,7 +127,6 @@ def benchmark(
             freedom=freedom,
             r2_treatment=d,
             r2_outcome=y,
-            strength=strength,
         )
         for d, y in zip(with_treatment, with_outcome, strict=True)
     ]

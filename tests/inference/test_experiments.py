@@ -20,7 +20,7 @@ from launchpad_lib.inference import (
     score_test_p,
     sequential_difference,
 )
-from launchpad_lib.inference.experiment import more_units
+from launchpad_lib.inference.experiment import Decision, more_units
 from launchpad_lib.inference.sample_ratio import SampleRatio
 
 FAIR, BROKEN = SampleRatio(0.1, 0.75, False), SampleRatio(30.0, 4e-8, True)
@@ -213,3 +213,37 @@ def test_between_identical_arms_the_rule_ships_at_most_one_time_in_forty():
         for _ in range(400)
     ]
     assert np.mean(shipped) < 0.05
+
+
+def test_the_bounds_of_the_rule_are_where_it_says():
+    """Exactly `min_units` is enough; a rate of 1 has no detectable lift; without being told, an arm needs two units."""
+    assert compared({"x": (20, 30), "y": (2, 30)}, min_units=30)["reading"].iloc[1] == "above"
+    assert compared({"x": (2, 2), "y": (500, 1000)})["reading"].iloc[1] == "open"
+    assert pd.isna(compared({"x": (40, 50), "y": (50, 50)})["detectable_lift"].iloc[1])
+    by_rate = detectable_difference(rate=0.2, n_treatment=1000, n_control=1000)
+    assert compared(two(300, 200))["detectable_lift"].iloc[1] == by_rate
+    default, told = (compared(two(130, 100), design="sequential", **a) for a in ({}, {"planned_units": 5000}))
+    pd.testing.assert_frame_equal(default, told)
+
+
+def test_a_variant_without_a_success_metric_is_refused():
+    rows = compared(two(300, 200), two(500, 500))
+    for found in (
+        decide(rows, variant="w", ratio=FAIR),
+        decide(rows[rows["role"] == "guardrail"], variant="x", ratio=FAIR),
+    ):
+        assert found.choice == "refused" and "no success metric" in found.refused_because
+
+
+def test_more_than_a_hundredfold_is_not_called_a_number_of_units():
+    """Width over room is r: r^2 - 1 times the 1,000 units more; 10 is 99-fold and 10.05 is 100.0025-fold."""
+    row = {"n": 500, "n_control": 500, "role": "success", "margin": None, "lift": 0.01}
+    assert more_units(row | {"ci_low": 0.01 - 0.1}) == 99_000
+    assert more_units(row | {"ci_low": 0.01 - 0.1005}) is None
+
+
+def test_the_order_of_decisions_is_that_of_the_success_metric():
+    rows = pd.concat([compared(two(1, 1), {"w": (900, 1000), "x": (100, 1000), "y": (500, 1000)}).query("role == 'guardrail'"),
+                      compared({"w": (300, 1000), "x": (350, 1000), "y": (200, 1000)})])  # fmt: skip
+    decisions = [Decision(v, "ship") for v in "wx"]
+    assert [d.variant for d in best_first(decisions, rows)] == ["x", "w"]

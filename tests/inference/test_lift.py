@@ -174,6 +174,52 @@ def test_what_a_confounder_like_a_measured_one_leaves_is_that_of_cinelli_and_haz
         assert mirrored == pytest.approx((-expected[0], -expected[2], -expected[1]), abs=1e-4)
 
 
+def test_what_a_confounder_leaves_is_the_formula_by_hand_where_every_term_counts():
+    """R squared .3 with the treatment, .2 with the outcome: with_treatment = .3 / .7, shared = .09 / .49, with_outcome =
+    ((1 + sqrt shared) / sqrt(1 - shared))^2 .25 = .625; bias = se sqrt(df with_outcome with_treatment / (1 - with_treatment));
+    limits by the t quantile of df - 1 = 9, 2.26216."""
+    asked = {"standard_error": 0.1, "freedom": 10, "r2_treatment": 0.3, "r2_outcome": 0.2}
+    with_outcome = ((1 + (0.09 / 0.49) ** 0.5) / (1 - 0.09 / 0.49) ** 0.5) ** 2 * 0.25
+    bias = 0.1 * (10 * with_outcome * 0.75) ** 0.5
+    half = 2.262157 * 0.1 * ((1 - with_outcome) / (4 / 7) * 10 / 9) ** 0.5
+    assert bounded_estimate(0.5, **asked) == pytest.approx((0.5 - bias, 0.5 - bias - half, 0.5 - bias + half), abs=1e-6)
+
+
+def test_a_covariate_that_explains_nothing_moves_nothing_and_one_that_explains_all_is_no_bound():
+    asked = {"standard_error": 0.1, "freedom": 100}
+    still = bounded_estimate(0.5, r2_treatment=0.0, r2_outcome=0.2, **asked)
+    assert still.estimate == 0.5
+    assert bounded_estimate(0.5, r2_treatment=0.5, r2_outcome=0.2, **asked) is None
+    # With R squared .3 and .6 the bound of the outcome is over 1: all that is left of it is explained, and no width remains.
+    left = bounded_estimate(0.5, r2_treatment=0.3, r2_outcome=0.6, **asked)
+    assert left.ci_low == left.estimate == left.ci_high == pytest.approx(0.5 - 0.1 * (100 * 0.75) ** 0.5)
+    assert bounded_estimate(0.5, r2_treatment=0.3, r2_outcome=1.0, **asked) is None
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_benchmark_is_the_covariate_that_leaves_least_on_either_side_of_0(sign):
+    """weak goes with both a little, strong more: whichever sign the estimate has, another `strong` leaves less."""
+    rng = np.random.default_rng(16)
+    weak, strong = rng.normal(size=(2, 5000))
+    treated = (rng.random(5000) < 1 / (1 + np.exp(-0.1 * weak - 0.6 * strong))).astype(int)
+    returned = (rng.random(5000) < np.clip(0.5 + 0.02 * weak + 0.1 * strong, 0, 1)).astype(int)
+    table = world(5000, weak=weak, strong=strong, treated=treated, returned=returned)
+    found = benchmark(
+        table, covariates=["weak", "strong"], outcome="returned", estimate=0.2 * sign, standard_error=0.015
+    )
+    assert found.covariate == "strong" and found.is_survived and abs(found.left.estimate) < 0.2
+    # Smaller and less sure: what is left lies on the same side of 0 and its interval does not.
+    half = benchmark(table, covariates=["strong"], outcome="returned", estimate=0.15 * sign, standard_error=0.03)
+    assert (
+        sign * half.left.estimate > 0 > min(sign * half.left.ci_low, sign * half.left.ci_high) and not half.is_survived
+    )
+    told = treated + 0.01 * rng.normal(size=5000)
+    all_of_it = benchmark(
+        table.assign(told=told), covariates=["told"], outcome="returned", estimate=0.2 * sign, standard_error=0.015
+    )
+    assert not all_of_it.is_survived and "could explain all of the exposure" in all_of_it.refused_because
+
+
 def test_a_benchmark_is_survived_only_beside_weak_confounders():
     """z moves both treatment and outcome (partial R squared about 0.13 and 0.06): another z would leave nothing of 3 points."""
     table = confounded(np.random.default_rng(12), n=4000).assign(noise=np.random.default_rng(13).normal(size=4000))
