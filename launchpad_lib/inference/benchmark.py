@@ -87,8 +87,8 @@ def independent_columns(table: pd.DataFrame, covariates: Sequence[str]) -> list[
     columns = [np.ones(len(table))]
     for name in covariates:
         values = table[name].to_numpy(dtype=float)
-        spread = values.std()
-        if len(values) == 0 or not spread > 0:
+        spread = values.std() if len(values) else 0.0
+        if not spread > 0:
             continue
         columns.append((values - values.mean()) / spread)
         if np.linalg.matrix_rank(np.column_stack(columns)) == len(columns):
