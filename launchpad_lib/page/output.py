@@ -99,7 +99,7 @@ def conclude(said: Conclusion) -> None:
     display({FINDINGS_MIME: record, "text/html": shown, "text/plain": lines}, raw=True)
 
 
-def table(what: ResultTable, frame: pd.DataFrame, *, most: int = 40) -> None:
+def table(what: ResultTable, frame: pd.DataFrame, *, most: int = 20) -> None:
     """Shows a result table of the catalogue, and hands all of it to the run, which writes `tables/NAME.parquet`.
 
     Columns in which no row has a value are handed out and not shown.

@@ -17,6 +17,7 @@ RATE = re.compile(r"(^|_)(rate|share)(_|$)|^p_degrade$|^recall_at_top$")
 P_VALUE = re.compile(r"(^|_)(p|q)(_value|_adjusted)?$")
 SECONDS = re.compile(r"(^|_)seconds(_|$)")
 INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d:\d\d)(?:\.\d+)?)?")
+WIDE = 9  # columns from which a table on paper shares out the width instead of asking for more
 LONG = 34  # characters from which a text gets a column wide enough to be read
 
 Kind = Literal["percent", "points", "relative", "p", "seconds", "plain"]
@@ -160,7 +161,8 @@ def html_table(frame: pd.DataFrame, *, most: int, caption: str = "") -> str:
     rest = f"the first {most} of {len(frame):,} rows" if len(frame) > most else "" if len(frame) else "no rows"
     told = "; ".join(part for part in (caption, rest) if part)
     title = f"<caption>{plain(told)}</caption>" if told else ""
-    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    wide = ' class="wide"' if len(columns) > WIDE else ""
+    return f"<table{wide}>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _mark(column: Column) -> str:

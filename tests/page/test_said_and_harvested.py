@@ -133,11 +133,11 @@ def test_a_table_hands_out_all_declared_columns_and_shows_those_with_a_value(sho
         "a</th>" in shown[1]["text/html"] and "b</th>" in shown[1]["text/html"] and "no rows" in shown[1]["text/html"]
     )
     table(TABLE, pd.DataFrame({"a": range(41), "b": 0.1234567891234}))
-    assert "the first 40 of 41 rows" in shown[2]["text/html"] and shown[2][TABLE_MIME]["rows"][40] == [40, 0.123456789]
+    assert "the first 20 of 41 rows" in shown[2]["text/html"] and shown[2][TABLE_MIME]["rows"][40] == [40, 0.123456789]
     with pytest.raises(ValueError, match="^table t: lacks the declared columns a, b; add them$"):
         table(TABLE, pd.DataFrame({"c": [1]}))
     show(pd.DataFrame({"c": range(41)}))
-    assert shown[3]["text/plain"] == "41 rows" and "the first 40 of 41 rows" in shown[3]["text/html"]
+    assert shown[3]["text/plain"] == "41 rows" and "the first 20 of 41 rows" in shown[3]["text/html"]
     show(pd.DataFrame({"c": [1, 2]}), most=1)
     assert "the first 1 of 2 rows" in shown[4]["text/html"]
 
