@@ -43,7 +43,13 @@ _ATTRIBUTES = {
     "details": {"open"},
 }
 # The classes of our own tables and notices; any other could hide a part of the page or pass for one.
-_CLASSES = {"td": {"num", "text", "span"}, "th": {"num", "text", "span"}, "div": {"instead"}, "p": {"quiet"}}
+_CLASSES = {
+    "table": {"wide"},
+    "td": {"num", "text", "span"},
+    "th": {"num", "text", "span"},
+    "div": {"instead"},
+    "p": {"quiet"},
+}
 
 
 def plain(text: object) -> Markup:

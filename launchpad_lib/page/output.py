@@ -159,7 +159,7 @@ def metric_line(record: dict) -> str:
     return text + (f", n = {record['n']:,}" if record["n"] is not None else "")
 
 
-def show(table, *, most: int = 40) -> None:
+def show(table, *, most: int = 20) -> None:
     """Shows a result table as its readers meet it (`page.tables`), at most `most` rows; names are escaped."""
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
     display({"text/html": html_table(frame, most=most), "text/plain": f"{len(frame)} rows"}, raw=True)

@@ -69,7 +69,7 @@ def new_notebook(name: str, *, root: Path, lake: str) -> Path:
 
 def _brought() -> dict[Path, bytes]:
     """Every file of a new workbook, by its place in it."""
-    top = PACKAGED if PACKAGED.is_dir() else Path(__file__).resolve().parents[2]
+    top = PACKAGED if (PACKAGED / "notebooks").is_dir() else Path(__file__).resolve().parents[2]
     places = [Path("notebooks") / f"{name}.ipynb" for name in NOTEBOOKS] + [USUAL_PARAMS]
     return {place: (top / str(place)).read_bytes() for place in places}
 
