@@ -131,7 +131,7 @@ def copy_check(copied: Copies) -> Check:
     other = "none said something else"
     if copied.other:
         other = f"{counted(copied.other, 'copy', 'copies')} said something else and can be found among the refused rows"
-    said = f"{same}; {other}." if copied.same + copied.other else "No event came twice."
+    said = f"{same}; {other}." if copied.same + copied.other else "No event id came twice."
     return judged("ids of two events", copied.other, 0, said, REFUSED)
 
 

@@ -112,7 +112,7 @@ def test_copies_that_said_something_else_are_told_apart_from_harmless_ones():
         copy_check(Copies(1, 0)).sentence
         == "1 copy of events left out since they said the same; none said something else."
     )
-    assert (copy_check(Copies(1, 0)).verdict, copy_check(Copies(0, 0)).sentence) == ("fine", "No event came twice.")
+    assert (copy_check(Copies(1, 0)).verdict, copy_check(Copies(0, 0)).sentence) == ("fine", "No event id came twice.")
     assert (conflict_estimate(Copies(300, 2)).value, conflict_estimate(Copies(300, 2)).n) == (2, 302)
 
 
