@@ -73,7 +73,7 @@ def test_the_experiment_of_optimizely_has_its_published_arms(optimizely):
     assert found.units["standing"].tolist() == ["assigned"] * 3
     assert round(found.sample_ratio.value, 3) == 0.739
     assert experiment_conclusion(found).verdict == (
-        "Ship 18817551468: purchase is above control, no guardrail was declared."
+        "Ship “18817551468”: purchase is above control, no guardrail was declared."
     )
 
 
