@@ -40,9 +40,10 @@ TESTS = {
     "kernels": ["tests/metrics_kernels"],
     "page": ["tests/page"],
     "findings": ["tests/findings"],
-    "contract": ["tests/contract", "tests/spec/test_wording.py", "tests/findings", "tests/page", "tests/inference"],
+    "contract": ["tests/contract", "tests/spec/test_wording.py", "tests/spec/test_refusals.py"],
 }
 FOLDERS = {"kernels": "metrics/kernels"}
+EXAMPLES = "tests/spec/test_docstrings.py::test_the_examples_of_the_docstrings_run"
 SHIFTS, LIFT, QUANTILES = (
     f"tests/{name}.py::test_"
     for name in ("trends/test_shifts_and_drift", "inference/test_lift", "inference/test_quantiles")
@@ -94,7 +95,11 @@ def scores(room: str, *, sample: int, seeds: list[int], only: list[str]) -> list
                 file.write_text(_interpreted(file.read_text()))
         else:
             files = [f for f in files if "kernels" not in f.parts]
-        covered = _covered(folder, room, files)
+        tests = [
+            *TESTS[room],
+            *(f"{EXAMPLES}[{_module(f.relative_to(folder))}]" for f in files if ">>>" in f.read_text()),
+        ]
+        covered = _covered(folder, room, tests, files)
         mutants = {}
         with contextlib.chdir(folder):
             reset_config()
@@ -103,7 +108,7 @@ def scores(room: str, *, sample: int, seeds: list[int], only: list[str]) -> list
         size = min(sample, len(mutants)) or len(mutants)
         chosen = {seed: random.Random(f"{seed}/{room}").sample(sorted(mutants), size) for seed in seeds}
         every = sorted({name for some in chosen.values() for name in some})
-        verdicts = _verdicts(folder, room, {n: mutants[n].tests for n in every}, covered["seconds"])
+        verdicts = _verdicts(folder, room, tests, {n: mutants[n].tests for n in every}, covered["seconds"])
     counts = Counter(verdicts[n][0] for n in every)
     print(f"{room}: {len(mutants):,} mutants, {len(every)} tested: {dict(counts)}", flush=True)
     lives = [n for n in every if verdicts[n][0] == "survived"]
@@ -117,30 +122,33 @@ def scores(room: str, *, sample: int, seeds: list[int], only: list[str]) -> list
     ]
 
 
-def _pytest(folder: Path, room: str, **variables: str) -> None:
-    """The room's tests in the copy, with the plugin."""
+def _pytest(folder: Path, room: str, tests: list[str], **variables: str) -> None:
+    """Tests in the copy, with the plugin."""
     own = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT / 'scripts'}", "TMPDIR": str(folder), "MUTANT_UNDER_TEST": ""}
     if room == "kernels":
         own["NUMBA_DISABLE_JIT"] = "1"
     (folder / "tmp").mkdir(exist_ok=True)
     run = [sys.executable, "-m", "pytest", "-q", "-s", "-x", *"-p mutant_tests -p no:cacheprovider -p no:xdist".split()]
-    run += ["--hypothesis-seed=1", *TESTS[room], *(f"--deselect={test}" for test in SLOW)]
+    run += ["--hypothesis-seed=1", *tests, *(f"--deselect={test}" for test in SLOW)]
     done = subprocess.run(run, cwd=folder, env=os.environ | own | variables, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(done.stdout[-4000:] + f"\nroom={room!r}: its tests do not pass, so no mutant can be judged")
 
 
-def _covered(folder: Path, room: str, files: list[Path]) -> dict:
+def _covered(folder: Path, room: str, tests: list[str], files: list[Path]) -> dict:
     """The seconds of each test, and the tests by file and line."""
     told = folder / "covered.json"
-    _pytest(folder, room, MUTANTS_COVER=str(told), MUTANTS_OF=json.dumps(list(map(str, files))))
+    _pytest(folder, room, tests, MUTANTS_COVER=str(told), MUTANTS_OF=json.dumps(list(map(str, files))))
     return json.loads(told.read_text())
 
 
-def _verdicts(folder: Path, room: str, tests: dict[str, list[str]], seconds: dict[str, float]) -> dict[str, list]:
+def _verdicts(
+    folder: Path, room: str, tests: list[str], mutants: dict[str, list[str]], seconds: dict[str, float]
+) -> dict[str, list]:
+    """What the tests say to each mutant: killed, hung or survived, and by which test."""
     job = folder / "job.json"
-    job.write_text(json.dumps({"mutants": tests, "seconds": seconds}))
-    _pytest(folder, room, MUTANTS_JUDGE=str(job))
+    job.write_text(json.dumps({"mutants": mutants, "seconds": seconds}))
+    _pytest(folder, room, tests, MUTANTS_JUDGE=str(job))
     return json.loads(job.with_suffix(".verdicts").read_text())
 
 
@@ -150,7 +158,7 @@ def _mutated(file: Path, lines: dict[str, dict[str, list[str]]]) -> dict[str, Mu
     # Lines that run with the import only are reached by no test.
     made = mutate_file_contents(str(file), source, {n for n, tests in reached.items() if tests})
     file.write_text(made.code)
-    written, module = made.code.split("\n"), str(file.with_suffix("")).replace(os.sep, ".").removesuffix(".__init__")
+    written, module = made.code.split("\n"), _module(file)
     starts = {name: (first, last) for name, first, last in _functions(source)}
     found = {}
     for name in made.mutant_names:
@@ -166,6 +174,10 @@ def _mutated(file: Path, lines: dict[str, dict[str, list[str]]]) -> dict[str, Mu
         change += [f"    +{line}" for line in new_lines[at : len(new_lines) - tail]]
         found[f"{module}.{name}"] = Mutant(f"{file}:{first + at} {name}", "\n".join(change), tests)
     return found
+
+
+def _module(file: Path) -> str:
+    return ".".join(file.with_suffix("").parts).removesuffix(".__init__")
 
 
 def _body(written: list[str], span) -> list[str]:
