@@ -36,7 +36,10 @@ TESTS = {
     "inference": ["tests/inference", "--ignore=tests/inference/test_unit_tables.py"],  # those are tables of metrics
     "trends": ["tests/trends"],
     "risk": ["tests/risk"],
-    "metrics": ["tests/spec", "tests/metrics_kernels", "tests/inference/test_unit_tables.py"],
+    "metrics": [
+        *("tests/spec", "tests/metrics_kernels", "tests/inference/test_unit_tables.py"),
+        "tests/findings/test_health_reads.py",
+    ],
     "kernels": ["tests/metrics_kernels"],
     "page": ["tests/page"],
     "findings": ["tests/findings"],
