@@ -14,8 +14,14 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from launchpad_lib.metrics import checks, windows
-from launchpad_lib.metrics.quality import daily_rows, delivery, missing_share, rejects_by_reason, rejects_by_source
-from launchpad_lib.metrics.quality import restated_days
+from launchpad_lib.metrics.quality import (
+    daily_rows,
+    delivery,
+    missing_share,
+    rejects_by_reason,
+    rejects_by_source,
+    restated_days,
+)
 
 NOON = datetime(2026, 1, 1, 12)
 DAYS = [
