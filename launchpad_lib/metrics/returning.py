@@ -266,7 +266,7 @@ def _table(
         "period_from": pa.array(np.tile([low for low, _ in rules.brackets], rows), pa.int64()),
         "period_to": pa.array(np.tile([high for _, high in rules.brackets], rows), pa.int64()),
         **{
-            name: pa.array(held.ravel(), pa.int64()) for name, held in counts.items() if name != "cohorts" and held.size
+            name: pa.array(held.ravel(), pa.int64()) for name, held in counts.items() if held.ndim > 1 and held.shape[1]
         },
     }
     if cohort_of is not None:
