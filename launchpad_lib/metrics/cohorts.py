@@ -105,6 +105,20 @@ def asked_lifetimes(
     return _asked_spans(events, gap, observed_through, group_property, ())
 
 
+def asked_users_seen(events: ir.Table) -> Asked:
+    """How many users there are, and the first instant of any. Grain: one row. Columns: users, first_seen_at."""
+    from launchpad_lib.metrics.kernels.presence import SpanFold
+
+    fold = SpanFold(label=None)
+
+    def answer() -> ir.Table:
+        first, _ = fold.ends()
+        ends = pa.array([int(first.min()) if len(first) else None], pa.int64()).cast(pa.timestamp("us"))
+        return ibis.memtable(pa.table({"users": pa.array([len(first)], pa.int64()), "first_seen_at": ends}))
+
+    return Asked([fold], answer)
+
+
 def _asked_spans(
     events: ir.Table, gap: str, observed_through: datetime, group_property: str | None, named_by: tuple[str, ...]
 ) -> Asked:
