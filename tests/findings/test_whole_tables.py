@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 from launchpad_lib.contract.features import Feature
+from launchpad_lib.findings import coming_back as pages
 from launchpad_lib.findings import engagement_results as engagement
 from launchpad_lib.findings import feature_results as features
 from launchpad_lib.findings import funnel_results as funnels
-from launchpad_lib.findings import lifecycle_results as life
 from launchpad_lib.findings import log_results
 from launchpad_lib.findings import retention_results as retention
 from launchpad_lib.findings.engagement_question import ask_engagement
@@ -75,6 +75,19 @@ def coming_back(**rules):
     return retention.ask_retention(returned(), **given)
 
 
+@cache
+def came(cohort_property: str = "platform"):
+    features = [Feature(feature_id="f", start_event="begin"), MENU, LOST]
+    deed = {"behaviour_event": "act", "behaviour_within": "2d", "behaviour_at_least": 1}
+    how = {"cohort_by": "day", "cohort_property": cohort_property, "lifecycle_period": "day", "churn_gap": "3d"}
+    return pages.coming_back(returned(), coming_back(), features, **deed, **how)
+
+
+@cache
+def went():
+    return pages.ways(returned(), coming_back(), path_anchor="begin", path_end="act")
+
+
 SPLIT = {"breakdown": "platform", "attribution": "first_touch"}
 PERIODS = {"period": "week", "report_timezone": "UTC", "week_starts_on": "monday"}
 TABLES: dict[str, Callable[[], pd.DataFrame]] = {
@@ -102,22 +115,16 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
         bought(), funnel(), funnels.funnel_result(bought(), funnel())
     ),
     "feature_funnels": lambda: features.feature_funnels(used(), funnel(), [QUIZ, MENU]),
-    "retention": lambda: retention.retention_result(returned(), coming_back()),
-    "retention_cohorts": lambda: retention.retention_cohorts(returned(), coming_back(), cohort_by="day").head(9),
-    "retention_changes": lambda: retention.retention_shift(
-        retention.retention_cohorts(returned(), coming_back(), cohort_by="day"), coming_back()
-    ),
-    "retention_segments": lambda: retention.retention_segments(
-        returned(), coming_back(), cohort_property="platform", behaviour_event="act", behaviour_within="2d", behaviour_at_least=1
-    ),
-    "feature_retention": lambda: features.feature_retention(
-        returned(), coming_back(), [Feature(feature_id="f", start_event="begin"), MENU, LOST]
-    ),
-    "lifecycle": lambda: life.lifecycle_result(returned(), coming_back(), lifecycle_period="day"),
-    "lifetime": lambda: life.lifetimes(returned(), coming_back(), churn_gap="3d", cohort_property="platform").lifetime,
-    "survival": lambda: life.lifetimes(returned(), coming_back(), churn_gap="3d", cohort_property="absent").survival,
-    "paths": lambda: life.session_paths(returned(), coming_back(), path_anchor="begin", path_end="act"),
-    "transitions": lambda: life.session_transitions(returned(), coming_back()),
+    "retention": lambda: came().retention,
+    "retention_cohorts": lambda: came().cohorts.head(9),
+    "retention_changes": lambda: retention.retention_shift(came().cohorts, coming_back()),
+    "retention_segments": lambda: came().segments,
+    "feature_retention": lambda: came().features,
+    "lifecycle": lambda: came().lifecycle,
+    "lifetime": lambda: came().lifetimes.lifetime,
+    "survival": lambda: came(cohort_property="absent").lifetimes.survival,
+    "paths": lambda: went().paths,
+    "transitions": lambda: went().transitions,
     "events_by_name": lambda: log_results.events_by_name(bought()),
     "funnel_events": lambda: log_results.events_by_name(bought(), names=["paid", "help"]),
 }  # fmt: skip
