@@ -16,11 +16,8 @@ from launchpad_lib.metrics.steps import (
     asked_of,
     checked_log,
     checked_rules,
-    event_log,
     is_step,
-    kept_by,
     matches,
-    order_of,
     properties_of,
 )
 
@@ -55,7 +52,6 @@ def test_the_rules_keep_what_was_asked_and_say_what_was_not():
     assert properties_of(asked) == ["x", "y", "z", "h", "s"]
     empty = checked_rules(steps=["a", "b"], window="1d", hold_constant="", breakdown="")
     assert (empty.hold_constant, empty.breakdown) == (None, None)
-    assert [kept_by(m) for m in ("ordered", "strict", "any_order", "strict_order")] == ["matching", "all"] * 2
 
 
 SENTENCES = [
@@ -177,31 +173,6 @@ def test_a_filter_takes_one_value_or_several_and_an_absent_property_passes_none(
     assert hits(("p", ("1", "2"))) == hits(("p", {"1", "2"})) == [True, True, False, False, False]
     assert hits(("p", "1"), ("n", 2)) == hits(("n", 2)) == [True, False, False, False, False]
     assert hits(("p", ())) == [False] * 5
-
-
-def test_the_log_of_a_funnel_keeps_the_events_of_its_units_with_what_each_of_them_is():
-    """Hand count: z is no step, the row without a user and the one without an instant are nobody's."""
-    rows = [
-        {"event_name": "a", "event_id": "1"}, {"event_name": "b", "event_id": "2"}, {"event_name": "x", "event_id": "3"},
-        {"event_name": "y", "event_id": "4"}, {"event_name": "z", "event_id": "5"}, {"event_name": "a", "event_id": "6", "user_id": None},
-        {"event_name": "a", "event_id": "7", "properties": '{"n": 5}'}, {"event_name": "a", "event_id": "8", "event_at": None},
-    ]  # fmt: skip
-    rules = checked_rules(
-        steps=["a", "b", "a"], window="1d", exclusions=["x", Exclusion("y", (), "block_progress")], hold_constant="p", breakdown="n"
-    )  # fmt: skip
-    log = event_log(events(*rows), rules, keep="matching")
-    found = log.order_by("event_id").to_pandas()
-    assert found["event_id"].tolist() == ["1", "2", "3", "4"]  # 7 has no `p`, so it is no step
-    assert found[["is_1", "is_2", "is_3"]].astype(int).values.tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 0]]
-    assert found["is_removing"].tolist() == [False, False, True, False]
-    assert found["is_blocking"].tolist() == [False, False, False, True]
-    assert found["rank"].tolist() == [1, 2, 0, 0] and found["held"].tolist() == ["1"] * 4
-    assert found["segment"].tolist() == ["2"] * 4 and found["unit"].tolist() == ["u"] * 4
-    assert [c.get_name() for c in order_of(log)] == ["at", "rank", "event_id"]
-    whole = event_log(events(*rows), rules, keep="all").order_by("event_id").to_pandas()
-    assert whole["event_id"].tolist() == ["1", "2", "3", "4", "5", "7"] and whole["segment"].iloc[-1] == "5"
-    bare = event_log(events(*rows), checked_rules(steps=["a", "b"], window=None), keep="matching").to_pandas()
-    assert set(bare["held"]) == {""} and bare["segment"].isna().all() and sorted(bare["event_id"]) == ["1", "2", "7"]
 
 
 def test_a_question_about_steps_needs_event_names_only_where_a_step_is_named():
