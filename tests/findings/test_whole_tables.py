@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -23,6 +22,7 @@ from launchpad_lib.findings import retention_results as retention
 from launchpad_lib.findings.engagement_question import ask_engagement
 from launchpad_lib.findings.funnel_question import ask_funnel
 from tests.findings.hand_log import log
+from tests.findings.saying import golden, rows
 from tests.findings.test_engagement import MENU, QUIZ, quiz_log, sessions
 
 THROUGH = datetime(2026, 1, 19)
@@ -130,27 +130,10 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
 }  # fmt: skip
 
 
-def shown(value: object) -> str:
-    if value is None or value is pd.NA or value is pd.NaT or value != value:
-        return "-"
-    if pd.api.types.is_bool(value):
-        return str(bool(value))
-    return f"{round(float(value), 9) + 0.0:.6g}" if pd.api.types.is_number(value) else str(value)
-
-
-def read(frame: pd.DataFrame) -> list[str]:
-    return [" | ".join(frame.columns), *(" | ".join(map(shown, row)) for row in frame.itertuples(index=False))]
-
-
-def golden() -> dict[str, list[str]]:
-    text = (Path(__file__).parent / "golden" / "whole_tables.txt").read_text(encoding="utf-8")
-    return {table.split("\n")[0]: table.strip("\n").split("\n")[1:] for table in text.split("== ")[1:]}
-
-
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_holds_these_rows_in_this_order(name):
-    assert read(TABLES[name]()) == golden()[name]
+    assert rows(TABLES[name]()) == golden("whole_tables")[name]
 
 
 def test_every_table_is_there_and_no_other():
-    assert list(golden()) == list(TABLES)
+    assert list(golden("whole_tables")) == list(TABLES)
