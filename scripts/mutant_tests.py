@@ -29,7 +29,7 @@ import pytest
 from mutmut.mutation.trampoline import set_mutant_under_test
 
 HERE = Path.cwd()
-ENOUGH, AND = 10, 10  # a mutant hangs where a test computes ten times as long as on the code as it is, and ten seconds
+ENOUGH, LEAST = 10, 10  # a mutant hangs where a test computes ten times as long as on the code as it is, and ten seconds
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -195,7 +195,7 @@ class _Judge:
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
                 code = os.waitstatus_to_exitcode(status)
-            elif time.monotonic() > begun + 2 * ENOUGH * (AND + sum(self._seconds[t] for t in tests)):
+            elif time.monotonic() > begun + 2 * ENOUGH * (LEAST + sum(self._seconds[t] for t in tests)):
                 # It waits and does not compute. (A busy machine is not taken for a hanging mutant.)
                 os.killpg(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
@@ -218,7 +218,7 @@ class _Judge:
         set_mutant_under_test(mutant)
         for item, following in zip(items, [*items[1:], None], strict=True):
             used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-            enough = int(used + AND + ENOUGH * self._seconds[item.nodeid]) + 1
+            enough = int(used + LEAST + ENOUGH * self._seconds[item.nodeid]) + 1
             resource.setrlimit(resource.RLIMIT_CPU, (enough, resource.RLIM_INFINITY))
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if session.testsfailed:
