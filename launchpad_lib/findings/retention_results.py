@@ -13,7 +13,7 @@ from launchpad_lib.contract.catalogue import cohort_tables as tables
 from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
 from launchpad_lib.contract.features import Feature, not_declared
-from launchpad_lib.contract.sentences import counted, named
+from launchpad_lib.contract.sentences import counted, named, span_words
 from launchpad_lib.findings.rows import answered, declared, not_asked, refused_rows
 from launchpad_lib.inference import compare_rates
 from launchpad_lib.metrics import behavioural_cohorts, nobody_mature, on_or_after, retention, unknown_names
@@ -265,7 +265,7 @@ def _unknown_deed(events: ir.Table, asked: RetentionQuestion, event: str | None,
     if not event:
         return not_asked("give `behaviour_event` an event")
     if not later_returns(asked, within):
-        return f"no asked period lies wholly after the {within} in which users qualify; ask for a later one"
+        return f"no asked period lies wholly after the {span_words(within)} in which users qualify; ask for a later one"
     return unknown_names(events, event_names=[event])
 
 
@@ -279,4 +279,7 @@ def _by_deed(events: ir.Table, asked: RetentionQuestion, event: str, within: str
         start_event=asked.start_event,
     )
     found = retention(events, returns=later_returns(asked, within), cohorts=doers, **asked.arguments)
-    return found.order_by(["cohort", "period_from"]).to_pandas().rename(columns={"cohort": "segment"})
+    rows = found.order_by(["cohort", "period_from"]).to_pandas().rename(columns={"cohort": "segment"})
+    # Readers do not know the argument `cohorts`: they are told why it is empty.
+    why = rows["refused_because"].str.replace(r"^no user of `cohorts` has a start \((.*)\)$", r"\1", regex=True)
+    return rows.assign(refused_because=why.astype(object).where(why.notna(), None))

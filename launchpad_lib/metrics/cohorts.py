@@ -8,6 +8,7 @@ import ibis
 import ibis.expr.types as ir
 
 from launchpad_lib.contract.durations import parse_window, utc_instant
+from launchpad_lib.contract.sentences import span_words
 from launchpad_lib.metrics.checks import never_empty, refused_table
 from launchpad_lib.metrics.steps import Step, asked_of, is_step
 from launchpad_lib.metrics.windows import property_value, seconds_between
@@ -63,7 +64,8 @@ def behavioural_cohorts(
     )
     if unknown is not None:
         return refused_table(found, unknown)
-    return never_empty(found, f"no user's first {within} are over by {through:%Y-%m-%d %H:%M} UTC")
+    seen = f"{span_words(within)} from the start by {through:%Y-%m-%d %H:%M} UTC"
+    return never_empty(found, f"no user has been observed for {seen}")
 
 
 def activity_spans(
@@ -110,4 +112,5 @@ def activity_spans(
     )
     if unknown is not None:
         return refused_table(found, unknown)
-    return never_empty(found, f"every user was first seen within {gap} of the end of the data, so nobody can be judged")
+    late = f"within {span_words(gap)} of the end of the data"
+    return never_empty(found, f"every user was first seen {late}, so nobody can be judged")
