@@ -141,8 +141,8 @@ def _asked_spans(
         found = rows.select(*named_by, "duration_days", "is_churned", "group_name")
         if unknown is not None:
             return refused_table(found, unknown)
-        nobody = f"every user was first seen within {gap} of the end of the data, so nobody can be judged"
-        return never_empty(found, nobody)
+        late = f"within {span_words(gap)} of the end of the data"
+        return never_empty(found, f"every user was first seen {late}, so nobody can be judged")
 
     return Asked([fold] if unknown is None else [], answer)
 
@@ -162,19 +162,3 @@ def _spans(fold: SpanFold, cut: int) -> pa.Table:
             codes = fold.coded(of_fold)[seen]
             columns[name] = pa.array(fold.texts[of_fold], pa.string()).take(pa.array(codes, mask=codes < 0))
     return pa.table(columns)
-=======
-    users = log.group_by("user_id").agg(first_at=log.at.min(), last_at=log.at.max(), group_name=log.group_name.min())
-    users = users.filter(users.first_at <= cut)
-    is_churned = users.last_at <= cut
-    end = ibis.ifelse(is_churned, users.last_at, cut)
-    found = users.select(
-        users.user_id,
-        duration_days=seconds_between(users.first_at, end) / 86_400,
-        is_churned=is_churned,
-        group_name=users.group_name,
-    )
-    if unknown is not None:
-        return refused_table(found, unknown)
-    late = f"within {span_words(gap)} of the end of the data"
-    return never_empty(found, f"every user was first seen {late}, so nobody can be judged")
->>>>>>> close
