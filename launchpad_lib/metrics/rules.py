@@ -10,8 +10,10 @@ import ibis
 import ibis.expr.types as ir
 
 from launchpad_lib.contract.durations import utc_instant
-from launchpad_lib.metrics.funnel import Asked, counted_funnels
-from launchpad_lib.metrics.steps import Step, checked_rules
+from launchpad_lib.metrics.asked import Asked, answers
+from launchpad_lib.metrics.chains import ChainFold, units_of
+from launchpad_lib.metrics.funnel import asked_counts
+from launchpad_lib.metrics.steps import Rules, Step, checked_log, checked_rules
 
 
 class FunnelRule(NamedTuple):
@@ -89,18 +91,28 @@ def funnel_rules(
     [1, 0, 1, 1, 1, 1]
     """
     through = utc_instant(observed_through)
-    given: dict[str, Any] = {"steps": steps, "window": window, "by": by}
-    asked = []
+    checked: list[tuple[Rules, Any]] = []
     for rule in rules:
         options = dict(rule.options)
         immature = options.pop("immature", "left_out")
-        asked.append(Asked(checked_rules(**given, **options), immature).checked())
-    different = {repr(question): question for question in asked}  # several products share a rule: it is computed once
-    tables = counted_funnels(events, list(different.values()), observed_through=through)
-    counted = dict(zip(different, tables, strict=True))
+        if immature not in ("left_out", "counted"):
+            raise ValueError(f"immature={immature!r}: must be 'left_out' or 'counted'; choose one")
+        checked.append((checked_rules(steps=steps, window=window, by=by, **options), immature))
+    log, unit = None, by
+    folds: dict[str, ChainFold] = {}
+    asked: dict[tuple[str, Any], Asked] = {}
+    for own, immature in checked:
+        table, unknown = checked_log(events, own)
+        if log is None:
+            log, unit = units_of(table, by)
+        # Several products share a rule: it is computed once. By its text, for to Python 1 and True are equal.
+        fold = folds.setdefault(repr(own), ChainFold(log, own, observed_through=through, spans=(own.entered,)))
+        if (repr(own), immature) not in asked:
+            asked[repr(own), immature] = asked_counts(fold, unknown, immature=immature)
+    counted = dict(zip(asked, answers(log, list(asked.values()), unit=unit), strict=True))
     parts = []
-    for place, (rule, question) in enumerate(zip(rules, asked, strict=True), start=1):
-        found = counted[repr(question)]
+    for place, (rule, (own, immature)) in enumerate(zip(rules, checked, strict=True), start=1):
+        found = counted[repr(own), immature]
         parts.append(
             found.select(
                 place=ibis.literal(place, "int64"),

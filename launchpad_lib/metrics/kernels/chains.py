@@ -86,6 +86,14 @@ def match_rows(starts, at, codes, table, bits, held, steps, match):  # pragma: n
 
 
 @njit(cache=True, nogil=True)
+def add_bits(flags, flag, bit, bits):  # pragma: no cover (compiled)
+    """Sets `bit` in bits[row] where flags[row] has `flag`."""
+    for i in range(len(flags)):
+        if flags[i] & flag:
+            bits[i] |= bit
+
+
+@njit(cache=True, nogil=True)
 def _rank(mask):  # pragma: no cover (compiled)
     """The number of the first step of a mask, 0 for none."""
     if mask == 0:
@@ -468,7 +476,5 @@ def find_chains(
     longest = min(int(np.diff(starts).max(initial=1)), values) if len(held) else 1
     unit, group, entry = (np.empty(most, np.int64) for _ in range(3))
     rows, removed = np.empty((most, width), np.int64), np.empty(most, np.bool_)
-    n = _find(  # type: ignore[call-arg]  # numba's stub
-        starts, at, match, held, values, period, rules, max(longest, 1), unit, group, entry, rows, removed
-    )
+    n = _find(starts, at, match, held, values, period, rules, max(longest, 1), unit, group, entry, rows, removed)
     return Found(unit[:n], group[:n], entry[:n], rows[:n], removed[:n])
