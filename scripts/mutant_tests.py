@@ -146,6 +146,7 @@ class _Judge:
     def __init__(self, job: Path) -> None:
         self._job = job
         self._kills: Counter[str] = Counter()
+        self._clean: set[str] = set()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -157,19 +158,26 @@ class _Judge:
         print(
             f"  {len(reached)} tests reach the mutants; {len(os.listdir('/proc/self/task'))} thread(s)", file=sys.stderr
         )
-        clean = self._judged(session, "", reached)
-        if clean.verdict != "survived":
-            raise pytest.UsageError(f"with no mutant at all it is {clean.verdict} by {clean.by}; nothing can be judged")
-        if self._judged(session, "fail", reached).verdict != "killed":
+        if self._forked(session, "fail", reached).verdict != "killed":
             raise pytest.UsageError("code that always fails is not noticed: the mutated copy is not what runs")
         verdicts = {}
         for name, tests in job["mutants"].items():
-            verdicts[name] = self._judged(session, name, tests)
+            verdicts[name] = self._forked(session, name, tests)
+            if verdicts[name].verdict == "killed":
+                self._must_be_clean(session, tests if verdicts[name].by is None else [verdicts[name].by])
             print(f"  {name}: {' '.join(map(str, verdicts[name]))}", file=sys.stderr, flush=True)
         self._job.with_suffix(".verdicts").write_text(json.dumps(verdicts))
         return True
 
-    def _judged(self, session: pytest.Session, mutant: str, tests: list[str]) -> _Judged:
+    def _must_be_clean(self, session: pytest.Session, tests: list[str]) -> None:
+        """A test that notices a mutant must pass in the copy without one; asked once of each."""
+        if new := [t for t in tests if t not in self._clean]:
+            found = self._forked(session, "", new)
+            if found.verdict != "survived":
+                raise pytest.UsageError(f"with no mutant at all {found.by} fails; nothing can be judged")
+            self._clean.update(new)
+
+    def _forked(self, session: pytest.Session, mutant: str, tests: list[str]) -> _Judged:
         # Any order gives the same verdict; quick tests and those that noticed before give it sooner.
         items = [self._items[t] for t in sorted(tests, key=lambda t: self._seconds[t] / (1 + self._kills[t]))]
         limit = 30 + ENOUGH * sum(self._seconds[t] for t in tests)
@@ -194,7 +202,7 @@ class _Judge:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)  # what a test started and did not end
         by = place.read_text() if place.exists() else None
-        if code == 1 and by is not None:
+        if code == 1 and by is not None and mutant not in ("", "fail"):
             self._kills[by] += 1
         verdict = "survived" if code == 0 else "hung" if code == -signal.SIGXCPU else "killed"
         return _Judged(verdict, by, round(time.monotonic() - begun, 1))

@@ -63,7 +63,7 @@ def asked_retention(
     events, unknown = asked_of(events, [start_event, return_event], [cohort_property])
     from launchpad_lib.metrics.kernels.return_fold import ReturnFold
 
-    conditions = {"start": _condition(events, start_event), "back": _condition(events, return_event)}
+    conditions: dict[str, Any] = {"start": _condition(events, start_event), "back": _condition(events, return_event)}
     is_recurring = start == "recurring"
     if cohorts is not None:
         given = known_table(cohorts, needs=("user_id", "cohort"), argument="cohorts")
@@ -73,7 +73,7 @@ def asked_retention(
     if cohort_by:
         return _question([fold], lambda found: pa.array(found, pa.int64()), unknown, cohort_by=cohort_by)
     if label is None:
-        return _question([fold], None, unknown)
+        return _question([fold], None, unknown, every=1)
     return _question([fold], lambda found: pa.array([None, *fold.texts], pa.string()).take(pa.array(found)), unknown)
 
 
@@ -91,7 +91,7 @@ def asked_retention_by_start(
 ) -> Asked:
     """`retention` after the first of each of several start events, all of them from one reading.
 
-    Grain: one row per start event that occurs and asked period; column `cohort` is the event. A user counts after each.
+    Grain: one row per start event and asked period; column `cohort` is the event. A user counts after each.
     """
     names = name_list(start_events, argument="start_events")
     rules = _rules(returns, observed_through, counting, period, report_timezone, week_starts_on)
@@ -107,7 +107,9 @@ def asked_retention_by_start(
         places=lambda texts: np.array([places.get(text, -1) for text in texts], np.int64),
         starts_by_label=True,
     )
-    return _question([fold], lambda found: pa.array(list(places), pa.string()).take(pa.array(found)), unknown)
+    return _question(
+        [fold], lambda found: pa.array(list(places), pa.string()).take(pa.array(found)), unknown, every=len(places)
+    )
 
 
 def asked_retention_by_deed(
@@ -241,32 +243,35 @@ def _question(
     *,
     cohort_by: Period | None = None,
     nobody: str = NOBODY,
+    every: int = 0,
 ) -> Asked:
+    """`every`: the cohorts 0 ... every - 1 have rows also where nobody started."""
     rules = folds[0].rules
     named = {"period_from": [low for low, _ in rules.brackets], "period_to": [high for _, high in rules.brackets]}
 
     def answer() -> ir.Table:
-        found = _table(folds, cohort_of, cohort_by=cohort_by)
+        found = _table(folds, cohort_of, cohort_by=cohort_by, every=every)
         return never_empty(found, nobody) if unknown is None else refused_table(found, unknown, **named)
 
     return Asked(folds if unknown is None else [], answer)
 
 
 def _table(
-    folds: Sequence[ReturnFold], cohort_of: Callable[[np.ndarray], pa.Array] | None, *, cohort_by: Period | None
+    folds: Sequence[ReturnFold],
+    cohort_of: Callable[[np.ndarray], pa.Array] | None,
+    *,
+    cohort_by: Period | None,
+    every: int,
 ) -> ir.Table:
-    """One row per cohort and bracket; of everybody as one cohort a row per bracket, also where nobody started."""
+    """One row per cohort and bracket."""
     rules = folds[0].rules
-    counts, names = _counts(folds), []
-    rows = len(counts["users"])
-    if cohort_of is None and not rows:
-        counts, rows = {name: np.zeros((1, *held.shape[1:]), np.int64) for name, held in counts.items()}, 1
-    several = len(rules.brackets)
+    counts, names = _counts(folds, every), []
+    rows, several = len(counts["users"]), len(rules.brackets)
     columns = {
         "period_from": pa.array(np.tile([low for low, _ in rules.brackets], rows), pa.int64()),
         "period_to": pa.array(np.tile([high for _, high in rules.brackets], rows), pa.int64()),
         **{
-            name: pa.array(held.ravel(), pa.int64()) for name, held in counts.items() if name != "cohorts" and held.size
+            name: pa.array(held.ravel(), pa.int64()) for name, held in counts.items() if held.ndim > 1 and held.shape[1]
         },
     }
     if cohort_of is not None:
@@ -300,10 +305,10 @@ def _table(
     )
 
 
-def _counts(folds: Sequence[ReturnFold]) -> dict[str, np.ndarray]:
+def _counts(folds: Sequence[ReturnFold], every: int) -> dict[str, np.ndarray]:
     """The counts of all folds by cohort: integers, so their order does not matter."""
     found = [fold.answer() for fold in folds]
-    cohorts = np.unique(np.concatenate([one.cohorts for one in found]))
+    cohorts = np.unique(np.concatenate([np.arange(every), *(one.cohorts for one in found)]))
     counts: dict[str, np.ndarray] = {"cohorts": cohorts}
     for place, name in enumerate(("users", "retained", "users_immature", "persons", "yy", "yx", "xx"), start=1):
         total = np.zeros((len(cohorts), found[0][place].shape[1]), np.int64)
