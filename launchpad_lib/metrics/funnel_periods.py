@@ -63,11 +63,6 @@ def funnel_trend(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
     )
     through = utc_instant(observed_through)
-    if window is None:
-        raise ValueError(
-            "window=None: a trend needs a window, for entries of an old period would never stop counting; "
-            "write for example '7d'"
-        )
     log, unknown = checked_log(events, rules)
     log, unit = units_of(log, by)
     entries = Entries(period, report_timezone, week_starts_on)
@@ -78,6 +73,11 @@ def asked_course(
     log: ir.Table, rules: Rules, unknown: str | None, entries: Entries, *, observed_through: datetime
 ) -> Asked:
     """The counts by period of entry, to be read with other questions by `answers`."""
+    if rules.window is None:
+        raise ValueError(
+            "window=None: a trend needs a window, for entries of an old period would never stop counting; "
+            "write for example '7d'"
+        )
     fold = ChainFold(log, rules, observed_through=observed_through, entries=entries)
     counts = StepCounts(rules, by="period", immature="left_out")
     fold.each(counts.add)

@@ -91,41 +91,51 @@ def funnel_rules(
     [1, 0, 1, 1, 1, 1]
     """
     through = utc_instant(observed_through)
-    checked: list[tuple[Rules, Any]] = []
+    own = checked_rules(steps=steps, window=window, by=by)
+    log, _ = checked_log(events, own)
+    log, unit = units_of(log, by)
+    return answers(log, [asked_rules(log, own, rules, observed_through=through)], unit=unit)[0]
+
+
+def asked_rules(log: ir.Table, own: Rules, rules: Sequence[FunnelRule], *, observed_through: datetime) -> Asked:
+    """The steps, window and units of a funnel under each rule, to be read with other questions by `answers`."""
+    folds: dict[str, ChainFold] = {}
+    asked: dict[tuple[str, Any], Asked] = {}
+    places = []
     for rule in rules:
         options = dict(rule.options)
         immature = options.pop("immature", "left_out")
         if immature not in ("left_out", "counted"):
             raise ValueError(f"immature={immature!r}: must be 'left_out' or 'counted'; choose one")
-        checked.append((checked_rules(steps=steps, window=window, by=by, **options), immature))
-    log, unit = None, by
-    folds: dict[str, ChainFold] = {}
-    asked: dict[tuple[str, Any], Asked] = {}
-    for own, immature in checked:
-        table, unknown = checked_log(events, own)
-        if log is None:
-            log, unit = units_of(table, by)
+        theirs = checked_rules(steps=own.steps, window=own.window, by=own.by, **options)
         # Several products share a rule: it is computed once. By its text, for to Python 1 and True are equal.
-        fold = folds.setdefault(repr(own), ChainFold(log, own, observed_through=through, spans=(own.entered,)))
-        if (repr(own), immature) not in asked:
-            asked[repr(own), immature] = asked_counts(fold, unknown, immature=immature)
-    counted = dict(zip(asked, answers(log, list(asked.values()), unit=unit), strict=True))
-    parts = []
-    for place, (rule, (own, immature)) in enumerate(zip(rules, checked, strict=True), start=1):
-        found = counted[repr(own), immature]
-        parts.append(
-            found.select(
-                place=ibis.literal(place, "int64"),
-                rule=ibis.literal(rule.name),
-                why=ibis.literal(rule.why),
-                step=found.step,
-                step_name=found.step_name,
-                users=found.users,
-                n=found.n,
-                conversion_rate=found.conversion_rate,
-                ci_low=found.ci_low,
-                ci_high=found.ci_high,
-                refused_because=found.refused_because,
-            )
-        )
-    return parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]
+        key = repr(theirs)
+        if key not in folds:
+            folds[key] = ChainFold(log, theirs, observed_through=observed_through, spans=(theirs.entered,))
+        if (key, immature) not in asked:
+            _, unknown = checked_log(log, theirs)
+            asked[key, immature] = asked_counts(folds[key], unknown, immature=immature)
+        places.append((rule, (key, immature)))
+
+    def answer() -> ir.Table:
+        counted = {key: question.answer() for key, question in asked.items()}
+        parts = [_under(rule, place, counted[key]) for place, (rule, key) in enumerate(places, start=1)]
+        return parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]
+
+    return Asked([fold for question in asked.values() for fold in question.folds], answer)
+
+
+def _under(rule: FunnelRule, place: int, found: ir.Table) -> ir.Table:
+    return found.select(
+        place=ibis.literal(place, "int64"),
+        rule=ibis.literal(rule.name),
+        why=ibis.literal(rule.why),
+        step=found.step,
+        step_name=found.step_name,
+        users=found.users,
+        n=found.n,
+        conversion_rate=found.conversion_rate,
+        ci_low=found.ci_low,
+        ci_high=found.ci_high,
+        refused_because=found.refused_because,
+    )
