@@ -10,6 +10,7 @@ import pytest
 
 from launchpad_lib.metrics import Step, funnel, funnel_changes, funnel_next_events, funnel_trend
 from launchpad_lib.metrics.kernels import chains as kernel
+from launchpad_lib.metrics.kernels import compiling
 from launchpad_lib.metrics.step_counts import group_quantiles
 
 START = datetime(2026, 1, 1)
@@ -127,3 +128,18 @@ def test_quantiles_of_few_large_and_many_small_groups_are_those_of_numpy():
                 assert found[g] == pytest.approx(np.quantile(own, [0.5, 0.9]), rel=1e-12)
             else:
                 assert np.isnan(found[g]).all()
+
+
+def test_where_no_compiled_kernel_can_be_kept_they_are_kept_for_the_process(monkeypatch, tmp_path):
+    from numba import config, njit
+    from numba.core import caching
+
+    for locator in (caching.InTreeCacheLocator, caching.UserWideCacheLocator, caching.IPythonCacheLocator):
+        monkeypatch.setattr(locator, "from_function", classmethod(lambda cls, function, path: None))
+    monkeypatch.setattr(config, "CACHE_DIR", "")
+    monkeypatch.setattr(compiling.tempfile, "mkdtemp", lambda prefix: str(tmp_path))
+    with pytest.raises(RuntimeError, match="no locator available"):
+        njit(cache=True)(compiling._probe)
+    compiling.keep_compiled()
+    assert njit(cache=True)(compiling._probe)() == 0 and str(tmp_path) == config.CACHE_DIR
+    assert any(tmp_path.iterdir())
