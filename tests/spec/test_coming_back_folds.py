@@ -237,7 +237,7 @@ def test_local_days_weeks_and_months_are_those_of_the_locked_zones(zone, near, s
         for weekday in ("monday", "sunday"):
             calendar = calendar_of(period, weekday)
             expected = [python_period_number(date_of(second), period, weekday) for second in instants]
-            days = [local_day(instant, clock.edges, clock.offsets, 0)[1] for instant in at]
+            days = [local_day(instant, clock.edges, clock.offsets) for instant in at]
             assert [period_of(day, *calendar) for day in days] == expected
             found = np.zeros(len(at) + 1, np.int64)
             count = active_periods(at, 0, len(at), clock.edges, clock.offsets, *calendar, found)

@@ -76,11 +76,11 @@ class PresenceFold:
 
     def fold(self, part: Part) -> None:
         """Takes in a part."""
-        low, high = int(part.at.min()), int(part.at.max())
+        low, high = part.ends
         clock = clock_of(self.report_timezone, low, high)
         # One period more on both sides: clocks that go back over midnight put a later instant on an earlier day.
         first, last = (
-            int(period_of(local_day(at, clock.edges, clock.offsets, 0)[1], *self.calendar)) + more
+            int(period_of(local_day(at, clock.edges, clock.offsets), *self.calendar)) + more
             for at, more in ((low, -1), (high, 1))
         )
         if not self.held.shape[1]:
@@ -132,9 +132,9 @@ class WindowFold:
 
     def fold(self, part: Part) -> None:
         """Takes in a part."""
-        low, high = int(part.at.min()), int(part.at.max())
+        low, high = part.ends
         clock = clock_of(self.report_timezone, low, high)
-        days = local_day(high, clock.edges, clock.offsets, 0)[1] - local_day(low, clock.edges, clock.offsets, 0)[1]
+        days = local_day(high, clock.edges, clock.offsets) - local_day(low, clock.edges, clock.offsets)
         found = np.zeros(int(days) + 4, np.int64)
         _fold_window(part.starts, part.at, clock.edges, clock.offsets, self.first, self.last, found, self.units)
 
