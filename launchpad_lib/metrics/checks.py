@@ -6,12 +6,13 @@ the numbers show (nobody entered, nobody mature) is a column of the result. A wr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from weakref import WeakKeyDictionary
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pyarrow as pa
 
 from launchpad_lib.contract.names import nearest, quoted
@@ -163,6 +164,20 @@ def nobody_counted(
 def because(is_refused: ir.BooleanValue, sentence: str) -> ir.StringValue:
     """The column `refused_because`: the sentence where the row has no number, else NULL."""
     return ibis.ifelse(is_refused, sentence, ibis.null("string"))
+
+
+def counted_table(kinds: Mapping[str, str], **columns: Sequence | np.ndarray) -> ir.Table:
+    """A table of what a kernel counted: every column with its type, in the order of `kinds`; None is NULL.
+
+    >>> counted_table({"users": "int64"}, users=[3]).to_pandas()["users"].tolist()
+    [3]
+    """
+    schema = ibis.schema(kinds)
+    arrays = {
+        name: pa.array(columns[name], type=kind, from_pandas=False)
+        for name, kind in zip(schema.names, schema.to_pyarrow().types, strict=True)
+    }
+    return ibis.memtable(pa.table(arrays), schema=schema)
 
 
 def refused_table(like: ir.Table, sentence: str, **named: Sequence) -> ir.Table:

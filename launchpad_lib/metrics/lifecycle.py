@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from launchpad_lib.contract.durations import check_timezone, utc_instant
+from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.asked import Asked, answers
 from launchpad_lib.metrics.checks import NO_EVENTS, because, known_table, never_empty
 from launchpad_lib.metrics.windows import Period, Weekday, last_complete_period, period_start
@@ -18,7 +18,6 @@ from launchpad_lib.metrics.windows import Period, Weekday, last_complete_period,
 if TYPE_CHECKING:
     from launchpad_lib.metrics.kernels.presence import PresenceFold
 
-TRAILING_DAYS = {"dau": 1, "wau": 7, "mau": 28}
 STATES = ("new", "returning", "resurrected", "dormant")
 
 
@@ -96,74 +95,6 @@ def asked_lifecycle(
         return never_empty(found, NO_EVENTS)
 
     return Asked([fold], answer)
-
-
-def active_users(events: ir.Table, *, report_timezone: str = "UTC") -> ir.Table:
-    """DAU, WAU, MAU and stickiness.
-
-    Grain: one row per local date from the first to the last with an event, gaps included.
-
-    Distinct users on the day, in the trailing 7 and the trailing 28 local days. Columns: active_on, dau, wau, mau,
-    stickiness (dau / mau, fraction), days_observed (days of data up to 28: under 28, mau does not cover its whole
-    window), refused_because (NULL where the row stands). Linear: a user's active day adds one for the days until it
-    leaves the window or the next active day takes over.
-
-    >>> from datetime import datetime
-    >>> import ibis
-    >>> log = [("a", 1), ("b", 1), ("a", 9)]
-    >>> events = ibis.memtable([{"user_id": u, "event_name": "x", "event_at": datetime(2026, 1, d)} for u, d in log])
-    >>> active_users(events).order_by("active_on").to_pandas()[["dau", "wau", "mau"]].values.tolist()[-2:]
-    [[0, 0, 2], [1, 1, 2]]
-    """
-    from launchpad_lib.metrics.kernels.presence import TrailingFold
-
-    known_table(events, needs=("user_id", "event_at"))
-    check_timezone(report_timezone)
-    fold = TrailingFold(report_timezone=report_timezone, windows=tuple(TRAILING_DAYS.values()))
-    return answers(events, [Asked([fold], lambda: _trailing(fold))])[0]
-
-
-def _trailing(fold: PresenceFold) -> ir.Table:
-    rows = _by_period(fold, dict(zip(TRAILING_DAYS, np.cumsum(fold.held, axis=1), strict=True)))
-    found = rows.select(
-        active_on=period_start(rows.period, "day"),
-        dau=rows.dau,
-        wau=rows.wau,
-        mau=rows.mau,
-        stickiness=rows.dau / rows.mau.nullif(0),
-        days_observed=ibis.least(rows.period - (fold.active() or (0, 0))[0] + 1, 28),
-        refused_because=because(rows.mau == 0, "nobody was active in the 28 days to this one"),
-    )
-    return never_empty(found, NO_EVENTS)
-
-
-def active_days(
-    events: ir.Table, *, observed_through: datetime, window_days: int = 28, report_timezone: str = "UTC"
-) -> ir.Table:
-    """The power-user curve: on how many of the last complete local days was each active user active?
-
-    Grain: one row per number of days 1..window_days, zeros included. Columns: days, users, n (users active at all in
-    the window), share (fraction of n), refused_because (NULL where the row stands). The window ends with the last local
-    day that `observed_through` has seen to its end.
-
-    >>> from datetime import datetime
-    >>> import ibis
-    >>> log = [("a", 1), ("a", 2), ("b", 1)]
-    >>> events = ibis.memtable([{"user_id": u, "event_name": "x", "event_at": datetime(2026, 1, d)} for u, d in log])
-    >>> active_days(events, observed_through=datetime(2026, 1, 3), window_days=3).order_by("days").to_pandas()[
-    ...     "users"
-    ... ].tolist()
-    [1, 1, 0]
-    """
-    if window_days < 1:
-        raise ValueError(f"window_days={window_days}: must be at least 1; raise it")
-    last = last_complete_period(utc_instant(observed_through), report_timezone, "day")
-    from launchpad_lib.metrics.kernels.presence import WindowFold
-
-    known_table(events, needs=("user_id", "event_at"))
-    fold = WindowFold(report_timezone=report_timezone, first=last - window_days + 1, last=last)
-    nobody = f"no known user was active in the last {window_days} complete days"
-    return answers(events, [Asked([fold], lambda: _power(fold.units, nobody))])[0]
 
 
 def _power(units: np.ndarray, nobody: str) -> ir.Table:
