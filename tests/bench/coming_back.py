@@ -26,21 +26,15 @@ USER, NAMED, SESSION = "user_number, event_at", "user_number, event_at, event_co
 
 def questions() -> dict[str, tuple[str, str, Callable]]:
     """question: (unit, columns of the scan, what makes it of the log)."""
-    from launchpad_lib.metrics.asked import Asked
     from launchpad_lib.metrics.cohorts import asked_lifetimes
-    from launchpad_lib.metrics.kernels.presence import TrailingFold
-    from launchpad_lib.metrics.lifecycle import TRAILING_DAYS, _trailing, asked_lifecycle
+    from launchpad_lib.metrics.lifecycle import asked_lifecycle
     from launchpad_lib.metrics.paths import asked_path_steps, asked_transitions
     from launchpad_lib.metrics.returning import asked_retention, asked_retention_by_deed, asked_retention_by_start
 
     berlin = {"counting": "calendar", "report_timezone": "Europe/Berlin"}
     starts = ["quiz_started", "quiz_completed", "result_viewed", "slider_adjusted", "option_selected"]
 
-    def trailing(_: ibis.Table) -> Asked:
-        fold = TrailingFold(report_timezone="UTC", windows=tuple(TRAILING_DAYS.values()))
-        return Asked([fold], lambda: _trailing(fold))
-
-    def page(e: ibis.Table) -> list[Asked]:
+    def page(e: ibis.Table) -> list:
         return [
             asked_retention(e, returns=HORIZON, **SEEN, **berlin),
             asked_retention(e, returns=HORIZON, start="recurring", **SEEN, **berlin),
@@ -62,7 +56,6 @@ def questions() -> dict[str, tuple[str, str, Callable]]:
         "retention after five features": ("user_id", f"{USER}, event_name", lambda e: [asked_retention_by_start(e, start_events=starts, returns=[1, 7, 14], **SEEN, **berlin)]),
         "cohorts by early deed": ("user_id", NAMED, lambda e: [asked_retention_by_deed(e, event="quiz_completed", at_least=1, within="1d", returns=[7, 14], **SEEN)]),
         "lifecycle, days": ("user_id", USER, lambda e: [asked_lifecycle(e, period="day", **SEEN)]),
-        "DAU, WAU, MAU": ("user_id", USER, lambda e: [trailing(e)]),
         "lifetimes": ("user_id", USER, lambda e: [asked_lifetimes(e, gap="7d", **SEEN)]),
         "the whole cohort page by user": ("user_id", f"{USER}, event_name, platform", page),
         "path steps": ("session_key", SESSION, lambda e: [asked_path_steps(e, anchor="quiz_started")]),

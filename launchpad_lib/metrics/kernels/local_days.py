@@ -158,12 +158,17 @@ def active_periods(at, start, end, edges, offsets, kind, weekday, found):  # pra
 
 @njit(cache=True, nogil=True)
 def _days(at, edges, offsets, days):  # pragma: no cover (compiled)
-    place, day, ends, begins = 0, 0, LONG_AGO, LONG_AGO
+    day, ends, begins = np.int64(0), LONG_AGO, LONG_AGO
+    offset, since, until = np.int64(0), FAR_AHEAD, FAR_AHEAD
     for i in range(len(at)):
-        if not begins <= at[i] < ends:
-            place, day, ends = local_day(at[i], edges, offsets, place)
-            begins = at[i]
-        days[i] = day
+        t = at[i]
+        if t >= ends or t < begins:
+            if t < since or t >= until:
+                offset, since, until = offset_at(t, edges, offsets)
+            day = (t + offset) // DAY_US
+            begins = max(day * DAY_US - offset, since)
+            ends = min((day + 1) * DAY_US - offset, until)
+        days[i] = day + TO_MONDAY
 
 
 def local_days(at: np.ndarray, report_timezone: str) -> np.ndarray:
@@ -192,4 +197,4 @@ def dates_of(days: np.ndarray) -> np.ndarray:
     >>> dates_of(np.array([0])).tolist()
     [datetime.date(1969, 12, 29)]
     """
-    return (days.astype(np.int64) - _TO_MONDAY).astype("datetime64[D]")
+    return (days.astype(np.int64) - TO_MONDAY).astype("datetime64[D]")
