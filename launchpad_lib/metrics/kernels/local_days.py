@@ -187,7 +187,7 @@ def local_days(at: np.ndarray, report_timezone: str) -> np.ndarray:
     days = np.empty(len(at), np.int32)
     if len(at):
         clock = clock_of(report_timezone, int(at.min()), int(at.max()))
-        _days(at, clock.edges, clock.offsets, days)  # type: ignore[call-arg]  # numba's stub
+        _days(at, clock.edges, clock.offsets, days)
     return days
 
 
