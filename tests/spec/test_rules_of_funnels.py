@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import ibis
 import pytest
 
+from launchpad_lib.metrics.chains import ChainFold, units_of
 from launchpad_lib.metrics.steps import (
     Exclusion,
     Rules,
@@ -173,6 +174,35 @@ def test_a_filter_takes_one_value_or_several_and_an_absent_property_passes_none(
     assert hits(("p", ("1", "2"))) == hits(("p", {"1", "2"})) == [True, True, False, False, False]
     assert hits(("p", "1"), ("n", 2)) == hits(("n", 2)) == [True, False, False, False, False]
     assert hits(("p", ())) == [False] * 5
+
+
+@pytest.mark.parametrize("mode", ["ordered", "strict", "any_order", "strict_order"])
+def test_a_funnel_asks_the_log_for_names_and_what_only_properties_tell(mode):
+    """Hand count: of a, b (with p = 2), x and z the strict modes must see z too, and x is excluded."""
+    log = events({}, {"event_name": "b", "properties": '{"p": "2"}'}, {"event_name": "x"}, {"event_name": "z"})
+    barred = ["x"] if mode == "ordered" else []
+    rules = checked_rules(steps=["a", Step("b", (("p", "2"),))], window=None, mode=mode, exclusions=barred)
+    fold = ChainFold(log, rules, observed_through=FEB)
+    assert list(fold.columns) == ["event"] and list(fold.flags) == ["2", "is_read"]
+    assert fold.flags["2"].name("hit").execute().tolist() == [False, True, False, False]
+    if mode.startswith("strict"):
+        assert fold.flags["is_read"] is None
+    else:
+        assert fold.flags["is_read"].name("hit").execute().tolist() == [True, True, mode == "ordered", False]
+    fold.needs_next = True
+    assert fold.flags["is_read"] is None
+    held = ChainFold(log, rules._replace(hold_constant="p", breakdown="n"), observed_through=FEB)
+    assert list(held.columns) == ["event", "held", "segment"]
+    assert held.columns["held"].name("held").execute().tolist() == ["1", "2", "1", "1"]
+
+
+def test_a_unit_is_a_column_or_the_pair_of_user_and_clients_session():
+    log = events({"session_id": "s/1", "unit": "x"})
+    assert units_of(log, "user_id") == (log, "user_id")
+    table, name = units_of(log, "session_id")
+    assert name == "unit_" and table["unit_"].execute().tolist() == ["u/s/1"]
+    dated = ibis.memtable([{"user_id": "u", "event_at": JAN.date()}])
+    assert units_of(dated, "user_id")[0].event_at.type().is_timestamp()
 
 
 def test_a_question_about_steps_needs_event_names_only_where_a_step_is_named():
