@@ -29,7 +29,10 @@ import pytest
 from mutmut.mutation.trampoline import set_mutant_under_test
 
 HERE = Path.cwd()
-ENOUGH, LEAST = 10, 10  # a mutant hangs where a test computes ten times as long as on the code as it is, and ten seconds
+ENOUGH, LEAST = (
+    10,
+    10,
+)  # a mutant hangs where a test computes ten times as long as on the code as it is, and ten seconds
 
 
 def pytest_configure(config: pytest.Config) -> None:
