@@ -16,7 +16,6 @@ from launchpad_lib.contract.catalogue.funnel_tables import FEATURE_FUNNELS
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.names import nearest, quoted
 from launchpad_lib.contract.sentences import named
-from launchpad_lib.contract.wording import is_missing
 from launchpad_lib.findings.engagement_question import EngagementQuestion
 from launchpad_lib.findings.funnel_question import feature_steps
 from launchpad_lib.findings.funnel_reading import FunnelReading
@@ -25,7 +24,7 @@ from launchpad_lib.findings.reading import Tables, Waiting
 from launchpad_lib.findings.retention_results import RetentionQuestion, ask_retention, periods_told
 from launchpad_lib.findings.rows import NO_FEATURE, answered, declared, not_asked, refused_rows
 from launchpad_lib.inference import Interval, compare_rates, wilson
-from launchpad_lib.metrics import completion, feature_adoption, nobody_mature, share_rate, unknown_names
+from launchpad_lib.metrics import completion, feature_adoption, share_rate, unknown_names
 from launchpad_lib.metrics.returning import asked_retention_by_start
 from launchpad_lib.metrics.windows import is_one_of, local_date
 
@@ -108,7 +107,7 @@ def feature_completions(events: ir.Table, asked: EngagementQuestion) -> pd.DataF
         rules: dict[str, Any] = {"window": asked.window, "observed_through": asked.observed_through, "by": by}
         about = {"feature_id": feature.feature_id, "counted": COUNTED[by], **said}
         reason = _undeclared(feature, events, asked, "start_event", "complete_event")
-        return _one_rate(COMPLETION, lambda: completion(events, **said, **rules), about, "starts", reason, asked)
+        return _one_rate(COMPLETION, lambda: completion(events, **said, **rules), about, reason)
 
     detail = [row(asked.detail, "session_key")] if asked.detail else []
     return _stacked(COMPLETION, [*(row(feature, "user_id") for feature in asked.features), *detail])
@@ -122,7 +121,7 @@ def feature_sharing(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame
         rules: dict[str, Any] = {"window": asked.window, "observed_through": asked.observed_through}
         about = {"feature_id": feature.feature_id, **said}
         reason = _undeclared(feature, events, asked, "view_event", "share_event")
-        return _one_rate(SHARING, lambda: share_rate(events, **said, **rules), about, "viewers", reason, asked)
+        return _one_rate(SHARING, lambda: share_rate(events, **said, **rules), about, reason)
 
     return _stacked(SHARING, [row(feature) for feature in asked.features])
 
@@ -136,23 +135,12 @@ def _undeclared(feature: Feature, events: ir.Table, asked: EngagementQuestion, *
 
 
 def _one_rate(
-    table: ResultTable,
-    question: Callable[[], ir.Table],
-    about: dict[str, Any],
-    n: str,
-    reason: str | None,
-    asked: EngagementQuestion,
+    table: ResultTable, question: Callable[[], ir.Table], about: dict[str, Any], reason: str | None
 ) -> pd.DataFrame:
-    """One row of a table of rates, refused where nobody is mature."""
+    """One row of a table of rates; where nobody is mature the metric itself is refused."""
     if reason:
         return refused_rows(table, reason, **{name: [value] for name, value in about.items()})
-    found = answered(table, lambda: question().to_pandas(), refused_because=None).assign(**about)
-    row = found.iloc[0]
-    if not is_missing(row["refused_because"]):
-        return found
-    through = asked.observed_through
-    nobody = nobody_mature(row[n], immature=row["immature"], what=about["feature_id"], observed_through=through)
-    return found.assign(refused_because=nobody)
+    return answered(table, lambda: question().to_pandas(), refused_because=None).assign(**about)
 
 
 def _stacked(table: ResultTable, rows: list[pd.DataFrame]) -> pd.DataFrame:
