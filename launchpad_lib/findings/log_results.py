@@ -9,6 +9,7 @@ import pandas as pd
 
 from launchpad_lib.contract.catalogue import cohort_tables as tables
 from launchpad_lib.findings.rows import declared
+from launchpad_lib.metrics.kernels.session_facts import units_by_name
 
 
 def events_by_name(events: ir.Table, *, names: Sequence[str] | None = None) -> pd.DataFrame:
@@ -17,13 +18,15 @@ def events_by_name(events: ir.Table, *, names: Sequence[str] | None = None) -> p
     """
     kept = events if names is None else events.filter(events.event_name.isin(list(names)))
     rows = kept.group_by("event_name").agg(
-        events=kept.count(),
-        users=kept.user_id.nunique(),
-        sessions=kept.session_key.nunique(),
-        first_at=kept.event_at.min().cast("string"),
-        last_at=kept.event_at.max().cast("string"),
+        events=kept.count(), first_at=kept.event_at.min().cast("string"), last_at=kept.event_at.max().cast("string")
     )
-    return rows.order_by([rows.events.desc(), "event_name"]).to_pandas()
+    found = rows.order_by([rows.events.desc(), "event_name"]).to_pandas()
+    where = None if names is None else events.event_name.isin(list(names))
+    users, sessions = (units_by_name(events, unit=unit, where=where) for unit in ("user_id", "session_key"))
+    counted = {
+        name: found["event_name"].map(of).astype("int64") for name, of in (("users", users), ("sessions", sessions))
+    }
+    return found.assign(**counted)[["event_name", "events", "users", "sessions", "first_at", "last_at"]]
 
 
 def users_seen(users: ir.Table) -> pd.DataFrame:

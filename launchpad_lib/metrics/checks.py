@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from launchpad_lib.contract.names import nearest, quoted
+from launchpad_lib.metrics.remembered import remembered
 from launchpad_lib.metrics.windows import is_storable, property_value
 
 COMPLETE = "is_complete"
@@ -82,7 +83,7 @@ def unknown_names(
     for kind, column, wanted in (("event", "event_name", event_names), ("feature", "feature_id", feature_ids)):
         for name in dict.fromkeys(wanted):
             if not _occurs(events, column, name):
-                return f"{kind} {quoted(name)}: does not occur in the log; {nearest(name, _values(events, column))}"
+                return f"{kind} {quoted(name)}: does not occur in the log; {nearest(name, names_in(events, column))}"
     for name in dict.fromkeys(p for p in properties if p and p not in events.columns):
         if not _has_property(events, name):
             known = {*events.columns, *_keys(events)}
@@ -95,10 +96,16 @@ def unknown_names(
 
 def _occurs(events: ir.Table, column: str, name: str) -> bool:
     """Whether the name occurs. What was seen once stays seen; what was not is asked again, for a log may grow."""
-    seen = _seen.setdefault(events, {})
-    if name not in seen.get(column, ()):
-        seen[column] = _values(events, column)
-    return name in seen[column]
+    if name in _seen.get(events, {}).get(column, ()):
+        return True
+    return name in names_in(events, column)
+
+
+def names_in(events: ir.Table, column: str) -> set[str]:
+    """The values of a column of names: known of a lake's events, one DISTINCT of any other table."""
+    found = remembered(events, ("names", column), lambda: _values(events, column))
+    _seen.setdefault(events, {})[column] = found
+    return found
 
 
 def _values(events: ir.Table, column: str) -> set[str]:
@@ -166,7 +173,7 @@ def because(is_refused: ir.BooleanValue, sentence: str) -> ir.StringValue:
     return ibis.ifelse(is_refused, sentence, ibis.null("string"))
 
 
-def counted_table(kinds: Mapping[str, str], **columns: Sequence | np.ndarray) -> ir.Table:
+def counted_table(kinds: Mapping[str, str], /, **columns: Sequence | np.ndarray) -> ir.Table:
     """A table of what a kernel counted: every column with its type, in the order of `kinds`; None is NULL.
 
     >>> counted_table({"users": "int64"}, users=[3]).to_pandas()["users"].tolist()

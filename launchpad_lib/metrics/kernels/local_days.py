@@ -51,7 +51,7 @@ def local_days(at: np.ndarray, report_timezone: str) -> np.ndarray:
             int(np.datetime64(int(t), "us").astype("datetime64[Y]").astype(int)) for t in (at.min(), at.max())
         )
         begins, offsets = offsets_between(report_timezone, first + 1970, last + 1970)
-    _days(at, begins, offsets, days)  # type: ignore[call-arg]  # numba's stub
+    _days(at, begins, offsets, days)
     return days
 
 
