@@ -19,12 +19,14 @@ from launchpad_lib.contract.wording import is_missing
 from launchpad_lib.findings.engagement_question import EngagementQuestion
 from launchpad_lib.findings.funnel_question import FunnelQuestion, ask_funnel, feature_steps
 from launchpad_lib.findings.funnel_results import funnel_result
-from launchpad_lib.findings.retention_results import RetentionQuestion, ask_retention, periods_after_start
+from launchpad_lib.findings.reading import Tables, Waiting
+from launchpad_lib.findings.retention_results import RetentionQuestion, ask_retention, periods_told
 from launchpad_lib.findings.rows import NO_FEATURE, declared, not_asked, refused_rows
 from launchpad_lib.inference import Interval, compare_rates, wilson
 from launchpad_lib.metrics import completions, feature_adoption, nobody_mature, unknown_names
 from launchpad_lib.metrics.checks import names_in
-from launchpad_lib.metrics.windows import local_date
+from launchpad_lib.metrics.returning import asked_retention_by_start
+from launchpad_lib.metrics.windows import is_one_of, local_date
 
 COUNTED = {"user_id": "users", "session_key": "sessions"}
 AS_SHARING = {"starts": "viewers", "completed": "sharers", "completion_rate": "share_rate"}
@@ -177,22 +179,40 @@ def feature_funnels(events: ir.Table, asked: FunnelQuestion, features: Sequence[
     return _stacked(FEATURE_FUNNELS, [row(feature) for feature in features])
 
 
-def feature_retention(events: ir.Table, asked: RetentionQuestion, features: Sequence[Feature]) -> pd.DataFrame:
+def feature_retention(events: ir.Table, asked: RetentionQuestion, features: Sequence[Feature]) -> Waiting:
     """The table `feature_retention`: who comes back with any event after the first start of each feature."""
     rules = {
         k: getattr(asked, k)
         for k in ("observed_through", "counting", "period", "report_timezone", "week_starts_on", "min_cell")
     }
-
-    def rows(feature: Feature) -> pd.DataFrame:
-        about = {"feature_id": feature.feature_id, "start_event": feature.start_event}
-        own = ask_retention(events, returns=asked.returns, feature=feature, **rules)
-        reason = asked.no_events_because or own.refused_because
+    known: dict[str, str] = {}
+    reasons: dict[str, str | None] = {}
+    for feature in features:
+        reason = (
+            asked.no_events_because
+            or ask_retention(events, returns=asked.returns, feature=feature, **rules).refused_because
+        )
         if not feature.start_event:
             reason = not_asked(f"{named(feature.feature_id)} declares no start_event")
+        elif not reason:
+            known[feature.feature_id] = feature.start_event
+        reasons[feature.feature_id] = reason
+    place = {k: v for k, v in rules.items() if k != "min_cell"}
+    question = (
+        asked_retention_by_start(events, start_events=list(known.values()), returns=asked.returns, **place)
+        if known
+        else None
+    )
+
+    def row(feature: Feature, found: Tables) -> pd.DataFrame:
+        about = {"feature_id": feature.feature_id, "start_event": feature.start_event}
+        reason = reasons[feature.feature_id]
         if reason:
             return refused_rows(FEATURE_RETENTION, reason, **{name: [value] for name, value in about.items()})
-        found = periods_after_start(events, own, own.returns).assign(**about)
-        return declared(FEATURE_RETENTION, found)
+        own = found[0].filter(is_one_of(found[0].cohort, [feature.start_event]))
+        return declared(FEATURE_RETENTION, periods_told(own, asked).assign(**about))
 
-    return _stacked(FEATURE_RETENTION, [rows(feature) for feature in features])
+    def finish(found: Tables) -> pd.DataFrame:
+        return _stacked(FEATURE_RETENTION, [row(feature, found) for feature in features])
+
+    return Waiting([question] if question else [], finish)

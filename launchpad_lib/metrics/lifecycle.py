@@ -1,31 +1,33 @@
-"""Who is new, who stays, who comes back and who is gone."""
+"""Who is new, who stays, who comes back and who is gone; and how many are active."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
 
 from launchpad_lib.contract.durations import utc_instant
-from launchpad_lib.metrics.checks import NO_EVENTS, known_table, never_empty
-from launchpad_lib.metrics.windows import (
-    Period,
-    Weekday,
-    last_complete_period,
-    local_date,
-    period_number,
-    period_start,
-)
+from launchpad_lib.metrics.asked import Asked, answers
+from launchpad_lib.metrics.checks import NO_EVENTS, because, known_table, never_empty
+from launchpad_lib.metrics.windows import Period, Weekday, last_complete_period, period_start
+
+if TYPE_CHECKING:
+    from launchpad_lib.metrics.kernels.presence import PresenceFold
+
+STATES = ("new", "returning", "resurrected", "dormant")
 
 
-def _active(events: ir.Table, period: Period, zone: str, week_starts_on: Weekday = "monday") -> ir.Table:
-    """Grain: one row per user and local period with an event: user_id, active."""
-    known = known_table(events, needs=("user_id", "event_at"))
-    known = known.filter(known.user_id.notnull() & known.event_at.notnull())
-    return known.select(
-        user_id=known.user_id, active=period_number(local_date(known.event_at, zone), period, week_starts_on)
-    ).distinct()
+def _by_period(fold: PresenceFold, counts: dict[str, np.ndarray]) -> ir.Table:
+    """Counts from the first to the last period with anybody, gaps included; `period` is its number."""
+    ends = fold.active()
+    first, last = ends if ends else (0, -1)
+    kept = slice(first - fold.base, last - fold.base + 1) if ends else slice(0, 0)
+    columns = {"period": np.arange(first, last + 1), **{name: values[kept] for name, values in counts.items()}}
+    return ibis.memtable(pa.table({name: pa.array(values, pa.int64()) for name, values in columns.items()}))
 
 
 def lifecycle(
@@ -53,31 +55,55 @@ def lifecycle(
     >>> days[["new", "returning", "resurrected", "dormant"]].values.tolist()
     [[2, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, 1]]
     """
+    asked = asked_lifecycle(
+        events,
+        observed_through=observed_through,
+        period=period,
+        report_timezone=report_timezone,
+        week_starts_on=week_starts_on,
+    )
+    return answers(events, [asked])[0]
+
+
+def asked_lifecycle(
+    events: ir.Table,
+    *,
+    observed_through: datetime,
+    period: Period = "week",
+    report_timezone: str = "UTC",
+    week_starts_on: Weekday = "monday",
+) -> Asked:
+    """The question of `lifecycle`, to be read with others by `answers`."""
+    from launchpad_lib.metrics.kernels.local_days import calendar_of
+    from launchpad_lib.metrics.kernels.presence import PresenceFold
+
+    known_table(events, needs=("user_id", "event_at"))
     last = last_complete_period(utc_instant(observed_through), report_timezone, period, week_starts_on)
-    active = _active(events, period, report_timezone, week_starts_on)
-    by_time = ibis.window(group_by="user_id", order_by=active.active)
-    active = active.mutate(before=active.active.lag().over(by_time), after=active.active.lead().over(by_time))
-    state = ibis.cases(
-        (active.before.isnull(), "new"), (active.before == active.active - 1, "returning"), else_="resurrected"
+    fold = PresenceFold(report_timezone=report_timezone, calendar=calendar_of(period, week_starts_on))
+
+    def answer() -> ir.Table:
+        rows = _by_period(fold, dict(zip(STATES, fold.held, strict=True)))
+        found = rows.select(
+            period_on=period_start(rows.period, period, week_starts_on),
+            new=rows.new,
+            returning=rows.returning,
+            resurrected=rows.resurrected,
+            dormant=rows.dormant,
+            active=rows.new + rows.returning + rows.resurrected,
+            is_complete=rows.period <= last,
+        )
+        return never_empty(found, NO_EVENTS)
+
+    return Asked([fold], answer)
+
+
+def _power(units: np.ndarray, nobody: str) -> ir.Table:
+    counts = pa.table({"days": np.arange(1, len(units)), "users": units[1:]})
+    rows = ibis.memtable(counts).mutate(n=ibis.literal(int(units[1:].sum()), "int64"))
+    return rows.select(
+        "days",
+        "users",
+        "n",
+        share=rows.users / rows.n.nullif(0),
+        refused_because=because(rows.n == 0, nobody),
     )
-    present = active.select(period=active.active, state=state)
-    gone = active.filter(active.after.isnull() | (active.after > active.active + 1))
-    gone = gone.select(period=gone.active + 1, state=ibis.literal("dormant"))
-    both = present.union(gone)
-    ends = active.agg(first=active.active.min(), last=active.active.max())
-    spine = ends.select(period=ibis.range(ends.first, ends.last + 1).unnest())
-    states = both.group_by("period").agg(
-        **{s: (both.state == s).sum().cast("int64") for s in ("new", "returning", "resurrected", "dormant")}
-    )
-    rows = spine.left_join(states, "period").drop("period_right")
-    rows = rows.mutate(**{s: rows[s].fill_null(0) for s in ("new", "returning", "resurrected", "dormant")})
-    found = rows.select(
-        period_on=period_start(rows.period, period, week_starts_on),
-        new=rows.new,
-        returning=rows.returning,
-        resurrected=rows.resurrected,
-        dormant=rows.dormant,
-        active=rows.new + rows.returning + rows.resurrected,
-        is_complete=rows.period <= last,
-    )
-    return never_empty(found, NO_EVENTS)

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import ibis
 import ibis.expr.types as ir
 
-from launchpad_lib.metrics.funnel import funnel
-from launchpad_lib.metrics.steps import Step
+from launchpad_lib.contract.durations import utc_instant
+from launchpad_lib.metrics.funnel import Asked, counted_funnels
+from launchpad_lib.metrics.steps import Step, checked_rules
 
 
 class FunnelRule(NamedTuple):
@@ -87,14 +88,19 @@ def funnel_rules(
     >>> found.filter(found.step == 3).order_by("place").to_pandas()["users"].tolist()
     [1, 0, 1, 1, 1, 1]
     """
-    parts, known = [], {}
-    for place, rule in enumerate(rules, start=1):
-        key = tuple(sorted(rule.options.items()))
-        if key not in known:  # several products share a rule: it is computed once
-            known[key] = funnel(
-                events, steps=steps, window=window, observed_through=observed_through, by=by, **rule.options
-            )
-        found = known[key]
+    through = utc_instant(observed_through)
+    given: dict[str, Any] = {"steps": steps, "window": window, "by": by}
+    asked = []
+    for rule in rules:
+        options = dict(rule.options)
+        immature = options.pop("immature", "left_out")
+        asked.append(Asked(checked_rules(**given, **options), immature).checked())
+    different = {repr(question): question for question in asked}  # several products share a rule: it is computed once
+    tables = counted_funnels(events, list(different.values()), observed_through=through)
+    counted = dict(zip(different, tables, strict=True))
+    parts = []
+    for place, (rule, question) in enumerate(zip(rules, asked, strict=True), start=1):
+        found = counted[repr(question)]
         parts.append(
             found.select(
                 place=ibis.literal(place, "int64"),

@@ -113,7 +113,5 @@ def ids(features: Iterable[Feature]) -> list[str]:
 
 
 def called(features: Iterable[Feature]) -> dict[str, str]:
-    """What people call each declared feature, by its id; the id where two have one name."""
-    declared = list(features)
-    names = [f.name for f in declared]
-    return {f.feature_id: f.feature_id if names.count(f.name) > 1 else f.name for f in declared}
+    """What people call each declared feature, by its id; `declared_features` tells apart those of one name."""
+    return {f.feature_id: f.name for f in features}

@@ -14,6 +14,10 @@ WAITING = {
     # Day parts of the star schema: the weekly run reads them once no page loads the log any more.
     "launchpad_lib.lake.daily_tables",
     "launchpad_lib.findings",
+    # The page of the retention lift turns to the trials next.
+    "launchpad_lib.metrics.trials",
+    "launchpad_lib.metrics.kernels.trials",
+    "launchpad_lib.metrics.kernels.unit_rows",
 }
 
 

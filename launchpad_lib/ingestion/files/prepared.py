@@ -19,13 +19,16 @@ MAX_REASON_CHARACTERS = 400
 
 
 class CheckedFile(NamedTuple):
-    """One file, read and checked: its mark (table, mapping and content), its name, its rows, its refused rows."""
+    """One file, read and checked: its mark (table, mapping and content), its name, its rows, its refused rows, and
+    whether its rows came with ids, or a natural key, by which copies can be told.
+    """
 
     mark: str
     name: str
     rows: pa.Table
     refused: pa.Table
     read: int
+    has_ids: bool = True
 
 
 class Prepared(NamedTuple):

@@ -90,9 +90,9 @@ def prepare(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path
             else text.broken
         )
         stamped = [stamped_row(table.name, name, moment, *row) for row in bad]
-        checked[mark] = CheckedFile(
-            mark, printable(name), found.rows, refused_table(stamped), text.table.num_rows + len(text.broken)
-        )
+        read = text.table.num_rows + len(text.broken)
+        has_ids = source.tells_copies(text.names or text.table.column_names)
+        checked[mark] = CheckedFile(mark, printable(name), found.rows, refused_table(stamped), read, has_ids)
     prepared = Prepared(table.name, len(files), len(files) - len(checked), list(checked.values()))
     raise_if_all_are_refused(prepared, source)
     return prepared
@@ -142,7 +142,8 @@ def commit(prepared: Prepared, *, lake: Path) -> IngestResult:
             pa.concat_tables([f.rows for f in fresh], promote_options="default"), table_name=table, snapshot=snapshot
         )
         partition = [_partition(TABLES[table].time_column)] if table in ("events", "telemetry") else None
-        marks = properties((f.mark for f in fresh), counts=_copy_counts(conflicts, snapshot))
+        made = min(sum(f.rows.num_rows for f in fresh if not f.has_ids), new.num_rows) if table == "events" else 0
+        marks = properties((f.mark for f in fresh), counts=_copy_counts(conflicts, made, snapshot))
         if earlier.num_rows and snapshot is not None:
             _merge(snapshot, new, earlier, marks)
         else:
@@ -175,10 +176,10 @@ def _conflicts_of(prepared: Prepared, snapshot: DeltaTable | None) -> Found:
     return copies_in(pa.concat_tables(rows), files=[f.mark for f in fresh], snapshot=snapshot)
 
 
-def _copy_counts(found: Found, snapshot: DeltaTable | None) -> dict[str, int]:
+def _copy_counts(found: Found, made: int, snapshot: DeltaTable | None) -> dict[str, int]:
     """The counts so far and those of this commit, as they ride in it."""
     counts = {}
-    for name, count in zip(copy_counters("files"), (found.same, len(found.conflicts)), strict=True):
+    for name, count in zip(copy_counters("files"), (found.same, len(found.conflicts), made), strict=True):
         before = (snapshot.transaction_version(name) if snapshot else None) or 0
         if count:
             counts[name] = before + count

@@ -1,30 +1,159 @@
-"""Local calendar days of instants, as numbers: the offsets of a zone of the locked tzdata, compiled."""
+"""Local days, weeks and months of instants inside compiled kernels: a table of the instants at which the clocks change.
+
+The engine's own conversion costs more than the rest of a retention; a table of offsets costs one comparison a row.
+"""
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from launchpad_lib.contract.durations import check_timezone
 from launchpad_lib.contract.zones import zone
+from launchpad_lib.metrics.windows import Period, Weekday, weekday_number
 
-MICROS_A_DAY = 86_400_000_000
-# Days are numbered as `windows.period_number` numbers them: from 1969-12-29, which was a Monday.
-DAYS_BEFORE_1970 = 3
+DAY_US = 86_400_000_000
+LONG_AGO = -(2**62)
+KINDS: tuple[Period, ...] = ("day", "week", "month")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Python's calendar; instants beside it keep the offset of its ends.
+_FIRST, _LAST = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
+_TO_MONDAY = 3  # 1969-12-29, the Monday from which days are numbered, is three days before 1970
+
+
+class Clock(NamedTuple):
+    """The offsets of a zone: from `edges[k]` on, local time is UTC + `offsets[k]` (microseconds)."""
+
+    edges: np.ndarray
+    offsets: np.ndarray
+
+
+class Calendar(NamedTuple):
+    """Which local periods are counted, as a kernel takes it: day 0, week 1, month 2; the first weekday."""
+
+    kind: int
+    weekday: int
+
+
+def calendar_of(period: Period, week_starts_on: Weekday = "monday") -> Calendar:
+    """The calendar of a period.
+
+    Raises:
+        ValueError: no such period, no such weekday.
+    """
+    if period not in KINDS:
+        raise ValueError(f"period={period!r}: must be 'day', 'week' or 'month'; choose one")
+    return Calendar(KINDS.index(period), weekday_number(week_starts_on))
+
+
+def clock_of(report_timezone: str, low: int, high: int) -> Clock:
+    """The clock of a zone for the instants low to high (microseconds since 1970).
+
+    Raises:
+        ValueError: no IANA time zone.
+    """
+    check_timezone(report_timezone)
+    return _clock(report_timezone, low // DAY_US - 1, high // DAY_US + 2)
+
+
+@functools.lru_cache(maxsize=64)
+def _clock(name: str, first_day: int, last_day: int) -> Clock:
+    rules = zone(name)
+
+    def offset(second: int) -> int:
+        at = min(max(_EPOCH + timedelta(seconds=second), _FIRST), _LAST)
+        return (at.astimezone(rules).utcoffset() or timedelta(0)) // timedelta(microseconds=1)
+
+    bounds = [(at - _EPOCH).days for at in (_FIRST, _LAST)]
+    days = range(min(max(first_day, bounds[0]), bounds[1]), min(max(last_day, bounds[0]), bounds[1]) + 1)
+    before = offset(days[0] * 86_400)
+    edges, offsets = [LONG_AGO], [before]
+    if name == "UTC":
+        days = range(0)
+    for day in days:
+        # Two changes within a day that cancel out would be missed; no zone of the database has such a day.
+        after = offset((day + 1) * 86_400)
+        if after != before:
+            low, high = day * 86_400, (day + 1) * 86_400
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if offset(middle) == before else (low, middle)
+            edges.append(high * 1_000_000)
+            offsets.append(after)
+            before = after
+    return Clock(np.array(edges, np.int64), np.array(offsets, np.int64))
 
 
 @njit(cache=True, nogil=True)
-def _days(at, begins, offsets, days):  # pragma: no cover (compiled)
-    place = 0
+def local_day(at, edges, offsets, place):  # pragma: no cover (compiled)
+    """(place in the clock, number of the local day from Monday 1969-12-29, the instant at which it may end)."""
+    while place + 1 < len(edges) and edges[place + 1] <= at:
+        place += 1
+    while place > 0 and edges[place] > at:
+        place -= 1
+    day = (at + offsets[place]) // DAY_US
+    ends = (day + 1) * DAY_US - offsets[place]
+    if place + 1 < len(edges) and edges[place + 1] < ends:
+        ends = edges[place + 1]
+    return place, day + _TO_MONDAY, ends
+
+
+@njit(cache=True, nogil=True)
+def period_of(day, kind, weekday):  # pragma: no cover (compiled)
+    """As `windows.period_number` numbers the day, week or month of a local day."""
+    if kind == 0:
+        return day
+    if kind == 1:
+        return (day - weekday) // 7
+    # Days to a civil month (Howard Hinnant, chrono-compatible low-level date algorithms).
+    shifted = day - _TO_MONDAY + 719_468
+    era = shifted // 146_097
+    of_era = shifted - era * 146_097
+    year_of_era = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    month = (5 * of_year + 2) // 153  # 0 is March
+    year = year_of_era + era * 400
+    if month >= 10:
+        return (year + 1) * 12 + month - 10
+    return year * 12 + month + 2
+
+
+@njit(cache=True, nogil=True)
+def active_periods(at, start, end, edges, offsets, kind, weekday, found):  # pragma: no cover (compiled)
+    """Writes the distinct local periods of rows in time order to `found`, ascending; returns how many there are."""
+    count, place, ends = 0, 0, LONG_AGO
+    for i in range(start, end):
+        if at[i] < ends:
+            continue
+        place, day, ends = local_day(at[i], edges, offsets, place)
+        period = period_of(day, kind, weekday)
+        if count == 0 or period > found[count - 1]:
+            found[count] = period
+            count += 1
+        elif period < found[count - 1]:  # clocks that go back over midnight
+            spot = count - 1
+            while spot >= 0 and found[spot] > period:
+                spot -= 1
+            if spot < 0 or found[spot] != period:
+                for k in range(count, spot + 1, -1):
+                    found[k] = found[k - 1]
+                found[spot + 1] = period
+                count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _days(at, edges, offsets, days):  # pragma: no cover (compiled)
+    place, day, ends, begins = 0, 0, LONG_AGO, LONG_AGO
     for i in range(len(at)):
-        while place + 1 < len(begins) and at[i] >= begins[place + 1]:
-            place += 1
-        while place > 0 and at[i] < begins[place]:
-            place -= 1
-        days[i] = (at[i] + offsets[place]) // MICROS_A_DAY + DAYS_BEFORE_1970
+        if not begins <= at[i] < ends:
+            place, day, ends = local_day(at[i], edges, offsets, place)
+            begins = at[i]
+        days[i] = day
 
 
 def local_days(at: np.ndarray, report_timezone: str) -> np.ndarray:
@@ -41,17 +170,9 @@ def local_days(at: np.ndarray, report_timezone: str) -> np.ndarray:
     [1]
     """
     days = np.empty(len(at), np.int32)
-    if not len(at):
-        return days
-    if report_timezone == "UTC":
-        begins, offsets = np.zeros(1, np.int64), np.zeros(1, np.int64)
-    else:
-        check_timezone(report_timezone)
-        first, last = (
-            int(np.datetime64(int(t), "us").astype("datetime64[Y]").astype(int)) for t in (at.min(), at.max())
-        )
-        begins, offsets = offsets_between(report_timezone, first + 1970, last + 1970)
-    _days(at, begins, offsets, days)
+    if len(at):
+        clock = clock_of(report_timezone, int(at.min()), int(at.max()))
+        _days(at, clock.edges, clock.offsets, days)  # type: ignore[call-arg]  # numba's stub
     return days
 
 
@@ -61,51 +182,4 @@ def dates_of(days: np.ndarray) -> np.ndarray:
     >>> dates_of(np.array([0])).tolist()
     [datetime.date(1969, 12, 29)]
     """
-    return (days.astype(np.int64) - DAYS_BEFORE_1970).astype("datetime64[D]")
-
-
-@lru_cache(maxsize=64)
-def offsets_between(report_timezone: str, first_year: int, last_year: int) -> tuple[np.ndarray, np.ndarray]:
-    """`(begins, offsets)`: from which instant (microseconds since 1970) which offset of UTC (microseconds) is in force
-    in the UTC years named, both inside. The first begins before all of them.
-    """
-    parts = [_offsets_of_year(report_timezone, year) for year in range(max(first_year, 2), min(last_year, 9998) + 1)]
-    steps = [step for part in parts for step in part] or _offsets_of_year(report_timezone, 9998)[-1:]
-    changed = [step for place, step in enumerate(steps) if place == 0 or step[1] != steps[place - 1][1]]
-    begins = np.array([at for at, _ in changed], np.int64)
-    begins[0] = np.iinfo(np.int64).min
-    return begins, np.array([offset for _, offset in changed], np.int64)
-
-
-@lru_cache(maxsize=4096)
-def _offsets_of_year(report_timezone: str, year: int) -> list[tuple[int, int]]:
-    """(begin, offset) of each stretch of a UTC year. A day has at most one change, which tzdata's zones hold to."""
-    found = []
-    day = datetime(year, 1, 1, tzinfo=UTC)
-    before = None
-    while day.year == year:
-        offset = _offset(day, report_timezone)
-        if before is None:
-            found.append((_micros(day), offset))
-        elif offset != before:
-            found.append((_micros(_change(day - timedelta(days=1), day, report_timezone)), offset))
-        before, day = offset, day + timedelta(days=1)
-    return found
-
-
-def _change(low: datetime, high: datetime, report_timezone: str) -> datetime:
-    """The first second in (low, high] with the offset of `high`."""
-    wanted = _offset(high, report_timezone)
-    while high - low > timedelta(seconds=1):
-        middle = low + timedelta(seconds=int((high - low).total_seconds()) // 2)
-        low, high = (low, middle) if _offset(middle, report_timezone) == wanted else (middle, high)
-    return high
-
-
-def _offset(at: datetime, report_timezone: str) -> int:
-    offset = at.astimezone(zone(report_timezone)).utcoffset() or timedelta()
-    return offset // timedelta(microseconds=1)
-
-
-def _micros(at: datetime) -> int:
-    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return (days.astype(np.int64) - _TO_MONDAY).astype("datetime64[D]")
