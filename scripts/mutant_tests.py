@@ -160,8 +160,11 @@ class _Judge:
         )
         if self._forked(session, "fail", reached).verdict != "killed":
             raise pytest.UsageError("code that always fails is not noticed: the mutated copy is not what runs")
-        verdicts = {}
+        verdicts: dict[str, _Judged] = {}
+        end = time.monotonic() + 60 * job["minutes"]
         for name, tests in job["mutants"].items():
+            if time.monotonic() > end:
+                break
             verdicts[name] = self._forked(session, name, tests)
             if verdicts[name].verdict == "killed":
                 self._must_be_clean(session, tests if verdicts[name].by is None else [verdicts[name].by])

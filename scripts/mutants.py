@@ -17,6 +17,7 @@ import argparse
 import ast
 import contextlib
 import json
+import math
 import os
 import random
 import subprocess
@@ -43,7 +44,7 @@ TESTS = {
     "kernels": ["tests/metrics_kernels"],
     "page": ["tests/page"],
     "findings": ["tests/findings"],
-    "contract": ["tests/contract", "tests/spec/test_wording.py", "tests/spec/test_refusals.py"],
+    "contract": ["tests/contract", "tests/spec/test_wording.py", "tests/findings/test_sentences.py"],
 }
 FOLDERS = {"kernels": "metrics/kernels"}
 EXAMPLES = "tests/spec/test_docstrings.py::test_the_examples_of_the_docstrings_run"
@@ -83,8 +84,13 @@ class Score(NamedTuple):
     survivors: list[str]
 
 
-def scores(room: str, *, sample: int, seeds: list[int], only: list[str]) -> list[Score]:
-    """Tests a sample of one room's mutants for each seed, in a copy of the committed state."""
+def scores(
+    room: str, *, sample: int, seeds: list[int], only: list[str], given: list[str], minutes: float
+) -> list[Score]:
+    """Tests a sample of one room's mutants for each seed, in a copy of the committed state; `given` tests for the room's.
+
+    After so many minutes the rest is left out: samples are judged in the order they were drawn, so what was judged is one, too.
+    """
     with tempfile.TemporaryDirectory(prefix="mutants-") as place:
         folder = Path(place).resolve()
         archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=True).stdout
@@ -99,7 +105,7 @@ def scores(room: str, *, sample: int, seeds: list[int], only: list[str]) -> list
         else:
             files = [f for f in files if "kernels" not in f.parts]
         tests = [
-            *TESTS[room],
+            *(given or TESTS[room]),
             *(f"{EXAMPLES}[{_module(f.relative_to(folder))}]" for f in files if ">>>" in f.read_text()),
         ]
         covered = _covered(folder, room, tests, files)
@@ -110,19 +116,18 @@ def scores(room: str, *, sample: int, seeds: list[int], only: list[str]) -> list
                 mutants |= _mutated(file.relative_to(folder), covered["lines"])
         size = min(sample, len(mutants)) or len(mutants)
         chosen = {seed: random.Random(f"{seed}/{room}").sample(sorted(mutants), size) for seed in seeds}
-        every = sorted({name for some in chosen.values() for name in some})
-        verdicts = _verdicts(folder, room, tests, {n: mutants[n].tests for n in every}, covered["seconds"])
-    counts = Counter(verdicts[n][0] for n in every)
-    print(f"{room}: {len(mutants):,} mutants, {len(every)} tested: {dict(counts)}", flush=True)
-    lives = [n for n in every if verdicts[n][0] == "survived"]
-    for name in sorted(every):
-        if verdicts[name][0] != "killed":
+        drawn = list(dict.fromkeys(name for one in zip(*chosen.values(), strict=True) for name in one))
+        asked = {name: mutants[name].tests for name in drawn}
+        verdicts = _verdicts(folder, room, tests, asked, covered["seconds"], minutes)
+    counts = Counter(verdict for verdict, *_ in verdicts.values())
+    print(f"{room}: {len(mutants):,} mutants, {len(verdicts)} tested: {dict(counts)}", flush=True)
+    for name, (verdict, *_) in sorted(verdicts.items()):
+        if verdict != "killed":
             told = ", ".join(str(seed) for seed, some in chosen.items() if name in some)
-            print(f"  {verdicts[name][0]} (seed {told}): {mutants[name].where}\n{mutants[name].change}", flush=True)
-    return [
-        Score(room, seed, len(mutants), size, size - len(set(some) & set(lives)), sorted(set(some) & set(lives)))
-        for seed, some in chosen.items()
-    ]
+            print(f"  {verdict} (seed {told}): {mutants[name].where}\n{mutants[name].change}", flush=True)
+    judged = {seed: [name for name in some if name in verdicts] for seed, some in chosen.items()}
+    lives = {seed: [name for name in some if verdicts[name][0] == "survived"] for seed, some in judged.items()}
+    return [Score(room, s, len(mutants), len(judged[s]), len(judged[s]) - len(lives[s]), lives[s]) for s in seeds]
 
 
 def _pytest(folder: Path, room: str, tests: list[str], **variables: str) -> None:
@@ -146,11 +151,16 @@ def _covered(folder: Path, room: str, tests: list[str], files: list[Path]) -> di
 
 
 def _verdicts(
-    folder: Path, room: str, tests: list[str], mutants: dict[str, list[str]], seconds: dict[str, float]
+    folder: Path,
+    room: str,
+    tests: list[str],
+    mutants: dict[str, list[str]],
+    seconds: dict[str, float],
+    minutes: float,
 ) -> dict[str, list]:
     """What the tests say to each mutant: killed, hung or survived, and by which test."""
     job = folder / "job.json"
-    job.write_text(json.dumps({"mutants": mutants, "seconds": seconds}))
+    job.write_text(json.dumps({"mutants": mutants, "seconds": seconds, "minutes": minutes}))
     _pytest(folder, room, tests, MUTANTS_JUDGE=str(job))
     return json.loads(job.with_suffix(".verdicts").read_text())
 
@@ -247,12 +257,32 @@ def main() -> int:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="MODULE", help="mutates these modules of the room only"
     )
+    parser.add_argument(
+        "--tests",
+        nargs="+",
+        default=[],
+        metavar="TEST",
+        help="in place of the room's own; a figure is then a lower bound",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=math.inf,
+        help="of judging a room, after which the rest of its sample is left out",
+    )
     asked = parser.parse_args()
     unknown = sorted(set(asked.rooms) - set(TESTS))
     if unknown:
         parser.error(f"room={unknown[0]!r}: there are {', '.join(TESTS)}")
     rooms = asked.rooms or list(TESTS)
-    found = [one for room in rooms for one in scores(room, sample=asked.sample, seeds=asked.seed, only=asked.only)]
+    options = {
+        "sample": asked.sample,
+        "seeds": asked.seed,
+        "only": asked.only,
+        "given": asked.tests,
+        "minutes": asked.minutes,
+    }
+    found = [one for room in rooms for one in scores(room, **options)]
     print("\n| room | seed | mutants | tested | noticed | share |\n|---|---:|---:|---:|---:|---:|")
     for s in found:
         print(f"| {s.room} | {s.seed} | {s.mutants:,} | {s.tested} | {s.noticed} | {s.noticed / s.tested:.0%} |")

@@ -13,7 +13,7 @@ from launchpad_lib.contract.catalogue.cohort_tables import FEATURE_RETENTION
 from launchpad_lib.contract.catalogue.engagement_tables import ADOPTION, ADOPTION_CHANGES, COMPLETION, SHARING
 from launchpad_lib.contract.catalogue.funnel_tables import FEATURE_FUNNELS
 from launchpad_lib.contract.features import Feature
-from launchpad_lib.contract.names import nearest
+from launchpad_lib.contract.names import nearest, quoted
 from launchpad_lib.contract.sentences import named
 from launchpad_lib.contract.wording import is_missing
 from launchpad_lib.findings.engagement_question import EngagementQuestion
@@ -55,7 +55,9 @@ def feature_adoptions(events: ir.Table, asked: EngagementQuestion) -> tuple[pd.D
 def _unknown_feature(feature_id: str, known: set[str]) -> str | None:
     if feature_id in known:
         return None
-    return f"feature {feature_id!r}: has no event in the log; {nearest(feature_id, known)}"
+    if not known:
+        return "no event of the log names a feature; map `feature_id`"
+    return f"no event of the log names feature {quoted(feature_id)}; {nearest(feature_id, known)}"
 
 
 def _adoption(counts: pd.DataFrame) -> pd.DataFrame:

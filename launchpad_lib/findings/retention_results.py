@@ -13,7 +13,7 @@ from launchpad_lib.contract.catalogue import cohort_tables as tables
 from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
 from launchpad_lib.contract.features import Feature, not_declared
-from launchpad_lib.contract.sentences import counted, named
+from launchpad_lib.contract.sentences import counted, named, span_words
 from launchpad_lib.findings.reading import Tables, Waiting, already, waiting
 from launchpad_lib.findings.rows import answered, declared, not_asked, refused_rows
 from launchpad_lib.inference import compare_rates
@@ -293,5 +293,5 @@ def _unknown_deed(events: ir.Table, asked: RetentionQuestion, event: str | None,
     if not event:
         return not_asked("give `behaviour_event` an event")
     if not later_returns(asked, within):
-        return f"no asked period lies wholly after the {within} in which users qualify; ask for a later one"
+        return f"no asked period lies wholly after the {span_words(within)} in which users qualify; ask for a later one"
     return unknown_names(events, event_names=[event])

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from launchpad_lib.contract.durations import parse_window, utc_instant, window_us
+from launchpad_lib.contract.sentences import span_words
 from launchpad_lib.metrics.asked import Asked, answers
 from launchpad_lib.metrics.checks import never_empty, refused_table
 from launchpad_lib.metrics.returning import checked_deed
@@ -69,7 +70,8 @@ def behavioural_cohorts(
         found = rows.mutate(user_id=rows.user_id.cast(events.user_id.type().copy(nullable=True)))
         if unknown is not None:
             return refused_table(found, unknown)
-        return never_empty(found, f"no user's first {within} are over by {through:%Y-%m-%d %H:%M} UTC")
+        seen = f"{span_words(within)} from the start by {through:%Y-%m-%d %H:%M} UTC"
+        return never_empty(found, f"no user has been observed for {seen}")
 
     return answers(events, [Asked([fold] if unknown is None else [], answer)])[0]
 
@@ -139,8 +141,8 @@ def _asked_spans(
         found = rows.select(*named_by, "duration_days", "is_churned", "group_name")
         if unknown is not None:
             return refused_table(found, unknown)
-        nobody = f"every user was first seen within {gap} of the end of the data, so nobody can be judged"
-        return never_empty(found, nobody)
+        late = f"within {span_words(gap)} of the end of the data"
+        return never_empty(found, f"every user was first seen {late}, so nobody can be judged")
 
     return Asked([fold] if unknown is None else [], answer)
 

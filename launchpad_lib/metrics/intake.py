@@ -8,6 +8,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from launchpad_lib.contract.event.rules import PLACEHOLDER_USERS
+from launchpad_lib.metrics.kernels.lake_log import without_engine_columns
 from launchpad_lib.metrics.quality import missing_share
 from launchpad_lib.metrics.windows import local_date
 
@@ -50,7 +51,7 @@ def rows_with_a_user(*tables: ir.Table) -> int:
 
 def missing_values(**tables: ir.Table) -> pd.DataFrame:
     """Grain: one row per column of each table that has rows: `table_name, column, rows, missing, missing_share`."""
-    frames = [missing_share(t).to_pandas().assign(table_name=name) for name, t in tables.items()]
+    frames = [missing_share(without_engine_columns(t)).to_pandas().assign(table_name=n) for n, t in tables.items()]
     found = pd.concat(frames, ignore_index=True)
     return found.loc[found["rows"] > 0, ["table_name", "column", "rows", "missing", "missing_share"]].reset_index(
         drop=True

@@ -105,8 +105,10 @@ def watched_rows(
     held = [c for c in asked if c not in table.columns and has_properties]
     # Numbered on the way: a name of 5,000 characters is a key of the data, not a name that an engine must take.
     values = {f"watched_{i}": property_value(table, name) for i, name in enumerate(held)}
-    rows = table.select("user_id", time_column, *own, **values)
-    frame = _some_users(table, rows, time_column=time_column, most=most).to_pandas()
+    # In an order that does not hang on how the table is stored: the caller draws from it at random.
+    keys = [c for c in ("event_id", "observation_id") if c in table.columns]
+    rows = table.select(*dict.fromkeys(["user_id", time_column, *own, *keys]), **values)
+    frame = _some_users(table, rows, time_column=time_column, most=most).order_by(keys or rows.columns).to_pandas()
     frame = frame.rename(columns={f"watched_{i}": name for i, name in enumerate(held)})
     known = [c for c in held if frame[c].notna().any()]
     numbers = {c: pd.to_numeric(frame[c], errors="coerce") for c in known}

@@ -16,7 +16,7 @@ from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.contract.whole_files import write_whole
 from launchpad_lib.ingestion import commit, prepare
 from launchpad_lib.lake import Snapshot, open_lake
-from launchpad_lib.lake.event_log import INDEX
+from launchpad_lib.lake.index import INDEX
 from launchpad_lib.runner.history import rows_by_date
 from launchpad_lib.runner.parameters import RunParams, Simulation
 from launchpad_lib.simulation import simulate

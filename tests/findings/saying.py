@@ -20,14 +20,16 @@ HOSTILE = (
     "🇩🇪👩‍👩‍👧",
     "nan",
 )
-LEFTOVERS = re.compile(r"\bnan\b|\bNone\b|\bNaT\b|\binf\b|no number|<NA>|[{}]|\ban? \d+\.\d+0{5}")
+LEFTOVERS = re.compile(r"\bnan\b|\bNone\b|\bNaT\b|\binf\b|no number|<NA>|[{}]|\ban? \d+\.\d+0{5}|\b\d+[dhms]\b")
+PILED = re.compile(r"\w: [\w ]+: ")
+LOWER = re.compile(r"[a-z]{2,}[ :,;]")  # a name of one letter may stand first
 
 
 def without(sentence: str, names: tuple[str, ...]) -> str:
     """The sentence with every name as one word."""
     for name in sorted((named(n) for n in names), key=len, reverse=True):
         sentence = sentence.replace(name, "NAME")
-    return sentence
+    return re.sub(r"“[^”]*”", "NAME", sentence)
 
 
 def held(said: Conclusion, *names: str) -> Conclusion:
@@ -38,6 +40,7 @@ def held(said: Conclusion, *names: str) -> Conclusion:
     for sentence in (said.verdict, *(f.sentence for f in said.findings)):
         bare = without(sentence, names)
         assert not LEFTOVERS.search(bare), bare
+        assert not LOWER.match(bare) and not PILED.search(bare), bare
         assert "\n" not in sentence and sentence.strip() == sentence and sentence[-1] in ".?", sentence
         assert not sentence.endswith(("..", "?.")), sentence
     for finding in said.findings:

@@ -105,7 +105,7 @@ def test_without_a_declared_feature_only_activity_is_told():
 def test_an_empty_log_is_refused_with_one_sentence():
     said = concluded([], [QUIZ], None)
     assert said.verdict == "These data cannot answer the question."
-    assert said.findings[0].sentence == "the log holds no events; ingest some."
+    assert said.findings[0].sentence == "The log holds no events; ingest some."
 
 
 def test_a_misspelt_event_and_an_unknown_feature_are_told_and_the_rest_stands():
@@ -113,7 +113,7 @@ def test_a_misspelt_event_and_an_unknown_feature_are_told_and_the_rest_stands():
     said = concluded(quiz_log(), [wrong, Feature(feature_id="qiuz", start_event="go", complete_event="done")])
     (sentence,) = sentences(said, "Not all can be told of")
     assert "event 'dnoe': does not occur in the log; did you mean 'done' or 'open'?" in sentence
-    assert "feature 'qiuz': has no event in the log; did you mean 'quiz'?" in sentence
+    assert "no event of the log names feature 'qiuz'; did you mean 'quiz'?" in sentence
     assert sentences(said, "quiz was used by 50.0 %")
 
 

@@ -168,7 +168,7 @@ def test_nobody_at_the_last_step_is_none_and_its_time_is_refused(through):
 def test_a_misspelt_step_and_an_empty_log_are_refused_with_one_sentence(through):
     said = concluded(funnel_log((50, 20, 9)), through, steps=("crat", "paid"))
     assert said.verdict == "These data cannot answer the question."
-    assert said.findings[0].sentence == "event 'crat': does not occur in the log; did you mean 'cart'?"
+    assert said.findings[0].sentence == "Event 'crat': does not occur in the log; did you mean 'cart'?"
     assert "holds no events" in concluded([], None).findings[0].sentence
 
 
@@ -181,7 +181,7 @@ def test_entrants_whose_window_is_open_are_refused_as_a_whole(through):
 def test_what_is_not_declared_is_not_asked(through):
     said = concluded(funnel_log((50, 20, 9)), through, steps=())
     assert said.verdict == "Nothing was asked of this page."
-    assert said.findings[0].sentence.startswith("not asked: no feature declares start_event")
+    assert said.findings[0].sentence.startswith("Not asked: no feature declares start_event")
     assert said.findings[0].verb == "declare"
 
 

@@ -15,10 +15,11 @@ from launchpad_lib.contract.catalogue import RESULT_TABLES, ResultTable
 from launchpad_lib.contract.catalogue.product import COMPLETION_RATE_USER
 from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Finding, conclusion
+from launchpad_lib.contract.sentences import sentence
 from launchpad_lib.contract.tables import Column
 from launchpad_lib.page import output
 from launchpad_lib.page.blocks import blocks_of, chart_block, notebook_title, printed
-from launchpad_lib.page.environment import page_environment, sentence
+from launchpad_lib.page.environment import page_environment
 from launchpad_lib.page.exporter import LaunchpadExporter, PageFacts, _facts_of
 from launchpad_lib.page.harvest import NOTHING_SAID, anchor_of, harvest
 from launchpad_lib.page.markup import authored, cleaned, is_blank, plain, sentences

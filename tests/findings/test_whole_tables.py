@@ -1,0 +1,149 @@
+"""Every cell of the result tables of the product pages, in logs made by hand: a row for each line of `golden/whole_tables.txt`.
+
+Counts were read off the logs by hand, limits are Wilson's and Newcombe's of those counts. A changed line is read again, never copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from launchpad_lib.contract.features import Feature
+from launchpad_lib.findings import engagement_results as engagement
+from launchpad_lib.findings import feature_results as features
+from launchpad_lib.findings import funnel_results as funnels
+from launchpad_lib.findings import lifecycle_results as life
+from launchpad_lib.findings import log_results
+from launchpad_lib.findings import retention_results as retention
+from launchpad_lib.findings.engagement_question import ask_engagement
+from launchpad_lib.findings.funnel_question import ask_funnel
+from tests.findings.hand_log import log
+from tests.findings.test_engagement import MENU, QUIZ, quiz_log, sessions
+
+THROUGH = datetime(2026, 1, 19)
+LOST = Feature(feature_id="lost", start_event="gone", complete_event="done", view_event="seen", share_event="gone")
+STEPS = [{"event": "cart"}, {"event": "address"}, {"event": "paid"}]
+
+
+@cache
+def used():
+    """40 users a week open the menu, every second one does the quiz, every fourth finishes, sees and sends it twice."""
+    return log(quiz_log())
+
+
+@cache
+def bought():
+    """Of 90 users on the 5th 60 go on and 45 pay; of 60 on the 12th 30 and 10; every third user is on ios; who stops looks for help."""
+    rows = []
+    for week, counts in enumerate(((90, 60, 45), (60, 30, 10))):
+        for user in range(counts[0]):
+            name, more = f"u{week}-{user}", {"platform": "ios" if user % 3 == 0 else "web"}
+            depth = sum(user < count for count in counts)
+            rows += [(name, step["event"], 168 * week + k, more) for k, step in enumerate(STEPS[:depth])]
+            rows += [] if depth == 3 else [(name, "help", 168 * week + depth, more)]
+    return log(rows)
+
+
+@cache
+def returned():
+    """Each day from the 5th to the 14th 12 users begin; 6 of them come the next day, 3 on the third; every second user is on ios."""
+    rows = []
+    for day in range(10):
+        for user in range(12):
+            name, more = f"d{day}-{user}", {"platform": "ios" if user % 2 else "web"}
+            rows.append((name, "begin", 24 * day, more))
+            rows += [(name, "act", 24 * (day + 1), more)] if user < 6 else []
+            rows += [(name, "act", 24 * (day + 2), more)] if user < 3 else []
+    return log(rows)
+
+
+def asked(**rules):
+    return ask_engagement([QUIZ, MENU, LOST], window="1d", observed_through=THROUGH, **rules)
+
+
+def funnel():
+    return ask_funnel(bought(), steps=STEPS, window="1d", observed_through=THROUGH, min_cell=20)
+
+
+def coming_back(**rules):
+    given = {"returns": [1, 2, 4], "observed_through": THROUGH, "start_event": "begin", "min_cell": 10} | rules
+    return retention.ask_retention(returned(), **given)
+
+
+SPLIT = {"breakdown": "platform", "attribution": "first_touch"}
+PERIODS = {"period": "week", "report_timezone": "UTC", "week_starts_on": "monday"}
+TABLES: dict[str, Callable[[], pd.DataFrame]] = {
+    "adoption": lambda: features.feature_adoptions(used(), asked())[0],
+    "adoption_changes": lambda: features.feature_adoptions(used(), asked(min_cell=10))[1],
+    "completion": lambda: features.feature_completions(used(), asked()),
+    "sharing": lambda: features.feature_sharing(used(), asked()),
+    "engagement": lambda: engagement.engagement_table(
+        used(), sessions(used()), asked(), engagement.daily_adoption(used(), asked())
+    ),
+    "adoption_daily": lambda: engagement.daily_adoption(used(), asked()),
+    "active_users": lambda: engagement.activity(used(), asked()),
+    "active_days": lambda: engagement.power_users(used(), asked()),
+    "frequency": lambda: engagement.how_often(used(), asked()),
+    "feature_overlap": lambda: engagement.used_together(used(), asked()),
+    "funnel": lambda: funnels.funnel_result(bought(), funnel()),
+    "funnel_times": lambda: funnels.funnel_time_buckets(bought(), funnel()).query("users > 0"),
+    "funnel_segments": lambda: funnels.funnel_segments(bought(), funnel(), **SPLIT),
+    "funnel_trend": lambda: funnels.funnel_course(bought(), funnel(), **PERIODS),
+    "funnel_changes": lambda: funnels.funnel_shift(
+        bought(), funnel(), funnels.compared_periods(funnel(), days=7), **SPLIT
+    ),
+    "funnel_next_events": lambda: funnels.funnel_instead(bought(), funnel()),
+    "funnel_rules": lambda: funnels.funnel_by_other_rules(
+        bought(), funnel(), funnels.funnel_result(bought(), funnel())
+    ),
+    "feature_funnels": lambda: features.feature_funnels(used(), funnel(), [QUIZ, MENU]),
+    "retention": lambda: retention.retention_result(returned(), coming_back()),
+    "retention_cohorts": lambda: retention.retention_cohorts(returned(), coming_back(), cohort_by="day").head(9),
+    "retention_changes": lambda: retention.retention_shift(
+        retention.retention_cohorts(returned(), coming_back(), cohort_by="day"), coming_back()
+    ),
+    "retention_segments": lambda: retention.retention_segments(
+        returned(), coming_back(), cohort_property="platform", behaviour_event="act", behaviour_within="2d", behaviour_at_least=1
+    ),
+    "feature_retention": lambda: features.feature_retention(
+        returned(), coming_back(), [Feature(feature_id="f", start_event="begin"), MENU, LOST]
+    ),
+    "lifecycle": lambda: life.lifecycle_result(returned(), coming_back(), lifecycle_period="day"),
+    "lifetime": lambda: life.lifetimes(returned(), coming_back(), churn_gap="3d", cohort_property="platform").lifetime,
+    "survival": lambda: life.lifetimes(returned(), coming_back(), churn_gap="3d", cohort_property="absent").survival,
+    "paths": lambda: life.session_paths(returned(), coming_back(), path_anchor="begin", path_end="act"),
+    "transitions": lambda: life.session_transitions(returned(), coming_back()),
+    "events_by_name": lambda: log_results.events_by_name(bought()),
+    "funnel_events": lambda: log_results.events_by_name(bought(), names=["paid", "help"]),
+}  # fmt: skip
+
+
+def shown(value: object) -> str:
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
+        return "-"
+    if pd.api.types.is_bool(value):
+        return str(bool(value))
+    return f"{round(float(value), 9) + 0.0:.6g}" if pd.api.types.is_number(value) else str(value)
+
+
+def read(frame: pd.DataFrame) -> list[str]:
+    return [" | ".join(frame.columns), *(" | ".join(map(shown, row)) for row in frame.itertuples(index=False))]
+
+
+def golden() -> dict[str, list[str]]:
+    text = (Path(__file__).parent / "golden" / "whole_tables.txt").read_text(encoding="utf-8")
+    return {table.split("\n")[0]: table.strip("\n").split("\n")[1:] for table in text.split("== ")[1:]}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_holds_these_rows_in_this_order(name):
+    assert read(TABLES[name]()) == golden()[name]
+
+
+def test_every_table_is_there_and_no_other():
+    assert list(golden()) == list(TABLES)
