@@ -1,7 +1,8 @@
 """What cannot be computed is refused in one sentence: by the metric functions themselves, whoever calls them.
 
-Unknown names are asked of the table (one DISTINCT, remembered for each table expression as long as it lives); what only
-the numbers show (nobody entered, nobody mature) is a column of the result. A wrong type of argument is a ValueError.
+Unknown names are asked of the table (one DISTINCT, remembered for each table expression as long as it lives; those of a
+lake are kept in its index); what only the numbers show (nobody entered, nobody mature) is a column of the result. A
+wrong type of argument is a ValueError.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import numpy as np
 import pyarrow as pa
 
 from launchpad_lib.contract.names import nearest, quoted
-from launchpad_lib.metrics.remembered import remembered
+from launchpad_lib.metrics.remembered import names_of_lake, remembered
 from launchpad_lib.metrics.windows import is_storable, property_value
 
 COMPLETE = "is_complete"
+KINDS = {"event_name": "event", "feature_id": "feature"}
 NO_EVENTS = "the log holds no event of a known user"
 _seen: WeakKeyDictionary[ir.Table, dict[str, set[str]]] = WeakKeyDictionary()
 
@@ -102,7 +104,10 @@ def _occurs(events: ir.Table, column: str, name: str) -> bool:
 
 
 def names_in(events: ir.Table, column: str) -> set[str]:
-    """The values of a column of names: known of a lake's events, one DISTINCT of any other table."""
+    """The values of event_name or feature_id: known of a lake's events, one DISTINCT of any other table."""
+    lake = names_of_lake(events)
+    if lake is not None:
+        return set(lake.get(KINDS[column], ()))
     found = remembered(events, ("names", column), lambda: _values(events, column))
     _seen.setdefault(events, {})[column] = found
     return found
@@ -116,6 +121,9 @@ def _has_property(events: ir.Table, name: str) -> bool:
     """Whether any event has the property; the search ends at the first one."""
     if "properties" not in events.columns or not is_storable(name):
         return False
+    lake = names_of_lake(events)
+    if lake is not None:
+        return name in lake.get("property", ())
     seen = _seen.setdefault(events, {}).setdefault("properties", set())
     if name not in seen:
         found = _may_hold(events, name).filter(lambda t: property_value(t, name).notnull()).limit(1).count().execute()
@@ -138,6 +146,9 @@ def _may_hold(events: ir.Table, name: str) -> ir.Table:
 def _keys(events: ir.Table) -> set[str]:
     if "properties" not in events.columns:
         return set()
+    lake = names_of_lake(events)
+    if lake is not None:
+        return set(lake.get("property", ()))
     held = events.properties
     document = held.try_cast("json") if held.type().is_string() else held.cast("json")
     return set(events.select(key=_json_keys(document).unnest()).distinct().to_pandas()["key"].dropna())

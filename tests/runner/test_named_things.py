@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -157,8 +157,11 @@ def test_names_are_those_of_the_pinned_version_and_of_an_absent_table_none(lake)
 
 def test_properties_that_are_no_json_object_name_nothing_and_end_no_run(tmp_path):
     texts = ["{bad", "[1]", "null", None, '{"kept": 1}', '{"experiment_id": "e", "variant": true}']
-    rows = [{"event_id": str(n), "event_name": "experiment_exposed", "properties": t} for n, t in enumerate(texts)]
-    write_deltalake(str(tmp_path / "events"), pa.Table.from_pylist(rows, schema=arrow_schema(EVENTS_TABLE)))
+    every = {"event_name": "experiment_exposed", "user_id": "u", "event_at": datetime(2026, 1, 1)}
+    rows = [{"event_id": str(n), "properties": t, **every} for n, t in enumerate(texts)]
+    log = pa.Table.from_pylist(rows, schema=arrow_schema(EVENTS_TABLE))
+    log = log.append_column("event_on", pa.array([date(2026, 1, 1)] * len(rows)))
+    write_deltalake(str(tmp_path / "events"), log, partition_by=["event_on"])
     with KnownNames(tmp_path, versions={"events": 0}) as found:
         assert found.properties() - {c.name for c in EVENTS_TABLE.columns} == {"kept", "experiment_id", "variant"}
         assert found.variants() == {("e", "true")}
