@@ -17,6 +17,7 @@ from launchpad_lib.metrics.windows import local_date, property_value
 
 MOST_WATCHED_ROWS = 2_000_000
 DRAWN_OF = 2**30 - 1
+KEYS = ("event_id", "observation_id")
 OBSERVED = (
     "feature_id", "user_id", "observed_at", "latency_ms", "crashed", "error_count", "platform", "app_version",
 )  # fmt: skip
@@ -97,7 +98,7 @@ def watched_rows(
 
     Names are literal. A property whose values all read as numbers is a number. What the table cannot hold is left out.
     Of a table with more than `most` rows, about so many are read: all of some users', who are drawn by their hash; of a
-    user with more than a hundredth of them, no more than that.
+    user with more than a hundredth of them, about that many.
     """
     has_properties = "properties" in table.columns
     asked = [c for c in dict.fromkeys(columns) if c not in ("user_id", time_column)]
@@ -106,9 +107,10 @@ def watched_rows(
     # Numbered on the way: a name of 5,000 characters is a key of the data, not a name that an engine must take.
     values = {f"watched_{i}": property_value(table, name) for i, name in enumerate(held)}
     # In an order that does not hang on how the table is stored: the caller draws from it at random.
-    keys = [c for c in ("event_id", "observation_id") if c in table.columns]
+    keys = [c for c in KEYS if c in table.columns]
     rows = table.select(*dict.fromkeys(["user_id", time_column, *own, *keys]), **values)
-    frame = _some_users(table, rows, time_column=time_column, most=most).order_by(keys or rows.columns).to_pandas()
+    drawn = _some_users(table, rows, time_column=time_column, most=most).order_by(keys or rows.columns)
+    frame = drawn.select("user_id", time_column, *own, *values).to_pandas()
     frame = frame.rename(columns={f"watched_{i}": name for i, name in enumerate(held)})
     known = [c for c in held if frame[c].notna().any()]
     numbers = {c: pd.to_numeric(frame[c], errors="coerce") for c in known}
@@ -125,9 +127,16 @@ def _some_users(table: ir.Table, rows: ir.Table, *, time_column: str, most: int)
     # Rows of nobody are units by their instant.
     unit = ibis.coalesce(rows.user_id, rows[time_column].cast("string"))
     drawn = rows.mutate(unit=unit).filter(lambda t: (t.unit.hash() & DRAWN_OF) < most / held * DRAWN_OF)
-    order = [drawn[time_column].cast("string").hash(), *(drawn[name] for name in rows.columns)]
-    place = ibis.row_number().over(ibis.window(group_by="unit", order_by=order))
-    return drawn.mutate(place=place).filter(lambda t: t.place < most // 100).drop("unit", "place")
+    of_one = most // 100
+    counts = drawn.group_by("unit").agg(n=drawn.count())
+    heavy = counts.filter(counts.n > of_one).to_pandas()
+    if len(heavy):
+        share = ibis.cases(
+            *((drawn.unit == unit, of_one / n) for unit, n in heavy.itertuples(index=False)), else_=ibis.literal(1.0)
+        )
+        key = drawn[next(c for c in (*KEYS, time_column) if c in drawn.columns)].cast("string").hash()
+        drawn = drawn.filter((share == 1) | ((key & DRAWN_OF) < share * DRAWN_OF))
+    return drawn.drop("unit")
 
 
 def ids(features: Iterable[Feature]) -> list[str]:
