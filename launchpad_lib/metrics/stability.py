@@ -15,7 +15,7 @@ from launchpad_lib.contract.features import Feature
 from launchpad_lib.metrics.reliability import apdex, crash_free_sessions, crash_free_users
 from launchpad_lib.metrics.windows import local_date, property_value
 
-MOST_WATCHED_ROWS = 2_000_000
+MOST_WATCHED_ROWS = 1_000_000
 DRAWN_OF = 2**30 - 1
 KEYS = ("event_id", "observation_id")
 OBSERVED = (

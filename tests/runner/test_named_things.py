@@ -6,6 +6,7 @@ import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import ibis
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
@@ -13,9 +14,13 @@ from deltalake import write_deltalake
 from launchpad_lib.cli.main import main
 from launchpad_lib.contract.arrow import arrow_schema
 from launchpad_lib.contract.tables import EVENTS as EVENTS_TABLE
+from launchpad_lib.findings.log_results import events_by_name
 from launchpad_lib.ingestion import SourceSpec, commit, prepare
-from launchpad_lib.lake import newest_versions
+from launchpad_lib.lake import newest_versions, open_lake
 from launchpad_lib.lake.known_names import KnownNames
+from launchpad_lib.lake.manifests import read_body, write_body
+from launchpad_lib.metrics.checks import names_in, unknown_names
+from launchpad_lib.metrics.remembered import names_of_lake
 from launchpad_lib.runner.named_things import check_named_things, named_things
 from launchpad_lib.runner.parameters import ParameterError, RunParams, load_run
 
@@ -188,3 +193,26 @@ def test_the_command_ends_with_2_before_a_notebook_runs_and_leaves_no_report(tmp
     shown = capsys.readouterr()
     assert "2 names of the parameters are not there" in shown.err and "funnels: " not in shown.out
     assert not list((tmp_path / "reports").glob("*"))
+
+
+def test_the_names_of_an_opened_lake_are_those_its_events_hold(lake):
+    """Against the events themselves, read as any other table is read."""
+    events = open_lake(lake).events
+    plain = ibis.memtable(events.to_pandas())
+    assert names_of_lake(events) is not None and names_of_lake(plain) is None
+    for column in ("event_name", "feature_id"):
+        assert names_in(events, column) == names_in(plain, column)
+    for name in [*HOSTILE, "plan", "nowhere", "plann"]:
+        assert unknown_names(events, properties=[name]) == unknown_names(plain, properties=[name])
+    counts = {name: found.rows for name, found in names_of_lake(events)["event"].items()}
+    assert counts == plain.event_name.value_counts().to_pandas().set_index("event_name").iloc[:, 0].to_dict()
+    assert events_by_name(events).equals(events_by_name(plain))
+
+
+def test_an_index_that_has_no_names_yet_is_made_again(lake):
+    for path in (lake / "_index" / "events_parts" / "versions").glob("*.json"):
+        body = read_body(path)
+        for parts in body["days"].values():
+            parts.pop("names", None)
+        write_body(path, body)
+    assert unknown_names(open_lake(lake).events, event_names=["cart"], properties=["plan"]) is None

@@ -46,14 +46,18 @@ def exact_quantiles(
     size = (known.value.abs().cast("float64") + 1).log2() * 32
     known = known.mutate(bucket=(size * known.value.sign()).floor().cast("int64"))
     buckets, upto = _counted(known, "bucket")
+    ranks = [q * (upto[-1] - 1) for q in at]
+    places = np.array([[int(r), min(int(r) + 1, int(upto[-1]) - 1)] for r in ranks])
+    wanted = np.unique(np.searchsorted(upto, places, side="right"))
+    # The values of the wanted buckets, and of each how many rows have it or a smaller one, of any bucket.
+    values, within = _counted(known.filter(known.bucket.isin(buckets[wanted].tolist())), "value")
+    sizes = np.diff(upto, prepend=0)
+    left_out = np.concatenate([[0], np.cumsum(sizes)])[wanted] - np.concatenate([[0], np.cumsum(sizes[wanted])[:-1]])
+    bucket_of_value = np.searchsorted(np.cumsum(sizes[wanted]), within)
+    ends = within + left_out[bucket_of_value]
     found: list[float | None] = []
-    for q in at:
-        rank = q * (upto[-1] - 1)
-        places = [int(rank), min(int(rank) + 1, int(upto[-1]) - 1)]
-        first, last = (int(np.searchsorted(upto, place, side="right")) for place in places)
-        values, within = _counted(known.filter(known.bucket.isin([int(buckets[first]), int(buckets[last])])), "value")
-        within = within + (upto[first - 1] if first else 0)
-        low, high = (float(values[np.searchsorted(within, place, side="right")]) / per for place in places)
+    for rank, pair in zip(ranks, places, strict=True):
+        low, high = (float(values[np.searchsorted(ends, place, side="right")]) / per for place in pair)
         found.append(low + (high - low) * (rank - int(rank)))
     return found
 
