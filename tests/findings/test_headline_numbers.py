@@ -58,7 +58,7 @@ def won(**plan):
 
 def changes():
     periods = funnels.compared_periods(tables.funnel(), days=7)
-    found = funnels.funnel_shift(tables.bought(), tables.funnel(), periods, **tables.SPLIT)
+    found = funnels.funnel_shift(tables.counted(), tables.funnel())
     return funnels.conversion_change(found, tables.funnel(), periods)
 
 
