@@ -34,11 +34,17 @@ class IndexedEvents(DayFiles):
     within: str | None = None
     held: tuple[IO[str], ...] = ()
 
-    def fact_events(self, *, paths: Sequence[str] | None = None) -> str:
-        """The SQL of `fact_events` over all day files, or some of them, in their order."""
+    def fact_events(self, *, paths: Sequence[str] | None = None, users: tuple[int, int] | None = None) -> str:
+        """The SQL of `fact_events` over all day files, or some of them, in their order; of all users or of a range of
+        user numbers, both inside.
+        """
         chosen = self.paths if paths is None else list(paths)
         names = ", ".join(identifier(c.name) for c in EVENTS.columns)
-        key, where = session_key("stretch_started_at"), f" WHERE {self.within}" if self.within else ""
+        conditions = [
+            *([self.within] if self.within else []),
+            *([f"user_number BETWEEN {users[0]} AND {users[1]}"] if users else []),
+        ]
+        key, where = session_key("stretch_started_at"), f" WHERE {' AND '.join(conditions)}" if conditions else ""
         if not chosen:
             return no_events()
         return (

@@ -80,9 +80,9 @@ def unknown_names(
     "event 'quiz_start': does not occur in the log; did you mean 'quiz_started'?"
     """
     for kind, column, wanted in (("event", "event_name", event_names), ("feature", "feature_id", feature_ids)):
-        for name in dict.fromkeys(wanted):
-            if not _occurs(events, column, name):
-                return f"{kind} {quoted(name)}: does not occur in the log; {nearest(name, _values(events, column))}"
+        for name in _not_seen(events, column, wanted):
+            known = _seen[events][column]
+            return f"{kind} {quoted(name)}: does not occur in the log; {nearest(name, known)}"
     for name in dict.fromkeys(p for p in properties if p and p not in events.columns):
         if not _has_property(events, name):
             known = {*events.columns, *_keys(events)}
@@ -93,12 +93,15 @@ def unknown_names(
     return None
 
 
-def _occurs(events: ir.Table, column: str, name: str) -> bool:
-    """Whether the name occurs. What was seen once stays seen; what was not is asked again, for a log may grow."""
+def _not_seen(events: ir.Table, column: str, names: Iterable[str]) -> list[str]:
+    """The names that do not occur, from one DISTINCT at the most. What was seen once stays seen; what was not is asked
+    again, for a log may grow.
+    """
     seen = _seen.setdefault(events, {})
-    if name not in seen.get(column, ()):
+    wanted = list(dict.fromkeys(names))
+    if any(name not in seen.get(column, ()) for name in wanted):
         seen[column] = _values(events, column)
-    return name in seen[column]
+    return [name for name in wanted if name not in seen[column]] if wanted else []
 
 
 def _values(events: ir.Table, column: str) -> set[str]:
