@@ -17,8 +17,9 @@ from launchpad_lib.contract.names import nearest, quoted
 from launchpad_lib.contract.sentences import named
 from launchpad_lib.contract.wording import is_missing
 from launchpad_lib.findings.engagement_question import EngagementQuestion
-from launchpad_lib.findings.funnel_question import FunnelQuestion, ask_funnel, feature_steps
-from launchpad_lib.findings.funnel_results import funnel_result
+from launchpad_lib.findings.funnel_question import feature_steps
+from launchpad_lib.findings.funnel_reading import FunnelReading
+from launchpad_lib.findings.funnel_results import steps_of
 from launchpad_lib.findings.reading import Tables, Waiting
 from launchpad_lib.findings.retention_results import RetentionQuestion, ask_retention, periods_told
 from launchpad_lib.findings.rows import NO_FEATURE, declared, not_asked, refused_rows
@@ -164,17 +165,15 @@ def _stacked(table: ResultTable, rows: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True) if rows else refused_rows(table, NO_FEATURE)
 
 
-def feature_funnels(events: ir.Table, asked: FunnelQuestion, features: Sequence[Feature]) -> pd.DataFrame:
+def feature_funnels(read: FunnelReading, features: Sequence[Feature]) -> pd.DataFrame:
     """The table `feature_funnels`: the funnel each feature declares, under the rules of the page."""
-    rules = {k: v for k, v in asked.arguments.items() if k in ("window", "mode", "entry", "by", "observed_through")}
 
     def row(feature: Feature) -> pd.DataFrame:
-        steps = feature_steps(feature)
-        about = {"feature_id": [feature.feature_id], "steps": [" > ".join(steps)]}
-        if len(steps) < 2:
+        about = {"feature_id": [feature.feature_id], "steps": [" > ".join(feature_steps(feature))]}
+        if feature.feature_id not in read.features:
             few = not_asked(f"{named(feature.feature_id)} declares fewer than two events of a funnel")
             return refused_rows(FEATURE_FUNNELS, few, **about)
-        result = funnel_result(events, ask_funnel(events, steps=steps, **rules, min_cell=asked.min_cell))
+        result = steps_of(read, f"feature {feature.feature_id}", read.features[feature.feature_id])
         last = result.iloc[[-1]].assign(entrants=result["users"].iloc[0], **about)
         return declared(FEATURE_FUNNELS, last)
 

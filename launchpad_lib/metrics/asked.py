@@ -27,7 +27,8 @@ def answers(events: ir.Table, asked: Sequence[Asked], *, unit: str = "user_id") 
     """
     from launchpad_lib.metrics.kernels.one_reading import read_once
 
-    folds = [fold for question in asked for fold in question.folds]
+    # Questions that look at one thing from several sides share its fold.
+    folds = list({id(fold): fold for question in asked for fold in question.folds}.values())
     if folds:
         read_once(events, folds, unit=unit)
     return [question.answer() for question in asked]

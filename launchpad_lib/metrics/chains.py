@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import ibis
@@ -26,7 +25,7 @@ from launchpad_lib.metrics.windows import (
 
 if TYPE_CHECKING:
     from launchpad_lib.metrics.kernels.chains import Automaton, Found
-    from launchpad_lib.metrics.kernels.unit_rows import UnitRows
+    from launchpad_lib.metrics.kernels.one_reading import Part
 
 NEVER = np.iinfo(np.int64).min
 ALWAYS = np.iinfo(np.int64).max
@@ -82,103 +81,141 @@ class Chains(NamedTuple):
         return order[np.arange(len(order)), (order >= 0).argmax(axis=1)]
 
 
-class Question(NamedTuple):
-    """A funnel that is asked of a log. `spans`: the entries that count, None for all; or those of each period."""
-
-    rules: Rules
-    spans: tuple[tuple[datetime, datetime] | None, ...] = (None,)
-    entries: Entries | None = None
-    needs_next: bool = False
-
-
-def reported_chains(
-    events: ir.Table, questions: Sequence[Question], *, observed_through: datetime
-) -> Iterator[list[Chains]]:
-    """Reads the log once; for every part of the units the chains of each question. All questions count the same units.
+class ChainFold:
+    """The reported chains of one funnel, handed part by part to those who count them; a fold of `one_reading`.
 
     The order of a unit's events is (event_at, rank, received_at, event_id): rank is the first step the event matches,
     so that at one instant the order of the steps wins; events that match no step come before the steps of their instant
     (both as in ClickHouse's `windowFunnel`).
+
+    Args:
+        events: the log.
+        spans: the entries that count, None for all; every span has the chains of its own entries.
+        entries: or local periods, each of which has the chains of its own entries.
     """
-    from launchpad_lib.metrics.kernels.unit_rows import unit_rows
 
-    by = questions[0].rules.by
-    unit = by
-    if by == "session_id":  # a client's session id is unique within its user only
-        unit = _free_name(events, "unit")
-        events = events.mutate(**{unit: unit_column(events, by)})
-    asked = _Columns(events, questions)
-    before = 0
-    for part in unit_rows(events, asked.columns, unit=unit, where=asked.where):
-        yield [_of_part(part, asked, place, before, observed_through) for place in range(len(questions))]
-        before += part.units
+    def __init__(
+        self,
+        events: ir.Table,
+        rules: Rules,
+        *,
+        observed_through: datetime,
+        spans: Sequence[tuple[datetime, datetime] | None] = (None,),
+        entries: Entries | None = None,
+    ) -> None:
+        self.rules, self.spans, self.observed_through = rules, spans, observed_through
+        self.needs_next = False
+        self._events = events
+        self._takers: list[Callable[[Chains], None]] = []
+        self._units = 0
+        self.columns: dict[str, ir.Value] = {"event": events.event_name}
+        for name, key in (("held", rules.hold_constant), ("segment", rules.breakdown)):
+            if key:
+                self.columns[name] = property_value(events, key)
+        if entries:
+            number = period_number(
+                local_date(events.event_at, entries.report_timezone), entries.period, entries.week_starts_on
+            )
+            first = rules.steps if rules.mode == "any_order" else rules.steps[:1]
+            self.columns["period"] = ibis.ifelse(_named(events, first), number, 0).cast("int64").fill_null(0)
+
+    def each(self, take: Callable[[Chains], None]) -> None:
+        """Hands the chains of every part to one more who counts."""
+        self._takers.append(take)
+
+    @property
+    def flags(self) -> dict[str, ir.BooleanValue | None]:
+        """What only the properties can tell: the bits of steps and exclusions that have filters."""
+        said: dict[int, list[Step | Exclusion]] = {}
+        for bit, one in _bits_of(self.rules):
+            if one.filters:
+                said.setdefault(bit, []).append(one)
+        found: dict[str, ir.BooleanValue | None] = {
+            str(bit): ibis.or_(*(matches(self._events, one.event_name, one.filters) for one in ones))
+            for bit, ones in said.items()
+        }
+        is_whole = self.needs_next or self.rules.mode in ("strict", "strict_order")
+        named: list[Step | Exclusion] = [*self.rules.steps, *self.rules.exclusions]
+        return found | {"is_read": None if is_whole else _named(self._events, named)}
+
+    def fold(self, part: Part) -> None:
+        """Finds the chains of a part's units."""
+        from launchpad_lib.metrics.kernels import chains as kernel
+
+        rules = self.rules
+        held, segment = (np.require(part.columns.get(n, _NO_CODES), np.int32, ["C", "W"]) for n in ("held", "segment"))
+        period = np.require(part.columns.get("period", _NO_NUMBERS), np.int64, ["C", "W"])
+        codes = np.require(part.columns["event"], np.int32, ["C", "W"])
+        at, starts = np.require(part.at, np.int64, ["C", "W"]), np.require(part.starts, np.int64, ["C", "W"])
+        bits = _NO_NUMBERS
+        for name, (flags, flag) in part.flags.items():
+            if name != "is_read":
+                bits = bits if len(bits) else np.zeros(len(at), np.int64)
+                kernel.add_bits(np.require(flags, np.int32, ["C", "W"]), flag, int(name), bits)
+        event_names = part.texts["event"]
+        automaton = _automaton(rules, self.spans)
+        match = np.empty(len(at), np.int64)
+        disordered = kernel.match_rows(
+            starts, at, codes, _table(rules, event_names), bits, held, automaton.steps, match
+        )
+        if disordered:
+            places, rows = kernel.step_order(starts, at, match, automaton.steps, disordered)
+            match[places] = match[rows]
+            codes, held, segment, period = (_moved(c, places, rows) for c in (codes, held, segment, period))
+        found = kernel.find_chains(
+            starts,
+            at,
+            match,
+            automaton,
+            width=len(rules.steps),
+            held=held,
+            values=len(part.texts.get("held", ())),
+            period=period,
+        )
+        reached = found.rows >= 0
+        window = window_us(rules.window)
+        first_entry_at = at[found.entry]
+        next_event, next_at = _next(starts, found, at, codes, rules) if self.needs_next else (_NO_NUMBERS, _NO_NUMBERS)
+        chains = Chains(
+            found.unit + self._units,
+            found.group,
+            first_entry_at,
+            np.where(reached, at[found.rows], NEVER),
+            found.removed,
+            np.full(len(first_entry_at), True)
+            if window is None
+            else first_entry_at <= _micros(self.observed_through) - window,
+            np.where(reached, segment[found.rows], -1) if rules.breakdown else None,
+            part.texts["segment"] if rules.breakdown else [],
+            next_event,
+            next_at,
+            event_names,
+        )
+        self._units += len(starts) - 1
+        for take in self._takers:
+            take(chains)
 
 
-def _free_name(events: ir.Table, name: str) -> str:
+_NO_CODES, _NO_NUMBERS = np.empty(0, np.int32), np.empty(0, np.int64)
+
+
+def _named(events: ir.Table, ones: Sequence[Step | Exclusion]) -> ir.BooleanValue:
+    return is_one_of(events.event_name, sorted({one.event_name for one in ones})).fill_null(False)
+
+
+def units_of(events: ir.Table, by: str) -> tuple[ir.Table, str]:
+    """The log with a column of the units counted, and its name; an instant is always an instant.
+
+    A client's session id is unique within its user only.
+    """
+    if events.event_at.type().is_date():
+        events = events.mutate(event_at=events.event_at.cast("timestamp"))
+    if by != "session_id":
+        return events, by
+    name = "unit"
     while name in events.columns:
         name += "_"
-    return name
-
-
-class _Columns:
-    """The columns that the questions need of the log, each once, and under which name a question has them."""
-
-    def __init__(self, events: ir.Table, questions: Sequence[Question]) -> None:
-        self.questions = questions
-        at = events.event_at
-        self.columns: dict[str, ir.Value] = {
-            "at": at.cast("timestamp") if at.type().is_date() else at,
-            "event": events.event_name,
-        }
-        self._known: dict[tuple, str] = {}
-        self.bits = [self._bits(events, q.rules) for q in questions]
-        self.held = [self._property(events, q.rules.hold_constant) for q in questions]
-        self.segment = [self._property(events, q.rules.breakdown) for q in questions]
-        self.period = [self._period(events, q) for q in questions]
-        is_whole = any(q.needs_next or q.rules.mode in ("strict", "strict_order") for q in questions)
-        names = {n.event_name for q in questions for n in (*q.rules.steps, *q.rules.exclusions)}
-        matching = is_one_of(events.event_name, sorted(names)).fill_null(False)
-        self.where = events.event_at.notnull() if is_whole else events.event_at.notnull() & matching
-
-    def _named(self, key: tuple, value: ir.Value) -> str:
-        name = self._known.setdefault(key, f"asked_{len(self._known)}")
-        self.columns.setdefault(name, value)
-        return name
-
-    def _property(self, events: ir.Table, name: str | None) -> str | None:
-        return self._named(("property", name), property_value(events, name)) if name else None
-
-    def _bits(self, events: ir.Table, rules: Rules) -> str | None:
-        """What only the properties can tell: bits of steps and exclusions that have filters."""
-        flags: dict[int, list[Step | Exclusion]] = {}
-        for bit, one in _bits_of(rules):
-            if one.filters:
-                flags.setdefault(bit, []).append(one)
-        if not flags:
-            return None
-        zero, key = (
-            ibis.literal(0, "int64"),
-            tuple((bit, *((o.event_name, o.filters) for o in v)) for bit, v in flags.items()),
-        )
-        bits = [
-            ibis.ifelse(
-                ibis.or_(*(matches(events, o.event_name, o.filters) for o in ones)), ibis.literal(bit, "int64"), zero
-            )
-            for bit, ones in flags.items()
-        ]
-        return self._named(("bits", repr(key)), reduce(lambda a, b: a + b, bits))
-
-    def _period(self, events: ir.Table, question: Question) -> str | None:
-        if question.entries is None:
-            return None
-        rules, entries = question.rules, question.entries
-        first = rules.steps if rules.mode == "any_order" else rules.steps[:1]
-        names = sorted({s.event_name for s in first})
-        number = period_number(
-            local_date(events.event_at, entries.report_timezone), entries.period, entries.week_starts_on
-        )
-        value = ibis.ifelse(is_one_of(events.event_name, names).fill_null(False), number, 0)
-        return self._named(("period", entries, tuple(names)), value.cast("int64").fill_null(0))
+    return events.mutate(**{name: unit_column(events, by)}), name
 
 
 def _bits_of(rules: Rules) -> list[tuple[int, Step | Exclusion]]:
@@ -187,56 +224,6 @@ def _bits_of(rules: Rules) -> list[tuple[int, Step | Exclusion]]:
     effects = {"remove_user": REMOVES, "block_progress": BLOCKS}
     steps: list[tuple[int, Step | Exclusion]] = [(1 << k, step) for k, step in enumerate(rules.steps)]
     return [*steps, *((effects[e.effect], e) for e in rules.exclusions)]
-
-
-def _of_part(part: UnitRows, asked: _Columns, place: int, before: int, observed_through: datetime) -> Chains:
-    from launchpad_lib.metrics.kernels import chains as kernel
-
-    question = asked.questions[place]
-    rules = question.rules
-
-    def column(name: str | None, kind: type) -> np.ndarray:
-        if name is None:
-            return np.empty(0, kind)
-        return np.require(part.columns[name], kind, ["C", "W"])
-
-    at, codes = column("at", np.int64), column("event", np.int32)
-    held, segment = column(asked.held[place], np.int32), column(asked.segment[place], np.int32)
-    bits, period = column(asked.bits[place], np.int64), column(asked.period[place], np.int64)
-    automaton = _automaton(question)
-    match = np.empty(len(at), np.int64)
-    event_names = part.texts.get("event", [])
-    table = _table(rules, event_names)
-    disordered = kernel.match_rows(part.starts, at, codes, table, bits, held, automaton.steps, match)  # type: ignore[call-arg]
-    if disordered:
-        places, rows = kernel.step_order(part.starts, at, match, automaton.steps, disordered)  # type: ignore[call-arg]
-        match[places] = match[rows]
-        codes, held, segment, period = (_moved(c, places, rows) for c in (codes, held, segment, period))
-    values = len(part.texts[asked.held[place]]) if asked.held[place] else 0
-    found = kernel.find_chains(
-        part.starts, at, match, automaton, width=len(rules.steps), held=held, values=values, period=period
-    )
-    reached = found.rows >= 0
-    window = window_us(rules.window)
-    first_entry_at = at[found.entry]
-    limit = _micros(observed_through) - (window or 0)
-    next_event, next_at = _next(part, found, at, codes, rules) if question.needs_next else (_EMPTY, _EMPTY)
-    return Chains(
-        found.unit + before,
-        found.group,
-        first_entry_at,
-        np.where(reached, at[found.rows] if len(at) else 0, NEVER),
-        found.removed,
-        np.full(len(first_entry_at), True) if window is None else first_entry_at <= limit,
-        np.where(reached, segment[found.rows], -1) if rules.breakdown and len(at) else None,
-        part.texts[asked.segment[place]] if asked.segment[place] else [],
-        next_event,
-        next_at,
-        event_names,
-    )
-
-
-_EMPTY = np.empty(0, np.int64)
 
 
 def _moved(column: np.ndarray, places: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -249,14 +236,12 @@ def _moved(column: np.ndarray, places: np.ndarray, rows: np.ndarray) -> np.ndarr
 
 
 def _next(
-    part: UnitRows, found: Found, at: np.ndarray, codes: np.ndarray, rules: Rules
+    starts: np.ndarray, found: Found, at: np.ndarray, codes: np.ndarray, rules: Rules
 ) -> tuple[np.ndarray, np.ndarray]:
     required = [k - 1 for k in rules.required]
     following = found.rows[:, required].max(axis=1, initial=-1) + 1
-    is_there = following < part.starts[found.unit + 1]
+    is_there = following < starts[found.unit + 1]
     row = np.where(is_there, following, 0)
-    if not len(at):
-        return _EMPTY, _EMPTY
     return np.where(is_there, codes[row], NO_ROW), np.where(is_there, at[row], NEVER)
 
 
@@ -275,17 +260,16 @@ def _table(rules: Rules, names: list[str]) -> np.ndarray:
     return table
 
 
-def _automaton(question: Question) -> Automaton:
+def _automaton(rules: Rules, spans: Sequence[tuple[datetime, datetime] | None]) -> Automaton:
     from launchpad_lib.metrics.kernels.chains import MODES, MOST_STEPS, Automaton
 
-    rules = question.rules
     if len(rules.steps) > MOST_STEPS:
         raise ValueError(f"steps: {len(rules.steps)} given; a funnel takes at most {MOST_STEPS}, leave some out")
     window = window_us(rules.window)
     required = rules.required
     optional = [k for k in range(1, len(rules.steps) + 1) if k not in required]
     low, high = zip(
-        *((NEVER, ALWAYS) if span is None else (_micros(span[0]), _micros(span[1])) for span in question.spans),
+        *((NEVER, ALWAYS) if span is None else (_micros(span[0]), _micros(span[1])) for span in spans),
         strict=True,
     )
     lists = (

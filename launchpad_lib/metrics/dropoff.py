@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from launchpad_lib.contract.durations import utc_instant
-from launchpad_lib.metrics.chains import NEVER, NO_ROW, Chains, Question, reported_chains
+from launchpad_lib.metrics.asked import Asked, answers
+from launchpad_lib.metrics.chains import NEVER, NO_ROW, ChainFold, Chains, units_of
 from launchpad_lib.metrics.checks import never_empty, nobody_counted, refused_table
 from launchpad_lib.metrics.paths import MARKS, OTHER
 from launchpad_lib.metrics.step_counts import group_quantiles
@@ -73,43 +74,71 @@ def funnel_times(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
     )
     through = utc_instant(observed_through)
-    table, unknown = checked_log(events, rules)
-    limits = np.array([limit for limit, _ in TIME_BUCKETS[:-1]], np.int64) * 1_000_000
-    buckets, entrants, immature = np.zeros(len(TIME_BUCKETS), np.int64), 0, 0
-    if unknown is None:
-        for (chains,) in reported_chains(table, [Question(rules)], observed_through=through):
-            counted = chains.is_counted
-            at = chains.at[counted & (chains.at[:, -1] != NEVER)]
-            place = np.searchsorted(limits, at[:, -1] - at[:, 0], side="right")
-            buckets += np.bincount(place, minlength=len(TIME_BUCKETS))
-            entrants += int(counted.sum())
-            immature += int((~chains.is_mature).sum())
-    places = range(len(TIME_BUCKETS))
-    long = ibis.memtable(
-        {
-            "place": list(places),
-            "users": buckets.tolist(),
-            "total": [int(buckets.sum())] * len(places),
-            "entrants": [entrants] * len(places),
-            "immature": [immature] * len(places),
-        },
-        schema=dict.fromkeys(("place", "users", "total", "entrants", "immature"), "int64"),
-    )
-    nobody = nobody_counted(long.entrants, immature=long.immature, what="the funnel", observed_through=through)
-    found = long.select(
-        place=long.place,
-        time=ibis.cases(*((long.place == k, TIME_BUCKETS[k][1]) for k in places)),
-        users=long.users,
-        n=long.total,
-        share=long.users / long.total.nullif(0),
-        refused_because=ibis.cases(
-            (long.total > 0, ibis.null("string")),
-            (long.entrants > 0, "nobody reached the last step, so there is no time to it"),
-            else_=nobody,
-        ),
-    )
-    named: dict[str, Sequence[Any]] = {"place": list(places), "time": [name for _, name in TIME_BUCKETS]}
-    return found if unknown is None else refused_table(found, unknown, **named)
+    log, unknown = checked_log(events, rules)
+    log, unit = units_of(log, by)
+    return answers(log, [asked_times(ChainFold(log, rules, observed_through=through), unknown)], unit=unit)[0]
+
+
+def asked_times(fold: ChainFold, unknown: str | None) -> Asked:
+    """How long a fold's units took, to be read with other questions by `answers`."""
+    times = _Times()
+    fold.each(times.add)
+    named: dict[str, Sequence[Any]] = {
+        "place": list(range(len(TIME_BUCKETS))),
+        "time": [name for _, name in TIME_BUCKETS],
+    }
+
+    def answer() -> ir.Table:
+        found = times.table(fold.observed_through)
+        return found if unknown is None else refused_table(found, unknown, **named)
+
+    return Asked([fold] if unknown is None else [], answer)
+
+
+class _Times:
+    """Converters by the time they took."""
+
+    def __init__(self) -> None:
+        self._limits = np.array([limit for limit, _ in TIME_BUCKETS[:-1]], np.int64) * 1_000_000
+        self._buckets, self._entrants, self._immature = np.zeros(len(TIME_BUCKETS), np.int64), 0, 0
+
+    def add(self, chains: Chains) -> None:
+        """Adds the units of a part."""
+        counted = chains.is_counted
+        at = chains.at[counted & (chains.at[:, -1] != NEVER)]
+        place = np.searchsorted(self._limits, at[:, -1] - at[:, 0], side="right")
+        self._buckets += np.bincount(place, minlength=len(TIME_BUCKETS))
+        self._entrants += int(counted.sum())
+        self._immature += int((~chains.is_mature).sum())
+
+    def table(self, observed_through: datetime) -> ir.Table:
+        """Grain: one row per bucket."""
+        places = range(len(TIME_BUCKETS))
+        long = ibis.memtable(
+            {
+                "place": list(places),
+                "users": self._buckets.tolist(),
+                "total": [int(self._buckets.sum())] * len(places),
+                "entrants": [self._entrants] * len(places),
+                "immature": [self._immature] * len(places),
+            },
+            schema=dict.fromkeys(("place", "users", "total", "entrants", "immature"), "int64"),
+        )
+        nobody = nobody_counted(
+            long.entrants, immature=long.immature, what="the funnel", observed_through=observed_through
+        )
+        return long.select(
+            place=long.place,
+            time=ibis.cases(*((long.place == k, TIME_BUCKETS[k][1]) for k in places)),
+            users=long.users,
+            n=long.total,
+            share=long.users / long.total.nullif(0),
+            refused_because=ibis.cases(
+                (long.total > 0, ibis.null("string")),
+                (long.entrants > 0, "nobody reached the last step, so there is no time to it"),
+                else_=nobody,
+            ),
+        )
 
 
 def funnel_next_events(
@@ -149,25 +178,38 @@ def funnel_next_events(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
     )
     through = utc_instant(observed_through)
-    table, unknown = checked_log(events, rules)
+    log, unknown = checked_log(events, rules)
+    log, unit = units_of(log, by)
+    fold = ChainFold(log, rules, observed_through=through)
+    return answers(log, [asked_next_events(fold, unknown, most=most)], unit=unit)[0]
+
+
+def asked_next_events(fold: ChainFold, unknown: str | None, *, most: int = 5) -> Asked:
+    """What a fold's units did next, to be read with other questions by `answers`."""
+    rules = fold.rules
+    fold.needs_next = True
     stops = _Stops(rules)
-    if unknown is None:
-        for (chains,) in reported_chains(table, [Question(rules, needs_next=True)], observed_through=through):
-            stops.add(chains)
-    rows = ibis.memtable(stops.table(most))
-    rows = rows.mutate(dropped=rows.users.sum().over(ibis.window(group_by="step")))
-    found = rows.select(
-        step=rows.step.cast("int64"),
-        step_name=ibis.cases(*((rows.step == k, rules.steps[k - 1].event_name) for k in rules.required)),
-        next_event=rows.next_event,
-        users=rows.users,
-        dropped=rows.dropped,
-        share=rows.users / rows.dropped,
-        median_seconds=rows.median_seconds,
-    )
-    if unknown is not None:
-        return refused_table(found, unknown)
-    return never_empty(found, "no mature unit stopped before the last step, so there is nothing that it did instead")
+    fold.each(stops.add)
+
+    def answer() -> ir.Table:
+        rows = ibis.memtable(stops.table(most))
+        rows = rows.mutate(dropped=rows.users.sum().over(ibis.window(group_by="step")))
+        found = rows.select(
+            step=rows.step.cast("int64"),
+            step_name=ibis.cases(*((rows.step == k, rules.steps[k - 1].event_name) for k in rules.required)),
+            next_event=rows.next_event,
+            users=rows.users,
+            dropped=rows.dropped,
+            share=rows.users / rows.dropped,
+            median_seconds=rows.median_seconds,
+        )
+        if unknown is not None:
+            return refused_table(found, unknown)
+        return never_empty(
+            found, "no mature unit stopped before the last step, so there is nothing that it did instead"
+        )
+
+    return Asked([fold] if unknown is None else [], answer)
 
 
 class _Stops:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import ibis
 import ibis.expr.types as ir
 
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.names import quoted
-from launchpad_lib.metrics.chains import Question, reported_chains
+from launchpad_lib.metrics.asked import Asked, answers
+from launchpad_lib.metrics.chains import ChainFold, units_of
 from launchpad_lib.metrics.checks import never_empty, nobody_counted, refused_table
 from launchpad_lib.metrics.step_counts import TIMES, StepCounts
 from launchpad_lib.metrics.steps import (
@@ -117,55 +118,34 @@ def funnel(
         entered=entered,
     )
     through = utc_instant(observed_through)
-    asked = Asked(rules, immature).checked()
+    if immature not in ("left_out", "counted"):
+        raise ValueError(f"immature={immature!r}: must be 'left_out' or 'counted'; choose one")
     if hasattr(events, "event_codes"):
         return _compiled_funnel(events, rules, window=window, observed_through=through, immature=immature)
-    return counted_funnels(events, [asked], observed_through=through)[0]
+    log, unknown = checked_log(events, rules)
+    log, unit = units_of(log, rules.by)
+    fold = ChainFold(log, rules, observed_through=through, spans=(rules.entered,))
+    return answers(log, [asked_counts(fold, unknown, immature=immature)], unit=unit)[0]
 
 
-class Asked(NamedTuple):
-    """One of several funnels that are answered from one reading: its rules, and what is done with open windows."""
+def asked_counts(
+    fold: ChainFold,
+    unknown: str | None,
+    *,
+    immature: Literal["left_out", "counted"] = "left_out",
+    split: Literal["segment"] | None | Literal["as ruled"] = "as ruled",
+) -> Asked:
+    """The counts of a fold's chains, in all or by segment, to be read with other questions by `answers`."""
+    rules = fold.rules
+    by: Literal["segment"] | None = ("segment" if rules.breakdown else None) if split == "as ruled" else split
+    counts = StepCounts(rules, by=by, immature=immature)
+    fold.each(counts.add)
 
-    rules: Rules
-    immature: Literal["left_out", "counted"] = "left_out"
+    def answer() -> ir.Table:
+        found = counted_steps(counts, observed_through=fold.observed_through)
+        return found if unknown is None else refused_table(found, unknown, **named_steps(rules))
 
-    def checked(self) -> Asked:
-        """Itself.
-
-        Raises:
-            ValueError: no such way with open windows.
-        """
-        if self.immature not in ("left_out", "counted"):
-            raise ValueError(f"immature={self.immature!r}: must be 'left_out' or 'counted'; choose one")
-        return self
-
-
-def counted_funnels(events: object, asked: Sequence[Asked], *, observed_through: datetime) -> list[ir.Table]:
-    """The result tables of several funnels of the same units, from one reading of the log.
-
-    Funnels that differ only in what is done with open windows share their chains.
-    """
-    known = [checked_log(events, one.rules) for one in asked]
-    counts = [
-        StepCounts(one.rules, by="segment" if one.rules.breakdown else None, immature=one.immature) for one in asked
-    ]
-    questions: dict[str, Question] = {}
-    for one, (_, unknown) in zip(asked, known, strict=True):
-        if unknown is None:  # by their text: rules may hold lists, and to Python 1 and True are equal
-            questions[repr(one.rules)] = Question(one.rules, spans=(one.rules.entered,))
-    if questions:
-        log = next(table for table, unknown in known if unknown is None)
-        places = {rules: place for place, rules in enumerate(questions)}
-        own = [(count, places.get(repr(one.rules))) for one, count in zip(asked, counts, strict=True)]
-        for chains in reported_chains(log, list(questions.values()), observed_through=observed_through):
-            for count, place in own:
-                if place is not None:
-                    count.add(chains[place])
-    tables = [counted_steps(count, observed_through=observed_through) for count in counts]
-    return [
-        table if unknown is None else refused_table(table, unknown, **named_steps(one.rules))
-        for one, table, (_, unknown) in zip(asked, tables, known, strict=True)
-    ]
+    return Asked([fold] if unknown is None else [], answer)
 
 
 def _compiled_funnel(

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from launchpad_lib.contract.durations import utc_instant
-from launchpad_lib.metrics.chains import NEVER, Chains, Question, reported_chains
+from launchpad_lib.metrics.asked import Asked, answers
+from launchpad_lib.metrics.chains import NEVER, ChainFold, Chains, units_of
 from launchpad_lib.metrics.checks import never_empty, refused_table
 from launchpad_lib.metrics.funnel import ENTRANTS
 from launchpad_lib.metrics.steps import (
@@ -103,56 +104,66 @@ def funnel_changes(
     ]
     rules = sides[0]
     log, unknown = checked_log(events, rules)
+    log, unit = units_of(log, by)
+    fold = ChainFold(log, rules, observed_through=through, spans=[side.entered for side in sides])
+    return answers(log, [asked_changes(fold, unknown, is_split=bool(rules.breakdown))], unit=unit)[0]
+
+
+def asked_changes(fold: ChainFold, unknown: str | None, *, is_split: bool) -> Asked:
+    """The counts of a fold's two spans beside each other, to be read with other questions by `answers`."""
+    rules = fold.rules
     numbers = range(1, len(rules.steps) + 1)
     previous = {k: max(r for r in rules.required if r < k) for k in numbers[1:]}
     asked = [("whole", 1, len(rules.steps)), *(("step", previous[k], k) for k in numbers[1:])]
-    sums = _Sums([(low - 1, high - 1) for _, low, high in asked], rules)
-    if unknown is None:
-        question = Question(rules, spans=tuple(side.entered for side in sides))
-        for chains in reported_chains(log, [question], observed_through=through):
-            sums.add(chains[0])
-    long = ibis.memtable(sums.table(is_split=bool(rules.breakdown)))
+    sums = _Sums([(low - 1, high - 1) for _, low, high in asked], rules, is_split=is_split)
+    fold.each(sums.add)
     places = range(len(asked))
-
-    def of_place(values: Sequence[str | int]) -> ir.Value:
-        return ibis.cases(*((long.place == k, values[k]) for k in places))
-
     named: dict[str, Sequence[Any]] = {
         "scope": [scope for scope, _, _ in asked],
         "step": [high for _, _, high in asked],
         "step_name": [rules.steps[high - 1].event_name for _, _, high in asked],
         "base": [BASES[scope][0] for scope, _, _ in asked],
     }
-    rows = long.select(
-        **({"segment": long.segment} if rules.breakdown else {}),
-        **{name: of_place(values) for name, values in named.items()},
-        **{name: long[name] for name in COUNTED},
-    )
-    rows = rows.mutate(step=rows.step.cast("int64"))
-    empty = ibis.ifelse(rows.scope == "whole", BASES["whole"][1], BASES["step"][1])
-    told = ibis.cases(
-        (rows.n_before == 0, empty + " in the period before"),
-        (rows.n_after == 0, empty + " in the period after"),
-        else_=ibis.null("string"),
-    )
-    rows = rows.mutate(refused_because=told)
-    if unknown is not None:
-        return refused_table(rows, unknown, **named)
-    return never_empty(rows, "nobody entered in either of the two periods")
+
+    def answer() -> ir.Table:
+        long = ibis.memtable(sums.table())
+
+        def of_place(values: Sequence[str | int]) -> ir.Value:
+            return ibis.cases(*((long.place == k, values[k]) for k in places))
+
+        rows = long.select(
+            **({"segment": long.segment} if is_split else {}),
+            **{name: of_place(values) for name, values in named.items()},
+            **{name: long[name] for name in COUNTED},
+        )
+        rows = rows.mutate(step=rows.step.cast("int64"))
+        empty = ibis.ifelse(rows.scope == "whole", BASES["whole"][1], BASES["step"][1])
+        told = ibis.cases(
+            (rows.n_before == 0, empty + " in the period before"),
+            (rows.n_after == 0, empty + " in the period after"),
+            else_=ibis.null("string"),
+        )
+        rows = rows.mutate(refused_because=told)
+        if unknown is not None:
+            return refused_table(rows, unknown, **named)
+        return never_empty(rows, "nobody entered in either of the two periods")
+
+    return Asked([fold] if unknown is None else [], answer)
 
 
 class _Sums:
     """Counts of mature units that are not removed. Grain of what is kept: one row per segment and place."""
 
-    def __init__(self, places: Sequence[tuple[int, int]], rules: Rules) -> None:
-        self.places, self.rules = places, rules
+    def __init__(self, places: Sequence[tuple[int, int]], rules: Rules, *, is_split: bool) -> None:
+        self.places, self.rules, self.is_split = places, rules, is_split
         self._names: list[str] = []
         self._sums = np.zeros((0, len(places), len(COUNTED)), np.int64)
 
     def add(self, chains: Chains) -> None:
         """Adds the units of a part; those of both sides that have the same segment on both are one unit."""
         self._names = chains.names
-        segment = chains.segment(self.rules).astype(np.int64) + 1  # 0: without a value
+        # 0: without a value.
+        segment = chains.segment(self.rules).astype(np.int64) + 1 if self.is_split else np.zeros(len(chains.unit), int)
         missing = len(self._names) + 1 - len(self._sums)
         self._sums = np.concatenate([self._sums, np.zeros((missing, *self._sums.shape[1:]), np.int64)])
         before, after = (np.flatnonzero(chains.is_counted & (chains.group == side)) for side in (0, 1))
@@ -179,16 +190,14 @@ class _Sums:
             for column, (rows, flag) in enumerate(flags):
                 self._sums[:, place, column] += np.bincount(segment[rows[flag]], minlength=len(self._sums))
 
-    def table(self, *, is_split: bool) -> pa.Table:
+    def table(self) -> pa.Table:
         """Grain: one row per segment in which somebody entered, and place; without segments one per place."""
-        if not is_split:
-            found = self._sums.sum(axis=0, keepdims=True)
-        else:
-            found = self._sums
-        there = np.flatnonzero(found[:, 0, 0] + found[:, 0, 2] > 0) if is_split else np.zeros(1, np.int64)
+        found, there = self._sums, np.flatnonzero(self._sums[:, 0, 0] + self._sums[:, 0, 2] > 0)
+        if not self.is_split:
+            found, there = found.sum(axis=0, keepdims=True), np.zeros(1, np.int64)
         rows, count = found[there], len(self.places)
         columns = {"place": pa.array(np.tile(np.arange(count), len(there)), pa.int64())}
-        if is_split:
+        if self.is_split:
             names = pa.array([None, *self._names], pa.string())
             columns["segment"] = names.take(pa.array(np.repeat(there, count)))
         return pa.table(columns | {name: pa.array(rows[:, :, k].ravel(), pa.int64()) for k, name in enumerate(COUNTED)})

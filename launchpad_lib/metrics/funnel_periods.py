@@ -8,7 +8,8 @@ from datetime import datetime
 import ibis.expr.types as ir
 
 from launchpad_lib.contract.durations import utc_instant
-from launchpad_lib.metrics.chains import Entries, Question, reported_chains
+from launchpad_lib.metrics.asked import Asked, answers
+from launchpad_lib.metrics.chains import ChainFold, Entries, units_of
 from launchpad_lib.metrics.checks import refused_table
 from launchpad_lib.metrics.funnel import counted_steps, named_steps
 from launchpad_lib.metrics.step_counts import StepCounts
@@ -16,11 +17,12 @@ from launchpad_lib.metrics.steps import (
     Entry,
     Exclusion,
     Mode,
+    Rules,
     Step,
     checked_log,
     checked_rules,
 )
-from launchpad_lib.metrics.windows import Period, Weekday, local_date, period_number, period_start
+from launchpad_lib.metrics.windows import Period, Weekday, period_start
 
 
 def funnel_trend(
@@ -61,19 +63,29 @@ def funnel_trend(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
     )
     through = utc_instant(observed_through)
-    if window is None:
+    log, unknown = checked_log(events, rules)
+    log, unit = units_of(log, by)
+    entries = Entries(period, report_timezone, week_starts_on)
+    return answers(log, [asked_course(log, rules, unknown, entries, observed_through=through)], unit=unit)[0]
+
+
+def asked_course(
+    log: ir.Table, rules: Rules, unknown: str | None, entries: Entries, *, observed_through: datetime
+) -> Asked:
+    """The counts by period of entry, to be read with other questions by `answers`."""
+    if rules.window is None:
         raise ValueError(
             "window=None: a trend needs a window, for entries of an old period would never stop counting; "
             "write for example '7d'"
         )
-    table, unknown = checked_log(events, rules)
-    period_number(local_date(table.event_at, report_timezone), period, week_starts_on)  # checks all three
-    question = Question(rules, entries=Entries(period, report_timezone, week_starts_on))
+    fold = ChainFold(log, rules, observed_through=observed_through, entries=entries)
     counts = StepCounts(rules, by="period", immature="left_out")
-    if unknown is None:
-        for chains in reported_chains(table, [question], observed_through=through):
-            counts.add(chains[0])
-    counted = counted_steps(counts, observed_through=through)
-    dated = counted.mutate(period_on=period_start(counted.period, period, week_starts_on))
-    found = dated.drop("period").relocate("period_on")
-    return found if unknown is None else refused_table(found, unknown, **named_steps(rules))
+    fold.each(counts.add)
+
+    def answer() -> ir.Table:
+        counted = counted_steps(counts, observed_through=observed_through)
+        start = period_start(counted.period, entries.period, entries.week_starts_on)
+        found = counted.mutate(period_on=start).drop("period").relocate("period_on")
+        return found if unknown is None else refused_table(found, unknown, **named_steps(rules))
+
+    return Asked([fold] if unknown is None else [], answer)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.asked import Asked, answers
-from launchpad_lib.metrics.checks import NO_EVENTS, because, known_table, never_empty
+from launchpad_lib.metrics.checks import NO_EVENTS, known_table, never_empty
 from launchpad_lib.metrics.windows import Period, Weekday, last_complete_period, period_start
 
 if TYPE_CHECKING:
@@ -95,15 +95,3 @@ def asked_lifecycle(
         return never_empty(found, NO_EVENTS)
 
     return Asked([fold], answer)
-
-
-def _power(units: np.ndarray, nobody: str) -> ir.Table:
-    counts = pa.table({"days": np.arange(1, len(units)), "users": units[1:]})
-    rows = ibis.memtable(counts).mutate(n=ibis.literal(int(units[1:].sum()), "int64"))
-    return rows.select(
-        "days",
-        "users",
-        "n",
-        share=rows.users / rows.n.nullif(0),
-        refused_because=because(rows.n == 0, nobody),
-    )

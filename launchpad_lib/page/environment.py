@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from launchpad_lib.contract.legible import visible
 from launchpad_lib.contract.sentences import sentence
-from launchpad_lib.page.markup import sentences
 from launchpad_lib.page.output import SEVERITIES, formatted, formatted_span
 
 
@@ -23,7 +22,6 @@ def page_environment(*rooms: str) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_finalised
     )
-    environment.filters["bullets"] = lambda lines: sentences("\n".join(f"- {line}" for line in lines))
     environment.filters["by_kind"] = lambda blocks: [
         (kind, list(group)) for kind, group in itertools.groupby(blocks, key=lambda block: block.kind)
     ]

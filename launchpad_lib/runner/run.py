@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from launchpad_lib.contract.manifest import Manifest, manifest_text
 from launchpad_lib.lake import Snapshot, take_snapshot
 from launchpad_lib.lake.kept_reports import pin_versions, tell_of_reports
 from launchpad_lib.page.publication import publish_notebook
@@ -100,23 +100,25 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     order = notebook_names(doing.notebooks)
     done.sort(key=lambda one: order.index(one.name))  # as one reads them, whichever ran first
     status = worst(one.status for one in done)
-    manifest = {
-        "run_id": run_id,
-        "started_at": context["started_at"],
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "status": status,
-        "params": run.model_dump(mode="json"),
-        "inputs": context["inputs"],
-        "notebooks": [notebook_record(one) for one in done],
-        "metrics": [metric for one in done for metric in one.said.metrics],
-        "tables": write_tables(done, partial),
-        "versions": made_by(),
-    }
-    (partial / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
+    manifest = Manifest.model_validate(
+        {
+            "run_id": run_id,
+            "started_at": context["started_at"],
+            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "status": status,
+            "params": run.model_dump(mode="json"),
+            "inputs": context["inputs"],
+            "notebooks": [notebook_record(one) for one in done],
+            "metrics": [metric for one in done for metric in one.said.metrics],
+            "tables": write_tables(done, partial),
+            "versions": made_by(),
+        }
+    )
+    (partial / "manifest.json").write_text(manifest_text(manifest), encoding="utf-8")
     publish_index(
         partial,
         manifest,
-        since=changes(manifest, previous_manifest(reports, run.name, before=str(manifest["started_at"]))),
+        since=changes(manifest, previous_manifest(reports, run.name, before=manifest.started_at)),
     )
     try:
         partial.rename(final)

@@ -22,6 +22,7 @@ from launchpad_lib.findings import log_results
 from launchpad_lib.findings import retention_results as retention
 from launchpad_lib.findings.engagement_question import ask_engagement
 from launchpad_lib.findings.funnel_question import ask_funnel
+from launchpad_lib.findings.funnel_reading import read_funnel
 from tests.findings.hand_log import log
 from tests.findings.test_engagement import MENU, QUIZ, quiz_log, sessions
 
@@ -70,13 +71,16 @@ def funnel():
     return ask_funnel(bought(), steps=STEPS, window="1d", observed_through=THROUGH, min_cell=20)
 
 
+def counted():
+    periods = funnels.compared_periods(funnel(), days=7)
+    return read_funnel(bought(), funnel(), periods=periods, breakdown="platform")
+
+
 def coming_back(**rules):
     given = {"returns": [1, 2, 4], "observed_through": THROUGH, "start_event": "begin", "min_cell": 10} | rules
     return retention.ask_retention(returned(), **given)
 
 
-SPLIT = {"breakdown": "platform", "attribution": "first_touch"}
-PERIODS = {"period": "week", "report_timezone": "UTC", "week_starts_on": "monday"}
 TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "adoption": lambda: features.feature_adoptions(used(), asked())[0],
     "adoption_changes": lambda: features.feature_adoptions(used(), asked(min_cell=10))[1],
@@ -90,18 +94,16 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "active_days": lambda: engagement.power_users(used(), asked()),
     "frequency": lambda: engagement.how_often(used(), asked()),
     "feature_overlap": lambda: engagement.used_together(used(), asked()),
-    "funnel": lambda: funnels.funnel_result(bought(), funnel()),
-    "funnel_times": lambda: funnels.funnel_time_buckets(bought(), funnel()).query("users > 0"),
-    "funnel_segments": lambda: funnels.funnel_segments(bought(), funnel(), **SPLIT),
-    "funnel_trend": lambda: funnels.funnel_course(bought(), funnel(), **PERIODS),
-    "funnel_changes": lambda: funnels.funnel_shift(
-        bought(), funnel(), funnels.compared_periods(funnel(), days=7), **SPLIT
+    "funnel": lambda: funnels.funnel_result(counted(), funnel()),
+    "funnel_times": lambda: funnels.funnel_time_buckets(counted(), funnel()).query("users > 0"),
+    "funnel_segments": lambda: funnels.funnel_segments(counted(), funnel()),
+    "funnel_trend": lambda: funnels.funnel_course(counted(), funnel()),
+    "funnel_changes": lambda: funnels.funnel_shift(counted(), funnel()),
+    "funnel_next_events": lambda: funnels.funnel_instead(counted(), funnel()),
+    "funnel_rules": lambda: funnels.funnel_by_other_rules(counted(), funnel(), funnels.funnel_result(counted(), funnel())),
+    "feature_funnels": lambda: features.feature_funnels(
+        read_funnel(used(), funnel(), features=[QUIZ, MENU]), [QUIZ, MENU]
     ),
-    "funnel_next_events": lambda: funnels.funnel_instead(bought(), funnel()),
-    "funnel_rules": lambda: funnels.funnel_by_other_rules(
-        bought(), funnel(), funnels.funnel_result(bought(), funnel())
-    ),
-    "feature_funnels": lambda: features.feature_funnels(used(), funnel(), [QUIZ, MENU]),
     "retention": lambda: retention.retention_result(returned(), coming_back()),
     "retention_cohorts": lambda: retention.retention_cohorts(returned(), coming_back(), cohort_by="day").head(9),
     "retention_changes": lambda: retention.retention_shift(

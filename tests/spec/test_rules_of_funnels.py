@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import ibis
 import pytest
 
+from launchpad_lib.metrics.chains import ChainFold, units_of
 from launchpad_lib.metrics.steps import (
     Exclusion,
     Rules,
@@ -16,11 +17,8 @@ from launchpad_lib.metrics.steps import (
     asked_of,
     checked_log,
     checked_rules,
-    event_log,
     is_step,
-    kept_by,
     matches,
-    order_of,
     properties_of,
 )
 
@@ -55,7 +53,6 @@ def test_the_rules_keep_what_was_asked_and_say_what_was_not():
     assert properties_of(asked) == ["x", "y", "z", "h", "s"]
     empty = checked_rules(steps=["a", "b"], window="1d", hold_constant="", breakdown="")
     assert (empty.hold_constant, empty.breakdown) == (None, None)
-    assert [kept_by(m) for m in ("ordered", "strict", "any_order", "strict_order")] == ["matching", "all"] * 2
 
 
 SENTENCES = [
@@ -179,29 +176,33 @@ def test_a_filter_takes_one_value_or_several_and_an_absent_property_passes_none(
     assert hits(("p", ())) == [False] * 5
 
 
-def test_the_log_of_a_funnel_keeps_the_events_of_its_units_with_what_each_of_them_is():
-    """Hand count: z is no step, the row without a user and the one without an instant are nobody's."""
-    rows = [
-        {"event_name": "a", "event_id": "1"}, {"event_name": "b", "event_id": "2"}, {"event_name": "x", "event_id": "3"},
-        {"event_name": "y", "event_id": "4"}, {"event_name": "z", "event_id": "5"}, {"event_name": "a", "event_id": "6", "user_id": None},
-        {"event_name": "a", "event_id": "7", "properties": '{"n": 5}'}, {"event_name": "a", "event_id": "8", "event_at": None},
-    ]  # fmt: skip
-    rules = checked_rules(
-        steps=["a", "b", "a"], window="1d", exclusions=["x", Exclusion("y", (), "block_progress")], hold_constant="p", breakdown="n"
-    )  # fmt: skip
-    log = event_log(events(*rows), rules, keep="matching")
-    found = log.order_by("event_id").to_pandas()
-    assert found["event_id"].tolist() == ["1", "2", "3", "4"]  # 7 has no `p`, so it is no step
-    assert found[["is_1", "is_2", "is_3"]].astype(int).values.tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 0]]
-    assert found["is_removing"].tolist() == [False, False, True, False]
-    assert found["is_blocking"].tolist() == [False, False, False, True]
-    assert found["rank"].tolist() == [1, 2, 0, 0] and found["held"].tolist() == ["1"] * 4
-    assert found["segment"].tolist() == ["2"] * 4 and found["unit"].tolist() == ["u"] * 4
-    assert [c.get_name() for c in order_of(log)] == ["at", "rank", "event_id"]
-    whole = event_log(events(*rows), rules, keep="all").order_by("event_id").to_pandas()
-    assert whole["event_id"].tolist() == ["1", "2", "3", "4", "5", "7"] and whole["segment"].iloc[-1] == "5"
-    bare = event_log(events(*rows), checked_rules(steps=["a", "b"], window=None), keep="matching").to_pandas()
-    assert set(bare["held"]) == {""} and bare["segment"].isna().all() and sorted(bare["event_id"]) == ["1", "2", "7"]
+@pytest.mark.parametrize("mode", ["ordered", "strict", "any_order", "strict_order"])
+def test_a_funnel_asks_the_log_for_names_and_what_only_properties_tell(mode):
+    """Hand count: of a, b (with p = 2), x and z the strict modes must see z too, and x is excluded."""
+    log = events({}, {"event_name": "b", "properties": '{"p": "2"}'}, {"event_name": "x"}, {"event_name": "z"})
+    barred = ["x"] if mode == "ordered" else []
+    rules = checked_rules(steps=["a", Step("b", (("p", "2"),))], window=None, mode=mode, exclusions=barred)
+    fold = ChainFold(log, rules, observed_through=FEB)
+    assert list(fold.columns) == ["event"] and list(fold.flags) == ["2", "is_read"]
+    assert fold.flags["2"].name("hit").execute().tolist() == [False, True, False, False]
+    if mode.startswith("strict"):
+        assert fold.flags["is_read"] is None
+    else:
+        assert fold.flags["is_read"].name("hit").execute().tolist() == [True, True, mode == "ordered", False]
+    fold.needs_next = True
+    assert fold.flags["is_read"] is None
+    held = ChainFold(log, rules._replace(hold_constant="p", breakdown="n"), observed_through=FEB)
+    assert list(held.columns) == ["event", "held", "segment"]
+    assert held.columns["held"].name("held").execute().tolist() == ["1", "2", "1", "1"]
+
+
+def test_a_unit_is_a_column_or_the_pair_of_user_and_clients_session():
+    log = events({"session_id": "s/1", "unit": "x"})
+    assert units_of(log, "user_id") == (log, "user_id")
+    table, name = units_of(log, "session_id")
+    assert name == "unit_" and table["unit_"].execute().tolist() == ["u/s/1"]
+    dated = ibis.memtable([{"user_id": "u", "event_at": JAN.date()}])
+    assert units_of(dated, "user_id")[0].event_at.type().is_timestamp()
 
 
 def test_a_question_about_steps_needs_event_names_only_where_a_step_is_named():

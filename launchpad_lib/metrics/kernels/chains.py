@@ -6,6 +6,7 @@ are linear in a unit's rows, whatever their number; a trend looks at a row once 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ ORDERED, STRICT, ANY_ORDER, STRICT_ORDER = range(4)
 MODES = {"ordered": ORDERED, "strict": STRICT, "any_order": ANY_ORDER, "strict_order": STRICT_ORDER}
 # A clock set back just after midnight repeats a part of the day before: so long may two local dates alternate.
 DATES_ALTERNATE_US = 3 * 3_600_000_000
+# From so many rows on two threads take a half of the units each.
+ROWS_FOR_TWO = 200_000
 
 
 class Automaton(NamedTuple):
@@ -83,6 +86,14 @@ def match_rows(starts, at, codes, table, bits, held, steps, match):  # pragma: n
         if not is_sorted:
             disordered += high - first
     return disordered
+
+
+@njit(cache=True, nogil=True)
+def add_bits(flags, flag, bit, bits):  # pragma: no cover (compiled)
+    """Sets `bit` in bits[row] where flags[row] has `flag`."""
+    for i in range(len(flags)):
+        if flags[i] & flag:
+            bits[i] |= bit
 
 
 @njit(cache=True, nogil=True)
@@ -461,14 +472,21 @@ def find_chains(
         held: codes of the property held constant, below `values`, -1 where absent; no row at all where none is held.
         period: number of the period of every row that may be an entry; no row at all for spans.
     """
-    units = len(starts) - 1
-    most = units * len(rules.entry_low)
-    if len(period):
-        most = _runs(starts, match, period, rules.steps if rules.mode == ANY_ORDER else 1)
-    longest = min(int(np.diff(starts).max(initial=1)), values) if len(held) else 1
-    unit, group, entry = (np.empty(most, np.int64) for _ in range(3))
-    rows, removed = np.empty((most, width), np.int64), np.empty(most, np.bool_)
-    n = _find(  # type: ignore[call-arg]  # numba's stub
-        starts, at, match, held, values, period, rules, max(longest, 1), unit, group, entry, rows, removed
-    )
-    return Found(unit[:n], group[:n], entry[:n], rows[:n], removed[:n])
+    middle = int(np.searchsorted(starts, len(at) // 2)) if len(at) >= ROWS_FOR_TWO else 0
+    halves = [(0, middle), (middle, len(starts) - 1)] if 0 < middle < len(starts) - 1 else [(0, len(starts) - 1)]
+
+    def half(span: tuple[int, int]) -> Found:
+        own = starts[span[0] : span[1] + 1]
+        most = (len(own) - 1) * len(rules.entry_low)
+        if len(period):
+            most = _runs(own, match, period, rules.steps if rules.mode == ANY_ORDER else 1)
+        longest = min(int(np.diff(own).max(initial=1)), values) if len(held) else 1
+        unit, group, entry = (np.empty(most, np.int64) for _ in range(3))
+        rows, removed = np.empty((most, width), np.int64), np.empty(most, np.bool_)
+        n = _find(own, at, match, held, values, period, rules, max(longest, 1), unit, group, entry, rows, removed)
+        return Found(unit[:n] + span[0], group[:n], entry[:n], rows[:n], removed[:n])
+
+    if len(halves) == 1:
+        return half(halves[0])
+    with ThreadPoolExecutor(len(halves)) as pool:
+        return Found(*(np.concatenate(column) for column in zip(*pool.map(half, halves), strict=True)))

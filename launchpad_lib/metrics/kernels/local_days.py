@@ -17,12 +17,12 @@ from launchpad_lib.contract.zones import zone
 from launchpad_lib.metrics.windows import Period, Weekday, weekday_number
 
 DAY_US = 86_400_000_000
-LONG_AGO = -(2**62)
+LONG_AGO, FAR_AHEAD = -(2**62), 2**62
 KINDS: tuple[Period, ...] = ("day", "week", "month")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Python's calendar; instants beside it keep the offset of its ends.
 _FIRST, _LAST = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
-_TO_MONDAY = 3  # 1969-12-29, the Monday from which days are numbered, is three days before 1970
+TO_MONDAY = 3  # 1969-12-29, the Monday from which days are numbered, is three days before 1970
 
 
 class Clock(NamedTuple):
@@ -89,17 +89,22 @@ def _clock(name: str, first_day: int, last_day: int) -> Clock:
 
 
 @njit(cache=True, nogil=True)
-def local_day(at, edges, offsets, place):  # pragma: no cover (compiled)
-    """(place in the clock, number of the local day from Monday 1969-12-29, the instant at which it may end)."""
-    while place + 1 < len(edges) and edges[place + 1] <= at:
-        place += 1
-    while place > 0 and edges[place] > at:
-        place -= 1
-    day = (at + offsets[place]) // DAY_US
-    ends = (day + 1) * DAY_US - offsets[place]
-    if place + 1 < len(edges) and edges[place + 1] < ends:
-        ends = edges[place + 1]
-    return place, day + _TO_MONDAY, ends
+def offset_at(at, edges, offsets):  # pragma: no cover (compiled)
+    """(offset, since when, until when): the clock's offset at an instant, and the stretch in which it is the same."""
+    low, high = 0, len(edges) - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        if edges[middle] <= at:
+            low = middle
+        else:
+            high = middle - 1
+    return offsets[low], edges[low], edges[low + 1] if low + 1 < len(edges) else FAR_AHEAD
+
+
+@njit(cache=True, nogil=True)
+def local_day(at, edges, offsets):  # pragma: no cover (compiled)
+    """The number of the local day of an instant, from Monday 1969-12-29."""
+    return (at + offset_at(at, edges, offsets)[0]) // DAY_US + TO_MONDAY
 
 
 @njit(cache=True, nogil=True)
@@ -110,7 +115,7 @@ def period_of(day, kind, weekday):  # pragma: no cover (compiled)
     if kind == 1:
         return (day - weekday) // 7
     # Days to a civil month (Howard Hinnant, chrono-compatible low-level date algorithms).
-    shifted = day - _TO_MONDAY + 719_468
+    shifted = day - TO_MONDAY + 719_468
     era = shifted // 146_097
     of_era = shifted - era * 146_097
     year_of_era = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
@@ -125,12 +130,17 @@ def period_of(day, kind, weekday):  # pragma: no cover (compiled)
 @njit(cache=True, nogil=True)
 def active_periods(at, start, end, edges, offsets, kind, weekday, found):  # pragma: no cover (compiled)
     """Writes the distinct local periods of rows in time order to `found`, ascending; returns how many there are."""
-    count, place, ends = 0, 0, LONG_AGO
+    count, ends = 0, LONG_AGO
+    offset, since, until = np.int64(0), FAR_AHEAD, FAR_AHEAD
     for i in range(start, end):
-        if at[i] < ends:
+        t = at[i]
+        if t < ends:
             continue
-        place, day, ends = local_day(at[i], edges, offsets, place)
-        period = period_of(day, kind, weekday)
+        if t < since or t >= until:
+            offset, since, until = offset_at(t, edges, offsets)
+        day = (t + offset) // DAY_US
+        ends = min((day + 1) * DAY_US - offset, until)
+        period = period_of(day + TO_MONDAY, kind, weekday)
         if count == 0 or period > found[count - 1]:
             found[count] = period
             count += 1
@@ -148,12 +158,17 @@ def active_periods(at, start, end, edges, offsets, kind, weekday, found):  # pra
 
 @njit(cache=True, nogil=True)
 def _days(at, edges, offsets, days):  # pragma: no cover (compiled)
-    place, day, ends, begins = 0, 0, LONG_AGO, LONG_AGO
+    day, ends, begins = np.int64(0), LONG_AGO, LONG_AGO
+    offset, since, until = np.int64(0), FAR_AHEAD, FAR_AHEAD
     for i in range(len(at)):
-        if not begins <= at[i] < ends:
-            place, day, ends = local_day(at[i], edges, offsets, place)
-            begins = at[i]
-        days[i] = day
+        t = at[i]
+        if t >= ends or t < begins:
+            if t < since or t >= until:
+                offset, since, until = offset_at(t, edges, offsets)
+            day = (t + offset) // DAY_US
+            begins = max(day * DAY_US - offset, since)
+            ends = min((day + 1) * DAY_US - offset, until)
+        days[i] = day + TO_MONDAY
 
 
 def local_days(at: np.ndarray, report_timezone: str) -> np.ndarray:
@@ -172,7 +187,7 @@ def local_days(at: np.ndarray, report_timezone: str) -> np.ndarray:
     days = np.empty(len(at), np.int32)
     if len(at):
         clock = clock_of(report_timezone, int(at.min()), int(at.max()))
-        _days(at, clock.edges, clock.offsets, days)  # type: ignore[call-arg]  # numba's stub
+        _days(at, clock.edges, clock.offsets, days)
     return days
 
 
@@ -182,4 +197,4 @@ def dates_of(days: np.ndarray) -> np.ndarray:
     >>> dates_of(np.array([0])).tolist()
     [datetime.date(1969, 12, 29)]
     """
-    return (days.astype(np.int64) - _TO_MONDAY).astype("datetime64[D]")
+    return (days.astype(np.int64) - TO_MONDAY).astype("datetime64[D]")

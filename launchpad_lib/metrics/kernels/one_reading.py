@@ -7,6 +7,7 @@ A fold says which columns and yes-or-no conditions it needs of a row; the engine
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import reduce
 from typing import NamedTuple, Protocol
 
@@ -14,20 +15,23 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 
-from launchpad_lib.metrics.kernels.unit_rows import unit_rows
+from launchpad_lib.metrics.kernels.unit_rows import UnitRows, unit_rows
 
 BITS_A_COLUMN = 31
+THREADS = 2
 
 
 class Part(NamedTuple):
     """Whole units as a fold sees them. Rows of unit number i are `starts[i] : starts[i + 1]`, in order.
 
-    `at` are microseconds since 1970. `columns`, `texts`: under the fold's own names, texts as codes (NULL is -1).
-    `flags`: by the fold's name, (bits of the rows, the bit of this condition); bit 0 means that it holds for every row.
+    `at` are microseconds since 1970, `ends` the first and the last of them. `columns` and `texts` are under the fold's
+    own names; texts are codes (NULL is -1). `flags`: by the fold's name, (bits of the rows, the bit of this condition);
+    bit 0 means that it holds for every row.
     """
 
     starts: np.ndarray
     at: np.ndarray
+    ends: tuple[int, int]
     columns: Mapping[str, np.ndarray]
     texts: Mapping[str, list[str]]
     flags: Mapping[str, tuple[np.ndarray, int]]
@@ -77,24 +81,38 @@ def read_once(events: ir.Table, folds: Sequence[UnitFold], *, unit: str = "user_
     where = events.event_at.notnull()
     if flags.values and all(held and None not in held.values() for held in flag_places):
         where = where & reduce(lambda one, other: one | other, flags.values)
+    several = len(asked) - 1 - len(columns.values)
+    with ThreadPoolExecutor(THREADS) as pool:
+        # Folds share nothing, so they run side by side, and the next part is read meanwhile.
+        running: list[Future] = []
+        for rows in unit_rows(_ordered(events, columns.values), asked, unit=unit, where=where):
+            for future in running:
+                future.result()
+            if len(rows.columns["at"]):
+                running = [
+                    pool.submit(fold.fold, _part(rows, several, of_columns, of_flags))
+                    for fold, of_columns, of_flags in zip(folds, column_places, flag_places, strict=True)
+                ]
+        for future in running:
+            future.result()
+
+
+def _part(rows: UnitRows, several: int, columns: Mapping[str, int], flags: Mapping[str, int | None]) -> Part:
+    """A part under the names of one fold; there are so many columns of bits."""
+    starts, at = rows.starts, rows.columns["at"]
+    bits = [rows.columns[f"bits{k}"] for k in range(several)]
     nothing = np.zeros(0, np.int32)
-    for rows in unit_rows(_ordered(events, columns.values), asked, unit=unit, where=where):
-        if not len(rows.columns["at"]):
-            continue
-        bits = [rows.columns[f"bits{k}"] for k in range(len(asked) - 1 - len(columns.values))]
-        for fold, of_columns, of_flags in zip(folds, column_places, flag_places, strict=True):
-            fold.fold(
-                Part(
-                    rows.starts,
-                    rows.columns["at"],
-                    {name: rows.columns[f"c{k}"] for name, k in of_columns.items()},
-                    {name: rows.texts[f"c{k}"] for name, k in of_columns.items() if f"c{k}" in rows.texts},
-                    {
-                        name: (nothing, 0) if k is None else (bits[k // BITS_A_COLUMN], 1 << k % BITS_A_COLUMN)
-                        for name, k in of_flags.items()
-                    },
-                )
-            )
+    return Part(
+        starts,
+        at,
+        (int(at[starts[:-1]].min()), int(at[starts[1:] - 1].max())),  # a unit's rows are in the order of time
+        {name: rows.columns[f"c{k}"] for name, k in columns.items()},
+        {name: rows.texts[f"c{k}"] for name, k in columns.items() if f"c{k}" in rows.texts},
+        {
+            name: (nothing, 0) if k is None else (bits[k // BITS_A_COLUMN], 1 << k % BITS_A_COLUMN)
+            for name, k in flags.items()
+        },
+    )
 
 
 def _bits(flags: Sequence[ir.BooleanValue]) -> Iterator[ir.Value]:

@@ -1,4 +1,4 @@
-"""Who is there in which local period, compiled: states by period, trailing actives, active days of a window."""
+"""Who is there in which local period, and who did what early on, compiled."""
 
 from __future__ import annotations
 
@@ -33,110 +33,38 @@ def _fold_states(starts, at, edges, offsets, kind, weekday, found, base, states)
                 states[3, place + 1] += 1
 
 
-@njit(cache=True, nogil=True)
-def _fold_trailing(starts, at, edges, offsets, windows, found, base, changes):  # pragma: no cover (compiled)
-    """changes[w, d]: by how many the units active in the trailing window w change on day base + d.
-
-    A unit's active day adds one until it leaves the window or the next active day takes over.
-    """
-    for u in range(len(starts) - 1):
-        count = active_periods(at, starts[u], starts[u + 1], edges, offsets, 0, 0, found)
-        for k in range(count):
-            for w in range(len(windows)):
-                leaves = found[k] + windows[w]
-                if k + 1 < count and found[k + 1] < leaves:
-                    leaves = found[k + 1]
-                changes[w, found[k] - base] += 1
-                changes[w, leaves - base] -= 1
-
-
-@njit(cache=True, nogil=True)
-def _fold_window(starts, at, edges, offsets, first, last, found, units):  # pragma: no cover (compiled)
-    """units[n]: units active on n of the days first ... last."""
-    for u in range(len(starts) - 1):
-        count = active_periods(at, starts[u], starts[u + 1], edges, offsets, 0, 0, found)
-        days = 0
-        for k in range(count):
-            days += np.int64(first <= found[k] <= last)
-        units[days] += 1
-
-
 class PresenceFold:
-    """Counts by local period. State: one row of whole numbers per count, from period `base` on."""
+    """Units by state and local period. State: one row of counts per state, from period `base` on."""
 
     columns: ClassVar[dict[str, ir.Value]] = {}
     flags: ClassVar[dict[str, ir.BooleanValue | None]] = {"any": None}
-    counts: ClassVar[int] = 4
-    ahead: ClassVar[int] = 1  # periods after the last active one that a kernel writes to
 
     def __init__(self, *, report_timezone: str, calendar: Calendar) -> None:
         self.report_timezone, self.calendar = report_timezone, calendar
-        self.base, self.last = 0, -1
-        self.held = np.zeros((self.counts, 0), np.int64)
+        self.base = 0
+        self.held = np.zeros((4, 0), np.int64)
 
     def fold(self, part: Part) -> None:
         """Takes in a part."""
-        low, high = int(part.at.min()), int(part.at.max())
-        clock = clock_of(self.report_timezone, low, high)
+        clock = clock_of(self.report_timezone, *part.ends)
         # One period more on both sides: clocks that go back over midnight put a later instant on an earlier day.
         first, last = (
-            int(period_of(local_day(at, clock.edges, clock.offsets, 0)[1], *self.calendar)) + more
-            for at, more in ((low, -1), (high, 1))
+            int(period_of(local_day(at, clock.edges, clock.offsets), *self.calendar)) + more
+            for at, more in zip(part.ends, (-1, 1), strict=True)
         )
         if not self.held.shape[1]:
             self.base = first
-        end = max(last + 1 + self.ahead, self.base + self.held.shape[1])
-        after = end - self.base - self.held.shape[1]
+        after = last + 2 - self.base - self.held.shape[1]  # who is active in the last period is dormant after it
         self.held = np.pad(self.held, ((0, 0), (max(self.base - first, 0), max(after, 0))))
         self.base = min(self.base, first)
-        self._take(part, clock, np.zeros(last - first + 2, np.int64))
-
-    def _take(self, part: Part, clock, found: np.ndarray) -> None:
+        found = np.zeros(last - first + 2, np.int64)
         place = (part.starts, part.at, clock.edges, clock.offsets)
         _fold_states(*place, *self.calendar, found, self.base, self.held)
 
     def active(self) -> tuple[int, int] | None:
         """The first and the last period in which anybody was active; None where nobody was."""
-        there = np.flatnonzero(self._present())
+        there = np.flatnonzero(self.held[NEW] + self.held[RETURNING] + self.held[RESURRECTED])
         return (self.base + int(there[0]), self.base + int(there[-1])) if len(there) else None
-
-    def _present(self) -> np.ndarray:
-        return self.held[NEW] + self.held[RETURNING] + self.held[RESURRECTED]
-
-
-class TrailingFold(PresenceFold):
-    """Changes of the units active in trailing windows of local days, by day; the first window is one day."""
-
-    def __init__(self, *, report_timezone: str, windows: tuple[int, ...]) -> None:
-        self.windows = np.array(windows, np.int64)
-        self.counts, self.ahead = len(self.windows), max(windows)  # type: ignore[misc]
-        super().__init__(report_timezone=report_timezone, calendar=Calendar(0, 0))
-
-    def _take(self, part: Part, clock, found: np.ndarray) -> None:
-        place = (part.starts, part.at, clock.edges, clock.offsets)
-        _fold_trailing(*place, self.windows, found, self.base, self.held)
-
-    def _present(self) -> np.ndarray:
-        return np.cumsum(self.held[0])
-
-
-class WindowFold:
-    """Units by their number of active days among the local days first ... last (numbers)."""
-
-    columns: ClassVar[dict[str, ir.Value]] = {}
-    flags: ClassVar[dict[str, ir.BooleanValue | None]] = {"any": None}
-
-    def __init__(self, *, report_timezone: str, first: int, last: int) -> None:
-        self.report_timezone, self.first, self.last = report_timezone, first, last
-        self.units = np.zeros(last - first + 2, np.int64)
-
-    def fold(self, part: Part) -> None:
-        """Takes in a part."""
-        low, high = int(part.at.min()), int(part.at.max())
-        clock = clock_of(self.report_timezone, low, high)
-        days = local_day(high, clock.edges, clock.offsets, 0)[1] - local_day(low, clock.edges, clock.offsets, 0)[1]
-        found = np.zeros(int(days) + 4, np.int64)
-        _fold_window(part.starts, part.at, clock.edges, clock.offsets, self.first, self.last, found, self.units)
 
 
 class SpanFold:

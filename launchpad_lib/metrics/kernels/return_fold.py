@@ -119,7 +119,7 @@ class ReturnFold:
 
     def fold(self, part: Part) -> None:
         """Takes in a part."""
-        low, high = int(part.at.min()), int(part.at.max())
+        low, high = part.ends
         clock = clock_of(self.rules.report_timezone, low, high)
         lookup, unit_cohorts, known = self._cohorts(part)
         if self.cohorts_are == kernel.BY_PERIOD:
@@ -197,4 +197,4 @@ class ReturnFold:
 
 
 def _period_at(at: int, clock, calendar: Calendar) -> int:
-    return int(period_of(local_day(at, clock.edges, clock.offsets, 0)[1], *calendar))
+    return int(period_of(local_day(at, clock.edges, clock.offsets), *calendar))
