@@ -24,7 +24,7 @@ from launchpad_lib.findings.funnel_question import ask_funnel
 from launchpad_lib.findings.funnel_reading import read_funnel
 from tests.findings.hand_log import log
 from tests.findings.saying import golden, rows
-from tests.findings.test_engagement import MENU, QUIZ, quiz_log, sessions
+from tests.findings.test_engagement import MENU, QUIZ, quiz_log
 
 THROUGH = datetime(2026, 1, 19)
 LOST = Feature(feature_id="lost", start_event="gone", complete_event="done", view_event="seen", share_event="gone")
@@ -100,7 +100,7 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "completion": lambda: features.feature_completions(used(), asked()),
     "sharing": lambda: features.feature_sharing(used(), asked()),
     "engagement": lambda: engagement.engagement_table(
-        used(), sessions(used()), asked(), engagement.daily_adoption(used(), asked())
+        used(), asked(), engagement.daily_adoption(used(), asked())
     ),
     "adoption_daily": lambda: engagement.daily_adoption(used(), asked()),
     "active_users": lambda: engagement.activity(used(), asked()),
