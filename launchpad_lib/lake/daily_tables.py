@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
 
 from launchpad_lib.contract.sql import file_list, literal, session_key
+from launchpad_lib.contract.tables import EXPOSURE_EVENT
 from launchpad_lib.lake.day_writing import SESSION_NUMBER
 from launchpad_lib.lake.manifests import Manifests, described, is_intact
 
@@ -48,6 +49,27 @@ SESSIONS = f"""
             any_value(stretch_started_at) AS stretch_started_at, min(started_at) AS started_at,
             max(ended_at) AS ended_at, sum(events)::BIGINT AS events, arg_min(platform, platform_at) AS platform
         FROM source GROUP BY user_number, session_number)"""
+# Grain: one row per kind of name and name that occurs on a UTC date: events, features, keys of properties, and the
+# variants of experiments as JSON [experiment, variant]. To read JSON costs more than all else, so a text is read once;
+# one that is no JSON names nothing.
+DOCUMENT = "TRY_CAST(properties AS JSON)"
+NAMES = f"""
+    SELECT 'event' AS kind, event_name AS name, count(*) AS rows, min(event_at) AS first_at, max(event_at) AS last_at
+    FROM source GROUP BY event_name
+    UNION ALL
+    SELECT 'feature', feature_id, count(*), min(event_at), max(event_at)
+    FROM source WHERE feature_id IS NOT NULL GROUP BY feature_id
+    UNION ALL
+    SELECT DISTINCT 'property', unnest(keys), NULL, NULL, NULL
+    FROM (SELECT DISTINCT TRY(json_keys(properties)) AS keys FROM (SELECT DISTINCT properties FROM source))
+    UNION ALL
+    SELECT DISTINCT 'variant', to_json([{DOCUMENT}->>'$.experiment_id', {DOCUMENT}->>'$.variant'])::VARCHAR,
+        NULL, NULL, NULL
+    FROM source WHERE event_name = {literal(EXPOSURE_EVENT)}
+    ORDER BY kind, name"""
+ALL_NAMES = """
+    SELECT kind, name, sum(rows)::BIGINT AS rows, min(first_at) AS first_at, max(last_at) AS last_at
+    FROM source GROUP BY kind, name ORDER BY kind, name"""
 # Grain: one row per feature and UTC date. A NULL crash flag is unknown: it is in neither crash count.
 FEATURE_METRICS = """
     SELECT feature_id, observed_at::DATE AS observed_on, count(*) AS observations, count(DISTINCT user_id) AS users,
@@ -62,7 +84,12 @@ FEATURE_METRICS = """
         count(feedback_score) AS feedback_count,
         avg(feedback_score ORDER BY feedback_score) AS mean_feedback_score  -- a float sum hangs on its order
     FROM source GROUP BY ALL"""
-EVENT_PARTS = {"minutes": MINUTES.format(at="event_at"), "user_days": USER_DAYS, "session_parts": SESSION_PARTS}
+EVENT_PARTS = {
+    "minutes": MINUTES.format(at="event_at"),
+    "user_days": USER_DAYS,
+    "session_parts": SESSION_PARTS,
+    "names": NAMES,
+}
 TELEMETRY_PARTS = {
     "minutes": MINUTES.format(at="observed_at"),
     "feature_metrics": f"{FEATURE_METRICS} ORDER BY feature_id, observed_on",
@@ -143,10 +170,10 @@ def part_paths(folder: Path, body: Mapping[str, Any], name: str, *, days: Sequen
     return [str(folder / name / body["days"][day][name]["file"]) for day in days]
 
 
-def opened_parts(folder: Path, version: int) -> dict[str, Any] | None:
-    """The manifest of a version; None where it is not there, or a part is not as it was written."""
+def opened_parts(folder: Path, version: int, *, names: Collection[str]) -> dict[str, Any] | None:
+    """The manifest of a version; None where it is not there, lacks a table, or a part is not as it was written."""
     body = Manifests(folder).read(version)
-    if body is None:
+    if body is None or any(set(names) - set(parts) for parts in body["days"].values()):
         return None
     entries = [(folder / name, entry) for parts in body["days"].values() for name, entry in parts.items()]
     return body if all(is_intact(place, entry) for place, entry in entries) else None

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
+import duckdb
 from ibis.backends.duckdb import Backend
 
 from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier, session_key
@@ -18,6 +20,14 @@ from launchpad_lib.lake.fold_state import FoldStates
 from launchpad_lib.lake.index import Indexed, indexed
 from launchpad_lib.lake.observed import named_instants
 from launchpad_lib.lake.snapshot import newest_version
+
+
+class NameCounts(NamedTuple):
+    """How often a name occurs, first and last (UTC); NULL of properties and variants, which are not counted."""
+
+    rows: int | None
+    first_at: datetime | None
+    last_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,23 @@ class IndexedEvents(DayFiles):
     states: FoldStates | None = None
     observed_through: datetime | None = None
     within: str | None = None
+    names_query: str | None = None
     held: tuple[IO[str], ...] = ()
+
+    @cached_property
+    def names(self) -> dict[str, dict[str, NameCounts]]:
+        """What is named within the window: kind (event, feature, property, variant) to name to its rows."""
+        found: dict[str, dict[str, NameCounts]] = {}
+        if self.names_query is None:
+            return found
+        con = duckdb.connect(config={"threads": 1})
+        try:
+            con.execute("SET TimeZone = 'UTC'")
+            for kind, name, *counts in con.execute(self.names_query).fetchall():
+                found.setdefault(kind, {})[name] = NameCounts(*counts)
+        finally:
+            con.close()
+        return found
 
     def fact_events(
         self, *, paths: Sequence[str] | None = None, users: tuple[int, int] | None = None, numbered: str | None = None
@@ -86,6 +112,7 @@ def event_log(found: Indexed) -> IndexedEvents:
         states=FoldStates(found.place / "states"),
         observed_through=found.window.observed_through if found.window else None,
         within=found.inside if found.cut else None,
+        names_query=found.names() if found.days else None,
         held=found.held,
     )
 

@@ -24,11 +24,14 @@ import pyarrow as pa
 from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier
 from launchpad_lib.contract.tables import TABLES, TELEMETRY
 from launchpad_lib.lake.daily_tables import (
+    ALL_NAMES,
     EVENT_PARTS,
     MINUTES,
+    NAMES,
     TELEMETRY_PARTS,
     Source,
     build_parts,
+    merged,
     opened_parts,
     over,
     part_paths,
@@ -63,6 +66,15 @@ class Indexed(NamedTuple):
     def paths(self, name: str) -> list[str]:
         """The parts of a table made day by day of the days that the window does not cut."""
         return part_paths(self._parts, self.body, name, days=[d for d in self.days if d not in self.cut])
+
+    def names(self) -> str:
+        """The SQL of the names that occur within the window (`daily_tables.ALL_NAMES`)."""
+        return merged(ALL_NAMES, NAMES, paths=self.paths("names"), cut_rows=[self.rows_within([d]) for d in self.cut])
+
+    def names_of_all_days(self) -> str:
+        """The SQL of the names that occur at all, within the window or not."""
+        paths = part_paths(self._parts, self.body, "names", days=sorted(self.body["days"]))
+        return merged(ALL_NAMES, NAMES, paths=paths, cut_rows=[])
 
     def rows_of(self, days: Sequence[str]) -> str:
         """The rows of these days, within the window or not, as what stands behind FROM."""
@@ -140,7 +152,8 @@ def _on_a_full_disk(place: Path, make: Callable[[], _Made]) -> _Made:
 def _opened(lake: Path, place: Path, table: str, version: int, through: datetime | None) -> Indexed | None:
     folders = [place / f"{table}_parts", *([place / "events"] if table == "events" else [])]
     held = [file for file in (Manifests(folder).hold(version) for folder in folders) if file is not None]
-    body = opened_parts(folders[0], version) if len(held) == len(folders) else None
+    tables = EVENT_PARTS if table == "events" else TELEMETRY_PARTS
+    body = opened_parts(folders[0], version, names=tables) if len(held) == len(folders) else None
     files = opened_version(folders[1], version) if table == "events" and body is not None else None
     if body is None or (table == "events" and files is None):
         for file in held:

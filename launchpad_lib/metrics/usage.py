@@ -238,10 +238,12 @@ def feature_overlap(events: ir.Table, *, feature_id: str | None = None) -> ir.Ta
     known_table(events, needs=("user_id", "feature_id"))
     days = user_days(events)
     active, both = users_of_both(days)
+    order = sorted(range(len(days.features)), key=days.features.__getitem__)  # codes have an order of their own
+    both, names = both[np.ix_(order, order)], np.array(days.features, dtype=object)[order]
     users = both.diagonal().astype(np.int64)
     a, b = np.nonzero(~np.eye(len(both), dtype=bool))
     if feature_id is not None:
-        a, b = (place[a == days.code(feature_id)] for place in (a, b))
+        a, b = (place[names[a] == feature_id] for place in (a, b))
     kinds = {
         "feature_a": "string",
         "feature_b": "string",
@@ -249,7 +251,6 @@ def feature_overlap(events: ir.Table, *, feature_id: str | None = None) -> ir.Ta
         "users_b": "int64",
         "users_both": "int64",
     }
-    names = np.array(days.features, dtype=object)
     rows = counted_table(
         kinds,
         feature_a=names[a],

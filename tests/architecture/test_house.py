@@ -15,7 +15,6 @@ WAITING = {
     # The page of the retention lift turns to the trials next.
     "launchpad_lib.metrics.trials",
     "launchpad_lib.metrics.kernels.trials",
-    "launchpad_lib.metrics.kernels.unit_rows",
 }
 
 

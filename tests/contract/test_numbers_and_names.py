@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from types import SimpleNamespace
 
@@ -137,6 +138,14 @@ def test_an_instant_is_in_utc_without_a_zone_whatever_zone_it_came_with():
     assert utc_instant(datetime(2026, 3, 1, tzinfo=UTC)) == utc_instant(datetime(2026, 3, 1)) == datetime(2026, 3, 1)
     of_pandas = utc_instant(pd.Timestamp("2026-03-01 01:00:00.000001005", tz="Europe/Berlin"))
     assert of_pandas == datetime(2026, 3, 1, 0, 0, 0, 1) and type(of_pandas) is datetime
+
+
+def test_an_instant_without_a_zone_is_utc_whatever_the_clock_of_the_host_says(monkeypatch):
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        assert utc_instant(datetime(2026, 3, 1, 12)) == datetime(2026, 3, 1, 12)
+    time.tzset()
 
 
 @pytest.mark.parametrize("value", ["2026-03-01", date(2026, 3, 1), pd.NaT, None, 0])

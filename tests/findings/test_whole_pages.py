@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -21,6 +20,7 @@ from tests.findings import test_latency_findings as latency
 from tests.findings import test_lift_sentences as lift
 from tests.findings import test_quality_findings as quality
 from tests.findings import test_risk_findings as risk
+from tests.findings.saying import golden
 
 THROUGH = datetime(2026, 2, 2)
 STATES = pd.DataFrame(
@@ -104,15 +104,10 @@ def read(said: Conclusion) -> list[str]:
     return [said.verdict, *rest, *(" | ".join(str(getattr(f, name)) for name in about) for f in said.findings)]
 
 
-def golden() -> dict[str, list[str]]:
-    text = (Path(__file__).parent / "golden" / "whole_pages.txt").read_text(encoding="utf-8")
-    return {world.split("\n")[0]: world.strip("\n").split("\n")[1:] for world in text.split("== ")[1:]}
-
-
 @pytest.mark.parametrize("name", WORLDS)
 def test_a_page_says_this_and_nothing_else(name):
-    assert read(WORLDS[name]()) == golden()[name]
+    assert read(WORLDS[name]()) == golden("whole_pages")[name]
 
 
 def test_every_world_is_told_and_no_other():
-    assert list(golden()) == list(WORLDS)
+    assert list(golden("whole_pages")) == list(WORLDS)

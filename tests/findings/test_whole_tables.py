@@ -8,23 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from launchpad_lib.contract.features import Feature
+from launchpad_lib.findings import coming_back as pages
 from launchpad_lib.findings import engagement_results as engagement
 from launchpad_lib.findings import feature_results as features
 from launchpad_lib.findings import funnel_results as funnels
-from launchpad_lib.findings import lifecycle_results as life
 from launchpad_lib.findings import log_results
 from launchpad_lib.findings import retention_results as retention
 from launchpad_lib.findings.engagement_question import ask_engagement
 from launchpad_lib.findings.funnel_question import ask_funnel
 from launchpad_lib.findings.funnel_reading import read_funnel
 from tests.findings.hand_log import log
-from tests.findings.test_engagement import MENU, QUIZ, quiz_log, sessions
+from tests.findings.saying import golden, rows
+from tests.findings.test_engagement import MENU, QUIZ, quiz_log
 
 THROUGH = datetime(2026, 1, 19)
 LOST = Feature(feature_id="lost", start_event="gone", complete_event="done", view_event="seen", share_event="gone")
@@ -81,13 +81,26 @@ def coming_back(**rules):
     return retention.ask_retention(returned(), **given)
 
 
+@cache
+def came(cohort_property: str = "platform"):
+    features = [Feature(feature_id="f", start_event="begin"), MENU, LOST]
+    deed = {"behaviour_event": "act", "behaviour_within": "2d", "behaviour_at_least": 1}
+    how = {"cohort_by": "day", "cohort_property": cohort_property, "lifecycle_period": "day", "churn_gap": "3d"}
+    return pages.coming_back(returned(), coming_back(), features, **deed, **how)
+
+
+@cache
+def went():
+    return pages.ways(returned(), coming_back(), path_anchor="begin", path_end="act")
+
+
 TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "adoption": lambda: features.feature_adoptions(used(), asked())[0],
     "adoption_changes": lambda: features.feature_adoptions(used(), asked(min_cell=10))[1],
     "completion": lambda: features.feature_completions(used(), asked()),
     "sharing": lambda: features.feature_sharing(used(), asked()),
     "engagement": lambda: engagement.engagement_table(
-        used(), sessions(used()), asked(), engagement.daily_adoption(used(), asked())
+        used(), asked(), engagement.daily_adoption(used(), asked())
     ),
     "adoption_daily": lambda: engagement.daily_adoption(used(), asked()),
     "active_users": lambda: engagement.activity(used(), asked()),
@@ -104,48 +117,25 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "feature_funnels": lambda: features.feature_funnels(
         read_funnel(used(), funnel(), features=[QUIZ, MENU]), [QUIZ, MENU]
     ),
-    "retention": lambda: retention.retention_result(returned(), coming_back()),
-    "retention_cohorts": lambda: retention.retention_cohorts(returned(), coming_back(), cohort_by="day").head(9),
-    "retention_changes": lambda: retention.retention_shift(
-        retention.retention_cohorts(returned(), coming_back(), cohort_by="day"), coming_back()
-    ),
-    "retention_segments": lambda: retention.retention_segments(
-        returned(), coming_back(), cohort_property="platform", behaviour_event="act", behaviour_within="2d", behaviour_at_least=1
-    ),
-    "feature_retention": lambda: features.feature_retention(
-        returned(), coming_back(), [Feature(feature_id="f", start_event="begin"), MENU, LOST]
-    ),
-    "lifecycle": lambda: life.lifecycle_result(returned(), coming_back(), lifecycle_period="day"),
-    "lifetime": lambda: life.lifetimes(returned(), coming_back(), churn_gap="3d", cohort_property="platform").lifetime,
-    "survival": lambda: life.lifetimes(returned(), coming_back(), churn_gap="3d", cohort_property="absent").survival,
-    "paths": lambda: life.session_paths(returned(), coming_back(), path_anchor="begin", path_end="act"),
-    "transitions": lambda: life.session_transitions(returned(), coming_back()),
+    "retention": lambda: came().retention,
+    "retention_cohorts": lambda: came().cohorts.head(9),
+    "retention_changes": lambda: retention.retention_shift(came().cohorts, coming_back()),
+    "retention_segments": lambda: came().segments,
+    "feature_retention": lambda: came().features,
+    "lifecycle": lambda: came().lifecycle,
+    "lifetime": lambda: came().lifetimes.lifetime,
+    "survival": lambda: came(cohort_property="absent").lifetimes.survival,
+    "paths": lambda: went().paths,
+    "transitions": lambda: went().transitions,
     "events_by_name": lambda: log_results.events_by_name(bought()),
     "funnel_events": lambda: log_results.events_by_name(bought(), names=["paid", "help"]),
 }  # fmt: skip
 
 
-def shown(value: object) -> str:
-    if value is None or value is pd.NA or value is pd.NaT or value != value:
-        return "-"
-    if pd.api.types.is_bool(value):
-        return str(bool(value))
-    return f"{round(float(value), 9) + 0.0:.6g}" if pd.api.types.is_number(value) else str(value)
-
-
-def read(frame: pd.DataFrame) -> list[str]:
-    return [" | ".join(frame.columns), *(" | ".join(map(shown, row)) for row in frame.itertuples(index=False))]
-
-
-def golden() -> dict[str, list[str]]:
-    text = (Path(__file__).parent / "golden" / "whole_tables.txt").read_text(encoding="utf-8")
-    return {table.split("\n")[0]: table.strip("\n").split("\n")[1:] for table in text.split("== ")[1:]}
-
-
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_holds_these_rows_in_this_order(name):
-    assert read(TABLES[name]()) == golden()[name]
+    assert rows(TABLES[name]()) == golden("whole_tables")[name]
 
 
 def test_every_table_is_there_and_no_other():
-    assert list(golden()) == list(TABLES)
+    assert list(golden("whole_tables")) == list(TABLES)

@@ -15,8 +15,8 @@ from numba import njit
 
 from launchpad_lib.metrics.checks import known_table
 from launchpad_lib.metrics.kernels.local_days import local_days
-from launchpad_lib.metrics.kernels.remembered import remembered
 from launchpad_lib.metrics.kernels.unit_rows import unit_rows
+from launchpad_lib.metrics.remembered import remembered
 
 NO_FEATURE = -1
 NOBODYS = -2  # the code of a feature that no row has
@@ -77,11 +77,12 @@ def _read(events: ir.Table, report_timezone: str) -> UserDays:
         features = part.columns["feature"] if "feature" in columns else np.full(rows, NO_FEATURE, np.int32)
         counts = np.empty(part.units, np.int64)
         seen = np.zeros(len(texts) + 1, np.int64)
-        kept = _distinct(part.starts, days, features, seen, counts)  # type: ignore[call-arg]  # numba's stub
+        kept = _distinct(part.starts, days, features, seen, counts)
         parts.append((days[:kept].copy(), features[:kept].astype(np.int16 if len(texts) < 2**15 else np.int32)))
         sizes.append(counts)
-    whole = (np.concatenate(arrays) for arrays in zip(*parts, strict=True)) if parts else (np.zeros(0, np.int32),) * 2
-    return UserDays(np.cumsum(np.concatenate(sizes)), *whole, texts)
+    nothing = [np.zeros(0, np.int32)]
+    day, feature = (np.concatenate([part[side] for part in parts] or nothing) for side in (0, 1))
+    return UserDays(np.cumsum(np.concatenate(sizes)), day, feature, texts)
 
 
 @njit(cache=True, nogil=True)
@@ -119,7 +120,7 @@ def users_by_period(found: UserDays, feature: int, *, length: int, shift: int) -
     """
     low, high = ((day - shift) // length for day in found.span())
     active, users = (np.zeros(high - low + 1, np.int64) for _ in range(2))
-    _by_period(found.starts, found.day, found.feature, feature, length, shift, low, active, users)  # type: ignore[call-arg]
+    _by_period(found.starts, found.day, found.feature, feature, length, shift, low, active, users)
     return low, active, users
 
 
@@ -144,7 +145,7 @@ def trailing_users(found: UserDays, windows: tuple[int, ...]) -> np.ndarray:
     """
     low, high = found.span()
     changes = np.zeros((len(windows), high - low + 1 + max(windows)), np.int64)
-    _trailing(found.starts, found.day, low, np.array(windows, np.int64), changes)  # type: ignore[call-arg]
+    _trailing(found.starts, found.day, low, np.array(windows, np.int64), changes)
     return changes.cumsum(axis=1)[:, : high - low + 1]
 
 
@@ -167,7 +168,7 @@ def _trailing(starts, days, low, windows, changes):  # pragma: no cover (compile
 def users_by_active_days(found: UserDays, *, after: int, through: int) -> np.ndarray:
     """How many users were active on k of the days in (after, through], for k from 0 to all of them."""
     users = np.zeros(through - after + 1, np.int64)
-    _active_days(found.starts, found.day, after, through, users)  # type: ignore[call-arg]  # numba's stub
+    _active_days(found.starts, found.day, after, through, users)
     return users
 
 
@@ -188,11 +189,12 @@ def users_of_both(found: UserDays) -> tuple[int, np.ndarray]:
     """
     size = len(found.features)
     both, scratch = np.zeros((size, size), np.int32), np.zeros((2, size), np.int64)
-    return int(_both(found.starts, found.feature, *scratch, both)), both  # type: ignore[call-arg]  # numba's stub
+    return int(_both(found.starts, found.feature, scratch, both)), both
 
 
 @njit(cache=True, nogil=True)
-def _both(starts, features, seen, own, both):  # pragma: no cover (compiled)
+def _both(starts, features, scratch, both):  # pragma: no cover (compiled)
+    seen, own = scratch
     active = 0
     for u in range(len(starts) - 1):
         count = 0
@@ -225,8 +227,8 @@ def users_of_two_periods(found: UserDays, *, begin: int, length: int) -> TwoPeri
     active = np.zeros(3, np.int64)
     size = len(found.features)
     used, marks = np.zeros((size, 5), np.int64), np.zeros((size, 2), np.int64)
-    _two_periods(found.starts, found.day, found.feature, begin, length, marks, np.zeros(size, np.int64), active, used)  # type: ignore[call-arg]
-    return TwoPeriods(*(int(n) for n in active), used)
+    _two_periods(found.starts, found.day, found.feature, begin, length, marks, np.zeros(size, np.int64), active, used)
+    return TwoPeriods(int(active[0]), int(active[1]), int(active[2]), used)
 
 
 @njit(cache=True, nogil=True)

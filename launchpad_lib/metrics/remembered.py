@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
-FACTS = "fact_events"
 _kept: WeakKeyDictionary[ir.Table, dict[Hashable, object]] = WeakKeyDictionary()
 Reading = TypeVar("Reading")
 
@@ -29,8 +28,17 @@ def remembered(events: ir.Table, question: Hashable, read: Callable[[], Reading]
 
 def is_pinned(events: ir.Table) -> bool:
     """Whether a table is made of nothing but the events of an opened lake, which stay as they are."""
-    leaves = events.op().find((ops.PhysicalTable,), filter=(ops.Relation, ops.Value))
-    tables = [leaf for leaf in leaves if isinstance(leaf, ops.DatabaseTable | ops.InMemoryTable | ops.SQLQueryResult)]
-    return bool(tables) and all(
-        isinstance(t, ops.DatabaseTable) and t.name == FACTS and hasattr(t.source, "log") for t in tables
-    )
+    from launchpad_lib.metrics.kernels.lake_log import is_fact_events
+
+    leaves = events.op().find(ops.PhysicalTable)
+    return bool(leaves) and all(is_fact_events(leaf) for leaf in leaves)
+
+
+def names_of_lake(events: ir.Table) -> dict[str, dict[str, Any]] | None:
+    """What a lake's events name, by kind (event, feature, property) and name, with how often; None of any other table,
+    and of a part of the events.
+    """
+    from launchpad_lib.metrics.kernels.lake_log import is_fact_events
+
+    op = events.op()
+    return op.source.log.names if is_fact_events(op) else None
