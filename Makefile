@@ -65,9 +65,10 @@ chaos: $(STAMP)
 # A real Kafka on 127.0.0.1:9092 (needs a JDK and Maven); its data are in .tools/kafka/data.
 kafka:
 	@sh scripts/kafka.sh run
-# GLOSSARY.md is made from the metric catalogue.
+# GLOSSARY.md is made from the metric catalogue, the schema of manifest.json from its model.
 glossary: $(STAMP)
 	@$(BIN)/launchpad metrics --markdown > GLOSSARY.md
+	@$(BIN)/python -c "from launchpad_lib.contract.manifest import manifest_schema as s; print(s(), end='')" > docs/manifest.schema.json
 
 lock: $(STAMP)
 	@$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --extra test -q pyproject.toml -o requirements.lock

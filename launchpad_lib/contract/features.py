@@ -8,6 +8,7 @@ is not declared is not asked: a page says so in one sentence, and no default bel
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
@@ -81,7 +82,8 @@ def declared_features(
 ) -> tuple[Feature, ...]:
     """The features that are asked about: those declared in the params first, then those of the lake's `features` table.
 
-    A feature that stands in both is one: what the params leave open comes from the table.
+    A feature that stands in both is one: what the params leave open comes from the table. Two of one name get their ids
+    into their names.
 
     Args:
         declared: of the params.
@@ -103,9 +105,22 @@ def declared_features(
         for name in feature.model_fields_set:
             if own.get(name) in (None, ()):
                 own[name] = getattr(feature, name)
-    if feature_id is not None:
-        by_id = {feature_id: by_id.get(feature_id, {"feature_id": feature_id})}
-    return tuple(Feature(**fields) for fields in by_id.values())
+    features = _told_apart(Feature(**fields) for fields in by_id.values())
+    if feature_id is None:
+        return features
+    return tuple(f for f in features if f.feature_id == feature_id) or (Feature(feature_id=feature_id),)
+
+
+def _told_apart(features: Iterable[Feature]) -> tuple[Feature, ...]:
+    """Where two features are called the same, each is called by its name and its id."""
+    given = tuple(features)
+    called = Counter(f.name for f in given)
+    return tuple(
+        f.model_copy(update={"feature_name": f"{f.name} ({f.feature_id})"})
+        if called[f.name] > 1 and f.name != f.feature_id
+        else f
+        for f in given
+    )
 
 
 def not_declared(features: Iterable[Feature], *fields: str) -> str | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple, get_args
 
+from launchpad_lib.contract.sentences import sentence
+
 Severity = Literal["act", "watch", "unknown", "fine"]
 """act: somebody should do something now; watch: look again; unknown: the data cannot tell; fine: nothing to do."""
 
@@ -72,4 +74,5 @@ def conclusion(verdict: str, findings: Iterable[Finding]) -> Conclusion:
 
 def refused_conclusion(reason: str) -> Conclusion:
     """A page that cannot answer: its verdict says so, its one finding says why."""
-    return Conclusion("These data cannot answer the question.", (Finding("unknown", "find out", reason),), reason)
+    said = Finding("unknown", "find out", sentence(reason))
+    return Conclusion("These data cannot answer the question.", (said,), reason)

@@ -9,6 +9,8 @@ from launchpad_lib.contract.legible import isolated, shortened
 
 NAME_CELLS = 60
 ORDINARY = re.compile(r"[\w.$:/@%+-]+")
+SUBJECT = re.compile(r"^(?:the \w+|(?:day|week|month)s? \d+(?: to \d+)?|retention): ")
+PLAIN_WORD = re.compile(r"[a-z]+(?=[ :,;]|[.]?$)")
 NUMERIC = re.compile(r"[-+]?\d+(\.\d+)?%?")
 
 
@@ -66,3 +68,23 @@ def ended(text: str) -> str:
     ('nobody entered.', "did you mean 'quiz'?")
     """
     return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def sentence(reason: str) -> str:
+    """A reason as a sentence of its own; a name that it begins with stays as it is written.
+
+    >>> sentence("nobody entered"), sentence("Nobody entered."), sentence("event_at: is missing")
+    ('Nobody entered.', 'Nobody entered.', 'event_at: is missing.')
+    """
+    text = ended(reason.strip())
+    return text[:1].upper() + text[1:] if PLAIN_WORD.match(text) else text
+
+
+def without_subject(reason: str) -> str:
+    """A reason inside a sentence that has said of what it is.
+
+    >>> without_subject("day 1: retention: nobody entered"), without_subject("the funnel: nobody entered")
+    ('nobody entered', 'nobody entered')
+    """
+    rest = SUBJECT.sub("", reason, count=1)
+    return rest if rest == reason else without_subject(rest)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Conclusion, Finding, conclusion
-from launchpad_lib.contract.sentences import counted, ended, named
+from launchpad_lib.contract.sentences import counted, ended, named, without_subject
 from launchpad_lib.contract.wording import amount, is_missing, percent, rate
 from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
 from launchpad_lib.findings.lifecycle_results import ALL_USERS, GROUP, last_complete
@@ -101,7 +101,7 @@ def who_comes_back_by(asked: RetentionQuestion, segments: pd.DataFrame, cohort_p
     if reason:
         if reason.startswith(NOT_ASKED):
             return []
-        return [Finding("unknown", "find out", ended(f"By {named(cohort_property)}: {reason}"))]
+        return [Finding("unknown", "find out", ended(f"By {named(cohort_property)}: {without_subject(reason)}"))]
     when = f"on {asked.period} {asked.returns[0]}"
     rows = standing(own)
     rows = rows[(rows["period_from"] == asked.returns[0]) & (rows["users"] >= asked.min_cell)]
@@ -128,8 +128,9 @@ def by_early_deed(asked: RetentionQuestion, segments: pd.DataFrame) -> list[Find
     own = segments[segments["split_by"] == EARLY_DEED]
     reason = reason_in(own)
     if reason:
-        asks_nothing = reason.startswith(NOT_ASKED)
-        return [] if asks_nothing else [Finding("unknown", "find out", ended(f"By early behaviour: {reason}"))]
+        if reason.startswith(NOT_ASKED):
+            return []
+        return [Finding("unknown", "find out", ended(f"By early behaviour: {without_subject(reason)}"))]
     rows = standing(own)
     rows = rows[(rows["users"] >= asked.min_cell) & (rows["period_from"] == rows["period_from"].min())]
     if len(rows) < 2:

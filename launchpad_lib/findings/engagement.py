@@ -6,7 +6,7 @@ import pandas as pd
 
 from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Conclusion, Finding, conclusion
-from launchpad_lib.contract.sentences import counted, listed
+from launchpad_lib.contract.sentences import counted, listed, without_subject
 from launchpad_lib.contract.wording import amount, duration, percent, rate
 from launchpad_lib.findings import engagement_results as results
 from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
@@ -95,7 +95,11 @@ def refused_features(asked: EngagementQuestion, *parts: pd.DataFrame) -> list[Fi
         for row in part[part["refused_because"].notna()].itertuples():
             if not str(row.refused_because).startswith(NOT_ASKED):
                 reasons.setdefault(str(row.feature_id), str(row.refused_because))
-    said = [f"{asked.name_of(feature)} ({reason})" for feature, reason in reasons.items()]
+    # Several features often share one reason: it is said once.
+    by_reason: dict[str, list[str]] = {}
+    for feature, reason in reasons.items():
+        by_reason.setdefault(without_subject(reason), []).append(asked.name_of(feature))
+    said = [f"{listed(names)} ({reason.rstrip('.')})" for reason, names in by_reason.items()]
     return [Finding("unknown", "find out", f"Not all can be told of {listed(said)}.")] if said else []
 
 

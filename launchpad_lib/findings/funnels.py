@@ -8,11 +8,11 @@ import pandas as pd
 
 from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Conclusion, Finding, Severity, Verb, conclusion
-from launchpad_lib.contract.sentences import counted, ended, listed, named
+from launchpad_lib.contract.sentences import counted, ended, listed, named, without_subject
 from launchpad_lib.contract.wording import duration, is_missing, percent, points, rate
 from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
-from launchpad_lib.findings.funnel_question import FunnelQuestion
-from launchpad_lib.findings.funnel_results import Periods, conversion_change, funnel_conversion
+from launchpad_lib.findings.funnel_question import FunnelQuestion, Periods
+from launchpad_lib.findings.funnel_results import conversion_change, funnel_conversion
 from launchpad_lib.findings.rows import NOT_ASKED, not_answered, proved_at, reason_in, standing
 from launchpad_lib.inference import largest_differs_p, unequal_rates_p
 
@@ -203,7 +203,7 @@ def for_whom(asked: FunnelQuestion, segments: pd.DataFrame, breakdown: str | Non
     if reason:
         asks_nothing = reason.startswith(NOT_ASKED)
         by = "By segment" if asks_nothing else f"By {named(breakdown)}"
-        return [] if asks_nothing else [Finding("unknown", "find out", ended(f"{by}: {reason}"))]
+        return [] if asks_nothing else [Finding("unknown", "find out", ended(f"{by}: {without_subject(reason)}"))]
     large = standing(segments)
     large = large[large["entrants"] >= asked.min_cell].sort_values("conversion_rate", ascending=False, kind="stable")
     if len(large) < 2:

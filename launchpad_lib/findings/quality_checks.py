@@ -121,17 +121,28 @@ def _minute(at: datetime) -> str:
 
 
 def conflict_estimate(copied: Copies) -> Estimate:
-    """Copies that said something else than the event that is kept; n is all copies."""
+    """Copies that said something else than the event that is kept; n is all copies. Refused where no copy was met and
+    events came without ids: theirs are made from their rows, so none could be.
+    """
+    if copied.made and not copied.same + copied.other:
+        return refusal("events came without an id, so no copy can be told", n=0)
     return Estimate(float(copied.other), n=copied.same + copied.other)
 
 
 def copy_check(copied: Copies) -> Check:
-    """Is one id one event? Copies that say the same are left out and harmless."""
+    """Is one id one event? Copies that say the same are left out and harmless; of events that came without an id it
+    cannot be told.
+    """
+    without = f"{counted(copied.made, 'event')} that came without an id, since theirs are made from the rows"
+    if copied.made and not copied.same + copied.other:
+        said = f"Whether an event came twice cannot be told for {without}; map `event_id` or state a `natural_key`."
+        return Check("ids of two events", None, 0, "cannot tell", said, REFUSED)
     same = f"{counted(copied.same, 'copy', 'copies')} of events left out since they said the same"
     other = "none said something else"
     if copied.other:
         other = f"{counted(copied.other, 'copy', 'copies')} said something else and can be found among the refused rows"
     said = f"{same}; {other}." if copied.same + copied.other else "No event id came twice."
+    said += f" It cannot be told for {without}." if copied.made else ""
     return judged("ids of two events", copied.other, 0, said, REFUSED)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from launchpad_lib.contract.catalogue import ResultTable
 from launchpad_lib.contract.findings import Conclusion, Finding, refused_conclusion
-from launchpad_lib.contract.sentences import ended
+from launchpad_lib.contract.sentences import sentence
 
 NUMBERS = ("int64", "float64")
 NOT_ASKED = "not asked"
@@ -79,8 +79,8 @@ def standing(rows: pd.DataFrame) -> pd.DataFrame:
 def not_answered(reason: str) -> Conclusion:
     """What a page concludes that has no answer: nothing was asked, or these data cannot answer; and why."""
     if reason.startswith(NOT_ASKED):
-        return Conclusion("Nothing was asked of this page.", (Finding("unknown", "declare", ended(reason)),), reason)
-    return refused_conclusion(ended(reason))
+        return Conclusion("Nothing was asked of this page.", (Finding("unknown", "declare", sentence(reason)),), reason)
+    return refused_conclusion(reason)
 
 
 def proved_at(anchor: str, findings: Iterable[Finding]) -> list[Finding]:

@@ -1,4 +1,5 @@
-"""Copies of events that were left out: how many said the same, and how many something else.
+"""Copies of events that were left out: how many said the same, and how many something else; and of how many events no
+copy can be told.
 
 The counts ride in the commits of the events table, as application transactions, so each copy is counted once whatever
 dies, and a version of the table has the counts of its time. Those that said something else are rows of `rejected`, with
@@ -13,19 +14,22 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-SAME, OTHER = "#copies", "#conflicts"
+SAME, OTHER, MADE = "#copies", "#conflicts", "#made_ids"
 
 
 class Copies(NamedTuple):
-    """Copies of events left out: with the `same` content as the one that is kept, and with `other` content."""
+    """Copies of events left out: with the `same` content as the one that is kept, and with `other` content. `made`
+    events came without an id: theirs is made from the whole row, so no copy of them can be told.
+    """
 
     same: int
     other: int
+    made: int = 0
 
 
-def copy_counters(source: str) -> tuple[str, str]:
-    """The application ids under which a source counts its copies."""
-    return source + SAME, source + OTHER
+def copy_counters(source: str) -> tuple[str, str, str]:
+    """The application ids under which a source counts its copies, and its events without an id."""
+    return source + SAME, source + OTHER, source + MADE
 
 
 def copies(lake: str | Path, *, version: int | None = None) -> Copies:
@@ -47,4 +51,4 @@ def copies(lake: str | Path, *, version: int | None = None) -> Copies:
             if line.startswith('{"txn"'):
                 txn = json.loads(line)["txn"]
                 newest[txn["appId"]] = txn["version"]
-    return Copies(*(sum(n for app, n in newest.items() if app.endswith(end)) for end in (SAME, OTHER)))
+    return Copies(*(sum(n for app, n in newest.items() if app.endswith(end)) for end in (SAME, OTHER, MADE)))

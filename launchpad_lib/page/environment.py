@@ -9,8 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from launchpad_lib.contract.legible import visible
-from launchpad_lib.contract.sentences import ended
-from launchpad_lib.page.markup import sentences
+from launchpad_lib.contract.sentences import sentence
 from launchpad_lib.page.output import SEVERITIES, formatted, formatted_span
 
 
@@ -23,7 +22,6 @@ def page_environment(*rooms: str) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_finalised
     )
-    environment.filters["bullets"] = lambda lines: sentences("\n".join(f"- {line}" for line in lines))
     environment.filters["by_kind"] = lambda blocks: [
         (kind, list(group)) for kind, group in itertools.groupby(blocks, key=lambda block: block.kind)
     ]
@@ -32,16 +30,6 @@ def page_environment(*rooms: str) -> jinja2.Environment:
     environment.globals["severities"] = SEVERITIES
     environment.globals["span"] = formatted_span
     return environment
-
-
-def sentence(reason: str) -> str:
-    """A reason as a sentence of its own.
-
-    >>> sentence("nobody entered"), sentence("Nobody entered.")
-    ('Nobody entered.', 'Nobody entered.')
-    """
-    text = ended(reason.strip())
-    return text[:1].upper() + text[1:]
 
 
 def _finalised(value: Any) -> Any:

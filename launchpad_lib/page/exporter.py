@@ -17,9 +17,10 @@ from markupsafe import Markup
 from nbconvert.exporters.exporter import Exporter
 from traitlets import default
 
+from launchpad_lib.contract.manifest import Status
 from launchpad_lib.page.blocks import Block, blocks_of, notebook_title
 from launchpad_lib.page.environment import page_environment
-from launchpad_lib.page.harvest import Status, anchor_of, harvest
+from launchpad_lib.page.harvest import anchor_of, harvest
 from launchpad_lib.page.markup import POLICY
 from launchpad_lib.page.pictures import CHART_POLICY, DRAW_JS, drawing_library, packed
 

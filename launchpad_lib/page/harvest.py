@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import nbformat
 import pyarrow as pa
@@ -18,8 +18,6 @@ from launchpad_lib.contract.arrow import ARROW_TYPES
 from launchpad_lib.contract.catalogue import RESULT_TABLES
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.page.output import FINDINGS_MIME, METRIC_MIME, TABLE_MIME
-
-Status = Literal["ok", "refused", "failed"]
 
 
 class SaidTable(NamedTuple):

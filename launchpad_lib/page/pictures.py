@@ -43,6 +43,9 @@ def drawing_library() -> Packed | None:
     return None if library is None else packed(library)
 
 
+TAG = re.compile(r"<[a-z][^>]*>")  # the drawing program escapes ">" in attributes
+SHAPE = re.compile(r' (?:d|transform)="[^"]*"')
+FRACTION = re.compile(r"\d+\.\d{2,}")
 # What an SVG element has anyway, or what the page's style gives every picture.
 UNSAID = re.compile(
     r" "
@@ -64,27 +67,29 @@ def lean(svg: str) -> str:
     """
     # Two pictures of one page may both name a gradient "gradient_0"; a browser takes the first, which may be hidden.
     own = hashlib.md5(svg.encode()).hexdigest()[:6]
-    svg = re.sub(r'(\bid="|url\(#)(?=[A-Za-z])', rf"\g<1>p{own}-", svg)
-    shapes = re.sub(
-        r' (?:d|transform)="[^"]*"',
-        lambda m: re.sub(r"\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}".removesuffix(".0"), m[0]),
-        svg,
-    )
-    # Attributes only: text between tags is left alone.
-    lean = re.sub(r"<[a-z][^>]*>", lambda tag: UNSAID.sub("", tag[0]), shapes)
-    runs = Counter(run for tag in re.findall(r"<[a-z][^>]*>", lean) for run in PAINT.findall(tag))
+
+    def said_shortly(tag: re.Match[str]) -> str:
+        named = re.sub(r'(\bid="|url\(#)(?=[A-Za-z])', rf"\g<1>p{own}-", tag[0])
+        return UNSAID.sub("", SHAPE.sub(lambda shape: FRACTION.sub(_in_tenths, shape[0]), named))
+
+    # Tags only: text between them is left alone, for a name from the data may read like an attribute.
+    lean = TAG.sub(said_shortly, svg)
+    runs = Counter(run for tag in TAG.findall(lean) for run in PAINT.findall(tag))
     names = {
         run: f"k{hashlib.md5(run.encode()).hexdigest()[:6]}"
         for run, times in runs.items()
         if times * (len(run) - 16) > 150
     }
     rules = "".join(f".{name}{{{_rule(run)}}}" for run, name in names.items())
-    classed = re.sub(
-        r"<[a-z][^>]*>",
+    classed = TAG.sub(
         lambda tag: PAINT.sub(lambda run: f' class="{names[run[0]]}"' if run[0] in names else run[0], tag[0], count=1),
         lean,
     )
     return f"<style>{rules}</style>{classed}" if rules else classed
+
+
+def _in_tenths(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.1f}".removesuffix(".0")
 
 
 def _rule(run: str) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import nbformat
 
+from launchpad_lib.contract.manifest import Status
 from launchpad_lib.page.exporter import RESOURCE, LaunchpadExporter, PageFacts
-from launchpad_lib.page.harvest import Status
 
 
 def publish_notebook(

@@ -17,8 +17,9 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.log import logger
 
 from launchpad_lib.contract.estimates import Refused
+from launchpad_lib.contract.manifest import Status
 from launchpad_lib.page.blocks import notebook_title
-from launchpad_lib.page.harvest import NOTHING_SAID, Said, Status, harvest
+from launchpad_lib.page.harvest import NOTHING_SAID, Said, harvest
 from launchpad_lib.runner.stopping import Kernels, Stopped
 
 START_SECONDS = 60

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from launchpad_lib.contract.manifest import Manifest
 from launchpad_lib.contract.whole_files import write_whole
 from launchpad_lib.page.environment import page_environment
 from launchpad_lib.page.markup import POLICY
 from launchpad_lib.runner.history import Changes, manifests
 
 
-def publish_index(run_dir: Path, manifest: dict, *, since: Changes | None = None) -> None:
+def publish_index(run_dir: Path, manifest: Manifest, *, since: Changes | None = None) -> None:
     """Writes a run's own index.html, with what changed since the run before where there is one."""
     (run_dir / "index.html").write_text(
         page_environment("launchpad_lib.runner")
@@ -22,21 +23,7 @@ def publish_index(run_dir: Path, manifest: dict, *, since: Changes | None = None
 
 def publish_run_index(reports: Path) -> None:
     """Rebuilds the index of all runs, newest first; a manifest that cannot be read is shown as such."""
-    runs = []
-    for name, found in manifests(reports):
-        manifest = found or {}
-        try:
-            notebooks = [{"name": str(n["name"]), **n} for n in manifest["notebooks"]]
-            runs.append(
-                {
-                    "id": name,
-                    "started_at": str(manifest["started_at"]),
-                    "status": str(manifest["status"]),
-                    "notebooks": notebooks,
-                }
-            )
-        except (KeyError, TypeError):
-            runs.append({"id": name, "started_at": "", "status": "unreadable manifest", "notebooks": []})
+    runs = manifests(reports)
     # Every run writes this file, and people have it open.
     write_whole(
         reports / "index.html",

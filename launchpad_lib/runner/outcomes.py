@@ -8,7 +8,7 @@ from typing import get_args
 
 import pyarrow.parquet as pq
 
-from launchpad_lib.page.harvest import Status
+from launchpad_lib.contract.manifest import NotebookRun, Status, TableWritten
 from launchpad_lib.runner.execution import Executed
 
 
@@ -28,34 +28,38 @@ def summary(done: Sequence[Executed]) -> str:
     return "ok" if status == "ok" else f"{status}, {len(names)} of {len(done)} notebooks ({', '.join(names)})"
 
 
-def notebook_record(one: Executed) -> dict:
+def notebook_record(one: Executed) -> NotebookRun:
     """A notebook in the manifest. `reason` is why it failed or refused; what a failed one said is not taken."""
-    return {
-        "name": one.name,
-        "title": one.title,
-        "status": one.status,
-        "reason": one.reason,
-        "seconds": one.seconds,
-        "html": f"{one.name}.html",
-        "verdict": one.said.verdict,
-        "findings": one.said.findings,
-    }
+    return NotebookRun.model_validate(
+        {
+            "name": one.name,
+            "title": one.title,
+            "status": one.status,
+            "reason": one.reason,
+            "seconds": one.seconds,
+            "html": f"{one.name}.html",
+            "verdict": one.said.verdict,
+            "findings": one.said.findings,
+        }
+    )
 
 
-def write_tables(done: Iterable[Executed], folder: Path) -> list[dict]:
+def write_tables(done: Iterable[Executed], folder: Path) -> list[TableWritten]:
     """Writes every result table as `tables/NAME.parquet`; returns what the manifest lists.
 
     A table has one home: where a second notebook shows a table of the same name, its rows go to
     `tables/NAME.NOTEBOOK.parquet`, because rows of two questions under one name could not be told apart.
     """
-    listed: list[dict] = []
+    listed: list[TableWritten] = []
     for one in done:
         for name, rows in one.said.tables:
-            is_taken = any(t["name"] == name for t in listed)
+            is_taken = any(t.name == name for t in listed)
             path = f"tables/{name}.{one.name}.parquet" if is_taken else f"tables/{name}.parquet"
             (folder / "tables").mkdir(exist_ok=True)
             pq.write_table(rows, folder / path, compression="zstd")
             listed.append(
-                {"name": name, "notebook": one.name, "path": path, "rows": rows.num_rows, "columns": rows.column_names}
+                TableWritten(
+                    name=name, notebook=one.name, path=path, rows=rows.num_rows, columns=tuple(rows.column_names)
+                )
             )
     return listed

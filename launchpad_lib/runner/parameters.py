@@ -83,6 +83,16 @@ class RunParams(BaseModel):
         return parameters.model_dump(mode="json") | ({"features": features} if features else {}) | decided
 
 
+def _rule_of_text(model: type[BaseModel], name: str, text: str) -> str | None:
+    """The rule that the value breaks as text too; None where quotes are all that is missing."""
+    try:
+        model.model_validate({name: text})
+    except ValidationError as error:
+        own = [e for e in error.errors() if e["loc"] == (name,) and e["type"] == "value_error"]
+        return own[0]["msg"].removeprefix("Value error, ").removeprefix(f"{name}={text!r}: ") if own else None
+    return None
+
+
 def _sentence(error: ValidationError, model: type[BaseModel], place: str) -> str:
     """The first fault in one sentence: place, parameter, value, rule, remedy."""
     first = error.errors()[0]
@@ -102,6 +112,9 @@ def _sentence(error: ValidationError, model: type[BaseModel], place: str) -> str
             if isinstance(first["input"], bool)
             else "a number"
         )
+        rule = _rule_of_text(_model_at(model, path[:-1]), str(path[-1]), shown)
+        if rule:  # in quotes it would be refused again: the rule is told at once
+            return f"{place}: {where}={shown}: {rule}"
         example = " as it was written" if isinstance(first["input"], bool) else f": '{shown}'"  # `no` was read as False
         return f"{place}: {where}={shown} is read by YAML as {kind} and must be text; put it in quotes{example}"
     if first["type"] in ("list_type", "tuple_type") and isinstance(first["input"], str):

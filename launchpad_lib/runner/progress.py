@@ -6,7 +6,7 @@ import sys
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from launchpad_lib.page.harvest import Status
+from launchpad_lib.contract.manifest import Status
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

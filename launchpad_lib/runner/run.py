@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from launchpad_lib.contract.manifest import Manifest, manifest_text
 from launchpad_lib.lake import Snapshot, take_snapshot
 from launchpad_lib.lake.kept_reports import pin_versions, tell_of_reports
 from launchpad_lib.page.publication import publish_notebook
@@ -17,7 +17,7 @@ from launchpad_lib.runner.execution import Executed, cell_count, execute
 from launchpad_lib.runner.forked_kernels import kernel_server
 from launchpad_lib.runner.history import changes, last_good, previous_manifest
 from launchpad_lib.runner.indexes import publish_index, publish_run_index
-from launchpad_lib.runner.inputs import bring_up_to_date, inputs_read
+from launchpad_lib.runner.inputs import bring_up_to_date, inputs_read, opened_for
 from launchpad_lib.runner.named_things import check_named_things
 from launchpad_lib.runner.outcomes import notebook_record, summary, worst, write_tables
 from launchpad_lib.runner.own_notebooks import notebook_names
@@ -73,6 +73,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     # One version and one window of every table for all pages and the manifest, whatever a stream writes meanwhile.
     snapshot = take_snapshot(run.lake, versions=run.lake_versions, observed_through=run.observed_through)
     pin_versions(partial, snapshot.versions)
+    opened = opened_for(run.lake, snapshot)
     check_named_things(run, versions=snapshot.versions, notebooks=doing.notebooks)
     jobs: list[Future[Executed]] = []
     with ThreadPoolExecutor(max_workers=run.workers) as pool:
@@ -80,7 +81,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
             for number, stage in enumerate(run.sequence):
                 jobs = [pool.submit(_execute_one, doing, name, snapshot=snapshot, folder=partial) for name in stage]
                 if number == 0:
-                    context["inputs"] = inputs_read(run.lake, snapshot)  # while the first notebooks run
+                    context["inputs"] = inputs_read(opened)  # while the first notebooks run
                 for job in jobs:
                     one = job.result()
                     publish_notebook(
@@ -99,23 +100,25 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     order = notebook_names(doing.notebooks)
     done.sort(key=lambda one: order.index(one.name))  # as one reads them, whichever ran first
     status = worst(one.status for one in done)
-    manifest = {
-        "run_id": run_id,
-        "started_at": context["started_at"],
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "status": status,
-        "params": run.model_dump(mode="json"),
-        "inputs": context["inputs"],
-        "notebooks": [notebook_record(one) for one in done],
-        "metrics": [metric for one in done for metric in one.said.metrics],
-        "tables": write_tables(done, partial),
-        "versions": made_by(),
-    }
-    (partial / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
+    manifest = Manifest.model_validate(
+        {
+            "run_id": run_id,
+            "started_at": context["started_at"],
+            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "status": status,
+            "params": run.model_dump(mode="json"),
+            "inputs": context["inputs"],
+            "notebooks": [notebook_record(one) for one in done],
+            "metrics": [metric for one in done for metric in one.said.metrics],
+            "tables": write_tables(done, partial),
+            "versions": made_by(),
+        }
+    )
+    (partial / "manifest.json").write_text(manifest_text(manifest), encoding="utf-8")
     publish_index(
         partial,
         manifest,
-        since=changes(manifest, previous_manifest(reports, run.name, before=str(manifest["started_at"]))),
+        since=changes(manifest, previous_manifest(reports, run.name, before=manifest.started_at)),
     )
     try:
         partial.rename(final)

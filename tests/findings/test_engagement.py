@@ -49,7 +49,7 @@ def concluded(rows, features, through=THROUGH, *, smallest_change=0.02, changes=
     asked = ask_engagement(features, window="1d", observed_through=through)
     seen, moved = feature_results.feature_adoptions(events, asked)
     adopted = seen if adopted is None else adopted
-    engagement = results.engagement_table(events, sessions(events), asked, results.daily_adoption(events, asked))
+    engagement = results.engagement_table(events, asked, results.daily_adoption(events, asked))
     said = engagement_conclusion(
         asked,
         adoption=adopted,
@@ -105,7 +105,7 @@ def test_without_a_declared_feature_only_activity_is_told():
 def test_an_empty_log_is_refused_with_one_sentence():
     said = concluded([], [QUIZ], None)
     assert said.verdict == "These data cannot answer the question."
-    assert said.findings[0].sentence == "the log holds no events; ingest some."
+    assert said.findings[0].sentence == "The log holds no events; ingest some."
 
 
 def test_a_misspelt_event_and_an_unknown_feature_are_told_and_the_rest_stands():
@@ -113,7 +113,7 @@ def test_a_misspelt_event_and_an_unknown_feature_are_told_and_the_rest_stands():
     said = concluded(quiz_log(), [wrong, Feature(feature_id="qiuz", start_event="go", complete_event="done")])
     (sentence,) = sentences(said, "Not all can be told of")
     assert "event 'dnoe': does not occur in the log; did you mean 'done' or 'open'?" in sentence
-    assert "feature 'qiuz': has no event in the log; did you mean 'quiz'?" in sentence
+    assert "no event of the log names feature 'qiuz'; did you mean 'quiz'?" in sentence
     assert sentences(said, "quiz was used by 50.0 %")
 
 
@@ -166,7 +166,7 @@ def test_a_hostile_feature_stands_in_the_sentences_and_breaks_none(name):
 def test_the_engagement_table_says_why_a_quantity_is_missing():
     events = log(quiz_log())
     asked = ask_engagement([MENU], window="1d", observed_through=THROUGH)
-    table = results.engagement_table(events, sessions(events), asked, results.daily_adoption(events, asked))
+    table = results.engagement_table(events, asked, results.daily_adoption(events, asked))
     rows = table.set_index("quantity")
     assert (
         rows.loc[results.INTERACTIONS, "refused_because"]

@@ -9,7 +9,7 @@ import ibis
 import pandas as pd
 import pytest
 
-from launchpad_lib.contract.features import Feature
+from launchpad_lib.contract.features import Feature, declared_features
 from launchpad_lib.contract.worst import worst_of
 from launchpad_lib.findings.latency import latency_conclusion
 from launchpad_lib.findings.latency_results import largest_change, latency_results, least_apdex, least_crash_free
@@ -111,13 +111,19 @@ def test_of_equal_ones_the_first_by_name_is_the_worst_and_people_read_its_name()
     assert empty.segment is None and empty.estimate.refused_because == "nobody came"
 
 
-def test_two_features_of_one_name_are_called_by_their_ids():
-    features = [
-        Feature(feature_id="a", feature_name="Cart"),
-        Feature(feature_id="b", feature_name="Cart"),
-        Feature(feature_id="c"),
+def test_two_features_of_one_name_are_called_by_name_and_id():
+    features = declared_features(
+        [
+            Feature(feature_id="a", feature_name="Cart"),
+            Feature(feature_id="b", feature_name="Cart"),
+            Feature(feature_id="c"),
+        ]
+    )
+    assert observed.called(features) == {"a": "Cart (a)", "b": "Cart (b)", "c": "c"} and observed.ids(features) == [
+        "a",
+        "b",
+        "c",
     ]
-    assert observed.called(features) == {"a": "a", "b": "b", "c": "c"} and observed.ids(features) == ["a", "b", "c"]
 
 
 def world(days: int, *, per_day: int = 40, latency: float | None = 100.0) -> ibis.Table:

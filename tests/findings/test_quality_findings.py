@@ -113,6 +113,19 @@ def test_copies_that_said_something_else_are_told_apart_from_harmless_ones():
         == "1 copy of events left out since they said the same; none said something else."
     )
     assert (copy_check(Copies(1, 0)).verdict, copy_check(Copies(0, 0)).sentence) == ("fine", "No event id came twice.")
+    without = copy_check(Copies(0, 0, made=1))
+    assert (without.verdict, without.result) == ("cannot tell", None)
+    assert (
+        without.sentence
+        == "Whether an event came twice cannot be told for 1 event that came without an id, since theirs"
+        " are made from the rows; map `event_id` or state a `natural_key`."
+    )
+    partly = copy_check(Copies(1, 1, made=40))
+    assert partly.verdict == "changed"
+    assert partly.sentence.endswith(
+        " It cannot be told for 40 events that came without an id, since theirs are made from the rows."
+    )
+    assert conflict_estimate(Copies(0, 0, 40)).refused_because == "events came without an id, so no copy can be told"
     assert (conflict_estimate(Copies(300, 2)).value, conflict_estimate(Copies(300, 2)).n) == (2, 302)
 
 

@@ -207,6 +207,21 @@ def test_a_row_from_a_clock_more_than_a_day_ahead_is_refused_so_that_it_cannot_e
     assert (done.accepted, done.rejected) == (2, 1)
 
 
+def test_events_that_came_without_an_id_are_counted_since_no_copy_of_them_can_be_told(place):
+    """By hand: two of the four rows are equal; without an id they are two events. A natural key tells them again."""
+    place.put(
+        "plain.csv", "event_name,user_id,event_at\n" + "a,u,2026-01-01T00:00:00Z\n" * 2 + "b,u,2026-01-02\nb,,x\n"
+    )
+    found = place.ingest("plain.csv")
+    assert (found.accepted, found.rejected) == (3, 1)
+    assert copies(place.lake) == Copies(same=0, other=0, made=3)
+    place.ingest("plain.csv")
+    assert copies(place.lake).made == 3
+    place.put("keyed.csv", "event_name,user_id,event_at\n" + "k,u,2026-01-01T00:00:00Z\n" * 2)
+    place.ingest("keyed.csv", natural_key=["event_name", "user_id", "event_at"])
+    assert copies(place.lake) == Copies(same=1, other=0, made=3)
+
+
 def test_copies_with_other_content_are_told_and_copies_of_both_kinds_are_counted_once(place, line):
     """Of id 1 the copy in line 2 says the same and that in line 3 another thing; id 2 comes a second time by another file, changed."""
     place.put("a.jsonl", line("1", n=1) * 2 + line("1", n=2) + line("2", n=1))

@@ -16,6 +16,7 @@ from launchpad_lib.runner.indexes import publish_run_index
 from launchpad_lib.runner.parameters import NOTEBOOKS, RunParams
 from launchpad_lib.runner.progress import PlainProgress
 from launchpad_lib.runner.run import run_report
+from tests.manifests import WHOLE
 
 NOW = datetime(2026, 2, 2, 6, tzinfo=UTC)
 HOSTILE = [
@@ -59,21 +60,15 @@ def test_a_damaged_manifest_is_shown_as_unreadable_and_ends_nothing(tmp_path, co
         {"inputs": []},
         {"inputs": {"events": {"rows_by_date": [1]}}},
         {"run_id": None},
+        {"manifest_version": 2},
     ],
 )
 def test_a_manifest_of_the_wrong_shape_is_not_compared_with(tmp_path, wrong):
-    whole = {
-        "run_id": "w-1",
-        "started_at": "2026-01-01",
-        "status": "ok",
-        "params": {"name": "w"},
-        "metrics": [],
-        "inputs": {},
-    }
-    for folder, manifest in (("w-1", whole), ("w-2", whole | {"run_id": "w-2", "started_at": "2026-01-02"} | wrong)):
+    later = WHOLE | {"run_id": "w-2", "started_at": "2026-01-02"} | wrong
+    for folder, manifest in (("w-1", WHOLE | {"run_id": "w-1", "params": {"name": "w"}}), ("w-2", later)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "manifest.json").write_text(json.dumps(manifest))
-    assert previous_manifest(tmp_path, "w", before="2026-02-01")["run_id"] == "w-1"
+    assert previous_manifest(tmp_path, "w", before="2026-02-01").run_id == "w-1"
 
 
 def test_a_second_run_of_one_id_leaves_the_pages_of_the_first_as_they_are(tmp_path):

@@ -49,6 +49,18 @@ def test_one_feature_can_be_asked_about_also_one_that_nobody_declares():
     assert declared_features() == ()
 
 
+def test_features_of_one_name_are_told_apart_by_their_ids_also_where_one_is_asked_about():
+    """By hand: two are called Search, and a third has that word as its id; only the fourth is alone."""
+    table = [
+        {"feature_id": "s1", "feature_name": "Search"},
+        {"feature_id": "s2", "feature_name": "Search"},
+        {"feature_id": "Search"},
+        {"feature_id": "quiz", "feature_name": "Quiz"},
+    ]
+    assert [f.name for f in declared_features(table=table)] == ["Search (s1)", "Search (s2)", "Search", "Quiz"]
+    assert [f.name for f in declared_features(table=table, feature_id="s2")] == ["Search (s2)"]
+
+
 @pytest.mark.parametrize(("text", "names"), [('["a, b", "c"]', ("a, b", "c")), ("a, b", ("a, b",)), ("[1]", ("[1]",))])
 def test_the_table_holds_interaction_events_as_a_json_list_or_as_one_name(text, names):
     [feature] = declared_features(table=[{"feature_id": "a", "interaction_events": text}])

@@ -174,10 +174,12 @@ def test_what_stands_has_no_reason(name):
 def test_a_table_of_users_who_cannot_be_judged_yet_says_so_and_keeps_its_reason_on_the_way():
     early = {"observed_through": START + timedelta(hours=3)}
     doers = metrics.behavioural_cohorts(plain(), event="quiz_completed", at_least=1, within="1d", **early)
-    assert doers.to_pandas()["refused_because"].tolist() == ["no user's first 1d are over by 2026-01-01 03:00 UTC"]
+    assert doers.to_pandas()["refused_because"].tolist() == [
+        "no user has been observed for 1 day from the start by 2026-01-01 03:00 UTC"
+    ]
     back = metrics.retention(plain(), returns=[1], cohorts=doers, **early).to_pandas()
     assert back["refused_because"].tolist() == [
-        "no user of `cohorts` has a start (no user's first 1d are over by 2026-01-01 03:00 UTC)"
+        "no user of `cohorts` has a start (no user has been observed for 1 day from the start by 2026-01-01 03:00 UTC)"
     ]
 
 

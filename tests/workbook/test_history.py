@@ -66,4 +66,4 @@ def test_a_metric_that_no_run_has_is_told_with_the_nearest(tmp_path):
 def test_a_refused_run_is_compared_with_and_a_failed_one_is_not(tmp_path):
     for day, status in enumerate(["ok", "refused", "failed"], start=1):
         keep(tmp_path, OLD | {"run_id": status, "started_at": f"2025-12-0{day}", "status": status})
-    assert previous_manifest(tmp_path, "small", before="2026")["run_id"] == "refused"
+    assert previous_manifest(tmp_path, "small", before="2026").run_id == "refused"

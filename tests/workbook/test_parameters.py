@@ -76,11 +76,11 @@ HEAD = "name: x\nsequence: [[funnels]]\n"
         (HEAD + "notebooks: {funnels: {entry: last}}\n", "entry='last': Input should be 'any' or 'first'"),
         (
             HEAD + "notebooks: {funnels: {window: 7}}\n",
-            "window=7 is read by YAML as a number and must be text; put it in quotes: '7'",
+            "window=7: must be a whole number above 0 with a unit s, m, h or d; write for example '7d' or '30m'",
         ),
         (
-            HEAD + "notebooks: {funnels: {window: 2026-01-01}}\n",
-            "window=2026-01-01 is read by YAML as a date and must be text; put it in quotes: '2026-01-01'",
+            HEAD + "notebooks: {funnels: {breakdown: 2026-01-01}}\n",
+            "breakdown=2026-01-01 is read by YAML as a date and must be text; put it in quotes: '2026-01-01'",
         ),
         (
             HEAD + "notebooks: {experiments: {control: no}}\n",

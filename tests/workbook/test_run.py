@@ -16,10 +16,12 @@ import nbformat
 import psutil
 import pytest
 
+from launchpad_lib.contract.manifest import Manifest, read_manifest
 from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.runner.parameters import NOTEBOOKS, RunParams
 from launchpad_lib.runner.progress import PlainProgress
 from launchpad_lib.runner.run import run_report
+from tests.manifests import WHOLE
 
 NOW = datetime(2026, 2, 2, 6, tzinfo=UTC)
 METRIC = """
@@ -178,9 +180,10 @@ def test_kernels_and_their_server_end_with_a_killed_run():
 def test_a_day_that_changed_after_it_was_reported_is_named_and_the_open_last_day_is_not():
     from launchpad_lib.runner.history import changes
 
-    def manifest(**days: int) -> dict:
+    def manifest(**days: int) -> Manifest:
         by_date = {d.removeprefix("d").replace("_", "-"): n for d, n in days.items()}
-        return {"run_id": "r", "inputs": {"events": {"rows_by_date": by_date}}, "metrics": []}
+        read = {"version": 1, "rows": 1, "observed_through": None, "rejected": 0, "rows_by_date": by_date}
+        return read_manifest(json.dumps(WHOLE | {"inputs": {"events": read}}))
 
     found = changes(
         manifest(d2026_01_01=5, d2026_01_02=8, d2026_01_03=9), manifest(d2026_01_01=5, d2026_01_02=7, d2026_01_03=1)

@@ -29,13 +29,16 @@ class Mark(NamedTuple):
 
 
 class CheckedFile(NamedTuple):
-    """One file, read and checked: its number among the staged rows, its mark, its name, rows read and refused."""
+    """One file, read and checked: its number among the staged rows, its mark, its name, rows read and refused, and
+    whether its rows came with ids, or a natural key, by which copies can be told.
+    """
 
     number: int
     mark: Mark
     name: str
     read: int
     refused: int
+    has_ids: bool
 
 
 class Prepared(NamedTuple):

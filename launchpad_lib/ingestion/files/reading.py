@@ -36,11 +36,14 @@ class FileToRead(NamedTuple):
 
 
 class FileRead(NamedTuple):
-    """What a file had. `has_ids_after_all`: its rows were given ids, and a later part has some."""
+    """What a file had. `has_ids_after_all`: its rows were given ids, and a later part has some. `has_ids`: copies of its
+    rows can be told.
+    """
 
     read: int
     refused: int
     has_ids_after_all: bool
+    has_ids: bool
 
 
 class _PartRead(NamedTuple):
@@ -131,7 +134,8 @@ class _Sums:
                 f"({reason.removeprefix('not valid: ')}); give one JSON object a line"
             )
         check_mapping(list(self._names), source=self._source, file=file.name, is_empty=rows == 0)
-        yield FileRead(read, refused, is_made and not makes_ids(self._source, self._names))
+        is_late = is_made and not makes_ids(self._source, self._names)
+        yield FileRead(read, refused, is_late, self._source.tells_copies(self._names))
         self._parts, self._names = [], {}
 
 

@@ -98,7 +98,9 @@ def prepare(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path
         read |= dict(zip(again, reader.read(list(again.values())), strict=True))
         stager.finish()
         checked = [
-            CheckedFile((again.get(m) or f).number, m, printable(f.name), read[m].read, read[m].refused)
+            CheckedFile(
+                (again.get(m) or f).number, m, printable(f.name), read[m].read, read[m].refused, read[m].has_ids
+            )
             for m, f in new.items()
         ]
         unwanted = frozenset(new[m].number for m in again)
@@ -216,11 +218,14 @@ class _Commit:
         written = self._written(copies, place)
         removals, kept, replaced = self._given_way(copies, log)
         marks = {f.mark.app_id: f.mark.version for f in fresh}
-        for name, count in zip(copy_counters("files"), (copies.same, len(copies.conflicts)), strict=True):
+        rows = sum(a.rows for a in written)
+        without_ids = sum(f.read - f.refused for f in fresh if not f.has_ids) if self._table.name == "events" else 0
+        counts = (copies.same, len(copies.conflicts), min(without_ids, rows - replaced))
+        for name, count in zip(copy_counters("files"), counts, strict=True):
             if count:
                 marks[name] = (log.transaction(name) or 0) + count
         _committed(log, [*written, *kept], removals, marks)
-        return fresh, sum(a.rows for a in written) - replaced
+        return fresh, rows - replaced
 
     def _written(self, copies: Copies, place: Path) -> list[Addition]:
         """The staged files, without the rows that are left out, moved into the table's folder."""

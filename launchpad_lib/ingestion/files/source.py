@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -110,6 +111,14 @@ class SourceSpec(BaseModel):
     def wanted(self) -> set[str]:
         """Their fields that the table needs as columns of their own."""
         return {c.name for c in TABLES[self.table].columns} | set(self.columns.values()) | set(self.properties.values())
+
+    def tells_copies(self, names: Collection[str]) -> bool:
+        """Whether two rows of a file with these fields can be one event: by an id, or by the stated natural key.
+
+        >>> SourceSpec(table="events", path="x.csv").tells_copies(["user_id", "ts"])
+        False
+        """
+        return bool(self.natural_key) or bool({"event_id"} & {*names, *self.columns, *self.constants})
 
     def files(self, root: Path) -> list[Path]:
         """The files of this source in name order.
