@@ -36,8 +36,9 @@ class FileToRead(NamedTuple):
 
 
 class FileRead(NamedTuple):
-    """What a file had. `has_ids_after_all`: its rows were given ids, and a later part has some. `has_ids`: copies of its
-    rows can be told.
+    """What a file had. `has_ids_after_all`: its rows were given ids, and a later part has some.
+
+    `has_ids`: copies of its rows can be told.
     """
 
     read: int
