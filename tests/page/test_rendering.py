@@ -50,10 +50,11 @@ def test_a_row_of_flags_or_faces_is_drawn_wherever_the_drawing_program_cuts_it(r
     assert renderer.picture(sayable(bars(name))).svg
 
 
-def test_what_ends_the_drawing_program_costs_its_own_picture_only(renderer):
-    """The drawing program ends its process on this character; `sayable` would have written it out."""
+def test_what_ends_the_drawing_program_costs_its_own_picture_only(renderer, capfd):
+    """The drawing program ends its process on this character; `sayable` would have written it out. Its last words are nobody's."""
     assert renderer.picture(bars("\x00")) == (None, "The drawing program ended without a picture.")
     assert renderer.picture(bars("fine")).svg
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_chart_that_never_ends_is_stopped_and_says_so():
