@@ -1,21 +1,35 @@
-"""Changes the code in small ways and sees whether a test notices: a seeded sample of mutants per room (mutmut does the work).
+"""Changes the code in small ways and sees whether a test notices: a seeded sample of mutants per room.
 
 `python scripts/mutants.py` tests 150 mutants of each room and prints the survivors; `--sample 0` tests all of them (hours).
+mutmut makes the mutants; which tests reach the line of each, and what they say, is asked by `scripts/mutant_tests.py`.
 It works on a copy of the committed state, so nothing here is touched. Tests that simulate for many seconds are left out
 (`SLOW`), so a figure is a lower bound. Several seeds share one preparation: `--seed 20261126 7`.
+
+The copy's own code is what runs: it is first on the path, also for programs that a test starts; a copy that is not imported,
+that fails without a mutant or does not fail where every function raises is an error.
+Compiled functions (`kernels`) are mutated as Python: in the copy their decorators are taken off, so nothing is compiled and no
+compiled code that a cache kept from before can stand in for a mutant.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import contextlib
 import json
+import math
+import os
 import random
 import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from mutmut.configuration import reset_config
+from mutmut.mutation.file_mutation import mutate_file_contents
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 20261126
@@ -23,30 +37,40 @@ TESTS = {
     "inference": ["tests/inference", "--ignore=tests/inference/test_unit_tables.py"],  # those are tables of metrics
     "trends": ["tests/trends"],
     "risk": ["tests/risk"],
-    "metrics": ["tests/spec", "tests/metrics_kernels", "tests/inference/test_unit_tables.py"],
+    "metrics": [
+        *("tests/spec", "tests/metrics_kernels", "tests/inference/test_unit_tables.py"),
+        "tests/findings/test_health_reads.py",
+    ],
+    "kernels": ["tests/metrics_kernels"],
     "page": ["tests/page"],
     "findings": ["tests/findings"],
+    "contract": ["tests/contract", "tests/spec/test_wording.py", "tests/findings/test_sentences.py"],
 }
+FOLDERS = {"kernels": "metrics/kernels"}
+EXAMPLES = "tests/spec/test_docstrings.py::test_the_examples_of_the_docstrings_run"
 SHIFTS, LIFT, QUANTILES = (
     f"tests/{name}.py::test_"
     for name in ("trends/test_shifts_and_drift", "inference/test_lift", "inference/test_quantiles")
 )
-SLOW = {
-    "trends": [
-        f"{SHIFTS}the_planted_regressions_are_found_and_nothing_else_beyond_the_false_alarm_rate",
-        f"{SHIFTS}undrifted_columns_are_called_drifted_about_five_times_in_a_hundred",
-    ],
-    "inference": [
-        f"{LIFT}statsmodels_gives_the_standardised_effect_of_nhefs",
-        f"{LIFT}the_intervals_of_both_effects_cover_the_truth_at_their_level",
-        f"{LIFT}a_placebo_outcome_that_the_confounder_made_fails_unless_it_is_adjusted_for",
-        f"{QUANTILES}weeks_that_move_all_users_need_their_own_noise_in_the_interval",
-        f"{QUANTILES}the_interval_covers_and_no_change_is_called_one_about_five_times_in_a_hundred",
-        "tests/inference/test_experiments.py::test_between_identical_arms_the_rule_ships_at_most_one_time_in_forty",
-    ],
-}
-KILLED = {1: "killed", 3: "killed", 36: "timeout", -24: "timeout", 24: "timeout", 152: "timeout", 255: "timeout"}
-OTHER = {0: "survived", 33: "no tests", 34: "skipped", 35: "suspicious"}
+SLOW = [
+    f"{SHIFTS}the_planted_regressions_are_found_and_nothing_else_beyond_the_false_alarm_rate",
+    f"{SHIFTS}undrifted_columns_are_called_drifted_about_five_times_in_a_hundred",
+    f"{LIFT}statsmodels_gives_the_standardised_effect_of_nhefs",
+    f"{LIFT}the_intervals_of_both_effects_cover_the_truth_at_their_level",
+    f"{LIFT}a_placebo_outcome_that_the_confounder_made_fails_unless_it_is_adjusted_for",
+    f"{QUANTILES}weeks_that_move_all_users_need_their_own_noise_in_the_interval",
+    f"{QUANTILES}the_interval_covers_and_no_change_is_called_one_about_five_times_in_a_hundred",
+    "tests/inference/test_experiments.py::test_between_identical_arms_the_rule_ships_at_most_one_time_in_forty",
+]
+COMPILED = {"njit", "jit", "vectorize", "guvectorize"}
+
+
+class Mutant(NamedTuple):
+    """One change: its lines as a reader meets them, and the tests that reach the statement it stands in."""
+
+    where: str
+    change: str
+    tests: list[str]
 
 
 class Score(NamedTuple):
@@ -60,72 +84,166 @@ class Score(NamedTuple):
     survivors: list[str]
 
 
-def scores(room: str, *, sample: int, seeds: list[int], children: int) -> list[Score]:
-    """Tests a sample of one room's mutants for each seed, in a copy of the committed state."""
+def scores(
+    room: str, *, sample: int, seeds: list[int], only: list[str], given: list[str], minutes: float
+) -> list[Score]:
+    """Tests a sample of one room's mutants for each seed, in a copy of the committed state; `given` tests for the room's.
+
+    After so many minutes the rest is left out: samples are judged in the order they were drawn, so what was judged is one, too.
+    """
     with tempfile.TemporaryDirectory(prefix="mutants-") as place:
-        folder = Path(place)
+        folder = Path(place).resolve()
         archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=True).stdout
         subprocess.run(["tar", "-x", "-C", place], input=archive, check=True)
         with (folder / "pyproject.toml").open("a") as settings:
-            settings.write(_settings(room))
-        run = [sys.executable, "-m", "mutmut", "run", "--max-children", str(children)]
-        made = subprocess.run([*run, "make-them-only"], cwd=folder, capture_output=True, text=True, check=False)
-        names = sorted(_results(folder))
-        if not names:
-            print("\n".join(made.stdout.splitlines()[-30:]))
-            raise SystemExit(f"room={room!r}: its tests do not pass on the committed state, so no mutant can be judged")
-        size = min(sample, len(names)) or len(names)
-        chosen = {seed: random.Random(f"{seed}/{room}").sample(names, size) for seed in seeds}
-        every = sorted({name for some in chosen.values() for name in some})
-        subprocess.run([*run, *every], cwd=folder, capture_output=True, check=False)
-        results = _results(folder)
-        shown = {n: _shown(folder, n) for n in every if results[n] not in KILLED}
-    counts = Counter(KILLED.get(results[n], OTHER.get(results[n], str(results[n]))) for n in every)
-    print(f"{room}: {len(names):,} mutants, {len(every)} tested: {dict(counts)}", flush=True)
-    for name, change in shown.items():
-        told = ", ".join(str(seed) for seed, some in chosen.items() if name in some)
-        print(f"  {OTHER.get(results[name], results[name])} (seed {told}): {name}\n{change}", flush=True)
-    return [
-        Score(room, seed, len(names), size, sum(results[n] in KILLED for n in some), sorted(shown.keys() & set(some)))
-        for seed, some in chosen.items()
-    ]
+            settings.write('\n[tool.mutmut]\nsource_paths = ["launchpad_lib"]\n')
+        within = folder / "launchpad_lib" / FOLDERS.get(room, room)
+        files = [f for f in sorted(within.rglob("*.py")) if not only or f.stem in only]
+        if room == "kernels":
+            for file in (folder / "launchpad_lib").rglob("*.py"):
+                file.write_text(_interpreted(file.read_text()))
+        else:
+            files = [f for f in files if "kernels" not in f.parts]
+        tests = [
+            *(given or TESTS[room]),
+            *(f"{EXAMPLES}[{_module(f.relative_to(folder))}]" for f in files if ">>>" in f.read_text()),
+        ]
+        covered = _covered(folder, room, tests, files)
+        mutants = {}
+        with contextlib.chdir(folder):
+            reset_config()
+            for file in files:
+                mutants |= _mutated(file.relative_to(folder), covered["lines"])
+        size = min(sample, len(mutants)) or len(mutants)
+        chosen = {seed: random.Random(f"{seed}/{room}").sample(sorted(mutants), size) for seed in seeds}
+        drawn = list(dict.fromkeys(name for one in zip(*chosen.values(), strict=True) for name in one))
+        asked = {name: mutants[name].tests for name in drawn}
+        verdicts = _verdicts(folder, room, tests, asked, covered["seconds"], minutes)
+    counts = Counter(verdict for verdict, *_ in verdicts.values())
+    print(f"{room}: {len(mutants):,} mutants, {len(verdicts)} tested: {dict(counts)}", flush=True)
+    for name, (verdict, *_) in sorted(verdicts.items()):
+        if verdict != "killed":
+            told = ", ".join(str(seed) for seed, some in chosen.items() if name in some)
+            print(f"  {verdict} (seed {told}): {mutants[name].where}\n{mutants[name].change}", flush=True)
+    judged = {seed: [name for name in some if name in verdicts] for seed, some in chosen.items()}
+    lives = {seed: [name for name in some if verdicts[name][0] == "survived"] for seed, some in judged.items()}
+    return [Score(room, s, len(mutants), len(judged[s]), len(judged[s]) - len(lives[s]), lives[s]) for s in seeds]
 
 
-def _settings(room: str) -> str:
-    deselected = [f"--deselect={test}" for test in SLOW.get(room, [])]
-    lines = {
-        "source_paths": ["launchpad_lib"],
-        "only_mutate": [f"launchpad_lib/{room}/*", f"launchpad_lib/{room}/**/*"],
-        "do_not_mutate": [
-            "launchpad_lib/metrics/kernels/*"
-        ],  # compiled by numba, which does not see the mutant's switch
-        "pytest_add_cli_args_test_selection": TESTS[room],
-        "pytest_add_cli_args": [
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:randomly",
-            "--hypothesis-seed=1",
-            *deselected,
-        ],
-        "also_copy": ["data", "docs", "notebooks", "params", "scripts", "tests", "launchpad_lib", "pyproject.toml"],
-    }
-    written = "\n".join(f"{name} = {json.dumps(value)}" for name, value in lines.items())
-    return f"\n[tool.mutmut]\nmutate_only_covered_lines = true\ntimeout_multiplier = 8.0\n{written}\n"
+def _pytest(folder: Path, room: str, tests: list[str], **variables: str) -> None:
+    """Tests in the copy, with the plugin."""
+    own = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT / 'scripts'}", "TMPDIR": str(folder), "MUTANT_UNDER_TEST": ""}
+    if room == "kernels":
+        own["NUMBA_DISABLE_JIT"] = "1"
+    (folder / "tmp").mkdir(exist_ok=True)
+    run = [sys.executable, "-m", "pytest", "-q", "-s", "-x", *"-p mutant_tests -p no:cacheprovider -p no:xdist".split()]
+    run += ["--hypothesis-seed=1", *tests, *(f"--deselect={test}" for test in SLOW)]
+    done = subprocess.run(run, cwd=folder, env=os.environ | own | variables, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(done.stdout[-4000:] + f"\nroom={room!r}: its tests do not pass, so no mutant can be judged")
 
 
-def _results(folder: Path) -> dict[str, int | None]:
-    """Exit code by the name of each mutant."""
-    files = (folder / "mutants" / "launchpad_lib").rglob("*.meta")
-    return {name: code for f in files for name, code in json.loads(f.read_text())["exit_code_by_key"].items()}
+def _covered(folder: Path, room: str, tests: list[str], files: list[Path]) -> dict:
+    """The seconds of each test, and the tests by file and line."""
+    told = folder / "covered.json"
+    _pytest(folder, room, tests, MUTANTS_COVER=str(told), MUTANTS_OF=json.dumps(list(map(str, files))))
+    return json.loads(told.read_text())
 
 
-def _shown(folder: Path, name: str) -> str:
-    """The change of one mutant as lines."""
-    done = subprocess.run([sys.executable, "-m", "mutmut", "show", name], cwd=folder, capture_output=True, text=True)
-    changed = [s for s in done.stdout.splitlines() if s[:1] in "+-" and not s.startswith(("+++", "---"))]
-    return "\n".join(f"    {line}" for line in changed)
+def _verdicts(
+    folder: Path,
+    room: str,
+    tests: list[str],
+    mutants: dict[str, list[str]],
+    seconds: dict[str, float],
+    minutes: float,
+) -> dict[str, list]:
+    """What the tests say to each mutant: killed, hung or survived, and by which test."""
+    job = folder / "job.json"
+    job.write_text(json.dumps({"mutants": mutants, "seconds": seconds, "minutes": minutes}))
+    _pytest(folder, room, tests, MUTANTS_JUDGE=str(job))
+    return json.loads(job.with_suffix(".verdicts").read_text())
+
+
+def _mutated(file: Path, lines: dict[str, dict[str, list[str]]]) -> dict[str, Mutant]:
+    """Writes all mutants of a file into it, behind a switch, and tells them by name."""
+    source, reached = file.read_text(), {int(n): tests for n, tests in lines.get(str(file), {}).items()}
+    # Lines that run with the import only are reached by no test.
+    made = mutate_file_contents(str(file), source, {n for n, tests in reached.items() if tests})
+    file.write_text(made.code)
+    written, module = made.code.split("\n"), _module(file)
+    starts = {name: (first, last) for name, first, last in _functions(source)}
+    found = {}
+    for name in made.mutant_names:
+        function = name.partition("__mutmut_")[0]
+        span, old = made.line_span_by_function_name[name], made.line_span_by_function_name[f"{function}__mutmut_orig"]
+        new_lines, old_lines = _body(written, span), _body(written, old)
+        first, last = starts[function]
+        at = next((i for i, (a, b) in enumerate(zip(new_lines, old_lines, strict=False)) if a != b), 0)
+        statement = _statement(source, first + at, first, last)
+        tests = sorted({test for n in statement for test in reached.get(n, [])})
+        tail = next((i for i, (a, b) in enumerate(zip(new_lines[::-1], old_lines[::-1], strict=False)) if a != b), 0)
+        change = [f"    -{line}" for line in old_lines[at : len(old_lines) - tail]]
+        change += [f"    +{line}" for line in new_lines[at : len(new_lines) - tail]]
+        found[f"{module}.{name}"] = Mutant(f"{file}:{first + at} {name}", "\n".join(change), tests)
+    return found
+
+
+def _module(file: Path) -> str:
+    return ".".join(file.with_suffix("").parts).removesuffix(".__init__")
+
+
+def _body(written: list[str], span) -> list[str]:
+    """The lines of a function in the mutated file from its `def` on, with the name it had."""
+    lines = written[span.start - 1 : span.end]
+    start = next(i for i, line in enumerate(lines) if line.lstrip().startswith(("def ", "async def ")))
+    head, _, rest = lines[start].partition("(")
+    return [f"{head.partition('def ')[0]}def ({rest}", *lines[start + 1 :]]
+
+
+def _functions(source: str) -> Iterator[tuple[str, int, int]]:
+    """The functions that mutmut changes by the name it gives them, with their first line and their last."""
+    for node in ast.parse(source).body:
+        inner = node.body if isinstance(node, ast.ClassDef) else [node]
+        for one in inner:
+            if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef):
+                name = f"xǁ{node.name}ǁ{one.name}" if isinstance(node, ast.ClassDef) else f"x_{one.name}"
+                yield name, one.lineno, one.end_lineno or one.lineno
+
+
+def _statement(source: str, line: int, first: int, last: int) -> range:
+    """The lines of the innermost statement that a line belongs to; of a `def` all, for its defaults hold for every call."""
+    best = range(first, last + 1)
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.stmt) or not first < node.lineno <= line <= (node.end_lineno or node.lineno):
+            continue
+        inner = [n for n in ast.iter_child_nodes(node) if isinstance(n, ast.stmt | ast.excepthandler | ast.match_case)]
+        is_head = inner and not isinstance(node, ast.FunctionDef)
+        bodies = [getattr(n, "lineno", None) or n.body[0].lineno for n in inner]  # type: ignore[attr-defined]
+        end = max(min(bodies) - 1, node.lineno) if is_head else node.end_lineno or node.lineno
+        if line <= end and len(range(node.lineno, end + 1)) <= len(best):
+            best = range(node.lineno, end + 1)
+    return best
+
+
+def _interpreted(source: str) -> str:
+    """The code with compiled functions as plain ones, on the same lines, and what has no form in Python as nothing.
+
+    >>> print(_interpreted("@njit(cache=True)\\ndef f(a):\\n    return a"))
+    # compiled
+    def f(a):
+        return a
+    """
+    lines = source.split("\n")
+    for node in ast.walk(ast.parse(source)):
+        for mark in node.decorator_list if isinstance(node, ast.FunctionDef) else []:
+            name = ast.unparse(mark.func if isinstance(mark, ast.Call) else mark).rpartition(".")[2]
+            if name in COMPILED:
+                lines[mark.lineno - 1 : mark.end_lineno] = ["# compiled"] * ((mark.end_lineno or 0) - mark.lineno + 1)
+            if name == "intrinsic":
+                blank = [""] * ((node.end_lineno or 0) - mark.lineno)
+                lines[mark.lineno - 1 : node.end_lineno] = [f"def {node.name}(*_): return None", *blank]
+    return "\n".join(lines)
 
 
 def main() -> int:
@@ -136,15 +254,35 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, nargs="+", default=[SEED], help="of the sample; several give several samples"
     )
-    parser.add_argument("--children", type=int, default=2, help="mutants tested at a time (default: 2)")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="MODULE", help="mutates these modules of the room only"
+    )
+    parser.add_argument(
+        "--tests",
+        nargs="+",
+        default=[],
+        metavar="TEST",
+        help="in place of the room's own; a figure is then a lower bound",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=math.inf,
+        help="of judging a room, after which the rest of its sample is left out",
+    )
     asked = parser.parse_args()
     unknown = sorted(set(asked.rooms) - set(TESTS))
     if unknown:
         parser.error(f"room={unknown[0]!r}: there are {', '.join(TESTS)}")
     rooms = asked.rooms or list(TESTS)
-    found = [
-        one for room in rooms for one in scores(room, sample=asked.sample, seeds=asked.seed, children=asked.children)
-    ]
+    options = {
+        "sample": asked.sample,
+        "seeds": asked.seed,
+        "only": asked.only,
+        "given": asked.tests,
+        "minutes": asked.minutes,
+    }
+    found = [one for room in rooms for one in scores(room, **options)]
     print("\n| room | seed | mutants | tested | noticed | share |\n|---|---:|---:|---:|---:|---:|")
     for s in found:
         print(f"| {s.room} | {s.seed} | {s.mutants:,} | {s.tested} | {s.noticed} | {s.noticed / s.tested:.0%} |")

@@ -18,14 +18,24 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     simulation.add_argument(
         "--seed", type=int, default=20260101, help="the same seed gives the same data (default: 20260101)"
     )
-    simulation.add_argument("--users", type=int, default=500, help="default: 500")
+    simulation.add_argument("--users", type=int, help="default: 500")
     simulation.add_argument("--days", type=int, default=14, help="days of events (default: 14)")
     simulation.add_argument(
         "--to",
         metavar="TARGET",
         help="send live traffic instead: kafka://host:port/topic, spool:DIR or http://host:port of a collector",
     )
-    simulation.add_argument("--events", type=int, default=10_000, help="with --to: how many (default: 10000)")
+    simulation.add_argument(
+        "--events",
+        type=int,
+        help="about how many, instead of --users; with --to: just how many (default: 10000)",
+    )
+    simulation.add_argument(
+        "--format",
+        choices=["jsonl.gz", "jsonl", "parquet"],
+        default="jsonl.gz",
+        help="of the event files; Parquet is written fastest (default: jsonl.gz)",
+    )
     simulation.add_argument(
         "--rate", type=float, help="with --to: events per second (default: as fast as acknowledged)"
     )
@@ -37,16 +47,24 @@ def _simulate(arguments: argparse.Namespace) -> int:
     if arguments.to:
         return simulate_to(
             arguments.to,
-            events=arguments.events,
+            events=10_000 if arguments.events is None else arguments.events,
             rate_per_second=arguments.rate,
             envelope=arguments.envelope,
             seed=arguments.seed,
             ledger=Path(arguments.ledger) if arguments.ledger else None,
             say=print,
         )
-    from launchpad_lib.simulation import simulate
+    from launchpad_lib.simulation import simulate, users_for
 
-    print(simulate(Path(arguments.out), seed=arguments.seed, users=arguments.users, days=arguments.days).rows)
+    if arguments.events is not None and arguments.users is not None:
+        raise ValueError("events, users: say how many events or how many users, not both; leave out one")
+    users = 500 if arguments.users is None else arguments.users
+    if arguments.events is not None:
+        users = users_for(arguments.events, days=arguments.days)
+    result = simulate(
+        Path(arguments.out), seed=arguments.seed, users=users, days=arguments.days, file_format=arguments.format
+    )
+    print(result.rows)
     return 0
 
 

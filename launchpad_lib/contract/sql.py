@@ -18,19 +18,19 @@ SQL_TYPES = {
 SESSION_KEY_ESCAPES = (("~", "~0"), ("/", "~1"))
 
 
-def session_key(number: str) -> str:
-    """The SQL of a session's key: user and client session, or user and the number of a session made from gaps.
+def session_key(began: str) -> str:
+    """The SQL of a session's key: user and client session, or user and what tells apart the stretches without one.
 
     A client's session id is unique within its user only (many trackers count 1, 2, 3 for every user), so the user is in
-    the key, and no two pairs have the same key.
+    the key, and no two pairs have the same key. `began` is the column of the stretch: the instant at which it began.
 
-    >>> session_key("n")[-72:]
-    "|| CASE WHEN session_id IS NULL THEN '#' || n ELSE '/' || session_id END"
+    >>> session_key("began_at")[-79:]
+    "|| CASE WHEN session_id IS NULL THEN '#' || began_at ELSE '/' || session_id END"
     """
     user = "user_id"
     for character, written in SESSION_KEY_ESCAPES:
         user = f"replace({user}, {literal(character)}, {literal(written)})"
-    return f"{user} || CASE WHEN session_id IS NULL THEN '#' || {number} ELSE '/' || session_id END"
+    return f"{user} || CASE WHEN session_id IS NULL THEN '#' || {began} ELSE '/' || session_id END"
 
 
 def identifier(name: str) -> str:

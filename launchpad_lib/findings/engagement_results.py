@@ -47,9 +47,7 @@ def daily_adoption(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame:
     return rows.assign(feature_id=name, active_on=rows["active_on"].astype(str))
 
 
-def engagement_table(
-    events: ir.Table, sessions: ir.Table, asked: EngagementQuestion, daily: pd.DataFrame
-) -> pd.DataFrame:
+def engagement_table(events: ir.Table, asked: EngagementQuestion, daily: pd.DataFrame) -> pd.DataFrame:
     """The table `engagement`: depth, duration, sharing, daily adoption and stickiness; what cannot be told says why."""
     detail = asked.detail or Feature(feature_id="none")
     deep, long = Part("count", "sessions"), Part("seconds", "sessions")
@@ -61,7 +59,7 @@ def engagement_table(
         ),
         *_rows(
             {DURATION: long._replace(value="median_seconds"), DURATION_P90: long._replace(value="p90_seconds")},
-            lambda: session_duration(sessions),
+            lambda: session_duration(events),
             asked.refused_because,
         ),
         *_sharing(events, asked, detail),
@@ -180,7 +178,7 @@ def used_together(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame:
     name = asked.detail.feature_id
 
     def together() -> pd.DataFrame:
-        pairs = feature_overlap(events)
+        pairs = feature_overlap(events, feature_id=name)
         return pairs.filter(pairs.feature_a == name).order_by([pairs.users_both.desc(), "feature_b"]).to_pandas()
 
     found = answered(tables.FEATURE_OVERLAP, together, refused_because=None)

@@ -18,10 +18,10 @@ from launchpad_lib.findings.rows import declared, not_asked, refused_rows
 from launchpad_lib.inference import Decision, best_first, compare_variants, decide, sample_ratio_mismatch
 from launchpad_lib.inference.sample_ratio import SampleRatio
 from launchpad_lib.metrics.exposures import (
+    Outcome,
     conversions,
     experiment_units,
     exposed_between,
-    exposures,
     nobody_exposed,
     units_by_standing,
 )
@@ -51,12 +51,6 @@ class ExperimentPlan(NamedTuple):
     def is_asked(self) -> bool:
         """Whether an experiment is declared with its control and its success metric."""
         return None not in (self.experiment_id, self.control, self.metric_event)
-
-    @property
-    def windows(self) -> dict[str, Any]:
-        """Window and end of the data as the counts take them; a log that has ended takes every window for over."""
-        through = self.observed_through if self.immature_units == "leave_out" else None
-        return {"window": parse_window(self.window), "observed_through": through}
 
     @property
     def within(self) -> str:
@@ -172,21 +166,27 @@ def ask_experiment(
 
 
 def experiment_results(events: ir.Table, plan: ExperimentPlan) -> ExperimentResults:
-    """Counts from the engine, comparisons from the counts, and a decision on every variant."""
+    """Counts from one reading of the log, comparisons from the counts, and a decision on every variant."""
     if plan.refused_because:
         return _refused(plan)
-    units = experiment_units(exposures(events, experiment_id=plan.experiment_id), planned=[v for v, _ in plan.shares])
-    standing = units_by_standing(units, **plan.windows).to_pandas()
+    names = [name for name in (plan.metric_event, *plan.guardrail_events) if name]
+    units = experiment_units(
+        events,
+        experiment_id=plan.experiment_id,
+        outcomes=[Outcome(name, parse_window(plan.window)) for name in dict.fromkeys(names)],
+        observed_through=plan.observed_through if plan.immature_units == "leave_out" else None,
+        planned=[v for v, _ in plan.shares],
+    )
+    standing = units_by_standing(units).to_pandas()
     assigned = standing[standing["standing"] == "assigned"]
     reason = _cannot_be_compared(
         plan, {str(v): int(u) for v, u in zip(assigned["variant"], assigned["units"], strict=True)}
     )
     if reason:
         return _refused(plan._replace(refused_because=reason))._replace(units=_unit_rows(plan, standing))
-    names = [name for name in (plan.metric_event, *plan.guardrail_events) if name]
     roles: list[tuple[str, Literal["success", "guardrail"]]] = [(names[0], "success")]
     roles += [(guardrail, "guardrail") for guardrail in plan.guardrail_events]
-    counts = conversions(events, units, event_names=names, **plan.windows).to_pandas()
+    counts = conversions(units).to_pandas()
     compared = pd.concat(
         [
             compare_variants(

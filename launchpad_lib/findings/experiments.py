@@ -90,7 +90,11 @@ def _about_variants(found: ExperimentResults) -> list[Finding]:
     said = [_about_variant(decision, found) for decision in found.decisions[:MOST_VARIANTS]]
     more = len(found.decisions) - MOST_VARIANTS
     if more > 0:
-        said.append(Finding("watch", "look", f"{counted(more, 'more variant')} are in the table only."))
+        said.append(
+            Finding(
+                "watch", "look", f"{counted(more, 'more variant')} {'is' if more == 1 else 'are'} in the table only."
+            )
+        )
     return said
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
@@ -16,17 +15,21 @@ from launchpad_lib.contract.catalogue.funnel_tables import FEATURE_FUNNELS
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.names import nearest, quoted
 from launchpad_lib.contract.sentences import named
-from launchpad_lib.contract.wording import is_missing
 from launchpad_lib.findings.engagement_question import EngagementQuestion
-from launchpad_lib.findings.funnel_question import FunnelQuestion, ask_funnel, feature_steps
-from launchpad_lib.findings.funnel_results import funnel_result
-from launchpad_lib.findings.retention_results import RetentionQuestion, ask_retention, periods_after_start
-from launchpad_lib.findings.rows import NO_FEATURE, answered, declared, not_asked, refused_rows
+from launchpad_lib.findings.funnel_question import feature_steps
+from launchpad_lib.findings.funnel_reading import FunnelReading
+from launchpad_lib.findings.funnel_results import steps_of
+from launchpad_lib.findings.reading import Tables, Waiting
+from launchpad_lib.findings.retention_results import RetentionQuestion, ask_retention, periods_told
+from launchpad_lib.findings.rows import NO_FEATURE, declared, not_asked, refused_rows
 from launchpad_lib.inference import Interval, compare_rates, wilson
-from launchpad_lib.metrics import completion, feature_adoption, nobody_mature, share_rate, unknown_names
-from launchpad_lib.metrics.windows import local_date
+from launchpad_lib.metrics import completions, feature_adoption, unknown_names
+from launchpad_lib.metrics.checks import names_in
+from launchpad_lib.metrics.returning import asked_retention_by_start
+from launchpad_lib.metrics.windows import is_one_of, local_date
 
 COUNTED = {"user_id": "users", "session_key": "sessions"}
+AS_SHARING = {"starts": "viewers", "completed": "sharers", "completion_rate": "share_rate"}
 
 
 def feature_adoptions(events: ir.Table, asked: EngagementQuestion) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -37,16 +40,11 @@ def feature_adoptions(events: ir.Table, asked: EngagementQuestion) -> tuple[pd.D
         both = ADOPTION, ADOPTION_CHANGES
         return tuple(refused_rows(table, reason, feature_id=ids or [None]) for table in both)
     found = feature_adoption(events, feature_ids=ids, week_starts_on=asked.week_starts_on, **asked.place)
-    begins = (
-        events.select(on=local_date(events.event_at, asked.report_timezone))
-        .agg(on=ibis._.on.min())
-        .to_pandas()["on"]
-        .iloc[0]
-    )
-    known = set(events.select("feature_id").distinct().to_pandas()["feature_id"].dropna())
+    first = events.agg(at=events.event_at.min())
+    begins = first.select(on=local_date(first.at, asked.report_timezone)).to_pandas()["on"].iloc[0]
+    known = names_in(events, "feature_id")
     counts = found.to_pandas()
     counts = counts.assign(
-        # The engine's sums of flags are wider than int64: with a NULL among them they arrive as decimals.
         **{name: counts[name].astype(float) for name in counts.columns if name.startswith(("n_", "converted_"))},
         week_on=counts["week_on"].astype(str),
         unknown=pd.Series([_unknown_feature(i, known) for i in ids], dtype=object),
@@ -99,29 +97,53 @@ def _adoption_changes(counts: pd.DataFrame, begins: pd.Timestamp, min_cell: int)
 
 def feature_completions(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame:
     """The table `completion`: per user for every declared feature; per session too for the one in detail."""
-
-    def row(feature: Feature, by: str) -> pd.DataFrame:
-        said: dict[str, Any] = {"start_event": feature.start_event, "complete_event": feature.complete_event}
-        rules: dict[str, Any] = {"window": asked.window, "observed_through": asked.observed_through, "by": by}
-        about = {"feature_id": feature.feature_id, "counted": COUNTED[by], **said}
-        reason = _undeclared(feature, events, asked, "start_event", "complete_event")
-        return _one_rate(COMPLETION, lambda: completion(events, **said, **rules), about, "starts", reason, asked)
-
-    detail = [row(asked.detail, "session_key")] if asked.detail else []
-    return _stacked(COMPLETION, [*(row(feature, "user_id") for feature in asked.features), *detail])
+    by_user = _rates(COMPLETION, events, asked, asked.features, "start_event", "complete_event", by="user_id")
+    if asked.detail is None:
+        return by_user
+    detail = [asked.detail]
+    by_session = _rates(COMPLETION, events, asked, detail, "start_event", "complete_event", by="session_key")
+    return pd.concat([by_user, by_session], ignore_index=True)
 
 
 def feature_sharing(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame:
     """The table `sharing`."""
+    return _rates(SHARING, events, asked, asked.features, "view_event", "share_event", by="user_id")
 
-    def row(feature: Feature) -> pd.DataFrame:
-        said: dict[str, Any] = {"view_event": feature.view_event, "share_event": feature.share_event}
-        rules: dict[str, Any] = {"window": asked.window, "observed_through": asked.observed_through}
-        about = {"feature_id": feature.feature_id, **said}
-        reason = _undeclared(feature, events, asked, "view_event", "share_event")
-        return _one_rate(SHARING, lambda: share_rate(events, **said, **rules), about, "viewers", reason, asked)
 
-    return _stacked(SHARING, [row(feature) for feature in asked.features])
+def _rates(
+    table: ResultTable,
+    events: ir.Table,
+    asked: EngagementQuestion,
+    features: Sequence[Feature],
+    begin: str,
+    end: str,
+    *,
+    by: str,
+) -> pd.DataFrame:
+    """A row of a table of rates per feature, refused where it declares too little or nobody is mature; all features are
+    counted in one reading of the log.
+    """
+    reasons = [_undeclared(feature, events, asked, begin, end) for feature in features]
+    told = [feature for feature, why in zip(features, reasons, strict=True) if why is None]
+    rules: dict[str, Any] = {"window": asked.window, "observed_through": asked.observed_through, "by": by}
+    pairs = [(getattr(feature, begin), getattr(feature, end)) for feature in told]
+
+    counts: list[pd.DataFrame] = []
+    try:
+        found = completions(events, pairs=pairs, **rules).to_pandas()
+        counts = [found.iloc[[place]] for place in range(len(told))]
+    except ValueError as error:  # of the rules, which all rows share
+        reasons = [why or str(error) for why in reasons]
+    rows, counted = [], iter(counts)
+    for feature, why in zip(features, reasons, strict=True):
+        about = {"feature_id": feature.feature_id, begin: getattr(feature, begin), end: getattr(feature, end)}
+        about |= {"counted": COUNTED[by]} if table is COMPLETION else {}
+        if why:
+            rows.append(refused_rows(table, why, **{name: [value] for name, value in about.items()}))
+            continue
+        row = next(counted)
+        rows.append(declared(table, row.rename(columns=AS_SHARING if table is SHARING else {}).assign(**about)))
+    return _stacked(table, rows)
 
 
 def _undeclared(feature: Feature, events: ir.Table, asked: EngagementQuestion, *fields: str) -> str | None:
@@ -132,63 +154,59 @@ def _undeclared(feature: Feature, events: ir.Table, asked: EngagementQuestion, *
     return asked.refused_because or unknown_names(events, event_names=[getattr(feature, name) for name in fields])
 
 
-def _one_rate(
-    table: ResultTable,
-    question: Callable[[], ir.Table],
-    about: dict[str, Any],
-    n: str,
-    reason: str | None,
-    asked: EngagementQuestion,
-) -> pd.DataFrame:
-    """One row of a table of rates, refused where nobody is mature."""
-    if reason:
-        return refused_rows(table, reason, **{name: [value] for name, value in about.items()})
-    found = answered(table, lambda: question().to_pandas(), refused_because=None).assign(**about)
-    row = found.iloc[0]
-    if not is_missing(row["refused_because"]):
-        return found
-    through = asked.observed_through
-    nobody = nobody_mature(row[n], immature=row["immature"], what=about["feature_id"], observed_through=through)
-    return found.assign(refused_because=nobody)
-
-
 def _stacked(table: ResultTable, rows: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True) if rows else refused_rows(table, NO_FEATURE)
 
 
-def feature_funnels(events: ir.Table, asked: FunnelQuestion, features: Sequence[Feature]) -> pd.DataFrame:
+def feature_funnels(read: FunnelReading, features: Sequence[Feature]) -> pd.DataFrame:
     """The table `feature_funnels`: the funnel each feature declares, under the rules of the page."""
-    rules = {k: v for k, v in asked.arguments.items() if k in ("window", "mode", "entry", "by", "observed_through")}
 
     def row(feature: Feature) -> pd.DataFrame:
-        steps = feature_steps(feature)
-        about = {"feature_id": [feature.feature_id], "steps": [" > ".join(steps)]}
-        if len(steps) < 2:
+        about = {"feature_id": [feature.feature_id], "steps": [" > ".join(feature_steps(feature))]}
+        if feature.feature_id not in read.features:
             few = not_asked(f"{named(feature.feature_id)} declares fewer than two events of a funnel")
             return refused_rows(FEATURE_FUNNELS, few, **about)
-        result = funnel_result(events, ask_funnel(events, steps=steps, **rules, min_cell=asked.min_cell))
+        result = steps_of(read, f"feature {feature.feature_id}", read.features[feature.feature_id])
         last = result.iloc[[-1]].assign(entrants=result["users"].iloc[0], **about)
         return declared(FEATURE_FUNNELS, last)
 
     return _stacked(FEATURE_FUNNELS, [row(feature) for feature in features])
 
 
-def feature_retention(events: ir.Table, asked: RetentionQuestion, features: Sequence[Feature]) -> pd.DataFrame:
+def feature_retention(events: ir.Table, asked: RetentionQuestion, features: Sequence[Feature]) -> Waiting:
     """The table `feature_retention`: who comes back with any event after the first start of each feature."""
     rules = {
         k: getattr(asked, k)
         for k in ("observed_through", "counting", "period", "report_timezone", "week_starts_on", "min_cell")
     }
-
-    def rows(feature: Feature) -> pd.DataFrame:
-        about = {"feature_id": feature.feature_id, "start_event": feature.start_event}
-        own = ask_retention(events, returns=asked.returns, feature=feature, **rules)
-        reason = asked.no_events_because or own.refused_because
+    known: dict[str, str] = {}
+    reasons: dict[str, str | None] = {}
+    for feature in features:
+        reason = (
+            asked.no_events_because
+            or ask_retention(events, returns=asked.returns, feature=feature, **rules).refused_because
+        )
         if not feature.start_event:
             reason = not_asked(f"{named(feature.feature_id)} declares no start_event")
+        elif not reason:
+            known[feature.feature_id] = feature.start_event
+        reasons[feature.feature_id] = reason
+    place = {k: v for k, v in rules.items() if k != "min_cell"}
+    question = (
+        asked_retention_by_start(events, start_events=list(known.values()), returns=asked.returns, **place)
+        if known
+        else None
+    )
+
+    def row(feature: Feature, found: Tables) -> pd.DataFrame:
+        about = {"feature_id": feature.feature_id, "start_event": feature.start_event}
+        reason = reasons[feature.feature_id]
         if reason:
             return refused_rows(FEATURE_RETENTION, reason, **{name: [value] for name, value in about.items()})
-        found = periods_after_start(events, own, own.returns).assign(**about)
-        return declared(FEATURE_RETENTION, found)
+        own = found[0].filter(is_one_of(found[0].cohort, [feature.start_event]))
+        return declared(FEATURE_RETENTION, periods_told(own, asked).assign(**about))
 
-    return _stacked(FEATURE_RETENTION, [rows(feature) for feature in features])
+    def finish(found: Tables) -> pd.DataFrame:
+        return _stacked(FEATURE_RETENTION, [row(feature, found) for feature in features])
+
+    return Waiting([question] if question else [], finish)

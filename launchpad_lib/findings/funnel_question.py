@@ -16,6 +16,14 @@ UNIT_WORDS = {"user_id": "user", "session_key": "session"}
 MODE_WORDS = {"ordered": "in order", "strict": "strictly", "any_order": "any order", "strict_order": "strict order"}
 
 
+class Periods(NamedTuple):
+    """Two stretches of time in which units enter; the later one ends where windows are over."""
+
+    earlier: tuple[datetime, datetime]
+    later: tuple[datetime, datetime]
+    days: int
+
+
 class FunnelQuestion(NamedTuple):
     """The steps and rules of a funnel, and why it cannot be asked of this log, if so."""
 

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from datetime import timedelta
+from typing import Any
 
-import ibis.expr.types as ir
 import pandas as pd
 
 from launchpad_lib.contract.catalogue import funnel_tables as tables
 from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.contract.estimates import Estimate, estimate_of
 from launchpad_lib.contract.sentences import counted, named, span_words
-from launchpad_lib.findings.funnel_question import MODE_WORDS, FunnelQuestion
-from launchpad_lib.findings.rows import answered, declared, not_asked, reason_in, refused_rows
+from launchpad_lib.findings.funnel_question import MODE_WORDS, FunnelQuestion, Periods
+from launchpad_lib.findings.funnel_reading import FunnelReading
+from launchpad_lib.findings.rows import answered, declared, reason_in, refused_rows
 from launchpad_lib.inference import compare_rates
 from launchpad_lib.metrics import (
-    RULES,
-    funnel,
-    funnel_changes,
-    funnel_next_events,
-    funnel_rules,
-    funnel_times,
-    funnel_trend,
     nobody_mature,
-    unknown_names,
 )
-from launchpad_lib.metrics.windows import Period, Weekday
 
 
-def funnel_result(events: ir.Table, asked: FunnelQuestion) -> pd.DataFrame:
+def funnel_result(read: FunnelReading, asked: FunnelQuestion) -> pd.DataFrame:
     """The table `funnel`: one row per step; refused as a whole where nobody can be counted."""
+    return steps_of(read, "steps", asked)
+
+
+def steps_of(read: FunnelReading, part: str, asked: FunnelQuestion) -> pd.DataFrame:
+    """The columns of `funnel` for the page's funnel or for that of a feature."""
     known: dict[str, list[Any]] = {"step": list(range(1, len(asked.steps) + 1)), "step_name": list(asked.step_names)}
     if asked.refused_because:
         return refused_rows(tables.FUNNEL, asked.refused_because, **(known if asked.steps else {}))
-    found = funnel(events, **asked.arguments).order_by("step").to_pandas()
+    found = read.table(part).order_by("step").to_pandas()
     first = found.iloc[0]
     reason = nobody_mature(
         first["users"], immature=first["entrants_immature"], what="the funnel", observed_through=asked.observed_through
@@ -79,38 +75,23 @@ def _rules(result: pd.DataFrame, asked: FunnelQuestion) -> dict[str, Any]:
     }
 
 
-def funnel_time_buckets(events: ir.Table, asked: FunnelQuestion) -> pd.DataFrame:
+def funnel_time_buckets(read: FunnelReading, asked: FunnelQuestion) -> pd.DataFrame:
     """The table `funnel_times`."""
     return answered(
         tables.FUNNEL_TIMES,
-        lambda: funnel_times(events, **asked.arguments).order_by("place").to_pandas(),
+        lambda: read.table("times").order_by("place").to_pandas(),
         refused_because=asked.refused_because,
     )
 
 
-def funnel_segments(
-    events: ir.Table,
-    asked: FunnelQuestion,
-    *,
-    breakdown: str | None,
-    attribution: Literal["first_touch", "last_touch"] | int,
-) -> pd.DataFrame:
+def funnel_segments(read: FunnelReading, asked: FunnelQuestion) -> pd.DataFrame:
     """The table `funnel_segments`: most entrants first; every unit is in one segment, the missing value is one too."""
-    reason = asked.refused_because or _unasked(events, breakdown)
 
     def segments() -> pd.DataFrame:
-        found = funnel(events, **asked.arguments, breakdown=breakdown, attribution=attribution)
-        rows = found.order_by(["segment", "step"]).to_pandas()
+        rows = read.table("segments").order_by(["segment", "step"]).to_pandas()
         return _at_the_end(rows, "segment").sort_values("entrants", ascending=False, kind="stable")
 
-    return answered(tables.FUNNEL_SEGMENTS, segments, refused_because=reason)
-
-
-def _unasked(events: ir.Table, breakdown: str | None) -> str | None:
-    """Why a breakdown is not made."""
-    if not breakdown:
-        return not_asked("give `breakdown` a property")
-    return unknown_names(events, event_names=[], properties=[breakdown])
+    return answered(tables.FUNNEL_SEGMENTS, segments, refused_because=asked.refused_because)
 
 
 def _at_the_end(rows: pd.DataFrame, key: str) -> pd.DataFrame:
@@ -119,27 +100,14 @@ def _at_the_end(rows: pd.DataFrame, key: str) -> pd.DataFrame:
     return rows.assign(entrants=entrants)[rows["step"] == rows["step"].max()]
 
 
-def funnel_course(
-    events: ir.Table, asked: FunnelQuestion, *, period: Period, report_timezone: str, week_starts_on: Weekday
-) -> pd.DataFrame:
+def funnel_course(read: FunnelReading, asked: FunnelQuestion) -> pd.DataFrame:
     """The table `funnel_trend`: a unit counts in every period it enters."""
 
     def course() -> pd.DataFrame:
-        found = funnel_trend(
-            events, **asked.arguments, period=period, report_timezone=report_timezone, week_starts_on=week_starts_on
-        )
-        rows = _at_the_end(found.order_by(["period_on", "step"]).to_pandas(), "period_on")
+        rows = _at_the_end(read.table("course").order_by(["period_on", "step"]).to_pandas(), "period_on")
         return rows.assign(period_on=rows["period_on"].astype(str))
 
     return answered(tables.FUNNEL_TREND, course, refused_because=asked.refused_because)
-
-
-class Periods(NamedTuple):
-    """Two stretches of time in which units enter; the later one ends where windows are over."""
-
-    earlier: tuple[datetime, datetime]
-    later: tuple[datetime, datetime]
-    days: int
 
 
 def compared_periods(asked: FunnelQuestion, *, days: int) -> Periods:
@@ -149,27 +117,17 @@ def compared_periods(asked: FunnelQuestion, *, days: int) -> Periods:
     return Periods((end - 2 * length, end - length), (end - length, end), days)
 
 
-def funnel_shift(
-    events: ir.Table,
-    asked: FunnelQuestion,
-    periods: Periods,
-    *,
-    breakdown: str | None,
-    attribution: Literal["first_touch", "last_touch"] | int,
-) -> pd.DataFrame:
+def funnel_shift(read: FunnelReading, asked: FunnelQuestion) -> pd.DataFrame:
     """The table `funnel_changes`: the whole funnel, its steps, and its steps by segment where a breakdown is asked.
 
     Benjamini-Hochberg runs over all rows of steps and segments; the whole funnel is the one comparison that was asked
     first. Rows with fewer than `min_cell` units in a period are refused.
     """
-    spans: dict[str, Any] = {"before": periods.earlier, "after": periods.later}
 
     def shift() -> pd.DataFrame:
-        every = funnel_changes(events, **asked.arguments, **spans).order_by(["scope", "step"]).to_pandas()
-        parts = [every.assign(segment=None)]
-        if _unasked(events, breakdown) is None:
-            split = funnel_changes(events, **asked.arguments, **spans, breakdown=breakdown, attribution=attribution)
-            rows = split.order_by(["segment", "step"]).to_pandas()
+        parts = [read.table("changes").order_by(["scope", "step"]).to_pandas().assign(segment=None)]
+        if read.is_split:
+            rows = read.table("changes_by_segment").order_by(["segment", "step"]).to_pandas()
             parts.append(rows[rows["scope"] == "step"].assign(scope="segment"))
         counts = pd.concat(parts, ignore_index=True)
         whole = compare_rates(counts[counts["scope"] == "whole"], min_cell=asked.min_cell).assign(p_adjusted=None)
@@ -200,32 +158,22 @@ def conversion_change(changes: pd.DataFrame, asked: FunnelQuestion, periods: Per
     return estimate_of(row, value="absolute_lift", n="n", **when)
 
 
-def funnel_instead(events: ir.Table, asked: FunnelQuestion) -> pd.DataFrame:
+def funnel_instead(read: FunnelReading, asked: FunnelQuestion) -> pd.DataFrame:
     """The table `funnel_next_events`."""
     return answered(
         tables.FUNNEL_NEXT_EVENTS,
-        lambda: (
-            funnel_next_events(events, **asked.arguments)
-            .order_by(["step", lambda t: t.users.desc(), "next_event"])
-            .to_pandas()
-        ),
+        lambda: read.table("next_events").order_by(["step", lambda t: t.users.desc(), "next_event"]).to_pandas(),
         refused_because=asked.refused_because,
     )
 
 
-def funnel_by_other_rules(events: ir.Table, asked: FunnelQuestion, result: pd.DataFrame) -> pd.DataFrame:
+def funnel_by_other_rules(read: FunnelReading, asked: FunnelQuestion, result: pd.DataFrame) -> pd.DataFrame:
     """The table `funnel_rules`: this page's own conversion, then the same log and window under other
     products' rules.
     """
 
     def panel() -> pd.DataFrame:
-        others: dict[str, Any] = {
-            "steps": asked.steps,
-            "window": asked.window,
-            "observed_through": asked.observed_through,
-            "by": asked.by,
-        }
-        rows = funnel_rules(events, **others, rules=RULES[1:]).order_by(["place", "step"]).to_pandas()
+        rows = read.table("rules").order_by(["place", "step"]).to_pandas()
         last = result.iloc[-1]
         own = {name: last[name] for name in ("users", "conversion_rate", "ci_low", "ci_high")}
         mine = pd.DataFrame(

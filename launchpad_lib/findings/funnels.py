@@ -11,8 +11,8 @@ from launchpad_lib.contract.findings import Conclusion, Finding, Severity, Verb,
 from launchpad_lib.contract.sentences import counted, ended, listed, named, without_subject
 from launchpad_lib.contract.wording import duration, is_missing, percent, points, rate
 from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
-from launchpad_lib.findings.funnel_question import FunnelQuestion
-from launchpad_lib.findings.funnel_results import Periods, conversion_change, funnel_conversion
+from launchpad_lib.findings.funnel_question import FunnelQuestion, Periods
+from launchpad_lib.findings.funnel_results import conversion_change, funnel_conversion
 from launchpad_lib.findings.rows import NOT_ASKED, not_answered, proved_at, reason_in, standing
 from launchpad_lib.inference import largest_differs_p, unequal_rates_p
 

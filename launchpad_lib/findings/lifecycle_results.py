@@ -10,25 +10,34 @@ import pandas as pd
 from launchpad_lib.contract.catalogue import cohort_tables as tables
 from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
 from launchpad_lib.contract.sentences import span_words
+from launchpad_lib.findings.reading import Tables, Waiting, already, waiting
 from launchpad_lib.findings.retention_results import RetentionQuestion
-from launchpad_lib.findings.rows import answered, declared, not_asked, reason_in, refused_rows
+from launchpad_lib.findings.rows import declared, not_asked, reason_in, refused_rows
 from launchpad_lib.inference import kaplan_meier, log_rank, median_survival, wilson
-from launchpad_lib.metrics import activity_spans, lifecycle, path_steps, transitions, unknown_names
+from launchpad_lib.metrics import unknown_names
+from launchpad_lib.metrics.cohorts import asked_lifetimes
+from launchpad_lib.metrics.lifecycle import asked_lifecycle
+from launchpad_lib.metrics.paths import asked_path_steps, asked_transitions
 from launchpad_lib.metrics.windows import Period
 
 ALL_USERS, GROUP = "all users", "group"
 MOST_GROUPS, MOST_TIMES = 8, 200
 
 
-def lifecycle_result(events: ir.Table, asked: RetentionQuestion, *, lifecycle_period: Period) -> pd.DataFrame:
+def lifecycle_result(events: ir.Table, asked: RetentionQuestion, *, lifecycle_period: Period) -> Waiting:
     """The table `lifecycle`."""
+    place = {k: getattr(asked, k) for k in ("observed_through", "report_timezone", "week_starts_on")}
 
-    def states() -> pd.DataFrame:
-        place = {k: getattr(asked, k) for k in ("observed_through", "report_timezone", "week_starts_on")}
-        rows = lifecycle(events, period=lifecycle_period, **place).order_by("period_on").to_pandas()
+    def finish(found: Tables) -> pd.DataFrame:
+        rows = found[0].order_by("period_on").to_pandas()
         return rows.assign(period_on=rows["period_on"].astype(str))
 
-    return answered(tables.LIFECYCLE, states, refused_because=asked.no_events_because)
+    return waiting(
+        tables.LIFECYCLE,
+        lambda: [asked_lifecycle(events, period=lifecycle_period, **place)],
+        finish,
+        refused_because=asked.no_events_because,
+    )
 
 
 def last_complete(life: pd.DataFrame) -> pd.Series | None:
@@ -64,24 +73,30 @@ class Lifetimes(NamedTuple):
         return (everybody if groups.empty else groups).rename(columns={"time_days": "time"})
 
 
-def lifetimes(events: ir.Table, asked: RetentionQuestion, *, churn_gap: str, cohort_property: str | None) -> Lifetimes:
+def lifetimes(events: ir.Table, asked: RetentionQuestion, *, churn_gap: str, cohort_property: str | None) -> Waiting:
     """The tables `lifetime` and `survival`: all users, and the largest groups of at least `min_cell` users.
 
     An unknown property leaves the groups out; all users stand.
     """
     reason = asked.no_events_because
-    nothing = refused_rows(tables.SURVIVAL, "").head(0)
     if reason:
-        return Lifetimes(refused_rows(tables.LIFETIME, reason, scope=[ALL_USERS]), nothing)
+        return already(Lifetimes(refused_rows(tables.LIFETIME, reason, scope=[ALL_USERS]), _no_curve()))
     is_known = bool(cohort_property) and unknown_names(events, event_names=[], properties=[cohort_property]) is None
     through, split = asked.observed_through, cohort_property if is_known else None
-    spans = activity_spans(events, gap=churn_gap, observed_through=through, group_property=split)
-    spans = spans.order_by("user_id").to_pandas()
+    question = asked_lifetimes(events, gap=churn_gap, observed_through=through, group_property=split)
+    return Waiting([question], lambda found: _lifetimes(found[0].to_pandas(), asked.min_cell, is_known))
+
+
+def _no_curve() -> pd.DataFrame:
+    return refused_rows(tables.SURVIVAL, "").head(0)
+
+
+def _lifetimes(spans: pd.DataFrame, min_cell: int, is_known: bool) -> Lifetimes:
     nobody = reason_in(spans)
     if nobody:
-        return Lifetimes(refused_rows(tables.LIFETIME, nobody, scope=[ALL_USERS]), nothing)
+        return Lifetimes(refused_rows(tables.LIFETIME, nobody, scope=[ALL_USERS]), _no_curve())
     named_groups = list(spans.groupby("group_name", dropna=False)) if is_known else []
-    large = [(name, own) for name, own in named_groups if len(own) >= asked.min_cell]
+    large = [(name, own) for name, own in named_groups if len(own) >= min_cell]
     large = sorted(large, key=lambda group: -len(group[1]))[:MOST_GROUPS]
     parts = [(ALL_USERS, None, spans), *((GROUP, name, own) for name, own in large)]
     curves = [(scope, name, own, kaplan_meier(own["duration_days"], own["is_churned"])) for scope, name, own in parts]
@@ -89,7 +104,7 @@ def lifetimes(events: ir.Table, asked: RetentionQuestion, *, churn_gap: str, coh
     test = log_rank([(own["duration_days"], own["is_churned"]) for _, own in large]) if len(large) > 1 else None
     rows["log_rank_p"] = [test.p_value if test else None, *([None] * len(large))]
     lines = [_thinned(points).assign(scope=scope, group=name) for scope, name, _, points in curves if points]
-    survival = pd.concat(lines, ignore_index=True) if lines else nothing
+    survival = pd.concat(lines, ignore_index=True) if lines else _no_curve()
     return Lifetimes(
         declared(tables.LIFETIME, rows),
         survival[[c.name for c in tables.SURVIVAL.columns]],
@@ -121,31 +136,41 @@ def lifetime_median(lifetime: pd.DataFrame, *, churn_gap: str) -> Estimate:
 
 def session_paths(
     events: ir.Table, asked: RetentionQuestion, *, path_anchor: str | None, path_end: str | None
-) -> pd.DataFrame:
+) -> Waiting:
     """The table `paths`: the steps after the anchor, and those before the end; what is not given is not asked."""
-    parts = [_one_path(events, asked, "after", path_anchor, "path_anchor")]
-    parts.append(_one_path(events, asked, "before", path_end, "path_end"))
-    return pd.concat(parts, ignore_index=True)
+    after = _one_path(events, asked, "after", path_anchor, "path_anchor")
+    before = _one_path(events, asked, "before", path_end, "path_end")
+
+    def finish(found: Tables) -> pd.DataFrame:
+        parts = [
+            after.finish(found[: len(after.asked)]).assign(direction="after", anchor=path_anchor),
+            before.finish(found[len(after.asked) :]).assign(direction="before", anchor=path_end),
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    return Waiting([*after.asked, *before.asked], finish)
 
 
 def _one_path(
     events: ir.Table, asked: RetentionQuestion, direction: Literal["after", "before"], anchor: str | None, argument: str
-) -> pd.DataFrame:
+) -> Waiting:
     reason = asked.no_events_because
     if reason is None:
         reason = unknown_names(events, event_names=[anchor]) if anchor else not_asked(f"give `{argument}` an event")
-    found = answered(tables.PATHS, lambda: _path(events, anchor or "", direction), refused_because=reason)
-    return found.assign(direction=direction, anchor=anchor)
+    return waiting(
+        tables.PATHS,
+        lambda: [asked_path_steps(events, anchor=anchor or "", direction=direction, length=5, most=6)],
+        lambda found: found[0].order_by(["position", lambda t: t.units.desc(), "event_name"]).to_pandas(),
+        refused_because=reason,
+    )
 
 
-def _path(events: ir.Table, anchor: str, direction: Literal["after", "before"]) -> pd.DataFrame:
-    found = path_steps(events, anchor=anchor, direction=direction, length=5, most=6)
-    return found.order_by(["position", lambda t: t.units.desc(), "event_name"]).to_pandas()
-
-
-def session_transitions(events: ir.Table, asked: RetentionQuestion) -> pd.DataFrame:
+def session_transitions(events: ir.Table, asked: RetentionQuestion) -> Waiting:
     """The table `transitions`; no rows where there are no events."""
     if asked.no_events_because:
-        return refused_rows(tables.TRANSITIONS, "").head(0)
-    found = transitions(events, most=10)
-    return found.order_by(["from_event", lambda t: t.share.desc(), "to_event"]).to_pandas()
+        return already(refused_rows(tables.TRANSITIONS, "").head(0))
+
+    def finish(found: Tables) -> pd.DataFrame:
+        return found[0].order_by(["from_event", lambda t: t.share.desc(), "to_event"]).to_pandas()
+
+    return Waiting([asked_transitions(events, most=10)], finish)

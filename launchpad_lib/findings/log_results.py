@@ -9,21 +9,44 @@ import pandas as pd
 
 from launchpad_lib.contract.catalogue import cohort_tables as tables
 from launchpad_lib.findings.rows import declared
+from launchpad_lib.metrics.checks import counted_table
+from launchpad_lib.metrics.kernels.session_facts import units_by_name
+from launchpad_lib.metrics.remembered import names_of_lake
 
 
 def events_by_name(events: ir.Table, *, names: Sequence[str] | None = None) -> pd.DataFrame:
     """The columns of `events_by_name` and `funnel_events`: most frequent first; only the named events,
     where any are.
     """
-    kept = events if names is None else events.filter(events.event_name.isin(list(names)))
-    rows = kept.group_by("event_name").agg(
-        events=kept.count(),
-        users=kept.user_id.nunique(),
-        sessions=kept.session_key.nunique(),
-        first_at=kept.event_at.min().cast("string"),
-        last_at=kept.event_at.max().cast("string"),
+    where = None if names is None else events.event_name.isin(list(names))
+    rows = _counted(events, where)
+    rows = rows.mutate(**{name: rows[name].cast("string") for name in ("first_at", "last_at")})
+    found = rows.order_by([rows.events.desc(), "event_name"]).to_pandas()
+    users, sessions = (units_by_name(events, unit=unit, where=where) for unit in ("user_id", "session_key"))
+    for name, of in (("users", users), ("sessions", sessions)):
+        found[name] = found["event_name"].map(of).fillna(0).astype("int64")
+    columns = ["event_name", "events", "users", "sessions", "first_at", "last_at"]
+    wanted = found if names is None else found[found["event_name"].isin(list(names))]
+    return wanted[columns].reset_index(drop=True)
+
+
+def _counted(events: ir.Table, where: ir.BooleanValue | None) -> ir.Table:
+    """How often each event occurs, first and last; of a lake's events the index knows all of them."""
+    lake = names_of_lake(events)
+    if lake is None:
+        kept = events if where is None else events.filter(where)
+        return kept.group_by("event_name").agg(
+            events=kept.count(), first_at=kept.event_at.min(), last_at=kept.event_at.max()
+        )
+    known = lake.get("event", {})
+    kinds = {"event_name": "string", "events": "int64", "first_at": "timestamp(6)", "last_at": "timestamp(6)"}
+    return counted_table(
+        kinds,
+        event_name=list(known),
+        events=[counts.rows for counts in known.values()],
+        first_at=[counts.first_at for counts in known.values()],
+        last_at=[counts.last_at for counts in known.values()],
     )
-    return rows.order_by([rows.events.desc(), "event_name"]).to_pandas()
 
 
 def users_seen(users: ir.Table) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import ibis.expr.types as ir
 import pandas as pd
@@ -14,9 +14,13 @@ from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
 from launchpad_lib.contract.features import Feature, not_declared
 from launchpad_lib.contract.sentences import counted, named, span_words
+from launchpad_lib.findings.reading import Tables, Waiting, already, waiting
 from launchpad_lib.findings.rows import answered, declared, not_asked, refused_rows
 from launchpad_lib.inference import compare_rates
-from launchpad_lib.metrics import behavioural_cohorts, nobody_mature, on_or_after, retention, unknown_names
+from launchpad_lib.metrics import nobody_mature, on_or_after, unknown_names
+from launchpad_lib.metrics.asked import Asked
+from launchpad_lib.metrics.cohorts import asked_users_seen
+from launchpad_lib.metrics.returning import asked_retention, asked_retention_by_deed
 from launchpad_lib.metrics.windows import Period, Weekday
 
 FIRST, RECURRING = "first start", "every active period"
@@ -92,7 +96,7 @@ def ask_retention(
     return asked._replace(refused_because=unknown_names(events, event_names=names))
 
 
-def retention_result(events: ir.Table, asked: RetentionQuestion) -> pd.DataFrame:
+def retention_result(events: ir.Table, asked: RetentionQuestion) -> Waiting:
     """The table `retention`: every period up to the horizon, and any return from the first asked period to the horizon.
 
     First starts, and beside them every active calendar period as a start.
@@ -103,23 +107,21 @@ def retention_result(events: ir.Table, asked: RetentionQuestion) -> pd.DataFrame
             "period_from": list(asked.returns),
             "period_to": list(asked.returns),
         }
-        return refused_rows(tables.RETENTION, asked.refused_because, **known)
+        return already(refused_rows(tables.RETENTION, asked.refused_because, **known))
     ever = [on_or_after(asked.returns[0], horizon=asked.horizon)] if asked.returns[0] < asked.horizon else []
-    first = periods_after_start(events, asked, [*asked.every_period, *ever])
-    calendar = asked._replace(counting="calendar")
-    again = periods_after_start(events, calendar, asked.every_period, start="recurring")
-    return pd.concat([first.assign(starts=FIRST), again.assign(starts=RECURRING)], ignore_index=True)
+    first = asked_retention(events, returns=[*asked.every_period, *ever], **asked.arguments)
+    calendar = asked._replace(counting="calendar").arguments
+    again = asked_retention(events, returns=asked.every_period, **calendar, start="recurring")
+
+    def finish(found: Tables) -> pd.DataFrame:
+        both = zip(found, (FIRST, RECURRING), strict=True)
+        return pd.concat([periods_told(rows, asked).assign(starts=said) for rows, said in both], ignore_index=True)
+
+    return Waiting([first, again], finish)
 
 
-def periods_after_start(
-    events: ir.Table,
-    asked: RetentionQuestion,
-    returns: Sequence[int | tuple[int, int]],
-    *,
-    start: Literal["first", "recurring"] = "first",
-) -> pd.DataFrame:
+def periods_told(found: ir.Table, asked: RetentionQuestion) -> pd.DataFrame:
     """Rows of the table `retention`; a period that nobody has been observed to the end of says so."""
-    found = retention(events, returns=list(returns), **asked.arguments, start=start)
     rows = found.order_by(["period_from", "period_to"]).to_pandas()
     reasons = [
         nobody_mature(
@@ -169,20 +171,26 @@ def cohort_period(users: int, days: int, *, asked: Period, min_cell: int) -> Per
     return asked
 
 
-def retention_cohorts(events: ir.Table, asked: RetentionQuestion, *, cohort_by: Period) -> pd.DataFrame:
+def retention_cohorts(events: ir.Table, asked: RetentionQuestion, *, cohort_by: Period) -> Waiting:
     """The table `retention_cohorts`: users who began in the same local period; longer periods where cells would be
     thin.
     """
+    # Which period is right shows only when the log has been read, so the longer ones are counted too.
+    periods = list(PERIOD_DAYS)[list(PERIOD_DAYS).index(cohort_by) :]
 
-    def cohorts() -> pd.DataFrame:
-        ends = events.agg(first=events.event_at.min(), users=events.user_id.nunique()).to_pandas().iloc[0]
-        days = (asked.observed_through - ends["first"]).days + 1
-        period = cohort_period(int(ends["users"]), days, asked=cohort_by, min_cell=asked.min_cell)
-        found = retention(events, returns=asked.every_period, cohort_by=period, **asked.arguments)
-        rows = found.order_by(["cohort", "period_from"]).to_pandas()
+    def ask() -> Sequence[Asked]:
+        returns = asked.every_period
+        cohorts = [asked_retention(events, returns=returns, cohort_by=name, **asked.arguments) for name in periods]
+        return [asked_users_seen(events), *cohorts]
+
+    def finish(found: Tables) -> pd.DataFrame:
+        seen = found[0].to_pandas().iloc[0]
+        days = (asked.observed_through - seen["first_seen_at"]).days + 1 if seen["users"] else 1
+        period = cohort_period(int(seen["users"]), days, asked=cohort_by, min_cell=asked.min_cell)
+        rows = found[1 + periods.index(period)].order_by(["cohort", "period_from"]).to_pandas()
         return rows.assign(cohort=rows["cohort"].astype(str))
 
-    return answered(tables.RETENTION_COHORTS, cohorts, refused_because=asked.refused_because)
+    return waiting(tables.RETENTION_COHORTS, ask, finish, refused_because=asked.refused_because)
 
 
 def retention_shift(cohorts: pd.DataFrame, asked: RetentionQuestion) -> pd.DataFrame:
@@ -223,20 +231,41 @@ def retention_segments(
     behaviour_event: str | None,
     behaviour_within: str,
     behaviour_at_least: int,
-) -> pd.DataFrame:
+) -> Waiting:
     """The table `retention_segments`: by a property at the start, and by what users did soon after it."""
-    by_value = answered(
+    by_value = waiting(
         tables.RETENTION_SEGMENTS,
-        lambda: _by_property(events, asked, cohort_property or ""),
+        lambda: [
+            asked_retention(events, returns=asked.every_period, cohort_property=cohort_property, **asked.arguments)
+        ],
+        _by_property,
         refused_because=asked.refused_because or _unknown_property(events, cohort_property),
     )
-    by_deed = answered(
+    by_deed = waiting(
         tables.RETENTION_SEGMENTS,
-        lambda: _by_deed(events, asked, behaviour_event or "", behaviour_within, behaviour_at_least),
+        lambda: [
+            asked_retention_by_deed(
+                events,
+                event=behaviour_event or "",
+                at_least=behaviour_at_least,
+                within=behaviour_within,
+                returns=later_returns(asked, behaviour_within),
+                **asked.arguments,
+            )
+        ],
+        lambda found: found[0].order_by(["cohort", "period_from"]).to_pandas().rename(columns={"cohort": "segment"}),
         refused_because=asked.refused_because or _unknown_deed(events, asked, behaviour_event, behaviour_within),
     )
-    parts = [by_value.assign(split_by=cohort_property), by_deed.assign(split_by=EARLY_DEED)]
-    return pd.concat(parts, ignore_index=True)
+
+    def finish(found: Tables) -> pd.DataFrame:
+        of_value, of_deed = found[: len(by_value.asked)], found[len(by_value.asked) :]
+        parts = [
+            by_value.finish(of_value).assign(split_by=cohort_property),
+            by_deed.finish(of_deed).assign(split_by=EARLY_DEED),
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    return Waiting([*by_value.asked, *by_deed.asked], finish)
 
 
 def _unknown_property(events: ir.Table, name: str | None) -> str | None:
@@ -245,9 +274,8 @@ def _unknown_property(events: ir.Table, name: str | None) -> str | None:
     return unknown_names(events, event_names=[], properties=[name])
 
 
-def _by_property(events: ir.Table, asked: RetentionQuestion, name: str) -> pd.DataFrame:
-    found = retention(events, returns=asked.every_period, cohort_property=name, **asked.arguments)
-    rows = found.order_by(["cohort", "period_from"]).to_pandas().rename(columns={"cohort": "segment"})
+def _by_property(found: Tables) -> pd.DataFrame:
+    rows = found[0].order_by(["cohort", "period_from"]).to_pandas().rename(columns={"cohort": "segment"})
     return rows.assign(place=rows.groupby("segment", dropna=False)["users"].transform("max")).sort_values(
         ["place", "segment", "period_from"], ascending=[False, True, True], kind="stable"
     )
@@ -267,19 +295,3 @@ def _unknown_deed(events: ir.Table, asked: RetentionQuestion, event: str | None,
     if not later_returns(asked, within):
         return f"no asked period lies wholly after the {span_words(within)} in which users qualify; ask for a later one"
     return unknown_names(events, event_names=[event])
-
-
-def _by_deed(events: ir.Table, asked: RetentionQuestion, event: str, within: str, at_least: int) -> pd.DataFrame:
-    doers = behavioural_cohorts(
-        events,
-        event=event,
-        at_least=at_least,
-        within=within,
-        observed_through=asked.observed_through,
-        start_event=asked.start_event,
-    )
-    found = retention(events, returns=later_returns(asked, within), cohorts=doers, **asked.arguments)
-    rows = found.order_by(["cohort", "period_from"]).to_pandas().rename(columns={"cohort": "segment"})
-    # Readers do not know the argument `cohorts`: they are told why it is empty.
-    why = rows["refused_because"].str.replace(r"^no user of `cohorts` has a start \((.*)\)$", r"\1", regex=True)
-    return rows.assign(refused_because=why.astype(object).where(why.notna(), None))

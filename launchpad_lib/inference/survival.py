@@ -62,21 +62,22 @@ def kaplan_meier(durations: Sequence[float], observed: Sequence[bool], *, level:
         return []
     with np.errstate(divide="ignore", invalid="ignore"):  # Greenwood's variance where the last unit is gone
         found = SurvfuncRight(times, happened.astype(int))
-    z, points = norm.ppf((1 + level) / 2), []
-    for time, at_risk, events, survival, error in zip(
-        found.surv_times, found.n_risk, found.n_events, found.surv_prob, found.surv_prob_se, strict=True
-    ):
-        if events:
-            limits = _limits(float(survival), float(error), z)
-            points.append(SurvivalPoint(float(time), int(at_risk), int(events), float(survival), *limits))
-    return points
+    there = np.asarray(found.n_events) > 0
+    time, at_risk, events, survival, error = (
+        np.asarray(values)[there]
+        for values in (found.surv_times, found.n_risk, found.n_events, found.surv_prob, found.surv_prob_se)
+    )
+    columns = (time, at_risk.astype(int), events.astype(int), survival, *_limits(survival, error, level))
+    return [SurvivalPoint(*point) for point in zip(*(values.tolist() for values in columns), strict=True)]
 
 
-def _limits(survival: float, error: float, z: float) -> tuple[float, float]:
-    if survival <= 0 or survival >= 1:
-        return survival, survival
-    half = z * error / survival / abs(np.log(survival))
-    return float(survival ** np.exp(half)), float(survival ** np.exp(-half))
+def _limits(survival: np.ndarray, error: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Limits of each point; where nobody or everybody is left they are the estimate."""
+    is_between = (survival > 0) & (survival < 1)
+    half = np.zeros(len(survival))
+    inside = survival[is_between]
+    half[is_between] = norm.ppf((1 + level) / 2) * error[is_between] / inside / np.abs(np.log(inside))
+    return survival ** np.exp(half), survival ** np.exp(-half)
 
 
 def median_survival(points: Sequence[SurvivalPoint]) -> tuple[float | None, float | None, float | None]:

@@ -5,8 +5,8 @@ as day files.
 from launchpad_lib.lake.copies import Copies, copies
 from launchpad_lib.lake.event_log import IndexedEvents, open_event_log
 from launchpad_lib.lake.observed import Outside
-from launchpad_lib.lake.opening import Lake, TableVersion, open_lake
-from launchpad_lib.lake.snapshot import Snapshot, newest_versions, take_snapshot
+from launchpad_lib.lake.opening import Lake, TableVersion, open_lake, take_snapshot
+from launchpad_lib.lake.snapshot import Snapshot, newest_versions
 
 __all__ = [
     "Copies",

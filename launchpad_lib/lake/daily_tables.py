@@ -1,24 +1,29 @@
 """Tables of the star schema that are made day by day: a day is made again only when its files changed.
 
-Each day's part is a Parquet file named by the day and by what it was made from, so that a part is there exactly when it
-is up to date, and any set of parts is what a full rebuild would write.
+Each day's part is a Parquet file that the manifest of a version names, with what it was made from; any set of parts is
+what a full rebuild would write. A day that the observed window cuts is made on the fly, from its rows within.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterable
-from datetime import date
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
-from deltalake import DeltaTable
 
 from launchpad_lib.contract.sql import file_list, literal, session_key
-from launchpad_lib.lake.day_files import DayFiles, files_by_day, hash_of_names
-from launchpad_lib.lake.opening import SESSION_GAP_MINUTES, STAR
+from launchpad_lib.contract.tables import EXPOSURE_EVENT
+from launchpad_lib.lake.day_writing import SESSION_NUMBER
+from launchpad_lib.lake.manifests import Manifests, described, is_intact
 
+# Grain: one row per minute that has rows. What the observed window is derived from.
+MINUTES = """
+    SELECT epoch_us(date_trunc('minute', {at})) // 60000000 AS minute, count(*) AS rows, min({at}) AS first_at,
+        max({at}) AS last_at
+    FROM source WHERE {at} IS NOT NULL GROUP BY minute ORDER BY minute"""
 # Grain: one row per user and UTC date. Its sums, firsts and lasts over days are dim_users.
 USER_DAYS = """
     SELECT user_number, any_value(user_id) AS user_id, min(event_at) AS first_seen_at, max(event_at) AS last_seen_at,
@@ -29,102 +34,153 @@ DIM_USERS = """
         sum(events)::BIGINT AS events, count(*) AS active_days, arg_min(platform, first_seen_at) AS platform,
         arg_min(country, first_seen_at) AS country
     FROM source GROUP BY user_number"""
-# Grain: one row per user, client session (or stretch without one) and UTC date: a day's share of a session. A stretch
-# without a client's session ends where the user is silent for more than the session gap.
+# Grain: one row per user, session and UTC date: a day's share of a session.
 SESSION_PARTS = f"""
-    SELECT user_id, session_id, min(event_at) AS started_at, max(event_at) AS ended_at, count(*) AS events,
+    SELECT user_number, {SESSION_NUMBER} AS session_number, any_value(user_id) AS user_id,
+        any_value(session_id) AS session_id, any_value(stretch_started_at) AS stretch_started_at,
+        min(event_at) AS started_at, max(event_at) AS ended_at, count(*) AS events,
         arg_min(platform, event_at) AS platform, min(event_at) FILTER (platform IS NOT NULL) AS platform_at
-    FROM (SELECT *, sum(is_new) OVER (
-            PARTITION BY user_id, session_id IS NULL ORDER BY event_at, received_at, event_id) AS stretch
-        FROM (SELECT *, CASE WHEN event_at - lag(event_at) OVER (
-                PARTITION BY user_id, session_id IS NULL ORDER BY event_at, received_at, event_id)
-            <= INTERVAL {SESSION_GAP_MINUTES} MINUTE THEN 0 ELSE 1 END AS is_new FROM source))
-    GROUP BY user_id, session_id, CASE WHEN session_id IS NULL THEN stretch END ORDER BY ALL"""
-# Shares of consecutive days are one session where the silence between them is not over the gap.
-_SHARED_KEY = session_key("sum(is_new) OVER (PARTITION BY user_id, session_id IS NULL ORDER BY started_at, ended_at)")
+    FROM source GROUP BY user_number, session_number ORDER BY user_number, session_number"""
 SESSIONS = f"""
-    SELECT user_id, session_key, min(started_at) AS started_at, max(ended_at) AS ended_at,
-        epoch_us(max(ended_at) - min(started_at)) / 1e6 AS duration_seconds, sum(events)::BIGINT AS events,
-        arg_min(platform, platform_at) AS platform
-    FROM (SELECT *, {_SHARED_KEY} AS session_key
-        FROM (SELECT *, CASE WHEN started_at - lag(ended_at) OVER (
-                PARTITION BY user_id, session_id IS NULL ORDER BY started_at, ended_at)
-            <= INTERVAL {SESSION_GAP_MINUTES} MINUTE THEN 0 ELSE 1 END AS is_new FROM source))
-    GROUP BY user_id, session_key"""
+    SELECT user_id, {session_key("stretch_started_at")} AS session_key, started_at, ended_at,
+        epoch_us(ended_at - started_at) / 1e6 AS duration_seconds, events, platform
+    FROM (
+        SELECT any_value(user_id) AS user_id, any_value(session_id) AS session_id,
+            any_value(stretch_started_at) AS stretch_started_at, min(started_at) AS started_at,
+            max(ended_at) AS ended_at, sum(events)::BIGINT AS events, arg_min(platform, platform_at) AS platform
+        FROM source GROUP BY user_number, session_number)"""
+# Grain: one row per kind of name and name that occurs on a UTC date: events, features, keys of properties, and the
+# variants of experiments as JSON [experiment, variant]. To read JSON costs more than all else, so a text is read once;
+# one that is no JSON names nothing.
+DOCUMENT = "TRY_CAST(properties AS JSON)"
+NAMES = f"""
+    SELECT 'event' AS kind, event_name AS name, count(*) AS rows, min(event_at) AS first_at, max(event_at) AS last_at
+    FROM source GROUP BY event_name
+    UNION ALL
+    SELECT 'feature', feature_id, count(*), min(event_at), max(event_at)
+    FROM source WHERE feature_id IS NOT NULL GROUP BY feature_id
+    UNION ALL
+    SELECT DISTINCT 'property', unnest(keys), NULL, NULL, NULL
+    FROM (SELECT DISTINCT TRY(json_keys(properties)) AS keys FROM (SELECT DISTINCT properties FROM source))
+    UNION ALL
+    SELECT DISTINCT 'variant', to_json([{DOCUMENT}->>'$.experiment_id', {DOCUMENT}->>'$.variant'])::VARCHAR,
+        NULL, NULL, NULL
+    FROM source WHERE event_name = {literal(EXPOSURE_EVENT)}
+    ORDER BY kind, name"""
+ALL_NAMES = """
+    SELECT kind, name, sum(rows)::BIGINT AS rows, min(first_at) AS first_at, max(last_at) AS last_at
+    FROM source GROUP BY kind, name ORDER BY kind, name"""
+# Grain: one row per feature and UTC date. A NULL crash flag is unknown: it is in neither crash count.
+FEATURE_METRICS = """
+    SELECT feature_id, observed_at::DATE AS observed_on, count(*) AS observations, count(DISTINCT user_id) AS users,
+        count(latency_ms) AS latency_observations, quantile_cont(latency_ms, 0.5) AS p50_latency_ms,
+        quantile_cont(latency_ms, 0.95) AS p95_latency_ms, quantile_cont(latency_ms, 0.99) AS p99_latency_ms,
+        count(DISTINCT user_id) FILTER (crashed IS NOT NULL) AS crash_known_users,
+        count(DISTINCT user_id) FILTER (crashed) AS crashed_users,
+        1 - count(DISTINCT user_id) FILTER (crashed)
+            / nullif(count(DISTINCT user_id) FILTER (crashed IS NOT NULL), 0) AS crash_free_users_rate,
+        count(*) FILTER (error_count > 0) AS error_observations,
+        count(*) FILTER (error_count > 0) / nullif(count(error_count), 0) AS error_rate,
+        count(feedback_score) AS feedback_count,
+        avg(feedback_score ORDER BY feedback_score) AS mean_feedback_score  -- a float sum hangs on its order
+    FROM source GROUP BY ALL"""
+EVENT_PARTS = {
+    "minutes": MINUTES.format(at="event_at"),
+    "user_days": USER_DAYS,
+    "session_parts": SESSION_PARTS,
+    "names": NAMES,
+}
+TELEMETRY_PARTS = {
+    "minutes": MINUTES.format(at="observed_at"),
+    "feature_metrics": f"{FEATURE_METRICS} ORDER BY feature_id, observed_on",
+}
 
 
-class DailyTable(NamedTuple):
-    """The parts of a table in day order, and the days that this build made."""
+class Source(NamedTuple):
+    """What a day's parts are made from: the rows (a table function or query in SQL) and a hash that names them."""
 
-    paths: tuple[str, ...]
-    rewritten: tuple[date, ...]
-
-
-def build_user_days(days: DayFiles, folder: Path) -> DailyTable:
-    """Grain: one row per user and UTC date. The input of `dim_users`."""
-    return _build(
-        ((d.day, [d.path], d.content_hash) for d in days.days), folder, query=USER_DAYS, absent=("platform", "country")
-    )
+    day: str
+    rows: str
+    source_hash: str
 
 
-def build_feature_metrics(telemetry: Path, folder: Path, *, version: int | None = None) -> DailyTable:
-    """`fact_feature_metrics` (one row per feature and UTC date) from the Delta table `telemetry`, identical to the full
-    query.
+def build_parts(
+    folder: Path,
+    *,
+    version: int,
+    sources: Sequence[Source],
+    queries: Mapping[str, str],
+    more: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> dict[str, Any]:
+    """Makes the parts of a version that no other version has, and writes its manifest; to be called by one builder.
+
+    The manifest has `days`: day to table to the part's file. `more` adds to it before it is written.
     """
-    if not DeltaTable.is_deltatable(str(telemetry)):
-        raise ValueError(
-            f"telemetry={str(telemetry)!r}: is no Delta table; run `launchpad ingest` with a params file "
-            "first, or correct the path"
-        )
-    sources = files_by_day(DeltaTable(str(telemetry), version=version), partition="observed_on")
-    query = STAR["fact_feature_metrics"].replace("FROM telemetry", "FROM source") + " ORDER BY ALL"
-    return _build(((day, files, hash_of_names(files)) for day, files in sorted(sources.items())), folder, query=query)
+    manifests = Manifests(folder)
+    known = {
+        (day, name, entry["source_hash"]): entry
+        for body in manifests.bodies()
+        for day, parts in body["days"].items()
+        for name, entry in parts.items()
+    }
+    days: dict[str, dict[str, Any]] = {}
+    # One thread: which of two equal instants comes first is the order of the rows, not of threads.
+    con = duckdb.connect(config={"threads": 1, "memory_limit": "1GB", "temp_directory": str(folder / "spill")})
+    try:
+        con.execute("SET TimeZone = 'UTC'")
+        for source in sources:
+            parts = days[source.day] = {}
+            for name, query in queries.items():
+                made_from = hashlib.sha256(f"{source.source_hash} {query}".encode()).hexdigest()
+                entry = known.get((source.day, name, made_from))
+                if entry is None or not is_intact(folder / name, entry):
+                    entry = _write_part(con, folder / name, source, query, made_from)
+                parts[name] = entry
+    finally:
+        con.close()
+    body = more({"version": version, "days": days})
+    manifests.write(version, body)
+    wanted = {
+        e["file"] for b in manifests.forget(keep=[version]) for parts in b["days"].values() for e in parts.values()
+    }
+    for name in queries:
+        for path in (folder / name).glob("*"):
+            if path.name not in wanted:
+                path.unlink(missing_ok=True)
+    return body
 
 
-def dim_users(user_days: DailyTable, *, con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
-    """Grain: one row per user; the columns of the star schema's dim_users, merged from the days."""
-    return con.sql(DIM_USERS.replace("FROM source", f"FROM read_parquet({file_list(user_days.paths)})"))
-
-
-def build_session_parts(days: DayFiles, folder: Path) -> DailyTable:
-    """Grain: one row per user, session and UTC date. The input of `sessions`."""
-    return _build(
-        ((d.day, [d.path], d.content_hash) for d in days.days),
-        folder,
-        query=SESSION_PARTS,
-        absent=("session_id", "platform"),
-    )
-
-
-def sessions(parts: DailyTable, *, con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyRelation:
-    """Grain: one row per user and session; the columns of the star schema's sessions, merged over midnight from the
-    days.
-    """
-    return con.sql(SESSIONS.replace("FROM source", f"FROM read_parquet({file_list(parts.paths)})"))
-
-
-def _build(
-    sources: Iterable[tuple[date, list[str], str]], folder: Path, *, query: str, absent: tuple[str, ...] = ()
-) -> DailyTable:
+def _write_part(
+    con: duckdb.DuckDBPyConnection, folder: Path, source: Source, query: str, made_from: str
+) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
-    paths, rewritten = [], []
-    # One thread: sums of floats do not depend on the order in which threads finish.
-    con = duckdb.connect(config={"threads": 1})
-    con.execute("SET TimeZone = 'UTC'")
-    for day, files, source_hash in sources:
-        path = folder / f"{day}-{source_hash[:24]}.parquet"
-        paths.append(str(path))
-        if path.exists():
-            continue
-        rows = f"read_parquet({file_list(files)}, union_by_name = true)"
-        has = {row[0] for row in con.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()}
-        missing = "".join(f", NULL::VARCHAR AS {c}" for c in absent if c not in has)
-        # Sorted as the full load sorts, so that a float sum adds in the same order.
-        con.execute(f"CREATE OR REPLACE TEMP TABLE source AS SELECT *{missing} FROM {rows} ORDER BY ALL")
-        con.execute(f"COPY ({query}) TO {literal(f'{path}.new')} (FORMAT parquet, COMPRESSION zstd)")
-        os.replace(f"{path}.new", path)
-        rewritten.append(day)
-    con.close()
-    for old in set(folder.glob("*.parquet")) - {Path(p) for p in paths}:
-        old.unlink()
-    return DailyTable(tuple(paths), tuple(rewritten))
+    path = folder / f"{source.day}-{made_from[:24]}.parquet"
+    con.execute(f"COPY ({over(query, source.rows)}) TO {literal(f'{path}.new')} (FORMAT parquet, COMPRESSION zstd)")
+    os.replace(f"{path}.new", path)
+    return described(path, source_hash=made_from)
+
+
+def over(query: str, rows: str) -> str:
+    """A query over `source` with the rows (a table function or query in SQL) in its place."""
+    return query.replace("FROM source", f"FROM {rows}")
+
+
+def part_paths(folder: Path, body: Mapping[str, Any], name: str, *, days: Sequence[str]) -> list[str]:
+    """The files of a table's parts of these days."""
+    return [str(folder / name / body["days"][day][name]["file"]) for day in days]
+
+
+def opened_parts(folder: Path, version: int, *, names: Collection[str]) -> dict[str, Any] | None:
+    """The manifest of a version; None where it is not there, lacks a table, or a part is not as it was written."""
+    body = Manifests(folder).read(version)
+    if body is None or any(set(names) - set(parts) for parts in body["days"].values()):
+        return None
+    entries = [(folder / name, entry) for parts in body["days"].values() for name, entry in parts.items()]
+    return body if all(is_intact(place, entry) for place, entry in entries) else None
+
+
+def merged(query: str, part_query: str, *, paths: Sequence[str], cut_rows: Sequence[str]) -> str:
+    """The SQL of a table merged from parts of whole days, and from the rows of days that the window cuts."""
+    whole = [f"SELECT * FROM read_parquet({file_list(paths)})"] if paths else []
+    parts = [*whole, *(f"(SELECT * FROM ({over(part_query, rows)}))" for rows in cut_rows)]
+    return over(query, f"({' UNION ALL BY NAME '.join(parts)})")

@@ -2,40 +2,41 @@
 day.
 
 Grain of a day file: one row per event_id. Order: (user_number, event_at, received_at, event_id). Beside the columns of
-the events table it has `user_number` (UINTEGER, dense, given once and kept in a dictionary) and `event_code` (UTINYINT,
-or USMALLINT where there are more than 256 event names), so that nobody sorts, joins or compares strings again.
+the events table it has `user_number` (UINTEGER, dense, given once and kept in a dictionary) and `event_code`
+(USMALLINT), so that nobody sorts, joins or compares strings again; and the session: `session_hash` (BIGINT, 63 bits of
+the client's session id, NULL without one) and `stretch_started_at` (of events without a client's session: when the
+stretch of at most 30 minutes' silence among them began, over midnight too; else NULL).
+
+Each version of the table has a manifest; files are named by their content, so versions share what they have in common.
+A file or manifest that is damaged or of an older layout is noticed, and made again.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from launchpad_lib.contract.sql import file_list, literal
-from launchpad_lib.contract.tables import EVENTS
-from launchpad_lib.contract.whole_files import write_whole
+from launchpad_lib.lake.day_writing import carried, number_names, number_users, write_day
+from launchpad_lib.lake.manifests import Manifests, described, is_intact, only_builder, read_body, write_body
 
-ROW_GROUP_ROWS = 122_880
 PARTITION = "event_on"
-MANIFEST = "manifest.json"
-LAYOUT = 1
+DICTIONARY = "dictionary.json"
 
 
 class DayFile(NamedTuple):
-    """One day. `content_hash` is of the file's bytes; `source_hash` names the lake's files that it was made from."""
+    """One day. `content_hash` is of the file's bytes; `source_hash` names the lake's files that it was made from, and
+    the sessions that were open when it began.
+    """
 
     day: date
     path: str
@@ -71,7 +72,8 @@ class DayFiles:
     @property
     def dictionary_paths(self) -> list[str]:
         """Parquet files of the user dictionary (user_id, user_number)."""
-        return [str(self.folder / "users" / name) for name in _manifest(self.folder)["user_parts"]]
+        dictionary = read_body(self.folder / DICTIONARY) or _no_dictionary()
+        return [str(self.folder / "users" / part["file"]) for part in dictionary["user_parts"]]
 
 
 def build_day_files(
@@ -90,7 +92,7 @@ def build_day_files(
     folder of other day files whose user numbers and event codes a first build takes over.
 
     Raises:
-        ValueError: no Delta table there, not partitioned by event_on, or more than 65,536 event names.
+        ValueError: no Delta table there, a day's files hold other days, or more than 65,536 event names.
     """
     if not DeltaTable.is_deltatable(str(events)):
         raise ValueError(
@@ -98,9 +100,14 @@ def build_day_files(
             "correct the path"
         )
     table = DeltaTable(str(events), version=version)
+    there = opened_version(folder, table.version())
+    if there is not None:
+        return there
     sources = files_by_day(table, partition=PARTITION)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _only_builder(folder):
+    with only_builder(folder):
+        there = opened_version(folder, table.version())  # another builder was first
+        if there is not None:
+            return there
         _take_over(folder, dictionary)
         return _build(sources, folder, table_version=table.version(), memory_limit=memory_limit, threads=threads)
 
@@ -109,152 +116,94 @@ def open_day_files(folder: Path) -> DayFiles:
     """The day files as the last build left them.
 
     Raises:
-        ValueError: none were built there.
+        ValueError: none were built there, or they are damaged.
     """
-    if not (folder / MANIFEST).is_file():
-        raise ValueError(f"folder={str(folder)!r}: holds no day files; build them with build_day_files")
-    return _day_files(folder, _manifest(folder))
+    for version in Manifests(folder).newest_written()[:1]:
+        found = opened_version(folder, version)
+        if found is not None:
+            return found
+    raise ValueError(f"folder={str(folder)!r}: holds no day files; build them with build_day_files")
+
+
+def opened_version(folder: Path, version: int) -> DayFiles | None:
+    """The day files of a version; None where they are not there, or not as they were written."""
+    manifest = Manifests(folder).read(version)
+    if manifest is None or not all(is_intact(folder / "days", e) for e in manifest["days"].values()):
+        return None
+    return _day_files(folder, manifest)
 
 
 def _build(
     sources: Mapping[date, Sequence[str]], folder: Path, *, table_version: int, memory_limit: str, threads: int
 ) -> DayFiles:
-    old = _manifest(folder)
-    hashes = {day: hash_of_names(files) for day, files in sources.items()}
-    kept = {
-        d: e
-        for d, e in old["days"].items()
-        if date.fromisoformat(d) in hashes and e["source_hash"] == hashes[date.fromisoformat(d)]
-    }
-    dirty = [day for day in sorted(sources) if day.isoformat() not in kept]
-    new = {
-        **old,
+    manifests, dictionary = Manifests(folder), _dictionary(folder)
+    known = _known_days(manifests, dictionary["id"])
+    names = {day: hash_of_names(files) for day, files in sources.items()}
+    files_new = sorted(f for day, files in sources.items() if (day.isoformat(), names[day]) not in known for f in files)
+    rewritten: list[date] = []
+    entries: dict[str, dict[str, Any]] = {}
+    for part in ("days", "users"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    con = duckdb.connect(
+        config={"threads": threads, "memory_limit": memory_limit, "temp_directory": str(folder / "spill")}
+    )
+    try:
+        con.execute("SET TimeZone = 'UTC'")
+        before: tuple[date, dict[str, Any]] | None = None
+        for day in sorted(sources):
+            open_then = before if before is not None and (day - before[0]).days == 1 else None
+            source_hash = _source_hash(names[day], open_then[1]["carry_hash"] if open_then else _NO_CARRY)
+            entry = known.get((day.isoformat(), names[day]), {}).get(source_hash)
+            if entry is None or not is_intact(folder / "days", entry):
+                if not rewritten:
+                    dictionary = _numbered(con, folder, dictionary, files_new)
+                path = folder / "days" / open_then[1]["file"] if open_then else None
+                entry = write_day(con, folder, day, sources[day], open_before=path)
+                entry |= {"names_hash": names[day], "source_hash": source_hash}
+                rewritten.append(day)
+            entries[day.isoformat()] = entry
+            before = (day, entry)
+    finally:
+        con.close()
+        shutil.rmtree(folder / "spill", ignore_errors=True)
+    body = {
         "table_version": table_version,
-        "days": dict(kept),
-        "previous": sorted({e["file"] for e in old["days"].values()}),
+        "dictionary": dictionary["id"],
+        "event_names": dictionary["event_names"],
+        "users": dictionary["users"],
+        "days": entries,
     }
-    if dirty:
-        (folder / "days").mkdir(exist_ok=True)
-        (folder / "users").mkdir(exist_ok=True)
-        con = duckdb.connect(
-            config={"threads": threads, "memory_limit": memory_limit, "temp_directory": str(folder / "spill")}
-        )
-        try:
-            con.execute("SET TimeZone = 'UTC'")
-            _number_users(con, folder, new, [f for day in dirty for f in sources[day]])
-            _number_names(con, new, [f for day in dirty for f in sources[day]])
-            for day in dirty:
-                new["days"][day.isoformat()] = {
-                    **_write_day(con, folder, day, sources[day]),
-                    "source_hash": hashes[day],
-                }
-        finally:
-            con.close()
-            shutil.rmtree(folder / "spill", ignore_errors=True)
-    if new != {**old, "previous": new["previous"]}:
-        text = json.dumps(new, indent=1, sort_keys=True)
-        (folder / f"{MANIFEST}.new").write_text(text)
-        os.replace(folder / f"{MANIFEST}.new", folder / MANIFEST)
-        # Readers of the manifest before this one may still be at work: its files stay for one more build.
-        wanted = {e["file"] for e in new["days"].values()} | set(new["previous"])
-        for path in (folder / "days").glob("*"):
-            if path.name not in wanted:
-                path.unlink()
-    return _day_files(folder, new, rewritten=tuple(dirty))
+    manifests.write(table_version, body)
+    _forget(folder, manifests, table_version)
+    return _day_files(folder, body, rewritten=tuple(rewritten))
 
 
-def _number_users(con: duckdb.DuckDBPyConnection, folder: Path, manifest: dict, files: Sequence[str]) -> None:
-    """Gives each new user the next number, by first day and then by id, and adds them to the dictionary."""
-    con.execute("CREATE TABLE users (user_id VARCHAR, user_number UINTEGER)")
-    parts = [str(folder / "users" / name) for name in manifest["user_parts"]]
-    if parts:
-        con.execute("INSERT INTO users SELECT user_id, user_number FROM read_parquet($files)", {"files": parts})
-    con.execute(
-        """CREATE TABLE new_users AS
-        SELECT user_id, ($known + row_number() OVER (ORDER BY first_on, user_id) - 1)::UINTEGER AS user_number
-        FROM (
-            SELECT user_id, min(event_at::DATE) AS first_on FROM read_parquet($files, union_by_name = true)
-            GROUP BY user_id) AS seen
-        ANTI JOIN users USING (user_id)""",
-        {"files": list(files), "known": manifest["users"]},
-    )
-    added = con.execute("SELECT count(*) FROM new_users").fetchall()[0][0]
-    if added:
-        name = f"{manifest['users']:010d}-{added}.parquet"
-        con.execute(
-            f"COPY (SELECT * FROM new_users ORDER BY user_number) TO {literal(folder / 'users' / name)} "
-            "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)"
-        )
-        con.execute("INSERT INTO users SELECT * FROM new_users")
-        manifest["user_parts"] = [*manifest["user_parts"], name]
-        manifest["users"] += added
-    con.execute("DROP TABLE new_users")
+def _known_days(manifests: Manifests, dictionary: str) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
+    """By day and names of the lake's files, and by source hash: what manifests of any version name."""
+    known: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for body in manifests.bodies():
+        if body["dictionary"] == dictionary:
+            for day, entry in body["days"].items():
+                known.setdefault((day, entry["names_hash"]), {}).setdefault(entry["source_hash"], entry)
+    return known
 
 
-def _number_names(con: duckdb.DuckDBPyConnection, manifest: dict, files: Sequence[str]) -> None:
-    rows = con.execute(
-        "SELECT DISTINCT event_name FROM read_parquet($files, union_by_name = true) ORDER BY 1", {"files": list(files)}
-    ).fetchall()
-    known = set(manifest["event_names"])
-    manifest["event_names"] = [*manifest["event_names"], *(name for (name,) in rows if name not in known)]
-    if len(manifest["event_names"]) > 65_536:
-        raise ValueError(
-            f"event_name: {len(manifest['event_names'])} names; at most 65,536 can be numbered: move what "
-            "varies into properties"
-        )
-    code = "UTINYINT" if len(manifest["event_names"]) <= 256 else "USMALLINT"
-    names = pa.table(
-        {
-            "event_name": pa.array(manifest["event_names"], pa.string()),
-            "code": pa.array(range(len(manifest["event_names"])), pa.int32()),
-        }
-    )
-    con.register("given_names", names)
-    con.execute(f"CREATE TABLE names AS SELECT event_name, code::{code} AS event_code FROM given_names")
+def _numbered(
+    con: duckdb.DuckDBPyConnection, folder: Path, dictionary: dict[str, Any], files: Sequence[str]
+) -> dict[str, Any]:
+    """The dictionary with the users and event names of these files, as tables of the connection and on disk."""
+    grown = number_names(con, number_users(con, folder / "users", dictionary, files), files)
+    if grown != dictionary:
+        write_body(folder / DICTIONARY, grown)
+    return grown
 
 
-def _write_day(con: duckdb.DuckDBPyConnection, folder: Path, day: date, files: Sequence[str]) -> dict:
-    """Writes one day sorted, one row per event_id (the earliest received), and names the file by its content."""
-    has = {
-        row[0]
-        for row in con.execute(
-            "DESCRIBE SELECT * FROM read_parquet($files, union_by_name = true)", {"files": list(files)}
-        ).fetchall()
-    }
-    wanted = [c.name for c in EVENTS.columns if c.name in has]
-    columns = ", ".join(
-        f'e."{c}"' if c != "received_at" else "coalesce(e.received_at, e.event_at) AS received_at"
-        for c in wanted
-        if c != "event_at"
-    )
-    received = "coalesce(received_at, event_at)" if "received_at" in has else "event_at"
-    source = f"(SELECT * FROM read_parquet({file_list(files)}, union_by_name = true))"
-    doubled = con.execute(f"SELECT count(*) - count(DISTINCT event_id) FROM {source}").fetchall()[0][0]
-    if doubled:  # rare, and the narrow look above costs a tenth of this
-        source = (
-            f"(SELECT * FROM {source} QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY {received}, "
-            "event_at, user_id, event_name) = 1)"
-        )
-    target = folder / "days" / f"{day}.new"
-    of_event = received.replace("received_at", "e.received_at").replace("event_at", "e.event_at")
-    con.execute(
-        f"""COPY (
-            SELECT u.user_number, e.event_at, n.event_code, {columns}
-            FROM {source} AS e JOIN users AS u USING (user_id) JOIN names AS n USING (event_name)
-            ORDER BY u.user_number, e.event_at, {of_event}, e.event_id
-        ) TO {literal(target)} (
-            FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"""
-    )
-    with target.open("rb") as written:
-        content = hashlib.file_digest(written, "sha256").hexdigest()
-    name = f"{day}-{content[:16]}.parquet"
-    os.replace(target, folder / "days" / name)
-    rows = con.execute(
-        "SELECT sum(row_group_num_rows) FROM (SELECT DISTINCT row_group_id, row_group_num_rows FROM "
-        "parquet_metadata($f))",
-        {"f": str(folder / "days" / name)},
-    )
-    return {"file": name, "rows": int(rows.fetchall()[0][0]), "content_hash": content}
+def _forget(folder: Path, manifests: Manifests, version: int) -> None:
+    """Deletes the files that no manifest in use names."""
+    wanted = {e["file"] for body in manifests.forget(keep=[version]) for e in body["days"].values()}
+    for path in (folder / "days").glob("*"):
+        if path.name not in wanted:
+            path.unlink(missing_ok=True)
 
 
 def files_by_day(table: DeltaTable, *, partition: str) -> dict[date, list[str]]:
@@ -288,28 +237,25 @@ def hash_of_names(files: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(sorted(_tail(f) for f in files)).encode()).hexdigest()
 
 
-def _manifest(folder: Path) -> dict:
-    path = folder / MANIFEST
-    if not path.is_file():
-        return {
-            "layout": LAYOUT,
-            "table_version": None,
-            "days": {},
-            "previous": [],
-            "event_names": [],
-            "users": 0,
-            "user_parts": [],
-        }
-    found = json.loads(path.read_text())
-    if found["layout"] != LAYOUT:
-        raise ValueError(
-            f"folder={str(folder)!r}: day files of layout {found['layout']}, this program writes {LAYOUT}; "
-            "remove the folder and build again"
-        )
-    return found
+_NO_CARRY = carried(None, None)[1]
 
 
-def _day_files(folder: Path, manifest: dict, *, rewritten: tuple[date, ...] = ()) -> DayFiles:
+def _source_hash(names: str, carry: str) -> str:
+    return hashlib.sha256(f"{names} {carry}".encode()).hexdigest()
+
+
+def _no_dictionary() -> dict[str, Any]:
+    return {"id": uuid.uuid4().hex, "event_names": [], "users": 0, "user_parts": []}
+
+
+def _dictionary(folder: Path) -> dict[str, Any]:
+    """The numbers given so far; none where they are damaged, and then no day file counts any more."""
+    found = read_body(folder / DICTIONARY)
+    is_whole = found is not None and all(is_intact(folder / "users", part) for part in found["user_parts"])
+    return found if found is not None and is_whole else _no_dictionary()
+
+
+def _day_files(folder: Path, manifest: dict[str, Any], *, rewritten: tuple[date, ...] = ()) -> DayFiles:
     days = (
         DayFile(date.fromisoformat(d), str(folder / "days" / e["file"]), e["rows"], e["content_hash"], e["source_hash"])
         for d, e in sorted(manifest["days"].items())
@@ -321,18 +267,12 @@ def _day_files(folder: Path, manifest: dict, *, rewritten: tuple[date, ...] = ()
 
 def _take_over(folder: Path, dictionary: Path | None) -> None:
     """Starts an empty folder with the dictionary of another."""
-    if dictionary is None or (folder / MANIFEST).exists():
+    if dictionary is None or (folder / DICTIONARY).exists():
         return
-    given = _manifest(dictionary)
-    (folder / "users").mkdir(exist_ok=True)
-    for name in given["user_parts"]:
-        shutil.copyfile(dictionary / "users" / name, folder / "users" / name)
-    write_whole(folder / MANIFEST, json.dumps({**given, "days": {}, "previous": [], "table_version": None}))
-
-
-@contextmanager
-def _only_builder(folder: Path) -> Iterator[None]:
-    """One builder at a time; a second one waits."""
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    given = _dictionary(dictionary)
+    (folder / "users").mkdir(parents=True, exist_ok=True)
+    parts = []
+    for part in given["user_parts"]:
+        shutil.copyfile(dictionary / "users" / part["file"], folder / "users" / part["file"])
+        parts.append(described(folder / "users" / part["file"]))
+    write_body(folder / DICTIONARY, {**given, "user_parts": parts})

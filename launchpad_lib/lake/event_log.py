@@ -1,32 +1,113 @@
-"""The lake's events for compiled metrics: day files beside the lake and the saved states of folds over them."""
+"""The lake's events for metrics: day files beside the lake, and the saved states of folds over them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import duckdb
+from ibis.backends.duckdb import Backend
 
-from launchpad_lib.contract.sql import file_list
-from launchpad_lib.lake.day_files import DayFiles, build_day_files
+from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier, session_key
+from launchpad_lib.contract.tables import EVENTS
+from launchpad_lib.lake.day_files import DayFiles
+from launchpad_lib.lake.day_writing import SESSION_NUMBER
 from launchpad_lib.lake.fold_state import FoldStates
+from launchpad_lib.lake.index import Indexed, indexed
 from launchpad_lib.lake.observed import named_instants
-from launchpad_lib.lake.snapshot import Observed, observed_window
+from launchpad_lib.lake.snapshot import newest_version
 
-INDEX = "_index"
+
+class NameCounts(NamedTuple):
+    """How often a name occurs, first and last (UTC); NULL of properties and variants, which are not counted."""
+
+    rows: int | None
+    first_at: datetime | None
+    last_at: datetime | None
 
 
 @dataclass(frozen=True)
 class IndexedEvents(DayFiles):
-    """Day files whose folds are saved: asked again, only days that are new or restated are read.
+    """The day files of the days that have events within the window, and what is saved of folds over them: asked again,
+    only days that are new or restated are read.
 
-    `observed_through` is the instant (UTC) that metrics over them take; None without events.
+    `observed_through` is the instant (UTC) that metrics over them take; None without events. `within` is the SQL
+    condition of the window where a day has other rows too.
     """
 
     states: FoldStates | None = None
     observed_through: datetime | None = None
+    within: str | None = None
+    names_query: str | None = None
+    held: tuple[IO[str], ...] = ()
+
+    @cached_property
+    def names(self) -> dict[str, dict[str, NameCounts]]:
+        """What is named within the window: kind (event, feature, property, variant) to name to its rows."""
+        found: dict[str, dict[str, NameCounts]] = {}
+        if self.names_query is None:
+            return found
+        con = duckdb.connect(config={"threads": 1})
+        try:
+            con.execute("SET TimeZone = 'UTC'")
+            for kind, name, *counts in con.execute(self.names_query).fetchall():
+                found.setdefault(kind, {})[name] = NameCounts(*counts)
+        finally:
+            con.close()
+        return found
+
+    def fact_events(self, *, paths: Sequence[str] | None = None, users: tuple[int, int] | None = None) -> str:
+        """The SQL of `fact_events` over all day files, or some of them, in their order; of all users or of a range of
+        user numbers, both inside.
+        """
+        chosen = self.paths if paths is None else list(paths)
+        names = ", ".join(identifier(c.name) for c in EVENTS.columns)
+        conditions = [
+            *([self.within] if self.within else []),
+            *([f"user_number BETWEEN {users[0]} AND {users[1]}"] if users else []),
+        ]
+        key, where = session_key("stretch_started_at"), f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        if not chosen:
+            return no_events()
+        return (
+            f"SELECT {names}, {key} AS session_key, user_number, event_code, {SESSION_NUMBER} AS session_number "
+            f"FROM read_parquet({file_list(chosen)}){where}"
+        )
+
+
+def no_events() -> str:
+    """`fact_events` of a lake without events."""
+    names = ", ".join(f"NULL::{SQL_TYPES[c.type]} AS {identifier(c.name)}" for c in EVENTS.columns)
+    more = "NULL::VARCHAR AS session_key, NULL::UINTEGER AS user_number, NULL::USMALLINT AS event_code"
+    return f"SELECT {names}, {more}, NULL::BIGINT AS session_number WHERE false"
+
+
+class LakeBackend(Backend):
+    """DuckDB that knows the log behind its table `fact_events`."""
+
+    log: IndexedEvents | None = None
+    held: list[IO[str]] = []
+
+
+def event_log(found: Indexed) -> IndexedEvents:
+    """The log of an index of events."""
+    files = found.files
+    if files is None:
+        raise ValueError(f"table={found.table!r}: only events have day files")
+    whole = {f.name: getattr(files, f.name) for f in fields(DayFiles)}
+    days = tuple(d for d in files.days if d.day.isoformat() in set(found.days))
+    return IndexedEvents(
+        **{**whole, "days": days},
+        states=FoldStates(found.place / "states"),
+        observed_through=found.window.observed_through if found.window else None,
+        within=found.inside if found.cut else None,
+        names_query=found.names() if found.days else None,
+        held=found.held,
+    )
 
 
 def open_event_log(
@@ -41,23 +122,10 @@ def open_event_log(
         ValueError: the lake has no events table, or an instant cannot be read.
     """
     named = named_instants(observed_through).get("events")
-    folder = Path(lake) / INDEX
-    files = build_day_files(Path(lake) / "events", folder / "events", version=version)
-    window = _window(files, named) if files.days else None
-    if window is not None:
-        first, last = window.observed_from.date(), window.observed_through.date()
-        files = replace(files, days=tuple(d for d in files.days if first <= d.day <= last))
-    return IndexedEvents(
-        **{f.name: getattr(files, f.name) for f in fields(DayFiles)},
-        states=FoldStates(folder / "states"),
-        observed_through=window.observed_through if window else None,
-    )
-
-
-def _window(files: DayFiles, named: datetime | None) -> Observed | None:
-    con = duckdb.connect(config={"threads": 2})
-    try:
-        con.execute("SET TimeZone = 'UTC'")
-        return observed_window(con, f"read_parquet({file_list(files.paths)})", "events", through=named)
-    finally:
-        con.close()
+    newest = newest_version(Path(lake) / "events") if version is None else version
+    if newest is None:
+        raise ValueError(
+            f"lake={str(lake)!r}: has no events table; run `launchpad ingest` with a params file first, or correct "
+            "the path"
+        )
+    return event_log(indexed(Path(lake), "events", version=newest, through=named))

@@ -1,20 +1,21 @@
 """The names that occur in a lake: what a parameter can name.
 
-One query per kind, at given table versions, without opening the lake.
+At given table versions, without opening the lake; those of events from its index, without reading an event.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
 from deltalake import DeltaTable
 
-from launchpad_lib.contract.sql import file_list, identifier, literal
-from launchpad_lib.contract.tables import EVENTS, EXPOSURE_EVENT, TABLES, TELEMETRY
-
-JSON = "TRY_CAST(properties AS JSON)"  # another writer may have put text there that is none; it names nothing
+from launchpad_lib.contract.sql import file_list, identifier
+from launchpad_lib.contract.tables import EVENTS, TABLES, TELEMETRY
+from launchpad_lib.lake.index import indexed
 
 
 class KnownNames:
@@ -33,12 +34,11 @@ class KnownNames:
 
     def events(self) -> set[str]:
         """Names of events that occur."""
-        return self._texts(f"SELECT DISTINCT event_name FROM {self._table('events')}")
+        return set(self._of_events["event"])
 
     def properties(self) -> set[str]:
         """Columns of events, and every key of `properties` that occurs."""
-        keys = f"SELECT DISTINCT unnest(json_keys({JSON})) FROM {self._table('events')}"
-        return {c.name for c in EVENTS.columns} | self._texts(keys)
+        return {c.name for c in EVENTS.columns} | set(self._of_events["property"])
 
     def columns(self) -> set[str]:
         """Columns of telemetry, and what an event can be split by."""
@@ -46,17 +46,30 @@ class KnownNames:
 
     def features(self) -> set[str]:
         """Ids of features in the table `features`, in telemetry and in events."""
-        places = ("features", "telemetry", "events")
-        return self._texts(" UNION ".join(f"SELECT feature_id FROM {self._table(t)}" for t in places))
+        query = " UNION ".join(f"SELECT feature_id FROM {self._table(t)}" for t in ("features", "telemetry"))
+        named = {name for (name,) in self._con.execute(query).fetchall() if name is not None}
+        return named | set(self._of_events["feature"])
 
     def variants(self) -> set[tuple[str, str]]:
         """(experiment, variant) of every exposure that occurs."""
-        query = f"""SELECT DISTINCT {JSON}->>'$.experiment_id', {JSON}->>'$.variant'
-            FROM {self._table("events")} WHERE event_name = {literal(EXPOSURE_EVENT)}"""
-        return {(e, v) for e, v in self._con.execute(query).fetchall() if e is not None and v is not None}
+        pairs = (json.loads(pair) for pair in self._of_events["variant"])
+        return {(e, v) for e, v in pairs if e is not None and v is not None}
 
-    def _texts(self, query: str) -> set[str]:
-        return {name for (name,) in self._con.execute(query).fetchall() if name is not None}
+    @cached_property
+    def _of_events(self) -> dict[str, list[str]]:
+        """By kind, from the index of the lake, where they are kept day by day."""
+        found: dict[str, list[str]] = {kind: [] for kind in ("event", "feature", "property", "variant")}
+        if "events" not in self._versions:
+            return found
+        index = indexed(self._lake, "events", version=self._versions["events"], through=None)
+        try:
+            if index.body["days"]:
+                for kind, name, *_ in self._con.execute(index.names_of_all_days()).fetchall():
+                    found[kind].append(name)
+        finally:
+            for file in index.held:
+                file.close()
+        return found
 
     def _table(self, name: str) -> str:
         """What stands behind FROM: the files of the table's version, or no row."""

@@ -1,4 +1,4 @@
-"""Opens a lake as Ibis tables on an in-memory DuckDB that reads the Delta tables' files."""
+"""Opens a lake as Ibis tables: lazy views on day files, on tables made day by day, and on the Delta tables' files."""
 
 from __future__ import annotations
 
@@ -12,49 +12,13 @@ import ibis
 import ibis.expr.types as ir
 from deltalake import DeltaTable
 
-from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier, literal, session_key
+from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier
 from launchpad_lib.contract.tables import TABLES, Table
+from launchpad_lib.lake.daily_tables import DIM_USERS, FEATURE_METRICS, SESSION_PARTS, SESSIONS, USER_DAYS, merged, over
+from launchpad_lib.lake.event_log import LakeBackend, event_log, no_events
+from launchpad_lib.lake.index import Indexed, indexed
 from launchpad_lib.lake.observed import TIMED_TABLES, Outside, named_instants
-from launchpad_lib.lake.snapshot import Observed, keep_observed, opened_table
-
-SESSION_GAP_MINUTES = 30
-
-STAR = {
-    # Grain: one row per event_id; session_key is the user with the client's session or one made from 30-minute gaps.
-    "fact_events": f"""
-        SELECT * EXCLUDE (is_new), {session_key("sum(is_new) OVER stretch")} AS session_key
-        FROM (SELECT *, CASE WHEN event_at - lag(event_at) OVER (PARTITION BY user_id, session_id IS NULL
-                ORDER BY event_at, received_at, event_id) <= INTERVAL {SESSION_GAP_MINUTES} MINUTE
-                THEN 0 ELSE 1 END AS is_new FROM events)
-        WINDOW stretch AS (PARTITION BY user_id, session_id IS NULL ORDER BY event_at, received_at, event_id)""",
-    # Grain: one row per user and session.
-    "sessions": """
-        SELECT user_id, session_key, min(event_at) AS started_at, max(event_at) AS ended_at,
-            epoch_us(max(event_at) - min(event_at)) / 1e6 AS duration_seconds, count(*) AS events,
-            arg_min(platform, event_at) AS platform
-        FROM fact_events GROUP BY user_id, session_key""",
-    # Grain: one row per user.
-    "dim_users": """
-        SELECT user_id, min(event_at) AS first_seen_at, max(event_at) AS last_seen_at, count(*) AS events,
-            count(DISTINCT event_at::DATE) AS active_days, arg_min(platform, event_at) AS platform,
-            arg_min(country, event_at) AS country
-        FROM fact_events GROUP BY user_id""",
-    # Grain: one row per feature.
-    "dim_feature_metadata": "SELECT * FROM features",
-    # Grain: one row per feature and UTC date. A NULL crash flag is unknown: it is in neither crash count.
-    "fact_feature_metrics": """
-        SELECT feature_id, observed_at::DATE AS observed_on, count(*) AS observations, count(DISTINCT user_id) AS users,
-            count(latency_ms) AS latency_observations, quantile_cont(latency_ms, 0.5) AS p50_latency_ms,
-            quantile_cont(latency_ms, 0.95) AS p95_latency_ms, quantile_cont(latency_ms, 0.99) AS p99_latency_ms,
-            count(DISTINCT user_id) FILTER (crashed IS NOT NULL) AS crash_known_users,
-            count(DISTINCT user_id) FILTER (crashed) AS crashed_users,
-            1 - count(DISTINCT user_id) FILTER (crashed)
-                / nullif(count(DISTINCT user_id) FILTER (crashed IS NOT NULL), 0) AS crash_free_users_rate,
-            count(*) FILTER (error_count > 0) AS error_observations,
-            count(*) FILTER (error_count > 0) / nullif(count(error_count), 0) AS error_rate,
-            count(feedback_score) AS feedback_count, avg(feedback_score) AS mean_feedback_score
-        FROM telemetry GROUP BY 1, 2""",
-}
+from launchpad_lib.lake.snapshot import Snapshot, newest_versions, opened_table
 
 
 class TableVersion(NamedTuple):
@@ -77,7 +41,8 @@ class TableVersion(NamedTuple):
 class Lake:
     """The star schema as Ibis tables on one DuckDB connection; instants are UTC without a zone.
 
-    Events and telemetry are those of their windows; `outside` says what lies beside them.
+    Events and telemetry are those of their windows; `outside` says what lies beside them. Nothing is loaded: a table is
+    read when it is asked, and only what it is asked for.
     """
 
     events: ir.Table
@@ -95,6 +60,30 @@ class Lake:
     outside: tuple[Outside, ...]
 
 
+def take_snapshot(
+    lake: str | Path,
+    *,
+    versions: Mapping[str, int] | None = None,
+    observed_through: str | Mapping[str, str] | None = None,
+) -> Snapshot:
+    """The newest versions, or the named ones, and the instants through which they were observed, named or derived.
+
+    The lake's index is brought up to date for it.
+
+    Raises:
+        ValueError: a named table or version is not there, or an instant cannot be read.
+    """
+    pinned = newest_versions(lake) | dict(versions or {})
+    named = named_instants(observed_through)
+    through = {}
+    for table in TIMED_TABLES:
+        if table in pinned:
+            window = indexed(Path(lake), table, version=pinned[table], through=named.get(table)).window
+            if table in named or window is not None:
+                through[table] = named.get(table) or window.observed_through  # type: ignore[union-attr]
+    return Snapshot(pinned, through)
+
+
 def open_lake(
     path: str | Path,
     *,
@@ -102,6 +91,8 @@ def open_lake(
     observed_through: str | Mapping[str, str] | None = None,
 ) -> Lake:
     """Opens the newest (or the named) version of every table, up to the instant through which it was observed.
+
+    The lake's index (its folder `_index`) is brought up to date where it is not; then opening reads no row.
 
     Args:
         versions: table to version; a table that is not named is read at its newest, one that is not there is empty.
@@ -123,20 +114,27 @@ def open_lake(
     # DuckDB merges nested selects itself; Ibis doing it first costs a third of the time of a funnel and changes no
     # answer.
     ibis.options.sql.fuse_selects = False
-    # One thread: sums of floats, and so published digits, do not depend on the order in which threads finish.
-    con = ibis.duckdb.connect(threads=1)
+    named = named_instants(observed_through)
+    con = LakeBackend().connect(threads=2)
     con.raw_sql("SET TimeZone = 'UTC'")
     con.raw_sql("SET enable_progress_bar = false")  # it would print into the notebook
-    named = named_instants(observed_through)
+    places = {name: root / name for name in TABLES}
+    wanted = dict(versions or {})
     found: dict[str, int | None] = {}
-    windows: dict[str, Observed | None] = {}
-    for table in TABLES.values():
-        found[table.name] = _create(con, table, root / table.name, (versions or {}).get(table.name))
-        if table.name in TIMED_TABLES:
-            windows[table.name] = keep_observed(con.con, table.name, through=named.get(table.name))
-    for name, query in STAR.items():
-        con.raw_sql(f"CREATE TABLE {name} AS {query}")
-    seen = {table.name: _seen(con, table, found[table.name], windows.get(table.name)) for table in TABLES.values()}
+    timed: dict[str, Indexed] = {}
+    for name, table in TABLES.items():
+        is_there = DeltaTable.is_deltatable(str(places[name]))
+        if is_there and name in TIMED_TABLES:
+            version = wanted[name] if name in wanted else opened_table(places[name], None).version()
+            timed[name] = indexed(root, name, version=version, through=named.get(name))
+            found[name] = version
+        else:
+            found[name] = _create(con, table, places[name] if is_there else None, wanted.get(name))
+    _star_views(con, timed)
+    refused = dict(con.raw_sql("SELECT table_name, count(*) FROM rejected GROUP BY 1").fetchall())
+    seen = {
+        name: _seen(con, table, found[name], timed.get(name), refused.get(name, 0)) for name, table in TABLES.items()
+    }
     return Lake(
         events=con.table("fact_events"),
         sessions=con.table("sessions"),
@@ -154,29 +152,86 @@ def open_lake(
     )
 
 
-def _seen(con: ibis.BaseBackend, table: Table, version: int | None, window: Observed | None) -> TableVersion:
+def _star_views(con: LakeBackend, timed: Mapping[str, Indexed]) -> None:
+    for name, query in star_queries(timed).items():
+        con.raw_sql(f"CREATE VIEW {name} AS {query}")
+    con.raw_sql("CREATE VIEW dim_feature_metadata AS FROM features")
+    if "events" in timed:
+        con.log = event_log(timed["events"])
+    con.held = [file for one in timed.values() for file in one.held]
+
+
+def star_queries(timed: Mapping[str, Indexed]) -> dict[str, str]:
+    """The SQL of the tables that are views on the index: fact_events, sessions, dim_users, telemetry and
+    fact_feature_metrics.
+    """
+    events, telemetry = timed.get("events"), timed.get("telemetry")
+    log = event_log(events).fact_events() if events else no_events()
+    health = f"FROM {telemetry.rows_within(telemetry.days)}" if telemetry else _none_of(TABLES["telemetry"])
+    return {
+        "fact_events": log,
+        "sessions": _merged(SESSIONS, SESSION_PARTS, events, "session_parts"),
+        "dim_users": _merged(DIM_USERS, USER_DAYS, events, "user_days"),
+        "telemetry": health,
+        "fact_feature_metrics": _feature_metrics(telemetry),
+    }
+
+
+def _merged(query: str, part_query: str, events: Indexed | None, name: str) -> str:
+    """A table merged over days; without any day it has its columns and no row."""
+    if events is None or not events.days:
+        more = "NULL::UINTEGER AS user_number, NULL::BIGINT AS session_hash, NULL::TIMESTAMP AS stretch_started_at"
+        typed = f"(SELECT *, {more} FROM ({_none_of(TABLES['events'])}))"
+        return over(query, f"({over(part_query, typed)})")
+    cut = [events.rows_within([day]) for day in events.cut]
+    return merged(query, part_query, paths=events.paths(name), cut_rows=cut)
+
+
+def _feature_metrics(telemetry: Indexed | None) -> str:
+    if telemetry is None or not telemetry.days:
+        return over(FEATURE_METRICS, f"({_none_of(TABLES['telemetry'])})")
+    paths = telemetry.paths("feature_metrics")
+    whole = [f"SELECT * FROM read_parquet({file_list(paths)})"] if paths else []
+    return " UNION ALL BY NAME ".join(
+        [*whole, *(over(FEATURE_METRICS, telemetry.rows_within([day])) for day in telemetry.cut)]
+    )
+
+
+def _none_of(table: Table) -> str:
+    columns = ", ".join(f"NULL::{SQL_TYPES[c.type]} AS {identifier(c.name)}" for c in table.columns)
+    return f"SELECT {columns} WHERE false"
+
+
+def _seen(con: LakeBackend, table: Table, version: int | None, found: Indexed | None, refused: int) -> TableVersion:
+    if table.name in TIMED_TABLES:
+        window = found.window if found else None
+        if found is None or window is None:
+            return TableVersion(version, 0, None, None, refused)
+        return TableVersion(version, found.rows, window.observed_from, window.observed_through, refused, window.outside)
     at = identifier(table.time_column) if table.time_column else "NULL::TIMESTAMP"
     rows, first, last = con.raw_sql(f"SELECT count(*), min({at}), max({at}) FROM {table.name}").fetchall()[0]
-    refused = con.raw_sql(f"SELECT count(*) FROM rejected WHERE table_name = {literal(table.name)}").fetchall()[0][0]
-    if window is None:
-        return TableVersion(version, rows, first, last, refused)
-    return TableVersion(version, rows, window.observed_from, window.observed_through, refused, window.outside)
+    return TableVersion(version, rows, first, last, refused)
 
 
-def _create(con: ibis.BaseBackend, table: Table, place: Path, version: int | None) -> int | None:
-    """Loads one Delta table under its declared columns; returns its version, None when it is not there."""
-    declared = ", ".join(f"{identifier(c.name)} {SQL_TYPES[c.type]}" for c in table.columns)
-    con.raw_sql(f"CREATE TABLE {table.name} ({declared})")
-    if not DeltaTable.is_deltatable(str(place)):
+def _create(con: LakeBackend, table: Table, place: Path | None, version: int | None) -> int | None:
+    """Loads one small Delta table under its declared columns (refused rows, which may be many, as a view); returns its
+    version, None when it is not there.
+    """
+    if place is None:
+        if table.name not in TIMED_TABLES:
+            con.raw_sql(f"CREATE TABLE {table.name} AS {_none_of(table)}")
         return None
     delta = opened_table(place, version)
     uris = sorted(delta.file_uris())
-    if uris:
-        # A table that was written before a column was declared lacks it: it is NULL in all of its rows.
-        there = {f.name for f in delta.schema().fields}
-        names = ", ".join(identifier(c.name) for c in table.columns if c.name in there)
-        con.raw_sql(
-            f"INSERT INTO {table.name} BY NAME SELECT {names} FROM read_parquet({file_list(uris)}, "
-            "union_by_name = true) ORDER BY ALL"
-        )
+    # A table that was written before a column was declared lacks it: it is NULL in all of its rows.
+    there = {f.name for f in delta.schema().fields}
+    columns = ", ".join(
+        f"{identifier(c.name)}::{SQL_TYPES[c.type]} AS {identifier(c.name)}"
+        if c.name in there
+        else f"NULL::{SQL_TYPES[c.type]} AS {identifier(c.name)}"
+        for c in table.columns
+    )
+    rows = f"SELECT {columns} FROM read_parquet({file_list(uris)}, union_by_name = true, hive_partitioning = false)"
+    kind, order = ("VIEW", "") if table.name == "rejected" else ("TABLE", " ORDER BY ALL")
+    con.raw_sql(f"CREATE {kind} {table.name} AS {rows + order if uris else _none_of(table)}")
     return delta.version()

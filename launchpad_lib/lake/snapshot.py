@@ -8,19 +8,19 @@ without them it reads the newest versions, and derives the same window from the 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-import duckdb
 import numpy as np
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from launchpad_lib.contract.sql import file_list, identifier
 from launchpad_lib.contract.tables import TABLES
-from launchpad_lib.lake.observed import TIMED_TABLES, Outside, covered_window, end_of_dates, named_instants
+from launchpad_lib.lake.observed import Outside, covered_window, end_of_dates
+
+MINUTE_US, DAY_US = 60_000_000, 86_400_000_000
 
 
 class Snapshot(NamedTuple):
@@ -45,109 +45,99 @@ class Observed(NamedTuple):
     outside: tuple[Outside, ...]
 
 
-def take_snapshot(
-    lake: str | Path,
-    *,
-    versions: Mapping[str, int] | None = None,
-    observed_through: str | Mapping[str, str] | None = None,
-) -> Snapshot:
-    """The newest versions, or the named ones, and the instants through which they were observed, named or derived.
+class Minutes(NamedTuple):
+    """Rows by minute, rising: number of the minute since 1970, rows, first and last instant (microseconds)."""
 
-    Raises:
-        ValueError: a named table or version is not there, or an instant cannot be read.
-    """
-    pinned = newest_versions(lake) | dict(versions or {})
-    through = named_instants(observed_through)
-    con = duckdb.connect(config={"threads": 1})
-    con.execute("SET TimeZone = 'UTC'")
-    for table in TIMED_TABLES:
-        if table in through or table not in pinned:
-            continue
-        uris = sorted(opened_table(Path(lake) / table, pinned[table]).file_uris())
-        rows = f"read_parquet({file_list(uris)}, union_by_name = true)"
-        found = observed_window(con, rows, table) if uris else None
-        if found is not None:
-            through[table] = found.observed_through
-    con.close()
-    return Snapshot(pinned, through)
+    minute: np.ndarray
+    rows: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
 
-
-def keep_observed(con: duckdb.DuckDBPyConnection, table: str, *, through: datetime | None) -> Observed | None:
-    """Takes the rows beside the window out of a loaded table; the window and what lay beside it."""
-    found = observed_window(con, table, table, through=through)
-    if found is not None and found.outside:
-        at = identifier(TABLES[table].time_column or "")
-        con.execute(
-            f"DELETE FROM {table} WHERE {at} < TIMESTAMP '{found.observed_from}' OR {at} > TIMESTAMP "
-            f"'{found.observed_through}'"
+    def until(self, at: int, exact: Callable[[int, int], Minutes]) -> tuple[Minutes, Minutes]:
+        """Those through an instant and those after it. `exact(first, last)` counts the rows between two instants."""
+        place = int(np.searchsorted(self.first, at, side="right"))
+        before, after = self._part(slice(0, place)), self._part(slice(place, None))
+        if not place or before.last[-1] <= at:
+            return before, after
+        split = int(before.first[-1]), int(before.last[-1])
+        return (
+            before._part(slice(0, place - 1))._and(exact(split[0], at)),
+            exact(at + 1, split[1])._and(after),
         )
-    return found
+
+    def _part(self, places: slice) -> Minutes:
+        return Minutes(*(column[places] for column in self))
+
+    def _and(self, more: Minutes) -> Minutes:
+        return Minutes(*(np.concatenate(pair) for pair in zip(self, more, strict=True)))
 
 
 def observed_window(
-    con: duckdb.DuckDBPyConnection, rows: str, table: str, *, through: datetime | None = None
+    minutes: Minutes, table: str, *, through: datetime | None, exact: Callable[[int, int], Minutes]
 ) -> Observed | None:
-    """The window of a table's rows (a table or a table function in SQL); None without rows.
+    """The window of a table; None without rows.
 
-    With `through` the window ends there, and begins where the rows up to it begin in earnest.
+    With `through` the window ends there, and begins where the rows up to it begin in earnest. `exact` counts the rows
+    between two instants (microseconds, both inside).
     """
-    at = identifier(TABLES[table].time_column or "")
     if through is None:
-        found = _window(con, rows, at)
+        found = _window(minutes)
         if found is None:
             return None
-        through = _end(con, rows, at, found)
-    begin = _window(con, f"(FROM {rows} WHERE {at} <= TIMESTAMP '{through}')", at)
-    is_empty = begin is None
-    begin = begin or (through, through)
-    sides = con.execute(
-        f"""SELECT CASE WHEN {at} < TIMESTAMP '{begin[0]}' THEN 'before' ELSE 'after' END AS side,
-            count(*), min({at}), max({at})
-        FROM {rows} WHERE {at} < TIMESTAMP '{begin[0]}' OR {at} > TIMESTAMP '{through}'
-        GROUP BY side ORDER BY side DESC"""
-    ).fetchall()
-    if is_empty and not sides:
+        through = _end(minutes, found)
+    until, after = minutes.until(_micros(through), exact)
+    begin = _window(until)
+    begun = begin[0] if begin else _micros(through)
+    before = until._part(slice(0, int(np.searchsorted(until.first, begun))))
+    if begin is None and not len(after.minute):
         return None
-    return Observed(begin[0], through, tuple(Outside(table, *side) for side in sides))
+    outside = [*_beside(table, "before", before), *_beside(table, "after", after)]
+    return Observed(_instant(begun), through, tuple(outside))
 
 
-def _window(con: duckdb.DuckDBPyConnection, rows: str, at: str) -> tuple[datetime, datetime] | None:
+def _beside(table: str, where: Literal["before", "after"], rows: Minutes) -> list[Outside]:
+    if not len(rows.minute):
+        return []
+    return [Outside(table, where, int(rows.rows.sum()), _instant(int(rows.first[0])), _instant(int(rows.last[-1])))]
+
+
+def _window(minutes: Minutes) -> tuple[int, int] | None:
     """The first and the last instant of the rows within the covered window."""
-    counted = con.sql(
-        f"""SELECT epoch_us(date_trunc('minute', {at})) // 60000000 AS minute, count(*) AS rows,
-            min({at}) AS first_at, max({at}) AS last_at
-        FROM {rows} WHERE {at} IS NOT NULL GROUP BY minute ORDER BY minute"""
-    ).to_arrow_table()
-    minutes = counted["minute"].to_numpy()
-    found = covered_window(minutes, counted["rows"].to_numpy())
+    found = covered_window(minutes.minute, minutes.rows)
     if found is None:
         return None
-    first, last = np.searchsorted(minutes, found)
-    return counted["first_at"][int(first)].as_py(), counted["last_at"][int(last)].as_py()
+    first, last = np.searchsorted(minutes.minute, found)
+    return int(minutes.first[first]), int(minutes.last[last])
 
 
-def _end(con: duckdb.DuckDBPyConnection, rows: str, at: str, window: tuple[datetime, datetime]) -> datetime:
+def _end(minutes: Minutes, window: tuple[int, int]) -> datetime:
     """The last instant, or the end of its date where the rows have dates only."""
-    inside = f"{at} BETWEEN TIMESTAMP '{window[0]}' AND TIMESTAMP '{window[1]}'"
-    times = con.execute(
-        f"""SELECT {at} - date_trunc('day', {at}), count(DISTINCT date_trunc('day', {at})) FROM {rows}
-        WHERE {inside} GROUP BY 1 LIMIT 3"""
-    ).fetchall()
-    return (
-        end_of_dates(window[1], [time_of_day for time_of_day, _ in times], dates=sum(n for _, n in times)) or window[1]
-    )
+    inside = (minutes.first >= window[0]) & (minutes.last <= window[1])
+    # A minute's first and last instant are enough: a minute with more has two that are not an hour apart.
+    instants = np.unique(np.concatenate([minutes.first[inside], minutes.last[inside]]))
+    times = [timedelta(microseconds=int(t)) for t in np.unique(instants % DAY_US)[:3]]
+    return end_of_dates(_instant(window[1]), times, dates=len(instants)) or _instant(window[1])
+
+
+def _micros(at: datetime) -> int:
+    since = at.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _instant(micros: int) -> datetime:
+    return datetime(1970, 1, 1) + timedelta(microseconds=micros)
 
 
 def newest_versions(path: str | Path) -> dict[str, int]:
     """The newest version of every table that is there: what `open_lake` is given so that several readers
     read the same.
     """
-    places = {name: Path(path) / name for name in TABLES}
-    return {
-        name: opened_table(place, None).version()
-        for name, place in places.items()
-        if DeltaTable.is_deltatable(str(place))
-    }
+    return {name: version for name in TABLES if (version := newest_version(Path(path) / name)) is not None}
+
+
+def newest_version(place: Path) -> int | None:
+    """The newest version of a table; None where there is no table."""
+    return opened_table(place, None).version() if DeltaTable.is_deltatable(str(place)) else None
 
 
 def opened_table(place: Path, version: int | None) -> DeltaTable:

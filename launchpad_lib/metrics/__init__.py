@@ -1,15 +1,23 @@
 """Metrics: Ibis table in, Ibis table out; no connection, file or clock inside."""
 
 from launchpad_lib.contract.durations import parse_window
+from launchpad_lib.metrics.activity import active_days, active_users
 from launchpad_lib.metrics.checks import nobody_mature, unknown_names
 from launchpad_lib.metrics.cohorts import activity_spans, behavioural_cohorts
 from launchpad_lib.metrics.dropoff import funnel_next_events, funnel_times
-from launchpad_lib.metrics.engagement import completion, depth, session_duration, share_rate, shares_per_viewer
+from launchpad_lib.metrics.engagement import (
+    completion,
+    completions,
+    depth,
+    session_duration,
+    share_rate,
+    shares_per_viewer,
+)
 from launchpad_lib.metrics.feature_adoption import feature_adoption
 from launchpad_lib.metrics.funnel import funnel
 from launchpad_lib.metrics.funnel_change import funnel_changes
 from launchpad_lib.metrics.funnel_periods import funnel_trend
-from launchpad_lib.metrics.lifecycle import active_days, active_users, lifecycle
+from launchpad_lib.metrics.lifecycle import lifecycle
 from launchpad_lib.metrics.paths import path_steps, transitions
 from launchpad_lib.metrics.quality import (
     daily_rows,
@@ -46,6 +54,7 @@ __all__ = [
     "apdex",
     "behavioural_cohorts",
     "completion",
+    "completions",
     "crash_free_sessions",
     "crash_free_users",
     "daily_active_users",

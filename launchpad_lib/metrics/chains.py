@@ -1,268 +1,290 @@
-"""The funnel automaton as windows over the log: for every unit the chain of steps that is reported."""
+"""For every unit the chain of steps that is reported: several funnels, spans and periods from one reading."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import reduce
-from typing import Literal
+from typing import TYPE_CHECKING, NamedTuple
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 
-from launchpad_lib.contract.durations import parse_window
-from launchpad_lib.metrics.steps import Rules, event_log, order_of
+from launchpad_lib.contract.durations import window_us
+from launchpad_lib.metrics.steps import Exclusion, Rules, Step, matches
+from launchpad_lib.metrics.windows import (
+    Period,
+    Weekday,
+    is_one_of,
+    is_storable,
+    local_date,
+    period_number,
+    property_value,
+    unit_column,
+)
 
-ALL = {"preceding": None, "following": None}
+if TYPE_CHECKING:
+    from launchpad_lib.metrics.kernels.chains import Automaton, Found
+    from launchpad_lib.metrics.kernels.one_reading import Part
+
+NEVER = np.iinfo(np.int64).min
+ALWAYS = np.iinfo(np.int64).max
+NO_ROW = -2  # the code of a next event where there is none
 
 
-def funnel_chains(log: ir.Table, rules: Rules, *, keys: tuple[str, ...] = ("unit",)) -> ir.Table:
-    """Grain: one row per unit that entered. The reported chain of each unit under the rules.
+class Entries(NamedTuple):
+    """Local periods, each of which has the chains of its own entries."""
+
+    period: Period
+    report_timezone: str
+    week_starts_on: Weekday
+
+
+class Chains(NamedTuple):
+    """Reported chains of a part of the units. Grain: one row per unit and span or period that the unit entered.
 
     The reported chain is the deepest one a unit has; among those the one that is complete first; among those the one
-    that began last. Columns: the keys, first_entry_at (the unit's first entry), step_1_at .. step_K_at (NULL where not
-    reached), last_position, is_removed, segment.
+    that began last. Instants are microseconds since 1970.
 
-    Cost: one sort of the log by unit and time, then one window pass per step for the automaton (f_k = start of the
-    latest-started chain of length k) and one per step to read the times: linear in the events after the sort, in every
-    mode. A bot with many events costs its share and no more.
+    `unit` numbers the units of the reading; `group` is the number of the period, or the place of the span; `at[:, k]`
+    is the instant of step k + 1 (NEVER: not reached); `values[:, k]` the code of the breakdown's value there (-1: none)
+    into `names`. `next_event` is the code, into `event_names`, of the unit's very next event after the last required
+    step (-1: without a name, NO_ROW: none) and `next_at` its instant.
+    """
+
+    unit: np.ndarray
+    group: np.ndarray
+    first_entry_at: np.ndarray
+    at: np.ndarray
+    is_removed: np.ndarray
+    is_mature: np.ndarray
+    values: np.ndarray | None
+    names: list[str]
+    next_event: np.ndarray
+    next_at: np.ndarray
+    event_names: list[str]
+
+    @property
+    def is_counted(self) -> np.ndarray:
+        """Mature and not removed by an exclusion."""
+        return self.is_mature & ~self.is_removed
+
+    def segment(self, rules: Rules) -> np.ndarray:
+        """Code of the unit's value of the breakdown: of its first or last reached step that has one, or of the chosen
+        step.
+        """
+        if self.values is None:
+            return np.full(len(self.unit), -1, np.int32)
+        if isinstance(rules.attribution, int):
+            return self.values[:, rules.attribution - 1]
+        order = self.values if rules.attribution == "first_touch" else self.values[:, ::-1]
+        return order[np.arange(len(order)), (order >= 0).argmax(axis=1)]
+
+
+class ChainFold:
+    """The reported chains of one funnel, handed part by part to those who count them; a fold of `one_reading`.
+
+    The order of a unit's events is (event_at, rank, received_at, event_id): rank is the first step the event matches,
+    so that at one instant the order of the steps wins; events that match no step come before the steps of their instant
+    (both as in ClickHouse's `windowFunnel`).
 
     Args:
-        log: from `event_log`; more key columns (a period) may be added, and `may_enter` to bar entries.
+        events: the log.
+        spans: the entries that count, None for all; every span has the chains of its own entries.
+        entries: or local periods, each of which has the chains of its own entries.
     """
-    may_enter = log["may_enter"] if "may_enter" in log.columns else ibis.literal(True)
-    if rules.entered:
-        low, high = (ibis.literal(v, "timestamp") for v in rules.entered)
-        may_enter = may_enter & (log.at >= low) & (log.at < high)
-    state = log.mutate(may_enter=may_enter)
-    state = state.mutate(position=ibis.row_number().over(ibis.window(group_by=keys, order_by=order_of(state))))
-    # Columns that are no longer needed are dropped as the table grows: every one is written out in each nested query.
-    state = state.drop(*(n for n in ("event_name", "received_at", "event_id") if n in state.columns))
-    blocked = ibis.cumulative_window(group_by=keys, order_by=state.position)
-    state = state.mutate(epoch=state.is_blocking.cast("int64").sum().over(blocked))
-    if rules.mode == "strict_order":
-        state = _cut_at_first_other(state, rules, keys)
-    if rules.mode == "any_order":
-        state = _any_order(state, rules, keys)
-    elif rules.mode == "strict":
-        state = _strict(state, rules, keys)
-    else:
-        state = _ordered(state, rules, keys)
-    return _per_unit(state, rules, keys)
 
-
-def _length(rules: Rules):
-    return None if rules.window is None else ibis.interval(seconds=int(parse_window(rules.window).total_seconds()))
-
-
-def _in_time(at: ir.TimestampValue, start: ir.TimestampValue, rules: Rules) -> ir.BooleanValue:
-    length = _length(rules)
-    return ibis.literal(True) if length is None else at <= start + length
-
-
-def _entries(state: ir.Table, rules: Rules, keys: tuple[str, ...], is_entry: ir.BooleanValue) -> ir.Table:
-    """Adds is_entry (an entry that counts) and first_entry_at (of the unit)."""
-    state = state.mutate(is_entry=is_entry & state.may_enter)
-    whole = ibis.window(group_by=keys, **ALL)
-    state = state.mutate(
-        first_entry_at=state.at.min(where=state.is_entry).over(whole),
-        first_position=state.position.min(where=state.is_entry).over(whole),
-    )
-    if rules.entry == "first":
-        state = state.mutate(is_entry=state.is_entry & (state.position == state.first_position))
-    return state
-
-
-def _deepest(
-    state: ir.Table, rules: Rules, keys: tuple[str, ...], depth: ir.IntegerValue, **carried: ir.Value
-) -> ir.Table:
-    """Adds, for every row of a unit, the carried values of its deepest and then earliest row."""
-    state = state.mutate(depth=depth, **carried)
-    best = ibis.window(group_by=keys, order_by=[ibis.desc(state.depth), state.position], **ALL)
-    return state.mutate(
-        deepest=state.depth.max().over(ibis.window(group_by=keys, **ALL)),
-        **{f"best_{n}": state[n].first().over(best) for n in carried},
-    )
-
-
-def _ordered(state: ir.Table, rules: Rules, keys: tuple[str, ...]) -> ir.Table:
-    required = rules.required
-    state = _entries(state, rules, keys, state.is_1)
-    state = state.mutate(chain_1=ibis.cases((state.is_entry, state.at)))
-    together = [*keys, *(["held"] if rules.hold_constant else []), "epoch"]
-    for before, k in zip(required, required[1:], strict=False):
-        # Rows before this one only: an event that matches two steps can be but one of them.
-        earlier = ibis.window(group_by=together, order_by=state.position, preceding=(None, 1))
-        state = state.mutate(previous=state[f"chain_{before}"].max().over(earlier))
-        if rules.same_instant == "does_not_count":
-            state = state.mutate(
-                previous=state.previous.first().over(
-                    ibis.window(group_by=[*together, "at"], order_by=state.position, **ALL)
-                )
+    def __init__(
+        self,
+        events: ir.Table,
+        rules: Rules,
+        *,
+        observed_through: datetime,
+        spans: Sequence[tuple[datetime, datetime] | None] = (None,),
+        entries: Entries | None = None,
+    ) -> None:
+        self.rules, self.spans, self.observed_through = rules, spans, observed_through
+        self.needs_next = False
+        self._events = events
+        self._takers: list[Callable[[Chains], None]] = []
+        self._units = 0
+        self.columns: dict[str, ir.Value] = {"event": events.event_name}
+        for name, key in (("held", rules.hold_constant), ("segment", rules.breakdown)):
+            if key:
+                self.columns[name] = property_value(events, key)
+        if entries:
+            number = period_number(
+                local_date(events.event_at, entries.report_timezone), entries.period, entries.week_starts_on
             )
-        fits = state[f"is_{k}"] & state.previous.notnull() & _in_time(state.at, state.previous, rules)
-        state = state.mutate(**{f"chain_{k}": ibis.cases((fits, state.previous))}).drop("previous")
-    depth = ibis.cases(
-        *((state[f"chain_{k}"].notnull(), number) for number, k in reversed(list(enumerate(required, start=1)))),
-        else_=0,
-    )
-    start = ibis.coalesce(*(state[f"chain_{k}"] for k in reversed(required)))
-    state = state.mutate(depth_here=depth, start_here=start).drop(*(f"chain_{k}" for k in required))
-    state = _deepest(state, rules, keys, state.depth_here, start=state.start_here, held=state.held, epoch=state.epoch)
-    same = (state.held == state.best_held) & (state.epoch == state.best_epoch)
-    whole = ibis.window(group_by=keys, **ALL)
-    state = state.mutate(is_same=same.fill_null(False))
-    flags = [f"is_{k}" for k in range(1, len(rules.steps) + 1)]
-    state = state.select(
-        *keys, "at", "position", "first_entry_at", "best_start", "is_same", "is_entry", "is_removing", "segment", *flags
-    )
-    at_start = state.is_same & state.is_entry & (state.at == state.best_start)
-    state = state.mutate(
-        position_1=state.position.min(where=at_start).over(whole), at_1=state.at.min(where=at_start).over(whole)
-    )
-    for before, k in zip(required, required[1:], strict=False):
-        next_one = (
-            state.is_same
-            & state[f"is_{k}"]
-            & (state.position > state[f"position_{before}"])
-            & _in_time(state.at, state.best_start, rules)
-        )
-        if rules.same_instant == "does_not_count":
-            next_one = next_one & (state.at > state[f"at_{before}"])
-        state = state.mutate(
-            **{
-                f"position_{k}": state.position.min(where=next_one).over(whole),
-                f"at_{k}": state.at.min(where=next_one).over(whole),
-            }
-        )
-    for k in (k for k in range(1, len(rules.steps) + 1) if k not in required):
-        after, until = max(r for r in required if r < k), min(r for r in required if r > k)
-        between = (
-            state.is_same
-            & state[f"is_{k}"]
-            & (state.position > state[f"position_{after}"])
-            & _in_time(state.at, state.best_start, rules)
-        )
-        between = between & (state[f"position_{until}"].isnull() | (state.position < state[f"position_{until}"]))
-        state = state.mutate(**{f"position_{k}": state.position.min(where=between).over(whole)})
-    return state
+            first = rules.steps if rules.mode == "any_order" else rules.steps[:1]
+            self.columns["period"] = ibis.ifelse(_named(events, first), number, 0).cast("int64").fill_null(0)
 
+    def each(self, take: Callable[[Chains], None]) -> None:
+        """Hands the chains of every part to one more who counts."""
+        self._takers.append(take)
 
-def _cut_at_first_other(state: ir.Table, rules: Rules, keys: tuple[str, ...]) -> ir.Table:
-    """No row is a step from the first one on, after the unit's first entry, that is neither a step already reached nor
-    the next.
-    """
-    numbers = range(1, len(rules.steps) + 1)
-    farthest = ibis.cases(*((state[f"is_{k}"], k) for k in reversed(numbers)), else_=0)
-    state = state.mutate(
-        farthest=farthest,
-        first_position=state.position.min(where=state.is_1 & state.may_enter).over(ibis.window(group_by=keys, **ALL)),
-    )
-    inside = state.position >= state.first_position
-    so_far = state.farthest.max(where=inside).over(
-        ibis.window(group_by=keys, order_by=state.position, preceding=(None, 1))
-    )
-    state = state.mutate(is_other=inside & ((state["rank"] == 0) | (state["rank"] > ibis.coalesce(so_far, 0) + 1)))
-    state = state.mutate(cut=state.position.min(where=state.is_other).over(ibis.window(group_by=keys, **ALL)))
-    before = state.cut.isnull() | (state.position < state.cut)
-    return state.mutate(**{f"is_{k}": state[f"is_{k}"] & before for k in numbers})
-
-
-def _strict(state: ir.Table, rules: Rules, keys: tuple[str, ...]) -> ir.Table:
-    count = len(rules.steps)
-    state = _entries(state, rules, keys, state.is_1)
-    state = state.mutate(chain_1=ibis.cases((state.is_entry, state.at)))
-    in_order = ibis.window(group_by=keys, order_by=state.position)
-    state = state.mutate(held_before=state.held.lag().over(in_order), at_before=state.at.lag().over(in_order))
-    linked = (state.held == state.held_before) if rules.hold_constant else ibis.literal(True)
-    if rules.same_instant == "does_not_count":
-        linked = linked & (state.at > state.at_before)
-    state = state.mutate(is_linked=linked.fill_null(False))
-    for k in range(2, count + 1):
-        state = state.mutate(
-            previous=state[f"chain_{k - 1}"].lag().over(ibis.window(group_by=keys, order_by=state.position))
-        )
-        fits = state[f"is_{k}"] & state.is_linked & state.previous.notnull() & _in_time(state.at, state.previous, rules)
-        state = state.mutate(**{f"chain_{k}": ibis.cases((fits, state.previous))})
-    depth = ibis.cases(*((state[f"chain_{k}"].notnull(), k) for k in range(count, 0, -1)), else_=0)
-    state = _deepest(state, rules, keys, depth, end=state.position)
-    return state.mutate(
-        **{
-            f"position_{k}": ibis.cases((state.deepest >= k, state.best_end - state.deepest + k))
-            for k in range(1, count + 1)
+    @property
+    def flags(self) -> dict[str, ir.BooleanValue | None]:
+        """What only the properties can tell: the bits of steps and exclusions that have filters."""
+        said: dict[int, list[Step | Exclusion]] = {}
+        for bit, one in _bits_of(self.rules):
+            if one.filters:
+                said.setdefault(bit, []).append(one)
+        found: dict[str, ir.BooleanValue | None] = {
+            str(bit): ibis.or_(*(matches(self._events, one.event_name, one.filters) for one in ones))
+            for bit, ones in said.items()
         }
+        is_whole = self.needs_next or self.rules.mode in ("strict", "strict_order")
+        named: list[Step | Exclusion] = [*self.rules.steps, *self.rules.exclusions]
+        return found | {"is_read": None if is_whole else _named(self._events, named)}
+
+    def fold(self, part: Part) -> None:
+        """Finds the chains of a part's units."""
+        from launchpad_lib.metrics.kernels import chains as kernel
+
+        rules = self.rules
+        held, segment = (np.require(part.columns.get(n, _NO_CODES), np.int32, ["C", "W"]) for n in ("held", "segment"))
+        period = np.require(part.columns.get("period", _NO_NUMBERS), np.int64, ["C", "W"])
+        codes = np.require(part.columns["event"], np.int32, ["C", "W"])
+        at, starts = np.require(part.at, np.int64, ["C", "W"]), np.require(part.starts, np.int64, ["C", "W"])
+        bits = _NO_NUMBERS
+        for name, (flags, flag) in part.flags.items():
+            if name != "is_read":
+                bits = bits if len(bits) else np.zeros(len(at), np.int64)
+                kernel.add_bits(np.require(flags, np.int32, ["C", "W"]), flag, int(name), bits)
+        event_names = part.texts["event"]
+        automaton = _automaton(rules, self.spans)
+        match = np.empty(len(at), np.int64)
+        disordered = kernel.match_rows(
+            starts, at, codes, _table(rules, event_names), bits, held, automaton.steps, match
+        )
+        if disordered:
+            places, rows = kernel.step_order(starts, at, match, automaton.steps, disordered)
+            match[places] = match[rows]
+            codes, held, segment, period = (_moved(c, places, rows) for c in (codes, held, segment, period))
+        found = kernel.find_chains(
+            starts,
+            at,
+            match,
+            automaton,
+            width=len(rules.steps),
+            held=held,
+            values=len(part.texts.get("held", ())),
+            period=period,
+        )
+        reached = found.rows >= 0
+        window = window_us(rules.window)
+        first_entry_at = at[found.entry]
+        next_event, next_at = _next(starts, found, at, codes, rules) if self.needs_next else (_NO_NUMBERS, _NO_NUMBERS)
+        chains = Chains(
+            found.unit + self._units,
+            found.group,
+            first_entry_at,
+            np.where(reached, at[found.rows], NEVER),
+            found.removed,
+            np.full(len(first_entry_at), True)
+            if window is None
+            else first_entry_at <= _micros(self.observed_through) - window,
+            np.where(reached, segment[found.rows], -1) if rules.breakdown else None,
+            part.texts["segment"] if rules.breakdown else [],
+            next_event,
+            next_at,
+            event_names,
+        )
+        self._units += len(starts) - 1
+        for take in self._takers:
+            take(chains)
+
+
+_NO_CODES, _NO_NUMBERS = np.empty(0, np.int32), np.empty(0, np.int64)
+
+
+def _named(events: ir.Table, ones: Sequence[Step | Exclusion]) -> ir.BooleanValue:
+    return is_one_of(events.event_name, sorted({one.event_name for one in ones})).fill_null(False)
+
+
+def units_of(events: ir.Table, by: str) -> tuple[ir.Table, str]:
+    """The log with a column of the units counted, and its name; an instant is always an instant.
+
+    A client's session id is unique within its user only.
+    """
+    if events.event_at.type().is_date():
+        events = events.mutate(event_at=events.event_at.cast("timestamp"))
+    if by != "session_id":
+        return events, by
+    name = "unit"
+    while name in events.columns:
+        name += "_"
+    return events.mutate(**{name: unit_column(events, by)}), name
+
+
+def _bits_of(rules: Rules) -> list[tuple[int, Step | Exclusion]]:
+    from launchpad_lib.metrics.kernels.chains import BLOCKS, REMOVES
+
+    effects = {"remove_user": REMOVES, "block_progress": BLOCKS}
+    steps: list[tuple[int, Step | Exclusion]] = [(1 << k, step) for k, step in enumerate(rules.steps)]
+    return [*steps, *((effects[e.effect], e) for e in rules.exclusions)]
+
+
+def _moved(column: np.ndarray, places: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """A copy with the rows of equal instants in the order of the steps; other questions have another order."""
+    if not len(column):
+        return column
+    moved = column.copy()
+    moved[places] = column[rows]
+    return moved
+
+
+def _next(
+    starts: np.ndarray, found: Found, at: np.ndarray, codes: np.ndarray, rules: Rules
+) -> tuple[np.ndarray, np.ndarray]:
+    required = [k - 1 for k in rules.required]
+    following = found.rows[:, required].max(axis=1, initial=-1) + 1
+    is_there = following < starts[found.unit + 1]
+    row = np.where(is_there, following, 0)
+    return np.where(is_there, codes[row], NO_ROW), np.where(is_there, at[row], NEVER)
+
+
+def _micros(instant: datetime) -> int:
+    since = instant - datetime(1970, 1, 1)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _table(rules: Rules, names: list[str]) -> np.ndarray:
+    """What an event is by its name alone; the last element is for events without one."""
+    table = np.zeros(len(names) + 1, np.int64)
+    code = {name: k for k, name in enumerate(names)}
+    for bit, one in _bits_of(rules):
+        if not one.filters and is_storable(one.event_name) and one.event_name in code:
+            table[code[one.event_name]] |= bit
+    return table
+
+
+def _automaton(rules: Rules, spans: Sequence[tuple[datetime, datetime] | None]) -> Automaton:
+    from launchpad_lib.metrics.kernels.chains import MODES, MOST_STEPS, Automaton
+
+    if len(rules.steps) > MOST_STEPS:
+        raise ValueError(f"steps: {len(rules.steps)} given; a funnel takes at most {MOST_STEPS}, leave some out")
+    window = window_us(rules.window)
+    required = rules.required
+    optional = [k for k in range(1, len(rules.steps) + 1) if k not in required]
+    low, high = zip(
+        *((NEVER, ALWAYS) if span is None else (_micros(span[0]), _micros(span[1])) for span in spans),
+        strict=True,
     )
-
-
-def _any_order(state: ir.Table, rules: Rules, keys: tuple[str, ...]) -> ir.Table:
-    count = len(rules.steps)
-    is_step = reduce(lambda a, b: a | b, (state[f"is_{k}"] for k in range(1, count + 1)))
-    state = _entries(state, rules, keys, is_step)
-    together = [*keys, *(["held"] if rules.hold_constant else [])]
-    onward = ibis.window(group_by=together, order_by=state.position, preceding=0, following=None)
-    state = state.mutate(
-        **{f"next_{k}": state.at.min(where=state[f"is_{k}"]).over(onward) for k in range(1, count + 1)},
-        **{f"where_{k}": state.position.min(where=state[f"is_{k}"]).over(onward) for k in range(1, count + 1)},
+    lists = (
+        [k - 1 for k in required],
+        [k - 1 for k in optional],
+        [max(r for r in required if r < k) - 1 for k in optional],
+        [min(r for r in required if r > k) - 1 for k in optional],
+        low,
+        high,
     )
-    inside = {
-        k: (state[f"next_{k}"].notnull() & _in_time(state[f"next_{k}"], state.at, rules)) for k in range(1, count + 1)
-    }
-    state = state.mutate(
-        **{f"found_{k}": ibis.cases((state.is_entry & inside[k], state[f"where_{k}"])) for k in range(1, count + 1)}
-    )
-    found = ibis.array([state[f"found_{k}"] for k in range(1, count + 1)]).filter(lambda x: x.notnull()).sort()
-    depth = reduce(lambda a, b: a + b, (state[f"found_{k}"].notnull().cast("int64") for k in range(1, count + 1)))
-    state = state.mutate(found=found)
-    state = _deepest(state, rules, keys, depth, found=state.found)
-    return state.mutate(
-        **{f"position_{k}": ibis.cases((state.deepest >= k, state.best_found[k - 1])) for k in range(1, count + 1)}
-    )
-
-
-def _per_unit(state: ir.Table, rules: Rules, keys: tuple[str, ...]) -> ir.Table:
-    numbers = range(1, len(rules.steps) + 1)
-    at = {f"step_{k}_at": state.at.min(where=state.position == state[f"position_{k}"]) for k in numbers}
-    # A NULL value is marked, because `min` would pass over it.
-    marked = ibis.ifelse(state.segment.isnull(), "", "=" + state.segment)
-    value = {f"value_{k}": marked.min(where=state.position == state[f"position_{k}"]) for k in numbers}
-    last = state.mutate(
-        last_position=ibis.greatest(*(ibis.coalesce(state[f"position_{k}"], -1) for k in rules.required))
-    )
-    removing = last.is_removing & (last.position > last.position_1) & (last.position < last.last_position)
-    units = last.group_by(list(keys)).agg(
-        first_entry_at=last.first_entry_at.min(),
-        last_position=last.last_position.max(),
-        is_removed=removing.any().fill_null(False),
-        **at,
-        **value,
-    )
-    units = units.filter(units.step_1_at.notnull())
-    return units.mutate(segment=_attributed(units, rules)).drop(*value)
-
-
-def _attributed(units: ir.Table, rules: Rules) -> ir.StringValue:
-    """The unit's value of the breakdown: of its first or last reached step that has one, or of the chosen step."""
-    if not rules.breakdown:
-        return ibis.null("string")
-    numbers = range(1, len(rules.steps) + 1)
-    plain = {k: ibis.cases((units[f"value_{k}"] != "", units[f"value_{k}"].substr(1))) for k in numbers}
-    if rules.attribution == "first_touch":
-        return ibis.coalesce(*(plain[k] for k in numbers))
-    if rules.attribution == "last_touch":
-        return ibis.coalesce(*(plain[k] for k in reversed(numbers)))
-    return plain[rules.attribution]
-
-
-def funnel_units(
-    events: ir.Table, *, rules: Rules, observed_through: datetime, keep: Literal["matching", "all"] = "matching"
-) -> ir.Table:
-    """Grain: one row per unit that entered, with is_mature: its first entry's window is over at `observed_through`."""
-    return with_maturity(funnel_chains(event_log(events, rules, keep=keep), rules), rules, observed_through)
-
-
-def with_maturity(units: ir.Table, rules: Rules, observed_through: datetime) -> ir.Table:
-    """Adds is_mature: first entry + window <= observed_through."""
-    if rules.window is None:
-        return units.mutate(is_mature=ibis.literal(True))
-    return units.mutate(
-        is_mature=units.first_entry_at <= ibis.literal(observed_through - parse_window(rules.window), "timestamp")
+    return Automaton(
+        MODES[rules.mode],
+        ALWAYS if window is None else window,
+        rules.entry == "first",
+        rules.same_instant == "does_not_count",
+        (1 << len(rules.steps)) - 1,
+        *(np.array(numbers, np.int64) for numbers in lists),
     )

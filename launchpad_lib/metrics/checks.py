@@ -1,23 +1,27 @@
 """What cannot be computed is refused in one sentence: by the metric functions themselves, whoever calls them.
 
-Unknown names are asked of the table (one DISTINCT, remembered for each table expression as long as it lives); what only
-the numbers show (nobody entered, nobody mature) is a column of the result. A wrong type of argument is a ValueError.
+Unknown names are asked of the table (one DISTINCT, remembered for each table expression as long as it lives; those of a
+lake are kept in its index); what only the numbers show (nobody entered, nobody mature) is a column of the result. A
+wrong type of argument is a ValueError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from weakref import WeakKeyDictionary
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pyarrow as pa
 
 from launchpad_lib.contract.names import nearest, quoted
+from launchpad_lib.metrics.remembered import names_of_lake, remembered
 from launchpad_lib.metrics.windows import is_storable, property_value
 
 COMPLETE = "is_complete"
+KINDS = {"event_name": "event", "feature_id": "feature"}
 NO_EVENTS = "the log holds no event of a known user"
 _seen: WeakKeyDictionary[ir.Table, dict[str, set[str]]] = WeakKeyDictionary()
 
@@ -79,9 +83,9 @@ def unknown_names(
     "event 'quiz_start': does not occur in the log; did you mean 'quiz_started'?"
     """
     for kind, column, wanted in (("event", "event_name", event_names), ("feature", "feature_id", feature_ids)):
-        for name in dict.fromkeys(wanted):
-            if not _occurs(events, column, name):
-                return f"{kind} {quoted(name)}: does not occur in the log; {nearest(name, _values(events, column))}"
+        for name in _not_seen(events, column, wanted):
+            known = _seen[events][column]
+            return f"{kind} {quoted(name)}: does not occur in the log; {nearest(name, known)}"
     for name in dict.fromkeys(p for p in properties if p and p not in events.columns):
         if not _has_property(events, name):
             known = {*events.columns, *_keys(events)}
@@ -92,12 +96,23 @@ def unknown_names(
     return None
 
 
-def _occurs(events: ir.Table, column: str, name: str) -> bool:
-    """Whether the name occurs. What was seen once stays seen; what was not is asked again, for a log may grow."""
+def _not_seen(events: ir.Table, column: str, names: Iterable[str]) -> list[str]:
+    """The names that do not occur, from one DISTINCT at the most. What was seen once stays seen; what was not is asked
+    again, for a log may grow.
+    """
     seen = _seen.setdefault(events, {})
-    if name not in seen.get(column, ()):
-        seen[column] = _values(events, column)
-    return name in seen[column]
+    wanted = list(dict.fromkeys(names))
+    if any(name not in seen.get(column, ()) for name in wanted):
+        seen[column] = names_in(events, column)
+    return [name for name in wanted if name not in seen[column]] if wanted else []
+
+
+def names_in(events: ir.Table, column: str) -> set[str]:
+    """The values of event_name or feature_id: known of a lake's events, one DISTINCT of any other table."""
+    lake = names_of_lake(events)
+    if lake is not None:
+        return set(lake.get(KINDS[column], ()))
+    return remembered(events, ("names", column), lambda: _values(events, column))
 
 
 def _values(events: ir.Table, column: str) -> set[str]:
@@ -108,17 +123,34 @@ def _has_property(events: ir.Table, name: str) -> bool:
     """Whether any event has the property; the search ends at the first one."""
     if "properties" not in events.columns or not is_storable(name):
         return False
+    lake = names_of_lake(events)
+    if lake is not None:
+        return name in lake.get("property", ())
     seen = _seen.setdefault(events, {}).setdefault("properties", set())
     if name not in seen:
-        found = events.filter(property_value(events, name).notnull()).limit(1).count().execute()
+        found = _may_hold(events, name).filter(lambda t: property_value(t, name).notnull()).limit(1).count().execute()
         if found:
             seen.add(name)
     return name in seen
 
 
+def _may_hold(events: ir.Table, name: str) -> ir.Table:
+    """The events whose text may have the key: it stands there as it is, or something is written with a backslash.
+
+    To find a text costs a fraction of reading JSON.
+    """
+    held = events.properties
+    if not held.type().is_string():
+        return events
+    return events.filter(held.contains(name) | held.contains("\\"))
+
+
 def _keys(events: ir.Table) -> set[str]:
     if "properties" not in events.columns:
         return set()
+    lake = names_of_lake(events)
+    if lake is not None:
+        return set(lake.get("property", ()))
     held = events.properties
     document = held.try_cast("json") if held.type().is_string() else held.cast("json")
     return set(events.select(key=_json_keys(document).unnest()).distinct().to_pandas()["key"].dropna())
@@ -163,6 +195,20 @@ def nobody_counted(
 def because(is_refused: ir.BooleanValue, sentence: str) -> ir.StringValue:
     """The column `refused_because`: the sentence where the row has no number, else NULL."""
     return ibis.ifelse(is_refused, sentence, ibis.null("string"))
+
+
+def counted_table(kinds: Mapping[str, str], /, **columns: Sequence | np.ndarray) -> ir.Table:
+    """A table of what a kernel counted: every column with its type, in the order of `kinds`; None is NULL.
+
+    >>> counted_table({"users": "int64"}, users=[3]).to_pandas()["users"].tolist()
+    [3]
+    """
+    schema = ibis.schema(kinds)
+    arrays = {
+        name: pa.array(columns[name], type=kind, from_pandas=False)
+        for name, kind in zip(schema.names, schema.to_pyarrow().types, strict=True)
+    }
+    return ibis.memtable(pa.table(arrays), schema=schema)
 
 
 def refused_table(like: ir.Table, sentence: str, **named: Sequence) -> ir.Table:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
 
-from launchpad_lib.contract.durations import parse_window, utc_instant
+from launchpad_lib.contract.durations import parse_window, utc_instant, window_us
 from launchpad_lib.contract.sentences import span_words
+from launchpad_lib.metrics.asked import Asked, answers
 from launchpad_lib.metrics.checks import never_empty, refused_table
+from launchpad_lib.metrics.returning import checked_deed
 from launchpad_lib.metrics.steps import Step, asked_of, is_step
-from launchpad_lib.metrics.windows import property_value, seconds_between
+from launchpad_lib.metrics.windows import property_value
+
+if TYPE_CHECKING:
+    from launchpad_lib.metrics.kernels.presence import SpanFold
 
 
 def behavioural_cohorts(
@@ -42,30 +50,30 @@ def behavioural_cohorts(
     ... ).order_by("user_id").to_pandas()["cohort"].tolist()
     ['share >= 1 in 1d', 'fewer']
     """
-    if at_least < 1:
-        raise ValueError(f"at_least={at_least}: must be at least 1; raise it")
-    length, through = parse_window(within), utc_instant(observed_through)
-    wanted = event if isinstance(event, Step) else Step(event)
+    from launchpad_lib.metrics.kernels.presence import DeedFold
+    from launchpad_lib.metrics.kernels.reading import micros_of
+
+    wanted, names = checked_deed(event, at_least, within)
+    through = utc_instant(observed_through)
     events, unknown = asked_of(events, [wanted, start_event], [])
-    chosen = events.filter(is_step(events, start_event))
-    first = chosen.group_by("user_id").agg(t0=chosen.event_at.min())
-    first = first.filter(first.t0 <= ibis.literal(through - length, "timestamp"))
-    log = events.select(by=events.user_id, at=events.event_at, is_wanted=is_step(events, wanted))
-    joined = first.join(log, first.user_id == log.by)
-    times = (
-        joined.is_wanted
-        & (joined.at >= joined.t0)
-        & (joined.at <= joined.t0 + ibis.interval(seconds=int(length.total_seconds())))
-    ).sum()
-    counted = joined.group_by("user_id").agg(times=times)
-    found = counted.select(
-        counted.user_id,
-        cohort=ibis.ifelse(counted.times >= at_least, f"{wanted.event_name} >= {at_least} in {within}", "fewer"),
+    fold = DeedFold(
+        start=None if start_event is None else is_step(events, start_event),
+        deed=is_step(events, wanted),
+        unit_name=events.user_id.cast("string"),
+        limits=(window_us(within) or 0, micros_of(through), at_least),
     )
-    if unknown is not None:
-        return refused_table(found, unknown)
-    seen = f"{span_words(within)} from the start by {through:%Y-%m-%d %H:%M} UTC"
-    return never_empty(found, f"no user has been observed for {seen}")
+
+    def answer() -> ir.Table:
+        users, cohorts = fold.users()
+        columns = {"user_id": pa.array(users, pa.string()), "cohort": pa.array(names, pa.string()).take(cohorts)}
+        rows = ibis.memtable(pa.table(columns))
+        found = rows.mutate(user_id=rows.user_id.cast(events.user_id.type().copy(nullable=True)))
+        if unknown is not None:
+            return refused_table(found, unknown)
+        seen = f"{span_words(within)} from the start by {through:%Y-%m-%d %H:%M} UTC"
+        return never_empty(found, f"no user has been observed for {seen}")
+
+    return answers(events, [Asked([fold] if unknown is None else [], answer)])[0]
 
 
 def activity_spans(
@@ -88,29 +96,69 @@ def activity_spans(
     >>> spans["duration_days"].tolist(), spans["is_churned"].tolist()
     ([2.0, 13.0], [True, False])
     """
-    end_of_entry = utc_instant(observed_through) - parse_window(gap)
-    cut = ibis.literal(end_of_entry, "timestamp")
+    asked = _asked_spans(events, gap, observed_through, group_property, ("user_id",))
+    return answers(events, [asked])[0]
+
+
+def asked_lifetimes(
+    events: ir.Table, *, gap: str, observed_through: datetime, group_property: str | None = None
+) -> Asked:
+    """`activity_spans` without the names of the users, to be read with others by `answers`."""
+    return _asked_spans(events, gap, observed_through, group_property, ())
+
+
+def asked_users_seen(events: ir.Table) -> Asked:
+    """How many users there are, and the first instant of any. Grain: one row. Columns: users, first_seen_at."""
+    from launchpad_lib.metrics.kernels.presence import SpanFold
+
+    fold = SpanFold(label=None)
+
+    def answer() -> ir.Table:
+        first, _ = fold.ends()
+        ends = pa.array([int(first.min()) if len(first) else None], pa.int64()).cast(pa.timestamp("us"))
+        return ibis.memtable(pa.table({"users": pa.array([len(first)], pa.int64()), "first_seen_at": ends}))
+
+    return Asked([fold], answer)
+
+
+def _asked_spans(
+    events: ir.Table, gap: str, observed_through: datetime, group_property: str | None, named_by: tuple[str, ...]
+) -> Asked:
+    from launchpad_lib.metrics.kernels.presence import SpanFold
+    from launchpad_lib.metrics.kernels.reading import micros_of
+
+    cut = micros_of(utc_instant(observed_through) - parse_window(gap))
     events, unknown = asked_of(events, [], [group_property])
-    log = events.filter(events.user_id.notnull() & events.event_at.notnull())
-    label = property_value(log, group_property) if group_property else ibis.null("string")
-    log = log.select(user_id=log.user_id, at=log.event_at, label=label)
-    order = [log.at, log.label]
-    log = log.mutate(
-        group_name=log.label.first().over(
-            ibis.window(group_by="user_id", order_by=order, preceding=None, following=None)
-        )
+    fold = SpanFold(
+        label=property_value(events, group_property) if group_property else None,
+        unit_name=events.user_id.cast("string") if named_by else None,
     )
-    users = log.group_by("user_id").agg(first_at=log.at.min(), last_at=log.at.max(), group_name=log.group_name.min())
-    users = users.filter(users.first_at <= cut)
-    is_churned = users.last_at <= cut
-    end = ibis.ifelse(is_churned, users.last_at, cut)
-    found = users.select(
-        users.user_id,
-        duration_days=seconds_between(users.first_at, end) / 86_400,
-        is_churned=is_churned,
-        group_name=users.group_name,
-    )
-    if unknown is not None:
-        return refused_table(found, unknown)
-    late = f"within {span_words(gap)} of the end of the data"
-    return never_empty(found, f"every user was first seen {late}, so nobody can be judged")
+
+    def answer() -> ir.Table:
+        rows = ibis.memtable(_spans(fold, cut))
+        if named_by:
+            rows = rows.mutate(user_id=rows.user_id.cast(events.user_id.type().copy(nullable=True)))
+        found = rows.select(*named_by, "duration_days", "is_churned", "group_name")
+        if unknown is not None:
+            return refused_table(found, unknown)
+        late = f"within {span_words(gap)} of the end of the data"
+        return never_empty(found, f"every user was first seen {late}, so nobody can be judged")
+
+    return Asked([fold] if unknown is None else [], answer)
+
+
+def _spans(fold: SpanFold, cut: int) -> pa.Table:
+    """One row per unit seen by the cut, in the order read."""
+    first, last = fold.ends()
+    seen = first <= cut
+    end = np.minimum(last[seen], cut)
+    columns = {
+        "duration_days": pa.array((end - first[seen]) / 1e6 / 86_400, pa.float64()),
+        "is_churned": pa.array(last[seen] <= cut, pa.bool_()),
+        "group_name": pa.nulls(int(seen.sum()), pa.string()),
+    }
+    for name, of_fold in (("group_name", "label"), ("user_id", "unit")):
+        if of_fold in fold.columns:
+            codes = fold.coded(of_fold)[seen]
+            columns[name] = pa.array(fold.texts[of_fold], pa.string()).take(pa.array(codes, mask=codes < 0))
+    return pa.table(columns)

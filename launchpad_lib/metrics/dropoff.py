@@ -8,23 +8,24 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
 
 from launchpad_lib.contract.durations import utc_instant
-from launchpad_lib.metrics.chains import funnel_chains, funnel_units, with_maturity
+from launchpad_lib.metrics.asked import Asked, answers
+from launchpad_lib.metrics.chains import NEVER, NO_ROW, ChainFold, Chains, units_of
 from launchpad_lib.metrics.checks import never_empty, nobody_counted, refused_table
-from launchpad_lib.metrics.paths import OTHER, apart_from_marks
+from launchpad_lib.metrics.paths import MARKS, OTHER
+from launchpad_lib.metrics.step_counts import group_quantiles
 from launchpad_lib.metrics.steps import (
     Entry,
     Exclusion,
     Mode,
+    Rules,
     Step,
     checked_log,
     checked_rules,
-    event_log,
-    kept_by,
-    order_of,
 )
-from launchpad_lib.metrics.windows import seconds_between
 
 TIME_BUCKETS = (
     (60, "under 1 min"),
@@ -73,40 +74,71 @@ def funnel_times(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
     )
     through = utc_instant(observed_through)
-    table, unknown = checked_log(events, rules)
-    units = funnel_units(table, rules=rules, observed_through=through, keep=kept_by(mode))
-    counted = units.is_mature & ~units.is_removed
-    seconds = seconds_between(units.step_1_at, units[f"step_{len(rules.steps)}_at"])
-    place = ibis.cases(
-        (~counted | seconds.isnull(), ibis.null("int64")),
-        *((seconds < limit, k) for k, (limit, _) in enumerate(TIME_BUCKETS[:-1])),
-        else_=len(TIME_BUCKETS) - 1,
-    )
-    own = units.select(place=place, is_counted=counted, is_mature=units.is_mature)
-    places = range(len(TIME_BUCKETS))
-    sums = own.agg(
-        total=own.place.count(),
-        entrants=own.is_counted.sum().fill_null(0),
-        immature=(~own.is_mature).sum().fill_null(0),
-        **{f"users_{k}": (own.place == k).sum().fill_null(0).cast("int64") for k in places},
-    )
-    long = sums.mutate(place=ibis.array([ibis.literal(k, "int64") for k in places]).unnest())
-    users = ibis.cases(*((long.place == k, long[f"users_{k}"]) for k in places))
-    nobody = nobody_counted(long.entrants, immature=long.immature, what="the funnel", observed_through=through)
-    found = long.select(
-        place=long.place,
-        time=ibis.cases(*((long.place == k, TIME_BUCKETS[k][1]) for k in places)),
-        users=users,
-        n=long.total,
-        share=users / long.total.nullif(0),
-        refused_because=ibis.cases(
-            (long.total > 0, ibis.null("string")),
-            (long.entrants > 0, "nobody reached the last step, so there is no time to it"),
-            else_=nobody,
-        ),
-    )
-    named: dict[str, Sequence[Any]] = {"place": list(places), "time": [name for _, name in TIME_BUCKETS]}
-    return found if unknown is None else refused_table(found, unknown, **named)
+    log, unknown = checked_log(events, rules)
+    log, unit = units_of(log, by)
+    return answers(log, [asked_times(ChainFold(log, rules, observed_through=through), unknown)], unit=unit)[0]
+
+
+def asked_times(fold: ChainFold, unknown: str | None) -> Asked:
+    """How long a fold's units took, to be read with other questions by `answers`."""
+    times = _Times()
+    fold.each(times.add)
+    named: dict[str, Sequence[Any]] = {
+        "place": list(range(len(TIME_BUCKETS))),
+        "time": [name for _, name in TIME_BUCKETS],
+    }
+
+    def answer() -> ir.Table:
+        found = times.table(fold.observed_through)
+        return found if unknown is None else refused_table(found, unknown, **named)
+
+    return Asked([fold] if unknown is None else [], answer)
+
+
+class _Times:
+    """Converters by the time they took."""
+
+    def __init__(self) -> None:
+        self._limits = np.array([limit for limit, _ in TIME_BUCKETS[:-1]], np.int64) * 1_000_000
+        self._buckets, self._entrants, self._immature = np.zeros(len(TIME_BUCKETS), np.int64), 0, 0
+
+    def add(self, chains: Chains) -> None:
+        """Adds the units of a part."""
+        counted = chains.is_counted
+        at = chains.at[counted & (chains.at[:, -1] != NEVER)]
+        place = np.searchsorted(self._limits, at[:, -1] - at[:, 0], side="right")
+        self._buckets += np.bincount(place, minlength=len(TIME_BUCKETS))
+        self._entrants += int(counted.sum())
+        self._immature += int((~chains.is_mature).sum())
+
+    def table(self, observed_through: datetime) -> ir.Table:
+        """Grain: one row per bucket."""
+        places = range(len(TIME_BUCKETS))
+        long = ibis.memtable(
+            {
+                "place": list(places),
+                "users": self._buckets.tolist(),
+                "total": [int(self._buckets.sum())] * len(places),
+                "entrants": [self._entrants] * len(places),
+                "immature": [self._immature] * len(places),
+            },
+            schema=dict.fromkeys(("place", "users", "total", "entrants", "immature"), "int64"),
+        )
+        nobody = nobody_counted(
+            long.entrants, immature=long.immature, what="the funnel", observed_through=observed_through
+        )
+        return long.select(
+            place=long.place,
+            time=ibis.cases(*((long.place == k, TIME_BUCKETS[k][1]) for k in places)),
+            users=long.users,
+            n=long.total,
+            share=long.users / long.total.nullif(0),
+            refused_because=ibis.cases(
+                (long.total > 0, ibis.null("string")),
+                (long.entrants > 0, "nobody reached the last step, so there is no time to it"),
+                else_=nobody,
+            ),
+        )
 
 
 def funnel_next_events(
@@ -146,49 +178,83 @@ def funnel_next_events(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
     )
     through = utc_instant(observed_through)
-    table, unknown = checked_log(events, rules)
-    log = event_log(table, rules, keep="all")
-    units = with_maturity(funnel_chains(log, rules), rules, through)
-    last = max(rules.required)
-    reached = ibis.cases(*((units[f"step_{k}_at"].notnull(), k) for k in reversed(rules.required)))
-    stopped = units.filter(units.is_mature & ~units.is_removed & units[f"step_{last}_at"].isnull())
-    stopped = stopped.select(
-        unit=stopped.unit,
-        step=reached,
-        position=stopped.last_position,
-        stopped_at=ibis.coalesce(*(stopped[f"step_{k}_at"] for k in reversed(rules.required))),
-    )
-    numbered = log.mutate(position=ibis.row_number().over(ibis.window(group_by="unit", order_by=order_of(log))) - 1)
-    following = numbered.select(
-        unit=numbered.unit,
-        position=numbered.position,
-        next_event=apart_from_marks(numbered.event_name),
-        next_at=numbered.at,
-    )
-    joined = stopped.left_join(following, ["unit", "position"])
-    joined = joined.select(joined.step, joined.next_event, seconds=seconds_between(joined.stopped_at, joined.next_at))
-    named = joined.group_by(["step", "next_event"]).agg(n=joined.count())
-    ranked = named.mutate(
-        place=ibis.row_number().over(
-            ibis.window(group_by="step", order_by=[named.next_event.isnull(), ibis.desc(named.n), named.next_event])
+    log, unknown = checked_log(events, rules)
+    log, unit = units_of(log, by)
+    fold = ChainFold(log, rules, observed_through=through)
+    return answers(log, [asked_next_events(fold, unknown, most=most)], unit=unit)[0]
+
+
+def asked_next_events(fold: ChainFold, unknown: str | None, *, most: int = 5) -> Asked:
+    """What a fold's units did next, to be read with other questions by `answers`."""
+    rules = fold.rules
+    fold.needs_next = True
+    stops = _Stops(rules)
+    fold.each(stops.add)
+
+    def answer() -> ir.Table:
+        rows = ibis.memtable(stops.table(most))
+        rows = rows.mutate(dropped=rows.users.sum().over(ibis.window(group_by="step")))
+        found = rows.select(
+            step=rows.step.cast("int64"),
+            step_name=ibis.cases(*((rows.step == k, rules.steps[k - 1].event_name) for k in rules.required)),
+            next_event=rows.next_event,
+            users=rows.users,
+            dropped=rows.dropped,
+            share=rows.users / rows.dropped,
+            median_seconds=rows.median_seconds,
         )
-    )
-    kept = ranked.select(ranked.step, ranked.next_event, is_kept=(ranked.place < most) | ranked.next_event.isnull())
-    labelled = joined.join(kept, (joined.step == kept.step) & joined.next_event.identical_to(kept.next_event))
-    labelled = labelled.mutate(next_event=ibis.ifelse(labelled.is_kept, labelled.next_event, OTHER))
-    rows = labelled.group_by(["step", "next_event"]).agg(
-        users=labelled.count(), median_seconds=labelled.seconds.quantile(0.5)
-    )
-    rows = rows.mutate(dropped=rows.users.sum().over(ibis.window(group_by="step")))
-    found = rows.select(
-        step=rows.step.cast("int64"),
-        step_name=ibis.cases(*((rows.step == k, rules.steps[k - 1].event_name) for k in rules.required)),
-        next_event=rows.next_event,
-        users=rows.users,
-        dropped=rows.dropped,
-        share=rows.users / rows.dropped,
-        median_seconds=rows.median_seconds,
-    )
-    if unknown is not None:
-        return refused_table(found, unknown)
-    return never_empty(found, "no mature unit stopped before the last step, so there is nothing that it did instead")
+        if unknown is not None:
+            return refused_table(found, unknown)
+        return never_empty(
+            found, "no mature unit stopped before the last step, so there is nothing that it did instead"
+        )
+
+    return Asked([fold] if unknown is None else [], answer)
+
+
+class _Stops:
+    """Where mature units stopped and what came next. Grain of what is kept: one row per unit that stopped."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.required = [k - 1 for k in rules.required]
+        self._names: list[str] = []
+        self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def add(self, chains: Chains) -> None:
+        """Adds the units of a part."""
+        self._names = chains.event_names
+        stopped = chains.is_counted & (chains.at[:, -1] == NEVER)
+        at = chains.at[stopped][:, self.required]
+        step = (at != NEVER).sum(axis=1) - 1  # required steps are reached in their order
+        took = chains.next_at[stopped] - at[np.arange(len(at)), step]
+        self._parts.append((np.array(self.required)[step] + 1, chains.next_event[stopped], took))
+
+    def table(self, most: int) -> pa.Table:
+        """Grain: one row per step and next event, the rare ones together: step, next_event, users, median_seconds."""
+        empty = np.empty(0, np.int64)
+        step, code, took = (np.concatenate([empty, *(part[c] for part in self._parts)]) for c in range(3))
+        has_next = code != NO_ROW
+        names = [f"'{name}'" if name in MARKS else name for name in self._names]
+        code = np.maximum(code, -1)  # an event without a name is told as none
+        # Two names may be told alike; the label of a mark is free of them, for a name that is one stands in quotes.
+        label = {name: place for place, name in enumerate(sorted(set(names)))}
+        code = np.array([*(label[name] for name in names), -1], np.int64)[code]
+        kept = np.full(len(code), True)
+        for own in np.unique(step):
+            here = (step == own) & (code >= 0)
+            counts = np.bincount(code[here], minlength=len(label))
+            frequent = np.lexsort((np.arange(len(counts)), -counts))[:most]
+            kept[here] = np.isin(code[here], frequent)
+        code = np.where(kept, code, len(label))  # the rest
+        pairs, place = np.unique(np.stack([step, code]), axis=1, return_inverse=True)
+        place = place.ravel()
+        medians = group_quantiles(place[has_next], took[has_next], pairs.shape[1])[:, 0]
+        told = [*label, OTHER]
+        return pa.table(
+            {
+                "step": pa.array(pairs[0], pa.int64()),
+                "next_event": pa.array([told[c] if c >= 0 else None for c in pairs[1]], pa.string()),
+                "users": pa.array(np.bincount(place, minlength=pairs.shape[1]), pa.int64()),
+                "median_seconds": pa.array(medians, pa.float64(), mask=np.isnan(medians)),
+            }
+        )

@@ -8,22 +8,21 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
-from launchpad_lib.contract.durations import parse_window, utc_instant
+from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.names import quoted
 from launchpad_lib.metrics.checks import (
     because,
+    counted_table,
     known_table,
     name_list,
     nobody_counted,
     refused_table,
     unknown_names,
 )
-from launchpad_lib.metrics.funnel import funnel
-from launchpad_lib.metrics.windows import (
-    is_one_of,
-    ratio_limits,
-    wilson_limits,
-)
+from launchpad_lib.metrics.kernels.attempts import attempts
+from launchpad_lib.metrics.kernels.exact import quantiles_of
+from launchpad_lib.metrics.kernels.session_facts import session_depth, session_lengths
+from launchpad_lib.metrics.windows import ratio_limits, unit_column, wilson_limits
 
 
 def completion(
@@ -38,20 +37,58 @@ def completion(
     """One row: starts (mature units that started), completed, completion_rate (completed / starts, fraction), ci_low,
     ci_high (Wilson), immature, refused_because (NULL where the rate stands; counts are NULL where a name is unknown).
     """
-    steps = funnel(events, steps=[start_event, complete_event], window=window, observed_through=observed_through, by=by)
-    wide = steps.agg(
-        starts=steps.users.sum(where=steps.step == 1),
-        completed=steps.users.sum(where=steps.step == 2),
-        immature=steps.entrants_immature.max(),
-        refused_because=steps.refused_because.max(),
+    found = completions(
+        events, pairs=[(start_event, complete_event)], window=window, observed_through=observed_through, by=by
     )
-    return wide.select(
+    return found.drop("start_event", "complete_event")
+
+
+def completions(
+    events: ir.Table, *, pairs: Sequence[tuple[str, str]], window: str, observed_through: datetime, by: str = "user_id"
+) -> ir.Table:
+    """`completion` of many pairs (start event, completing event) in one reading. Grain: one row per pair, in order.
+
+    Columns: start_event, complete_event and those of `completion`.
+
+    >>> from datetime import datetime
+    >>> import ibis
+    >>> log = [("a", "go", 9), ("a", "done", 10), ("b", "go", 9), ("b", "seen", 9)]
+    >>> events = ibis.memtable(
+    ...     [{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, 1, h)} for u, n, h in log]
+    ... )
+    >>> asked = {"window": "1d", "observed_through": datetime(2026, 1, 9)}
+    >>> completions(events, pairs=[("go", "done"), ("go", "seen")], **asked).to_pandas()["completed"].tolist()
+    [1, 1]
+    """
+    log, through = known_table(events, needs=("event_name", "event_at")), utc_instant(observed_through)
+    for name in (name for pair in pairs for name in pair):
+        if not isinstance(name, str):
+            raise ValueError(f"pairs: {name!r} is no event name; write text")
+    unit_column(log, by)
+    unknown = [unknown_names(log, event_names=pair) for pair in pairs]
+    known = [pair for pair, why in zip(pairs, unknown, strict=True) if why is None]
+    found = iter(attempts(log, known, window=window, observed_through=through, by=by))
+    counts = [None if why else next(found) for why in unknown]
+    rows = counted_table(
+        {"start_event": "string", "complete_event": "string", "unknown": "string"}
+        | dict.fromkeys(("starts", "completed", "immature"), "int64"),
+        start_event=[start for start, _ in pairs],
+        complete_event=[complete for _, complete in pairs],
+        unknown=unknown,
+        starts=[one and one.began for one in counts],
+        completed=[one and one.finished for one in counts],
+        immature=[one and one.immature for one in counts],
+    )
+    nobody = nobody_counted(rows.starts, immature=rows.immature, what="the funnel", observed_through=through)
+    return rows.select(
+        "start_event",
+        "complete_event",
         "starts",
         "completed",
         "immature",
-        completion_rate=wide.completed / wide.starts.nullif(0),
-        **wilson_limits(wide.completed, wide.starts),
-        refused_because=wide.refused_because,
+        completion_rate=rows.completed / rows.starts.nullif(0),
+        **wilson_limits(rows.completed, rows.starts),
+        refused_because=ibis.ifelse(rows.unknown.isnull(), nobody, rows.unknown),
     )
 
 
@@ -73,32 +110,36 @@ def depth(events: ir.Table, *, start_event: str, interaction_events: Sequence[st
     """
     log = known_table(events, needs=("user_id", "session_key", "event_name"))
     kinds = name_list(interaction_events, argument="interaction_events")
-    is_interaction = is_one_of(log.event_name, kinds).fill_null(False)
-    per = log.group_by(["user_id", "session_key"]).agg(
-        starts=is_one_of(log.event_name, [start_event]).sum(),
-        interactions=is_interaction.sum(),
-        kinds=log.event_name.nunique(where=is_interaction),
+    deep = session_depth(log, start_event=start_event, interaction_events=kinds)
+    x, y, sessions = deep.sessions, deep.total, len(deep.interactions)
+    quantiles = {
+        f"{name}_{what}": [value]
+        for what, values in (("interactions", deep.interactions), ("kinds", deep.kinds))
+        for name, value in zip(("median", "p90"), quantiles_of(values.copy(), (0.5, 0.9)), strict=True)
+    }
+    sums = counted_table(
+        dict.fromkeys(("sessions", "interactions", "kinds", "persons", "yy", "yx", "xx"), "int64")
+        | dict.fromkeys(quantiles, "float64"),
+        sessions=[sessions],
+        interactions=[int(deep.interactions.sum())],
+        kinds=[int(deep.kinds.sum())],
+        persons=[len(x)],
+        yy=[int((y * y).sum())],
+        yx=[int((y * x).sum())],
+        xx=[int((x * x).sum())],
+        **quantiles,
     )
-    per = per.filter((per.starts > 0) & per.user_id.notnull() & per.session_key.notnull())
-    own = per.group_by("user_id").agg(x=per.count(), y=per.interactions.sum())
-    sums = own.agg(
-        persons=own.count(),
-        x=own.x.sum(),
-        y=own.y.sum(),
-        yy=(own.y * own.y).sum(),
-        yx=(own.y * own.x).sum(),
-        xx=(own.x * own.x).sum(),
+    n, squares = sums.sessions.nullif(0), (sums.yy, sums.yx, sums.xx)
+    found = sums.select(
+        sessions=sums.sessions,
+        mean_interactions=sums.interactions / n,
+        median_interactions=sums.median_interactions,
+        p90_interactions=sums.p90_interactions,
+        mean_kinds=sums.kinds / n,
+        median_kinds=sums.median_kinds,
+        p90_kinds=sums.p90_kinds,
+        **_from_zero(ratio_limits(sums.interactions, sums.sessions, squares, sums.persons)),
     )
-    limits = sums.select(**_from_zero(ratio_limits(sums.y, sums.x, (sums.yy, sums.yx, sums.xx), sums.persons)))
-    found = per.agg(
-        sessions=per.count(),
-        mean_interactions=per.interactions.mean(),
-        median_interactions=per.interactions.quantile(0.5),
-        p90_interactions=per.interactions.quantile(0.9),
-        mean_kinds=per.kinds.mean(),
-        median_kinds=per.kinds.quantile(0.5),
-        p90_kinds=per.kinds.quantile(0.9),
-    ).cross_join(limits)
     rows = found.mutate(refused_because=because(found.sessions == 0, f"no session has {quoted(start_event)}"))
     unknown = unknown_names(events, event_names=[start_event, *kinds])
     return rows if unknown is None else refused_table(rows, unknown)
@@ -106,13 +147,24 @@ def depth(events: ir.Table, *, start_event: str, interaction_events: Sequence[st
 
 def session_duration(sessions: ir.Table) -> ir.Table:
     """One row: sessions, median_seconds, p90_seconds of last minus first event, refused_because (NULL where the row
-    stands); a single-event session lasts 0."""
-    table = known_table(sessions, needs=("duration_seconds",), argument="sessions")
-    found = table.agg(
-        sessions=table.count(),
-        median_seconds=table.duration_seconds.quantile(0.5),
-        p90_seconds=table.duration_seconds.quantile(0.9),
-    )
+    stands); a single-event session lasts 0.
+
+    Args:
+        sessions: one row per session with duration_seconds; or the event log, whose sessions (user_id, session_key) are
+            then read.
+    """
+    if isinstance(sessions, ir.Table) and {"session_key", "event_at"} <= set(sessions.columns):
+        seconds = session_lengths(sessions) / 1e6
+        median, p90 = quantiles_of(seconds, (0.5, 0.9))
+        kinds = {"sessions": "int64", "median_seconds": "float64", "p90_seconds": "float64"}
+        found = counted_table(kinds, sessions=[len(seconds)], median_seconds=[median], p90_seconds=[p90])
+    else:
+        table = known_table(sessions, needs=("duration_seconds",), argument="sessions")
+        found = table.agg(
+            sessions=table.count(),
+            median_seconds=table.duration_seconds.quantile(0.5),
+            p90_seconds=table.duration_seconds.quantile(0.9),
+        )
     return found.mutate(refused_because=because(found.sessions == 0, "there is no session"))
 
 
@@ -153,41 +205,25 @@ def shares_per_viewer(
     >>> float(row["shares_per_viewer"]), round(float(row["shares_per_view"]), 3)
     (1.0, 0.667)
     """
-    length, through = parse_window(window), utc_instant(observed_through)
+    through = utc_instant(observed_through)
     log = known_table(events, needs=("user_id", "event_name", "event_at"))
-    log = log.filter(log.user_id.notnull() & is_one_of(log.event_name, [view_event, share_event]))
-    whole = ibis.window(group_by="user_id", preceding=None, following=None)
-    log = log.select(
-        user_id=log.user_id,
-        at=log.event_at,
-        is_view=log.event_name == view_event,
-        is_share=log.event_name == share_event,
-    )
-    log = log.mutate(first_at=log.at.min(where=log.is_view).over(whole))
-    log = log.filter(log.first_at.notnull())
-    inside = (log.at >= log.first_at) & (log.at <= log.first_at + ibis.interval(seconds=int(length.total_seconds())))
-    own = log.group_by("user_id").agg(
-        first_at=log.first_at.min(),
-        x=(inside & log.is_view).sum().cast("int64"),
-        y=(inside & log.is_share).sum().cast("int64"),
-    )
-    own = own.mutate(is_mature=own.first_at <= ibis.literal(through - length, "timestamp"))
-    counted = own.is_mature
-    sums = own.agg(
-        viewers=counted.sum().fill_null(0).cast("int64"),
-        views=own.x.sum(where=counted).fill_null(0),
-        shares=own.y.sum(where=counted).fill_null(0),
-        yy=(own.y * own.y).sum(where=counted),
-        yx=(own.y * own.x).sum(where=counted),
-        xx=(own.x * own.x).sum(where=counted),
-        immature=(~counted).sum().fill_null(0).cast("int64"),
+    one = attempts(log, [(view_event, share_event)], window=window, observed_through=through)[0]
+    sums = counted_table(
+        dict.fromkeys(("viewers", "views", "shares", "yy", "yx", "xx", "immature"), "int64"),
+        viewers=[one.began],
+        views=[one.begins],
+        shares=[one.ends],
+        yy=[one.ends_squared],
+        yx=[one.ends_begins],
+        xx=[one.begins_squared],
+        immature=[one.immature],
     )
     per_viewer = ratio_limits(sums.shares, sums.viewers, (sums.yy, sums.shares, sums.viewers), sums.viewers)
     per_view = ratio_limits(sums.shares, sums.views, (sums.yy, sums.yx, sums.xx), sums.viewers)
     found = sums.select(
         viewers=sums.viewers,
-        views=sums.views.cast("int64"),
-        shares=sums.shares.cast("int64"),
+        views=sums.views,
+        shares=sums.shares,
         shares_per_viewer=sums.shares / sums.viewers.nullif(0),
         **_from_zero(per_viewer),
         shares_per_view=sums.shares / sums.views.nullif(0),

@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-import ibis
 import ibis.expr.types as ir
+import numpy as np
 
 from launchpad_lib.contract.durations import utc_instant
-from launchpad_lib.metrics.checks import known_table, name_list, unknown_names
-from launchpad_lib.metrics.windows import (
-    Weekday,
-    is_one_of,
-    last_complete_period,
-    local_date,
-    period_number,
-    period_start,
-)
-
-SIDES = ("before", "after")
+from launchpad_lib.metrics.checks import counted_table, known_table, name_list, unknown_names
+from launchpad_lib.metrics.kernels.local_days import dates_of
+from launchpad_lib.metrics.kernels.user_days import user_days, users_of_two_periods
+from launchpad_lib.metrics.windows import Weekday, last_complete_period, weekday_number
 
 
 def feature_adoption(
@@ -53,51 +46,33 @@ def feature_adoption(
         raise ValueError("feature_ids=[]: names no feature; declare one")
     last = last_complete_period(utc_instant(observed_through), report_timezone, "week", week_starts_on)
     known = known_table(events, needs=("user_id", "event_at", "feature_id"))
-    known = known.filter(known.user_id.notnull() & known.event_at.notnull())
-    week = period_number(local_date(known.event_at, report_timezone), "week", week_starts_on)
-    dated = known.select("user_id", "feature_id", week=week).filter(lambda t: (t.week >= last - 1) & (t.week <= last))
-    used = {f"used_{k}": is_one_of(dated.feature_id, [name]).fill_null(False) for k, name in enumerate(feature_ids)}
-    flags = {"active": ibis.literal(True), **used}
-    own = dated.group_by("user_id").agg(
-        **{f"{name}_before": ((dated.week == last - 1) & flag).any() for name, flag in flags.items()},
-        **{f"{name}_after": ((dated.week == last) & flag).any() for name, flag in flags.items()},
+    found, begin = user_days(known, report_timezone=report_timezone), last * 7 + weekday_number(week_starts_on)
+    weeks = users_of_two_periods(found, begin=begin, length=7)
+    unknown = [unknown_names(events, feature_ids=[name]) for name in feature_ids]
+    used = [weeks.used[found.code(name)] if name in found.features else np.zeros(5, np.int64) for name in feature_ids]
+    counted = {
+        "n_before": lambda own: weeks.before,
+        "converted_before": lambda own: own[0],
+        "n_after": lambda own: weeks.after,
+        "converted_after": lambda own: own[1],
+        "n_both": lambda own: weeks.both,
+        "converted_both": lambda own: own[2],
+        "converted_before_of_both": lambda own: own[3],
+        "converted_after_of_both": lambda own: own[4],
+    }
+    counts = {
+        name: [None if why else int(of(own)) for own, why in zip(used, unknown, strict=True)]
+        for name, of in counted.items()
+    }
+    nobody = None
+    if not weeks.after:
+        nobody = "nobody was active in the last complete week"
+    elif not weeks.before:
+        nobody = "nobody was active in the week before the last complete one"
+    return counted_table(
+        {"feature_id": "string", "week_on": "date", **dict.fromkeys(counted, "int64"), "refused_because": "string"},
+        feature_id=list(feature_ids),
+        week_on=np.repeat(dates_of(np.array([begin])), len(used)),
+        **counts,
+        refused_because=[why or nobody for why in unknown],
     )
-    both = own.active_before & own.active_after
-    sums: dict[str, ir.Value] = {}
-    for k in range(len(feature_ids)):
-        before, after = own[f"used_{k}_before"], own[f"used_{k}_after"]
-        counted = {
-            "n_before": own.active_before,
-            "converted_before": before,
-            "n_after": own.active_after,
-            "converted_after": after,
-            "n_both": both,
-            "converted_both": before & after,
-            "converted_before_of_both": both & before,
-            "converted_after_of_both": both & after,
-        }
-        sums |= {f"{name}_{k}": flag.sum().fill_null(0).cast("int64") for name, flag in counted.items()}
-    wide = own.agg(**sums)
-    places = range(len(feature_ids))
-    long = wide.mutate(place=ibis.array([ibis.literal(k, "int64") for k in places]).unnest())
-    unknown = {k: unknown_names(events, feature_ids=[name]) for k, name in enumerate(feature_ids)}
-    rows = long.select(
-        feature_id=ibis.cases(*((long.place == k, feature_ids[k]) for k in places)),
-        week_on=period_start(ibis.literal(last, "int64"), "week", week_starts_on),
-        **{
-            name: ibis.cases(
-                *((long.place == k, long[f"{name}_{k}"]) for k in places if unknown[k] is None), else_=None
-            )
-            if None in unknown.values()
-            else ibis.null("int64")
-            for name in counted
-        },
-        unknown=ibis.cases(*((long.place == k, ibis.literal(unknown[k], "string")) for k in places)),
-    )
-    told = ibis.cases(
-        (rows.unknown.notnull(), rows.unknown),
-        (rows.n_after == 0, "nobody was active in the last complete week"),
-        (rows.n_before == 0, "nobody was active in the week before the last complete one"),
-        else_=ibis.null("string"),
-    )
-    return rows.mutate(refused_because=told).drop("unknown")

@@ -11,8 +11,10 @@ import ibis.expr.types as ir
 
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.names import quoted
-from launchpad_lib.metrics.chains import funnel_units
+from launchpad_lib.metrics.asked import Asked, answers
+from launchpad_lib.metrics.chains import ChainFold, units_of
 from launchpad_lib.metrics.checks import never_empty, nobody_counted, refused_table
+from launchpad_lib.metrics.step_counts import TIMES, StepCounts
 from launchpad_lib.metrics.steps import (
     Attribution,
     Entry,
@@ -22,10 +24,8 @@ from launchpad_lib.metrics.steps import (
     Step,
     checked_log,
     checked_rules,
-    kept_by,
 )
 from launchpad_lib.metrics.windows import (
-    seconds_between,
     wilson_limits,
 )
 
@@ -87,7 +87,7 @@ def funnel(
         stands). An event or property that does not occur in the log: one row per step without numbers, and the nearest
         right name.
 
-    Every mode is linear in the events after one sort by unit and time (see `funnel_chains`). Not linear: nothing here.
+    The log is read once, when the function is called; every mode is linear in the events (`kernels.chains`).
 
     Raises:
         ValueError: fewer than two steps, a window without a unit, options that contradict each other, no Ibis table, a
@@ -123,11 +123,29 @@ def funnel(
     if hasattr(events, "event_codes"):
         return _compiled_funnel(events, rules, window=window, observed_through=through, immature=immature)
     log, unknown = checked_log(events, rules)
-    units = funnel_units(log, rules=rules, observed_through=through, keep=kept_by(mode))
-    if immature == "counted":
-        units = units.mutate(is_mature=ibis.literal(True))
-    found = counted_steps(units, rules, by=("segment",) if rules.breakdown else (), observed_through=through)
-    return found if unknown is None else refused_table(found, unknown, **named_steps(rules))
+    log, unit = units_of(log, rules.by)
+    fold = ChainFold(log, rules, observed_through=through, spans=(rules.entered,))
+    return answers(log, [asked_counts(fold, unknown, immature=immature)], unit=unit)[0]
+
+
+def asked_counts(
+    fold: ChainFold,
+    unknown: str | None,
+    *,
+    immature: Literal["left_out", "counted"] = "left_out",
+    split: Literal["segment"] | None | Literal["as ruled"] = "as ruled",
+) -> Asked:
+    """The counts of a fold's chains, in all or by segment, to be read with other questions by `answers`."""
+    rules = fold.rules
+    by: Literal["segment"] | None = ("segment" if rules.breakdown else None) if split == "as ruled" else split
+    counts = StepCounts(rules, by=by, immature=immature)
+    fold.each(counts.add)
+
+    def answer() -> ir.Table:
+        found = counted_steps(counts, observed_through=fold.observed_through)
+        return found if unknown is None else refused_table(found, unknown, **named_steps(rules))
+
+    return Asked([fold] if unknown is None else [], answer)
 
 
 def _compiled_funnel(
@@ -180,57 +198,30 @@ def named_steps(rules: Rules) -> dict[str, list]:
     }
 
 
-def counted_steps(units: ir.Table, rules: Rules, *, by: tuple[str, ...], observed_through: datetime) -> ir.Table:
-    """Counts and times per step from one row per unit."""
+def counted_steps(counts: StepCounts, *, observed_through: datetime) -> ir.Table:
+    """The result table of counts and times per step."""
+    rules = counts.rules
     numbers = range(1, len(rules.steps) + 1)
-    previous = {k: max((r for r in rules.required if r < k), default=1) for k in numbers}
-    counts = units.is_mature & ~units.is_removed
-    reached = {k: counts & units[f"step_{k}_at"].notnull() for k in numbers}
-    wide = {
-        "entrants_immature": (~units.is_mature).sum().fill_null(0).cast("int64"),
-        "users_removed": (units.is_mature & units.is_removed).sum().fill_null(0).cast("int64"),
-    }
-    for k in numbers:
-        step = seconds_between(units[f"step_{previous[k]}_at"], units[f"step_{k}_at"])
-        whole = seconds_between(units.step_1_at, units[f"step_{k}_at"])
-        wide[f"users_{k}"] = reached[k].sum().fill_null(0).cast("int64")
-        for name, seconds in (("step", step), ("whole", whole)):
-            wide[f"{name}_median_{k}"] = seconds.quantile(0.5, where=reached[k])
-            wide[f"{name}_p90_{k}"] = seconds.quantile(0.9, where=reached[k])
-    totals = units.group_by(list(by)).agg(**wide) if by else units.agg(**wide)
-    long = totals.mutate(step=ibis.array([ibis.literal(k, "int64") for k in numbers]).unnest())
-
-    def of_step(prefix: str, at_step: dict[int, int] | None = None) -> ir.Value:
-        return ibis.cases(*((long.step == k, long[f"{prefix}_{(at_step or {}).get(k, k)}"]) for k in numbers))
-
-    later = long.step > 1
-    nothing = ibis.null("float64")
+    long = ibis.memtable(counts.table())
+    by = [counts.by] if counts.by else []
     rows = long.select(
         *by,
         step=long.step,
         step_name=ibis.cases(*((long.step == k, rules.steps[k - 1].event_name) for k in numbers)),
         is_optional=ibis.cases(*((long.step == k, rules.steps[k - 1].is_optional) for k in numbers)),
-        users=of_step("users"),
-        n=long.users_1,
-        base=ibis.literal(ENTRANTS if not by or by == ("segment",) else f"{ENTRANTS} in the period"),
-        conversion_rate=of_step("users") / long.users_1.nullif(0),
-        step_conversion_rate=of_step("users") / of_step("users", previous).nullif(0),
-        **wilson_limits(of_step("users"), long.users_1),
-        users_at_risk=of_step("users", previous),
-        median_seconds=ibis.ifelse(later, of_step("step_median"), nothing),
-        p90_seconds=ibis.ifelse(later, of_step("step_p90"), nothing),
-        median_seconds_from_entry=ibis.ifelse(later, of_step("whole_median"), nothing),
-        p90_seconds_from_entry=ibis.ifelse(later, of_step("whole_p90"), nothing),
+        users=long.users,
+        n=long.entrants,
+        base=ibis.literal(f"{ENTRANTS} in the period" if counts.by == "period" else ENTRANTS),
+        conversion_rate=long.users / long.entrants.nullif(0),
+        step_conversion_rate=long.users / long.users_at_risk.nullif(0),
+        **wilson_limits(long.users, long.entrants),
+        users_at_risk=long.users_at_risk,
+        **{name: long[name] for name in TIMES},
         entrants_immature=long.entrants_immature,
         users_removed=long.users_removed,
         refused_because=nobody_counted(
-            long.users_1, immature=long.entrants_immature, what="the funnel", observed_through=observed_through
+            long.entrants, immature=long.entrants_immature, what="the funnel", observed_through=observed_through
         ),
     )
-    return (
-        never_empty(
-            rows, f"the funnel: nobody did {quoted(rules.steps[0].event_name)} as asked; check filters and period"
-        )
-        if by
-        else rows
-    )
+    nobody = f"the funnel: nobody did {quoted(rules.steps[0].event_name)} as asked; check filters and period"
+    return never_empty(rows, nobody) if by else rows

@@ -8,9 +8,12 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
 
 from launchpad_lib.contract.durations import utc_instant
-from launchpad_lib.metrics.chains import funnel_units
+from launchpad_lib.metrics.asked import Asked, answers
+from launchpad_lib.metrics.chains import NEVER, ChainFold, Chains, units_of
 from launchpad_lib.metrics.checks import never_empty, refused_table
 from launchpad_lib.metrics.funnel import ENTRANTS
 from launchpad_lib.metrics.steps import (
@@ -18,13 +21,22 @@ from launchpad_lib.metrics.steps import (
     Entry,
     Exclusion,
     Mode,
+    Rules,
     Step,
     checked_log,
     checked_rules,
-    kept_by,
 )
 
-SIDES = ("before", "after")
+COUNTED = (
+    "n_before",
+    "converted_before",
+    "n_after",
+    "converted_after",
+    "n_both",
+    "converted_both",
+    "converted_before_of_both",
+    "converted_after_of_both",
+)
 BASES = {
     "whole": (ENTRANTS, "no mature unit entered"),
     "step": ("mature units at the previous step", "no mature unit reached the previous step"),
@@ -74,10 +86,9 @@ def funnel_changes(
     >>> [int(row[c]) for c in ("converted_before", "n_before", "converted_after", "n_after", "n_both")]
     [1, 1, 0, 2, 1]
     """
-    parts, log, unknown = [], None, None
     through = utc_instant(observed_through)
-    for side, span in zip(SIDES, (before, after), strict=True):
-        rules = checked_rules(
+    sides = [
+        checked_rules(
             steps=steps,
             window=window,
             mode=mode,
@@ -89,59 +100,104 @@ def funnel_changes(
             attribution=attribution,
             entered=span,
         )
-        if log is None:
-            log, unknown = checked_log(events, rules)
-        units = funnel_units(log, rules=rules, observed_through=through, keep=kept_by(mode))
-        units = units.filter(units.is_mature & ~units.is_removed)
-        reached = {f"reached_{k}": units[f"step_{k}_at"].notnull() for k in range(1, len(rules.steps) + 1)}
-        parts.append(units.select(unit=units.unit, segment=units.segment, side=ibis.literal(side), **reached))
-    both = parts[0].union(parts[1])
+        for span in (before, after)
+    ]
+    rules = sides[0]
+    log, unknown = checked_log(events, rules)
+    log, unit = units_of(log, by)
+    fold = ChainFold(log, rules, observed_through=through, spans=[side.entered for side in sides])
+    return answers(log, [asked_changes(fold, unknown, is_split=bool(rules.breakdown))], unit=unit)[0]
+
+
+def asked_changes(fold: ChainFold, unknown: str | None, *, is_split: bool) -> Asked:
+    """The counts of a fold's two spans beside each other, to be read with other questions by `answers`."""
+    rules = fold.rules
     numbers = range(1, len(rules.steps) + 1)
-    own = both.group_by(["unit", "segment"]).agg(
-        **{f"{s}_{k}": ((both.side == s) & both[f"reached_{k}"]).any() for s in SIDES for k in numbers}
-    )
     previous = {k: max(r for r in rules.required if r < k) for k in numbers[1:]}
     asked = [("whole", 1, len(rules.steps)), *(("step", previous[k], k) for k in numbers[1:])]
-    sums: dict[str, ir.Value] = {}
-    for place, (_, low, high) in enumerate(asked):
-        in_both = own[f"before_{low}"] & own[f"after_{low}"]
-        counted = {
-            "n_before": own[f"before_{low}"],
-            "converted_before": own[f"before_{high}"],
-            "n_after": own[f"after_{low}"],
-            "converted_after": own[f"after_{high}"],
-            "n_both": in_both,
-            "converted_both": in_both & own[f"before_{high}"] & own[f"after_{high}"],
-            "converted_before_of_both": in_both & own[f"before_{high}"],
-            "converted_after_of_both": in_both & own[f"after_{high}"],
-        }
-        sums |= {f"{name}_{place}": flag.sum().fill_null(0).cast("int64") for name, flag in counted.items()}
-    wide = own.group_by("segment").agg(**sums) if breakdown else own.agg(**sums)
+    sums = _Sums([(low - 1, high - 1) for _, low, high in asked], rules, is_split=is_split)
+    fold.each(sums.add)
     places = range(len(asked))
-    long = wide.mutate(place=ibis.array([ibis.literal(k, "int64") for k in places]).unnest())
-
-    def of_place(values: Sequence[ir.Value | str | int]) -> ir.Value:
-        return ibis.cases(*((long.place == k, values[k]) for k in places))
-
     named: dict[str, Sequence[Any]] = {
         "scope": [scope for scope, _, _ in asked],
         "step": [high for _, _, high in asked],
         "step_name": [rules.steps[high - 1].event_name for _, _, high in asked],
         "base": [BASES[scope][0] for scope, _, _ in asked],
     }
-    rows = long.select(
-        **({"segment": long.segment} if breakdown else {}),
-        **{name: of_place(values) for name, values in named.items()},
-        **{name: of_place([long[f"{name}_{k}"] for k in places]) for name in counted},
-    )
-    rows = rows.mutate(step=rows.step.cast("int64"))
-    empty = ibis.ifelse(rows.scope == "whole", BASES["whole"][1], BASES["step"][1])
-    told = ibis.cases(
-        (rows.n_before == 0, empty + " in the period before"),
-        (rows.n_after == 0, empty + " in the period after"),
-        else_=ibis.null("string"),
-    )
-    rows = rows.mutate(refused_because=told)
-    if unknown is not None:
-        return refused_table(rows, unknown, **named)
-    return never_empty(rows, "nobody entered in either of the two periods")
+
+    def answer() -> ir.Table:
+        long = ibis.memtable(sums.table())
+
+        def of_place(values: Sequence[str | int]) -> ir.Value:
+            return ibis.cases(*((long.place == k, values[k]) for k in places))
+
+        rows = long.select(
+            **({"segment": long.segment} if is_split else {}),
+            **{name: of_place(values) for name, values in named.items()},
+            **{name: long[name] for name in COUNTED},
+        )
+        rows = rows.mutate(step=rows.step.cast("int64"))
+        empty = ibis.ifelse(rows.scope == "whole", BASES["whole"][1], BASES["step"][1])
+        told = ibis.cases(
+            (rows.n_before == 0, empty + " in the period before"),
+            (rows.n_after == 0, empty + " in the period after"),
+            else_=ibis.null("string"),
+        )
+        rows = rows.mutate(refused_because=told)
+        if unknown is not None:
+            return refused_table(rows, unknown, **named)
+        return never_empty(rows, "nobody entered in either of the two periods")
+
+    return Asked([fold] if unknown is None else [], answer)
+
+
+class _Sums:
+    """Counts of mature units that are not removed. Grain of what is kept: one row per segment and place."""
+
+    def __init__(self, places: Sequence[tuple[int, int]], rules: Rules, *, is_split: bool) -> None:
+        self.places, self.rules, self.is_split = places, rules, is_split
+        self._names: list[str] = []
+        self._sums = np.zeros((0, len(places), len(COUNTED)), np.int64)
+
+    def add(self, chains: Chains) -> None:
+        """Adds the units of a part; those of both sides that have the same segment on both are one unit."""
+        self._names = chains.names
+        # 0: without a value.
+        segment = chains.segment(self.rules).astype(np.int64) + 1 if self.is_split else np.zeros(len(chains.unit), int)
+        missing = len(self._names) + 1 - len(self._sums)
+        self._sums = np.concatenate([self._sums, np.zeros((missing, *self._sums.shape[1:]), np.int64)])
+        before, after = (np.flatnonzero(chains.is_counted & (chains.group == side)) for side in (0, 1))
+        _, at_before, at_after = np.intersect1d(
+            chains.unit[before], chains.unit[after], assume_unique=True, return_indices=True
+        )
+        pair = before[at_before], after[at_after]
+        same = segment[pair[0]] == segment[pair[1]]
+        both = pair[0][same], pair[1][same]
+        reached = chains.at != NEVER
+        for place, (low, high) in enumerate(self.places):
+            in_both = reached[both[0], low] & reached[both[1], low]
+            converted = reached[both[0], high], reached[both[1], high]
+            flags = (
+                (before, reached[before, low]),
+                (before, reached[before, high]),
+                (after, reached[after, low]),
+                (after, reached[after, high]),
+                (both[0], in_both),
+                (both[0], in_both & converted[0] & converted[1]),
+                (both[0], in_both & converted[0]),
+                (both[0], in_both & converted[1]),
+            )
+            for column, (rows, flag) in enumerate(flags):
+                self._sums[:, place, column] += np.bincount(segment[rows[flag]], minlength=len(self._sums))
+
+    def table(self) -> pa.Table:
+        """Grain: one row per segment in which somebody entered, and place; without segments one per place."""
+        found, there = self._sums, np.flatnonzero(self._sums[:, 0, 0] + self._sums[:, 0, 2] > 0)
+        if not self.is_split:
+            found, there = found.sum(axis=0, keepdims=True), np.zeros(1, np.int64)
+        rows, count = found[there], len(self.places)
+        columns = {"place": pa.array(np.tile(np.arange(count), len(there)), pa.int64())}
+        if self.is_split:
+            names = pa.array([None, *self._names], pa.string())
+            columns["segment"] = names.take(pa.array(np.repeat(there, count)))
+        return pa.table(columns | {name: pa.array(rows[:, :, k].ravel(), pa.int64()) for k, name in enumerate(COUNTED)})

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-import ibis
 import ibis.expr.types as ir
 
-from launchpad_lib.contract.durations import parse_window, utc_instant
-from launchpad_lib.metrics.chains import funnel_chains, with_maturity
+from launchpad_lib.contract.durations import utc_instant
+from launchpad_lib.metrics.asked import Asked, answers
+from launchpad_lib.metrics.chains import ChainFold, Entries, units_of
 from launchpad_lib.metrics.checks import refused_table
 from launchpad_lib.metrics.funnel import counted_steps, named_steps
+from launchpad_lib.metrics.step_counts import StepCounts
 from launchpad_lib.metrics.steps import (
     Entry,
     Exclusion,
     Mode,
+    Rules,
     Step,
     checked_log,
     checked_rules,
-    event_log,
-    kept_by,
 )
-from launchpad_lib.metrics.windows import Period, Weekday, local_date, period_number, period_start
+from launchpad_lib.metrics.windows import Period, Weekday, period_start
 
 
 def funnel_trend(
@@ -46,8 +46,8 @@ def funnel_trend(
     `entered` set to one period, and the whole of `funnel_changes`, have the n of that period's row. Later steps
     may fall in later periods while the window runs.
 
-    Columns: period_on (first local date), then those of `funnel`. Cost: each event is copied once for every period
-    whose entries it can still serve (window / period + 2), so it is linear with that factor.
+    Columns: period_on (first local date), then those of `funnel`. The log is read once for all periods; an event is
+    looked at once for every period whose entries it can still serve (window / period + 1).
 
     >>> from datetime import datetime
     >>> import ibis
@@ -63,21 +63,29 @@ def funnel_trend(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
     )
     through = utc_instant(observed_through)
-    if window is None:
+    log, unknown = checked_log(events, rules)
+    log, unit = units_of(log, by)
+    entries = Entries(period, report_timezone, week_starts_on)
+    return answers(log, [asked_course(log, rules, unknown, entries, observed_through=through)], unit=unit)[0]
+
+
+def asked_course(
+    log: ir.Table, rules: Rules, unknown: str | None, entries: Entries, *, observed_through: datetime
+) -> Asked:
+    """The counts by period of entry, to be read with other questions by `answers`."""
+    if rules.window is None:
         raise ValueError(
             "window=None: a trend needs a window, for entries of an old period would never stop counting; "
             "write for example '7d'"
         )
-    table, unknown = checked_log(events, rules)
-    log = event_log(table, rules, keep=kept_by(mode))
-    log = log.mutate(own_period=period_number(local_date(log.at, report_timezone), period, week_starts_on))
-    shortest_days = {"day": 1, "week": 7, "month": 28}[period]
-    # One more than the window spans: an entry late on its day, and a day of 23 hours.
-    copies = int(parse_window(window).total_seconds() // (86_400 * shortest_days)) + 2
-    log = log.mutate(behind=ibis.range(0, copies + 1).unnest())
-    log = log.mutate(period=log.own_period - log.behind, may_enter=log.behind == 0).drop("own_period", "behind")
-    units = with_maturity(funnel_chains(log, rules, keys=("unit", "period")), rules, through)
-    counted = counted_steps(units, rules, by=("period",), observed_through=through)
-    dated = counted.mutate(period_on=period_start(counted.period, period, week_starts_on))
-    found = dated.drop("period").relocate("period_on")
-    return found if unknown is None else refused_table(found, unknown, **named_steps(rules))
+    fold = ChainFold(log, rules, observed_through=observed_through, entries=entries)
+    counts = StepCounts(rules, by="period", immature="left_out")
+    fold.each(counts.add)
+
+    def answer() -> ir.Table:
+        counted = counted_steps(counts, observed_through=observed_through)
+        start = period_start(counted.period, entries.period, entries.week_starts_on)
+        found = counted.mutate(period_on=start).drop("period").relocate("period_on")
+        return found if unknown is None else refused_table(found, unknown, **named_steps(rules))
+
+    return Asked([fold] if unknown is None else [], answer)

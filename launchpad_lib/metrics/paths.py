@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
 
 from launchpad_lib.contract.names import quoted
+from launchpad_lib.metrics.asked import Asked, answers
 from launchpad_lib.metrics.checks import known_table, never_empty, refused_table, unknown_names
-from launchpad_lib.metrics.windows import is_one_of, seconds_between, unit_column
+from launchpad_lib.metrics.windows import unit_column
+
+if TYPE_CHECKING:
+    from launchpad_lib.metrics.kernels.sequences import FollowFold, StepFold
 
 OTHER, START, END = MARKS = ("(other)", "(start)", "(end)")
+MOST_NAMES = 2_000
 
 
 def apart_from_marks(event_name: ir.StringValue) -> ir.StringValue:
@@ -19,29 +27,23 @@ def apart_from_marks(event_name: ir.StringValue) -> ir.StringValue:
     return ibis.ifelse(event_name.isin(MARKS), "'" + event_name + "'", event_name)
 
 
-def _sequence(events: ir.Table, by: str, repeats: Literal["kept", "collapsed"]) -> ir.Table:
-    """Grain: one row per event of a unit, in order: unit, at, name, position (from 0); repeats of a name may be
-    collapsed.
-    """
+def _shown(name: str) -> str:
+    """`apart_from_marks` of a text."""
+    return f"'{name}'" if name in MARKS else name
+
+
+def _checked(events: ir.Table, repeats: str) -> ir.Table:
     if repeats not in ("kept", "collapsed"):
         raise ValueError(f"repeats={repeats!r}: must be 'kept' or 'collapsed'; choose one")
-    events = known_table(events, needs=("event_name", "event_at"))
-    log = events.select(
-        unit=unit_column(events, by),
-        at=events.event_at,
-        name=apart_from_marks(events.event_name),
-        **{n: events[n] for n in ("received_at", "event_id") if n in events.columns},
-    ).filter(lambda t: t.unit.notnull() & t.at.notnull() & t.name.notnull())
-    order = [log.at, *(log[n] for n in ("received_at", "event_id") if n in log.columns), log.name]
-    log = log.mutate(position=ibis.row_number().over(ibis.window(group_by="unit", order_by=order))).select(
-        "unit", "at", "name", "position"
-    )
-    if repeats == "kept":
-        return log
-    in_order = ibis.window(group_by="unit", order_by=log.position)
-    log = log.mutate(is_repeat=(log.name.lag().over(in_order) == log.name).fill_null(False))
-    log = log.filter(~log.is_repeat).drop("is_repeat")
-    return log.mutate(position=ibis.row_number().over(ibis.window(group_by="unit", order_by=log.position)))
+    return known_table(events, needs=("event_name", "event_at"))
+
+
+def _by(events: ir.Table, by: str) -> tuple[ir.Table, str]:
+    """The log and its column of units."""
+    if by == "session_id" and "user_id" in events.columns:
+        return events.mutate(unit_of_path=unit_column(events, by)), "unit_of_path"
+    unit_column(events, by)
+    return events, by
 
 
 def transitions(
@@ -62,30 +64,47 @@ def transitions(
     >>> [f"{r.from_event}>{r.to_event} {r.share}" for r in found.itertuples()]
     ['A>B 0.5', 'A>C 0.5', 'B>A 1.0', 'C>(end) 1.0']
     """
+    asked = asked_transitions(events, most=most, repeats=repeats)
+    log, unit = _by(events, by)
+    return answers(log, [asked], unit=unit)[0]
+
+
+def asked_transitions(
+    events: ir.Table, *, most: int = 12, repeats: Literal["kept", "collapsed"] = "collapsed"
+) -> Asked:
+    """The question of `transitions`, to be read with others of the same unit by `answers`."""
+    from launchpad_lib.metrics.kernels.sequences import FollowFold
+
     if most < 1:
         raise ValueError(f"most={most}: must be at least 1; raise it")
-    log = _sequence(events, by, repeats)
-    counts = log.group_by("name").agg(n=log.count())
-    ranked = counts.mutate(place=ibis.row_number().over(ibis.window(order_by=[ibis.desc(counts.n), counts.name])))
-    frequent = ranked.filter(ranked.place < most).select(frequent=ranked.name)
-    log = log.left_join(frequent, log.name == frequent.frequent)
-    log = log.select(log.unit, log.at, log.position, name=ibis.ifelse(log.frequent.isnull(), OTHER, log.name))
-    in_order = ibis.window(group_by="unit", order_by=log.position)
-    log = log.mutate(to_event=log.name.lead().over(in_order).fill_null(END), to_at=log.at.lead().over(in_order))
-    log = log.mutate(seconds=seconds_between(log.at, log.to_at))
-    pairs = log.group_by(from_event=log.name, to_event=log.to_event).agg(
-        transitions=log.count(), median_seconds=log.seconds.quantile(0.5)
-    )
-    pairs = pairs.mutate(from_count=pairs.transitions.sum().over(ibis.window(group_by="from_event")).cast("int64"))
-    found = pairs.select(
-        "from_event",
-        "to_event",
-        "transitions",
-        "from_count",
-        share=pairs.transitions / pairs.from_count,
-        median_seconds=pairs.median_seconds,
-    )
-    return never_empty(found, "the log holds no event of a known unit, so nothing follows anything")
+    events = _checked(events, repeats)
+    fold = FollowFold(events.event_name, repeats=repeats, shown_as=_shown)
+    return Asked([fold], lambda: _transitions(fold, most))
+
+
+def _transitions(fold: FollowFold, most: int) -> ir.Table:
+    counts, shown = fold.counts(), fold.names.shown
+    ranked = sorted(np.flatnonzero(counts), key=lambda k: (-counts[k], shown[k]))[:most]
+    if len(ranked) > MOST_NAMES:
+        raise ValueError(
+            f"most={most}: {len(ranked):,} names make too many pairs; at most {MOST_NAMES:,} are told apart"
+        )
+    small = np.full(len(shown), len(ranked), np.int64)
+    small[ranked] = np.arange(len(ranked))
+    found = fold.follows(small, len(ranked) + 2)
+    names = np.array([*(shown[k] for k in ranked), OTHER, END], dtype=object)
+    from_count = np.bincount(found.before, weights=None if not len(found.times) else found.times, minlength=1)
+    from_count = from_count.astype(np.int64)[found.before]
+    columns = {
+        "from_event": pa.array(names[found.before], pa.string()),
+        "to_event": pa.array(names[found.after], pa.string()),
+        "transitions": pa.array(found.times, pa.int64()),
+        "from_count": pa.array(from_count, pa.int64()),
+        "share": pa.array(found.times / from_count, pa.float64()),
+        "median_seconds": pa.array(found.median, pa.float64(), mask=np.isnan(found.median)),
+    }
+    rows = ibis.memtable(pa.table(columns))
+    return never_empty(rows, "the log holds no event of a known unit, so nothing follows anything")
 
 
 def path_steps(
@@ -115,35 +134,54 @@ def path_steps(
     >>> [f"{r.position} {r.event_name} {r.units}" for r in found.itertuples()]
     ['1 B 1', '1 C 1', '2 (end) 1', '2 B 1']
     """
+    asked = asked_path_steps(events, anchor=anchor, direction=direction, length=length, most=most, repeats=repeats)
+    log, unit = _by(events, by)
+    return answers(log, [asked], unit=unit)[0]
+
+
+def asked_path_steps(
+    events: ir.Table,
+    *,
+    anchor: str,
+    direction: Literal["after", "before"] = "after",
+    length: int = 5,
+    most: int = 5,
+    repeats: Literal["kept", "collapsed"] = "collapsed",
+) -> Asked:
+    """The question of `path_steps`, to be read with others of the same unit by `answers`."""
+    from launchpad_lib.metrics.kernels.sequences import StepFold
+
     if direction not in ("after", "before"):
         raise ValueError(f"direction={direction!r}: must be 'after' or 'before'; choose one")
     if length < 1 or most < 1:
         raise ValueError(f"length={length}, most={most}: both must be at least 1; raise them")
-    log = _sequence(events, by, repeats)
-    at_anchor = log.filter(is_one_of(log.name, [f"'{anchor}'" if anchor in MARKS else anchor]))
-    anchors = at_anchor.group_by("unit").agg(anchored=at_anchor.position.min())
-    asked = anchors.mutate(step=ibis.range(1, length + 1).unnest())
-    asked = asked.mutate(position=asked.anchored + asked.step if direction == "after" else asked.anchored - asked.step)
-    found = asked.left_join(log.select("unit", "position", "name"), ["unit", "position"])
-    found = found.select(found.unit, step=found.step, name=found.name.fill_null(END if direction == "after" else START))
-    counts = found.group_by(["step", "name"]).agg(n=found.count())
-    edge = counts.name.isin([END, START])
-    ranked = counts.mutate(
-        place=ibis.row_number().over(ibis.window(group_by="step", order_by=[edge, ibis.desc(counts.n), counts.name]))
-    )
-    kept = ranked.mutate(
-        event_name=ibis.ifelse((ranked.place < most) | ranked.name.isin([END, START]), ranked.name, OTHER)
-    )
-    rows = kept.group_by(["step", "event_name"]).agg(units=kept.n.sum().cast("int64"))
-    rows = rows.mutate(n=rows.units.sum().over(ibis.window(group_by="step")).cast("int64"))
-    found = rows.select(
-        position=rows.step.cast("int64"),
-        event_name=rows.event_name,
-        units=rows.units,
-        n=rows.n,
-        share=rows.units / rows.n,
+    events = _checked(events, repeats)
+    fold = StepFold(
+        events.event_name, anchor=anchor, direction=direction, length=length, repeats=repeats, shown_as=_shown
     )
     unknown = unknown_names(events, event_names=[anchor])
-    return (
-        never_empty(found, f"no known unit has {quoted(anchor)}") if unknown is None else refused_table(found, unknown)
-    )
+
+    def answer() -> ir.Table:
+        rows = list(_steps(fold, most))
+        columns = {name: [row[k] for row in rows] for k, name in enumerate(("position", "event_name", "units", "n"))}
+        kinds = (pa.int64(), pa.string(), pa.int64(), pa.int64())
+        table = ibis.memtable(pa.table({n: pa.array(v, t) for (n, v), t in zip(columns.items(), kinds, strict=True)}))
+        found = table.mutate(share=table.units / table.n)
+        if unknown is not None:
+            return refused_table(found, unknown)
+        return never_empty(found, f"no known unit has {quoted(anchor)}")
+
+    return Asked([fold] if unknown is None else [], answer)
+
+
+def _steps(fold: StepFold, most: int) -> Iterator[tuple[int, str, int, int]]:
+    """position, event, units, units with the anchor: the most frequent events of a position, the others, the edge."""
+    edge, shown = END if fold.is_after else START, fold.names.shown
+    for position, counts in enumerate(fold.counts, start=1):
+        n, by_name = int(counts.sum()), counts[1:]
+        ranked = sorted(np.flatnonzero(by_name), key=lambda k: (-by_name[k], shown[k]))
+        rest = int(sum(by_name[k] for k in ranked[most:]))
+        kept = [(shown[k], int(by_name[k])) for k in ranked[:most]]
+        for name, units in (*kept, (OTHER, rest), (edge, int(counts[0]))):
+            if units:
+                yield position, name, units, n

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from launchpad_lib.metrics.checks import because, known_table
-from launchpad_lib.metrics.windows import seconds_between, wilson_limits
+from launchpad_lib.metrics.checks import because, counted_table, known_table
+from launchpad_lib.metrics.kernels.exact import exact_quantiles
+from launchpad_lib.metrics.windows import micros, wilson_limits
 
 
 def daily_rows(table: ir.Table, time_column: str) -> ir.Table:
@@ -54,15 +55,23 @@ def delivery(events: ir.Table) -> ir.Table:
     (5.0, 2, 1)
     """
     timed = _timed(events)
-    found = timed.agg(
+    counted = timed.agg(
         events=timed.count(),
         delay_observed=timed.delay.count(),
-        delay_unknown=timed.delay.isnull().sum().fill_null(0).cast("int64"),
-        median_seconds=timed.delay.quantile(0.5),
-        p90_seconds=timed.delay.quantile(0.9),
-        p99_seconds=timed.delay.quantile(0.99),
-        late=timed.is_late.sum(),
-        ahead=(timed.delay < -60).sum(),
+        late=timed.is_late.sum().cast("int64"),
+        ahead=(timed.delay < -60_000_000).sum().cast("int64"),
+    )
+    seconds = exact_quantiles(timed, timed.delay, at=(0.5, 0.9, 0.99), per=1e6)
+    found = counted.select(
+        events=counted.events,
+        delay_observed=counted.delay_observed,
+        delay_unknown=counted.events - counted.delay_observed,
+        **{
+            f"{name}_seconds": ibis.literal(value, "float64")
+            for name, value in zip(("median", "p90", "p99"), seconds, strict=True)
+        },
+        late=counted.late,
+        ahead=counted.ahead,
     )
     return found.mutate(
         late_share=found.late / found.delay_observed.nullif(0),
@@ -72,8 +81,8 @@ def delivery(events: ir.Table) -> ir.Table:
 
 
 def _timed(events: ir.Table) -> ir.Table:
-    """Grain: one row per event: day, received_at, delay (seconds; NULL where it was not observed), is_late (likewise
-    NULL).
+    """Grain: one row per event: day, received_at, delay (microseconds; NULL where it was not observed), is_late
+    (likewise NULL).
     """
     table = known_table(events, needs=("event_at", "received_at"))
     is_observed = table.received_at != table.event_at
@@ -81,7 +90,7 @@ def _timed(events: ir.Table) -> ir.Table:
     return table.select(
         day=table.event_at.date(),
         received_at=table.received_at,
-        delay=ibis.cases((is_observed, seconds_between(table.event_at, table.received_at))),
+        delay=ibis.cases((is_observed, micros(table.received_at) - micros(table.event_at))),
         is_late=ibis.cases((is_observed, late)),
     )
 
@@ -104,13 +113,18 @@ def restated_days(events: ir.Table) -> ir.Table:
     """
     timed = _timed(events)
     counted = timed.group_by("day").agg(
-        rows=timed.count(), late_rows=timed.is_late.sum().fill_null(0), last_received_at=timed.received_at.max()
+        rows=timed.count(),
+        late_rows=timed.is_late.sum().fill_null(0),
+        last_received_at=timed.received_at.max(),
+        observed=timed.delay.count(),
     )
     moved = counted.filter(counted.late_rows > 0)
     rows = moved.select(
         "day", "rows", "late_rows", "last_received_at", late_share=moved.late_rows / moved.rows
     ).relocate("late_share", after="late_rows")
-    whole = timed.agg(events=timed.count(), observed=timed.delay.count())
+    whole = counted.agg(
+        events=counted.rows.sum().fill_null(0).cast("int64"), observed=counted.observed.sum().fill_null(0).cast("int64")
+    )
     told = whole.select(otherwise=_nothing_observed(whole.events, whole.observed))
     refused = told.filter(told.otherwise.notnull())
     nothing = {name: ibis.null(kind) for name, kind in rows.schema().items()}
@@ -124,12 +138,18 @@ def missing_share(table: ir.Table) -> ir.Table:
     """Grain: one row per column. Columns: column, rows, missing (rows where it is NULL), missing_share (missing / rows,
     fraction), refused_because (NULL where the row stands)."""
     known = known_table(table, argument="table")
-    parts = [
-        known.agg(column=ibis.literal(name), rows=known.count(), missing=known[name].isnull().sum().fill_null(0))
-        for name in known.columns
-    ]
-    together = parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]
-    return together.mutate(
-        missing_share=together.missing / together.rows.nullif(0),
-        refused_because=because(together.rows == 0, "the table holds no rows"),
+    # Numbered on the way: what an engine calls a column of the answer is no name of the data.
+    counts = {f"known_{k}": known[name].count() for k, name in enumerate(known.columns)}
+    whole = known.agg(rows=known.count(), **counts).to_pandas().iloc[0]
+    rows, names = int(whole["rows"]), sorted(known.columns)
+    place = {name: k for k, name in enumerate(known.columns)}
+    told = counted_table(
+        {"column": "string", "rows": "int64", "missing": "int64"},
+        column=names,
+        rows=[rows] * len(names),
+        missing=[rows - int(whole[f"known_{place[name]}"]) for name in names],
+    )
+    return told.mutate(
+        missing_share=told.missing / told.rows.nullif(0),
+        refused_because=because(told.rows == 0, "the table holds no rows"),
     ).order_by("column")

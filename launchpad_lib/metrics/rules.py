@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 import ibis
 import ibis.expr.types as ir
 
-from launchpad_lib.metrics.funnel import funnel
-from launchpad_lib.metrics.steps import Step
+from launchpad_lib.contract.durations import utc_instant
+from launchpad_lib.metrics.asked import Asked, answers
+from launchpad_lib.metrics.chains import ChainFold, units_of
+from launchpad_lib.metrics.funnel import asked_counts
+from launchpad_lib.metrics.steps import Rules, Step, checked_log, checked_rules
 
 
 class FunnelRule(NamedTuple):
@@ -87,27 +90,52 @@ def funnel_rules(
     >>> found.filter(found.step == 3).order_by("place").to_pandas()["users"].tolist()
     [1, 0, 1, 1, 1, 1]
     """
-    parts, known = [], {}
-    for place, rule in enumerate(rules, start=1):
-        key = tuple(sorted(rule.options.items()))
-        if key not in known:  # several products share a rule: it is computed once
-            known[key] = funnel(
-                events, steps=steps, window=window, observed_through=observed_through, by=by, **rule.options
-            )
-        found = known[key]
-        parts.append(
-            found.select(
-                place=ibis.literal(place, "int64"),
-                rule=ibis.literal(rule.name),
-                why=ibis.literal(rule.why),
-                step=found.step,
-                step_name=found.step_name,
-                users=found.users,
-                n=found.n,
-                conversion_rate=found.conversion_rate,
-                ci_low=found.ci_low,
-                ci_high=found.ci_high,
-                refused_because=found.refused_because,
-            )
-        )
-    return parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]
+    through = utc_instant(observed_through)
+    own = checked_rules(steps=steps, window=window, by=by)
+    log, _ = checked_log(events, own)
+    log, unit = units_of(log, by)
+    return answers(log, [asked_rules(log, own, rules, observed_through=through)], unit=unit)[0]
+
+
+def asked_rules(log: ir.Table, own: Rules, rules: Sequence[FunnelRule], *, observed_through: datetime) -> Asked:
+    """The steps, window and units of a funnel under each rule, to be read with other questions by `answers`."""
+    folds: dict[str, ChainFold] = {}
+    asked: dict[tuple[str, Any], Asked] = {}
+    places = []
+    for rule in rules:
+        options = dict(rule.options)
+        immature = options.pop("immature", "left_out")
+        if immature not in ("left_out", "counted"):
+            raise ValueError(f"immature={immature!r}: must be 'left_out' or 'counted'; choose one")
+        theirs = checked_rules(steps=own.steps, window=own.window, by=own.by, **options)
+        # Several products share a rule: it is computed once. By its text, for to Python 1 and True are equal.
+        key = repr(theirs)
+        if key not in folds:
+            folds[key] = ChainFold(log, theirs, observed_through=observed_through, spans=(theirs.entered,))
+        if (key, immature) not in asked:
+            _, unknown = checked_log(log, theirs)
+            asked[key, immature] = asked_counts(folds[key], unknown, immature=immature)
+        places.append((rule, (key, immature)))
+
+    def answer() -> ir.Table:
+        counted = {key: question.answer() for key, question in asked.items()}
+        parts = [_under(rule, place, counted[key]) for place, (rule, key) in enumerate(places, start=1)]
+        return parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]
+
+    return Asked([fold for question in asked.values() for fold in question.folds], answer)
+
+
+def _under(rule: FunnelRule, place: int, found: ir.Table) -> ir.Table:
+    return found.select(
+        place=ibis.literal(place, "int64"),
+        rule=ibis.literal(rule.name),
+        why=ibis.literal(rule.why),
+        step=found.step,
+        step_name=found.step_name,
+        users=found.users,
+        n=found.n,
+        conversion_rate=found.conversion_rate,
+        ci_low=found.ci_low,
+        ci_high=found.ci_high,
+        refused_because=found.refused_because,
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
@@ -14,6 +15,9 @@ from launchpad_lib.contract.features import Feature
 from launchpad_lib.metrics.reliability import apdex, crash_free_sessions, crash_free_users
 from launchpad_lib.metrics.windows import local_date, property_value
 
+MOST_WATCHED_ROWS = 1_000_000
+DRAWN_OF = 2**30 - 1
+KEYS = ("event_id", "observation_id")
 OBSERVED = (
     "feature_id", "user_id", "observed_at", "latency_ms", "crashed", "error_count", "platform", "app_version",
 )  # fmt: skip
@@ -87,10 +91,14 @@ def stability(telemetry: ir.Table, *, threshold_ms: float) -> pd.DataFrame:
     return found.assign(**counts).sort_values("feature_id").reset_index(drop=True)
 
 
-def watched_rows(table: ir.Table, *, time_column: str, columns: Sequence[str]) -> pd.DataFrame:
+def watched_rows(
+    table: ir.Table, *, time_column: str, columns: Sequence[str], most: int = MOST_WATCHED_ROWS
+) -> pd.DataFrame:
     """Grain: one row per row of `table`: user_id, the time, and each watched column or property under its own name.
 
     Names are literal. A property whose values all read as numbers is a number. What the table cannot hold is left out.
+    Of a table with more than `most` rows, about so many are read: all of some users', who are drawn by their hash; of a
+    user with more than a hundredth of them, about that many.
     """
     has_properties = "properties" in table.columns
     asked = [c for c in dict.fromkeys(columns) if c not in ("user_id", time_column)]
@@ -98,13 +106,37 @@ def watched_rows(table: ir.Table, *, time_column: str, columns: Sequence[str]) -
     held = [c for c in asked if c not in table.columns and has_properties]
     # Numbered on the way: a name of 5,000 characters is a key of the data, not a name that an engine must take.
     values = {f"watched_{i}": property_value(table, name) for i, name in enumerate(held)}
-    frame = table.select("user_id", time_column, *own, **values).to_pandas()
+    # In an order that does not hang on how the table is stored: the caller draws from it at random.
+    keys = [c for c in KEYS if c in table.columns]
+    rows = table.select(*dict.fromkeys(["user_id", time_column, *own, *keys]), **values)
+    drawn = _some_users(table, rows, time_column=time_column, most=most).order_by(keys or rows.columns)
+    frame = drawn.select("user_id", time_column, *own, *values).to_pandas()
     frame = frame.rename(columns={f"watched_{i}": name for i, name in enumerate(held)})
     known = [c for c in held if frame[c].notna().any()]
     numbers = {c: pd.to_numeric(frame[c], errors="coerce") for c in known}
     return frame[["user_id", time_column, *own, *known]].assign(
         **{c: v for c, v in numbers.items() if v.notna().sum() == frame[c].notna().sum()}
     )
+
+
+def _some_users(table: ir.Table, rows: ir.Table, *, time_column: str, most: int) -> ir.Table:
+    """`rows`, or where `table` has more than `most`, those of as many users as have about that many."""
+    held = int(table.count().execute())
+    if held <= most:
+        return rows
+    # Rows of nobody are units by their instant.
+    unit = ibis.coalesce(rows.user_id, rows[time_column].cast("string"))
+    drawn = rows.mutate(unit=unit).filter(lambda t: (t.unit.hash() & DRAWN_OF) < most / held * DRAWN_OF)
+    of_one = most // 100
+    counts = drawn.group_by("unit").agg(n=drawn.count())
+    heavy = counts.filter(counts.n > of_one).to_pandas()
+    if len(heavy):
+        share = ibis.cases(
+            *((drawn.unit == unit, of_one / n) for unit, n in heavy.itertuples(index=False)), else_=ibis.literal(1.0)
+        )
+        key = drawn[next(c for c in (*KEYS, time_column) if c in drawn.columns)].cast("string").hash()
+        drawn = drawn.filter((share == 1) | ((key & DRAWN_OF) < share * DRAWN_OF))
+    return drawn.drop("unit")
 
 
 def ids(features: Iterable[Feature]) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-import ibis
 import ibis.expr.types as ir
 
 from launchpad_lib.contract.durations import parse_window, utc_instant
@@ -227,11 +226,6 @@ def checked_log(events: object, rules: Rules) -> tuple[ir.Table, str | None]:
     return (table if sentence is None else with_columns(table, properties_of(rules))), sentence
 
 
-def kept_by(mode: Mode) -> Literal["matching", "all"]:
-    """Which events the log of a mode needs: the strict ones must see what came between."""
-    return "all" if mode in ("strict", "strict_order") else "matching"
-
-
 def matches(events: ir.Table, event_name: str, filters: tuple) -> ir.BooleanValue:
     """Whether an event is the named one and passes every filter; an absent property passes none."""
     hit = is_one_of(events.event_name, [event_name])
@@ -239,44 +233,6 @@ def matches(events: ir.Table, event_name: str, filters: tuple) -> ir.BooleanValu
         wanted = value if isinstance(value, tuple | list | set | frozenset) else (value,)
         hit = hit & is_one_of(property_value(events, name), wanted)
     return hit.fill_null(False)
-
-
-def event_log(events: ir.Table, rules: Rules, *, keep: Literal["matching", "all"]) -> ir.Table:
-    """Grain: one row per event of a unit that matches a step or an exclusion (or per event, with keep='all').
-
-    Columns: unit, at, event_name, is_1..is_K, is_removing, is_blocking, rank, held, segment, and the tie columns the
-    table has. The order within a unit is (at, rank, received_at, event_id): rank is the first step the event matches,
-    so that at one instant the order of the steps wins; events that match no step come before the steps of their instant
-    (both as in ClickHouse's `windowFunnel`).
-    """
-    never = ibis.literal(False)
-    flags = {f"is_{k}": matches(events, s.event_name, s.filters) for k, s in enumerate(rules.steps, start=1)}
-    barred = {"remove_user": never, "block_progress": never}
-    for e in rules.exclusions:
-        barred[e.effect] = barred[e.effect] | matches(events, e.event_name, e.filters)
-    extra = {name: events[name] for name in ("received_at", "event_id") if name in events.columns}
-    held = property_value(events, rules.hold_constant) if rules.hold_constant else ibis.literal("")
-    log = events.select(
-        unit=unit_column(events, rules.by),
-        at=events.event_at,
-        event_name=events.event_name,
-        **flags,
-        is_removing=barred["remove_user"],
-        is_blocking=barred["block_progress"],
-        held=held,
-        segment=property_value(events, rules.breakdown) if rules.breakdown else ibis.null("string"),
-        **extra,
-    ).filter(lambda t: t.unit.notnull() & t.at.notnull())
-    if rules.hold_constant:  # an event without the property can be no step
-        log = log.mutate(**{name: log[name] & log.held.notnull() for name in flags})
-    if keep == "matching":
-        log = log.filter(ibis.or_(*(log[name] for name in flags), log.is_removing, log.is_blocking))
-    return log.mutate(rank=ibis.cases(*((log[f"is_{k}"], k) for k in range(1, len(rules.steps) + 1)), else_=0))
-
-
-def order_of(log: ir.Table) -> list[ir.Value]:
-    """The total order of events within a unit."""
-    return [log.at, log.rank, *(log[name] for name in ("received_at", "event_id") if name in log.columns)]
 
 
 def asked_of(events: object, steps: Sequence, properties: Sequence[str | None]) -> tuple[ir.Table, str | None]:

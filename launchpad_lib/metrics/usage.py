@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import fsum
+from typing import NamedTuple
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.names import quoted
-from launchpad_lib.metrics.checks import NO_EVENTS, because, known_table, never_empty, refused_table, unknown_names
-from launchpad_lib.metrics.windows import (
-    Weekday,
-    is_one_of,
-    last_complete_period,
-    local_date,
-    period_number,
-    period_start,
-    wilson_limits,
+from launchpad_lib.metrics.checks import (
+    NO_EVENTS,
+    because,
+    counted_table,
+    known_table,
+    never_empty,
+    refused_table,
+    unknown_names,
 )
+from launchpad_lib.metrics.kernels.local_days import dates_of, local_days
+from launchpad_lib.metrics.kernels.unit_rows import unit_rows
+from launchpad_lib.metrics.kernels.user_days import (
+    NOBODYS,
+    UserDays,
+    user_days,
+    users_by_active_days,
+    users_by_period,
+    users_of_both,
+)
+from launchpad_lib.metrics.windows import Weekday, is_one_of, last_complete_period, weekday_number, wilson_limits
 
 FREQUENCY_BUCKETS = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 9), (10, 19), (20, 49), (50, None))
 
 
 def daily_active_users(events: ir.Table, *, report_timezone: str = "UTC") -> ir.Table:
     """Grain: one row per local date with an event. Columns: active_on, dau (distinct users)."""
-    dated = _dated(events, report_timezone)
-    return dated.group_by("active_on").agg(dau=dated.user_id.nunique())
+    daily = _daily(_timed(events, report_timezone), NOBODYS)
+    return counted_table({"active_on": "date", "dau": "int64"}, active_on=daily.active_on, dau=daily.active)
 
 
-def _dated(events: ir.Table, zone: str, *more: str) -> ir.Table:
-    """Grain: one row per event of a known user: user_id, active_on (local date), and further columns as they are."""
-    known = known_table(events, needs=("user_id", "event_at", *more))
-    known = known.filter(known.user_id.notnull() & known.event_at.notnull())
-    return known.select("user_id", *more, active_on=local_date(known.event_at, zone))
+class _Daily(NamedTuple):
+    """Local dates with an event: distinct users, and of them those of a feature."""
+
+    active_on: np.ndarray
+    active: np.ndarray
+    users: np.ndarray
+
+
+def _timed(events: ir.Table, zone: str, *more: str) -> UserDays:
+    return user_days(known_table(events, needs=("user_id", "event_at", *more)), report_timezone=zone)
+
+
+def _daily(found: UserDays, feature: int) -> _Daily:
+    first, active, users = users_by_period(found, feature, length=1, shift=0)
+    there = np.flatnonzero(active)
+    return _Daily(dates_of(first + there), active[there], users[there])
 
 
 def adoption(events: ir.Table, *, feature_id: str, report_timezone: str = "UTC") -> ir.Table:
@@ -43,11 +67,10 @@ def adoption(events: ir.Table, *, feature_id: str, report_timezone: str = "UTC")
     active_users, fraction), ci_low, ci_high (Wilson), refused_because (NULL where the row stands). A feature that does
     not occur in the log is one row without numbers, never 0 %.
     """
-    dated = _dated(events, report_timezone, "feature_id")
-    counts = dated.group_by("active_on").agg(
-        users=dated.user_id.nunique(where=is_one_of(dated.feature_id, [feature_id]).fill_null(False)),
-        active_users=dated.user_id.nunique(),
-    )
+    found = _timed(events, report_timezone, "feature_id")
+    daily = _daily(found, found.code(feature_id))
+    kinds = {"active_on": "date", "users": "int64", "active_users": "int64"}
+    counts = counted_table(kinds, active_on=daily.active_on, users=daily.users, active_users=daily.active)
     rows = counts.mutate(
         adoption_rate=counts.users / counts.active_users.nullif(0), **wilson_limits(counts.users, counts.active_users)
     )
@@ -79,28 +102,36 @@ def adoption_weekly(
     (0.5, 0.25)
     """
     last = last_complete_period(utc_instant(observed_through), report_timezone, "week", week_starts_on)
-    dated = _dated(events, report_timezone, "feature_id")
-    is_of_feature = is_one_of(dated.feature_id, [feature_id]).fill_null(False)
-    daily = dated.group_by("active_on").agg(
-        rate=dated.user_id.nunique(where=is_of_feature) / dated.user_id.nunique().nullif(0)
+    found, shift = _timed(events, report_timezone, "feature_id"), weekday_number(week_starts_on)
+    feature = found.code(feature_id)
+    first, active, users = users_by_period(found, feature, length=7, shift=shift)
+    day, active_of_day, users_of_day = users_by_period(found, feature, length=1, shift=0)
+    weeks = np.flatnonzero(active)
+    rates: list[list[float]] = [[] for _ in active]
+    for place in np.flatnonzero(active_of_day):
+        rates[(day + int(place) - shift) // 7 - first].append(users_of_day[place] / active_of_day[place])
+    counts = counted_table(
+        {"week_on": "date", "users": "int64", "active_users": "int64", "daily_mean_rate": "float64", "days": "int64"}
+        | {"is_complete": "boolean"},
+        week_on=dates_of((first + weeks) * 7 + shift),
+        users=users[weeks],
+        active_users=active[weeks],
+        daily_mean_rate=[fsum(rates[week]) / len(rates[week]) for week in weeks],
+        days=[len(rates[week]) for week in weeks],
+        is_complete=first + weeks <= last,
     )
-    daily = daily.select(daily.rate, week=period_number(daily.active_on, "week", week_starts_on))
-    means = daily.group_by("week").agg(daily_mean_rate=daily.rate.mean(), days=daily.count())
-    log = dated.select("user_id", is_hit=is_of_feature, week=period_number(dated.active_on, "week", week_starts_on))
-    counts = log.group_by("week").agg(users=log.user_id.nunique(where=log.is_hit), active_users=log.user_id.nunique())
-    rows = counts.join(means, "week")
-    found = rows.select(
-        week_on=period_start(rows.week, "week", week_starts_on),
-        users=rows.users,
-        active_users=rows.active_users,
-        adoption_rate=rows.users / rows.active_users.nullif(0),
-        **wilson_limits(rows.users, rows.active_users),
-        daily_mean_rate=rows.daily_mean_rate,
-        days=rows.days,
-        is_complete=rows.week <= last,
+    rows = counts.select(
+        "week_on",
+        "users",
+        "active_users",
+        adoption_rate=counts.users / counts.active_users.nullif(0),
+        **wilson_limits(counts.users, counts.active_users),
+        daily_mean_rate=counts.daily_mean_rate,
+        days=counts.days,
+        is_complete=counts.is_complete,
     )
     unknown = unknown_names(events, feature_ids=[feature_id])
-    return never_empty(found, NO_EVENTS) if unknown is None else refused_table(found, unknown)
+    return never_empty(rows, NO_EVENTS) if unknown is None else refused_table(rows, unknown)
 
 
 def stickiness(events: ir.Table, *, observed_through: datetime, report_timezone: str = "UTC") -> ir.Table:
@@ -116,14 +147,19 @@ def stickiness(events: ir.Table, *, observed_through: datetime, report_timezone:
     0.75
     """
     last = last_complete_period(utc_instant(observed_through), report_timezone, "day") + 1
-    dated = _dated(events, report_timezone)
-    dated = dated.select("user_id", day=period_number(dated.active_on, "day"))
-    recent = dated.filter((dated.day > last - 28) & (dated.day <= last))
-    daily = recent.group_by("day").agg(dau=recent.user_id.nunique())
-    found = recent.agg(mean_dau=daily.dau.mean().as_scalar(), mau=recent.user_id.nunique(), days=recent.day.nunique())
-    return found.mutate(
-        stickiness=found.mean_dau / found.mau.nullif(0),
-        refused_because=because(found.mau == 0, "no known user was active in the 28 days before the data end"),
+    found = _timed(events, report_timezone)
+    first, active, _ = users_by_period(found, NOBODYS, length=1, shift=0)
+    dau = active[max(last - 27 - first, 0) : max(last + 1 - first, 0)]
+    dau, users = dau[dau > 0], users_by_active_days(found, after=last - 28, through=last)
+    rows = counted_table(
+        {"mean_dau": "float64", "mau": "int64", "days": "int64"},
+        mean_dau=[int(dau.sum()) / len(dau) if len(dau) else None],
+        mau=[int(users[1:].sum())],
+        days=[len(dau)],
+    )
+    return rows.mutate(
+        stickiness=rows.mean_dau / rows.mau.nullif(0),
+        refused_because=because(rows.mau == 0, "no known user was active in the 28 days before the data end"),
     )
 
 
@@ -152,36 +188,36 @@ def frequency(
     """
     if window_days < 1:
         raise ValueError(f"window_days={window_days}: must be at least 1; raise it")
-    last = last_complete_period(utc_instant(observed_through), report_timezone, "day")
-    dated = _dated(events, report_timezone, "event_name")
-    day = period_number(dated.active_on, "day")
-    chosen = dated.filter(is_one_of(dated.event_name, [event_name]) & (day <= last) & (day > last - window_days))
-    own = chosen.group_by("user_id").agg(n=chosen.count())
-    within = [(own.n >= low) & (own.n <= high if high else ibis.literal(True)) for low, high in FREQUENCY_BUCKETS]
-    sums = own.agg(
-        total=own.count(), **{f"users_{k}": w.sum().fill_null(0).cast("int64") for k, w in enumerate(within)}
+    through = utc_instant(observed_through)
+    last = last_complete_period(through, report_timezone, "day")
+    log = known_table(events, needs=("user_id", "event_name", "event_at"))
+    # Two days wider than the window: which local day an instant is of is told below.
+    around = log.event_at.between(
+        *(ibis.literal(through + timedelta(days=d), "timestamp") for d in (-window_days - 2, 2))
     )
-    places = range(len(FREQUENCY_BUCKETS))
-    long = sums.mutate(place=ibis.array([ibis.literal(k, "int64") for k in places]).unnest())
+    users = np.zeros(len(FREQUENCY_BUCKETS) + 1, np.int64)
+    for part in unit_rows(log, {"at": log.event_at}, where=around & is_one_of(log.event_name, [event_name])):
+        day = local_days(part.columns["at"], report_timezone)
+        inside = ((day <= last) & (day > last - window_days)).astype(np.int64)
+        times = np.add.reduceat(inside, part.starts[:-1]) if part.units else inside
+        lows = [low for low, _ in FREQUENCY_BUCKETS]
+        users += np.bincount(np.searchsorted(lows, times, side="right"), minlength=len(users))
     names = [str(low) if low == high else f"{low}-{high}" if high else f"{low}+" for low, high in FREQUENCY_BUCKETS]
-    users = ibis.cases(*((long.place == k, long[f"users_{k}"]) for k in places))
+    places = list(range(len(names)))
+    kinds = {"place": "int64", "times": "string", "users": "int64", "n": "int64"}
+    total = int(users[1:].sum())
+    rows = counted_table(kinds, place=places, times=names, users=users[1:], n=[total] * len(names))
     nobody = f"nobody did {quoted(event_name)} in the last {window_days} complete days"
-    found = long.select(
-        place=long.place,
-        times=ibis.cases(*((long.place == k, names[k]) for k in places)),
-        users=users,
-        n=long.total,
-        share=users / long.total.nullif(0),
-        refused_because=because(long.total == 0, nobody),
-    )
+    found = rows.mutate(share=rows.users / rows.n.nullif(0), refused_because=because(rows.n == 0, nobody))
     unknown = unknown_names(events, event_names=[event_name])
-    return found if unknown is None else refused_table(found, unknown, place=list(places), times=names)
+    return found if unknown is None else refused_table(found, unknown, place=places, times=names)
 
 
-def feature_overlap(events: ir.Table) -> ir.Table:
+def feature_overlap(events: ir.Table, *, feature_id: str | None = None) -> ir.Table:
     """Who uses both of two features.
 
-    Grain: one row per ordered pair of different features, pairs without users included.
+    Grain: one row per ordered pair of different features, pairs without users included; only those whose feature_a is
+    `feature_id`, where one is named.
 
     share_of_a = users_both / users_a with Wilson limits: of those who use a, how many use b. jaccard = both / either.
     overlap_lift = users_both * active / (users_a * users_b): 1 where the use of one tells nothing about the other; like
@@ -199,30 +235,36 @@ def feature_overlap(events: ir.Table) -> ir.Table:
     >>> int(pair["users_both"]), float(pair["share_of_a"]), float(pair["overlap_lift"])
     (1, 0.5, 1.5)
     """
-    known = known_table(events, needs=("user_id", "feature_id"))
-    known = known.filter(known.user_id.notnull() & known.feature_id.notnull())
-    use = known.select("user_id", "feature_id").distinct()
-    totals = use.group_by("feature_id").agg(users=use.count())
-    active = use.agg(active=use.user_id.nunique())
-    a = totals.select(feature_a=totals.feature_id, users_a=totals.users)
-    b = totals.select(feature_b=totals.feature_id, users_b=totals.users)
-    pairs = a.cross_join(b)
-    pairs = pairs.filter(pairs.feature_a != pairs.feature_b).cross_join(active)
-    left = use.select(user_id=use.user_id, feature_a=use.feature_id)
-    right = use.select(user_id=use.user_id, feature_b=use.feature_id)
-    together = left.join(right, "user_id")
-    both = together.group_by(["feature_a", "feature_b"]).agg(n=together.count())
-    rows = pairs.left_join(both, ["feature_a", "feature_b"])
-    n = rows.n.fill_null(0)
+    known_table(events, needs=("user_id", "feature_id"))
+    days = user_days(events)
+    active, both = users_of_both(days)
+    order = sorted(range(len(days.features)), key=days.features.__getitem__)  # codes have an order of their own
+    both, names = both[np.ix_(order, order)], np.array(days.features, dtype=object)[order]
+    users = both.diagonal().astype(np.int64)
+    a, b = np.nonzero(~np.eye(len(both), dtype=bool))
+    if feature_id is not None:
+        a, b = (place[names[a] == feature_id] for place in (a, b))
+    kinds = {
+        "feature_a": "string",
+        "feature_b": "string",
+        "users_a": "int64",
+        "users_b": "int64",
+        "users_both": "int64",
+    }
+    rows = counted_table(
+        kinds,
+        feature_a=names[a],
+        feature_b=names[b],
+        users_a=users[a],
+        users_b=users[b],
+        users_both=both[a, b].astype(np.int64),
+    )
+    n = rows.users_both
     found = rows.select(
-        feature_a=rows.feature_a,
-        feature_b=rows.feature_b,
-        users_a=rows.users_a,
-        users_b=rows.users_b,
-        users_both=n,
+        *kinds,
         share_of_a=n / rows.users_a.nullif(0),
         **wilson_limits(n, rows.users_a),
         jaccard=n / (rows.users_a + rows.users_b - n).nullif(0),
-        overlap_lift=n * rows.active / (rows.users_a * rows.users_b).nullif(0),
+        overlap_lift=n * active / (rows.users_a * rows.users_b).nullif(0),
     )
     return never_empty(found, "fewer than two features have users, so there is nothing to overlap")

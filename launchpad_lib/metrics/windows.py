@@ -158,9 +158,13 @@ def unit_column(events: ir.Table, by: str) -> ir.StringValue:
     if by not in events.columns:
         raise ValueError(f"by={quoted(by)}: is no column of the table; {nearest(by, events.columns)}")
     if by == "session_id" and "user_id" in events.columns:
-        user = reduce(lambda text, pair: text.replace(*pair), SESSION_KEY_ESCAPES, events.user_id)
-        return user + "/" + events.session_id
+        return escaped_user(events) + "/" + events.session_id
     return events[by]
+
+
+def escaped_user(events: ir.Table) -> ir.StringValue:
+    """The user as it stands in a session's key, where a slash ends it."""
+    return reduce(lambda text, pair: text.replace(*pair), SESSION_KEY_ESCAPES, events.user_id)
 
 
 def property_value(events: ir.Table, name: str) -> ir.StringValue:

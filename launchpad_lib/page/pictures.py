@@ -43,6 +43,9 @@ def drawing_library() -> Packed | None:
     return None if library is None else packed(library)
 
 
+TAG = re.compile(r"<[a-z][^>]*>")  # the drawing program escapes ">" in attributes
+SHAPE = re.compile(r' (?:d|transform)="[^"]*"')
+FRACTION = re.compile(r"\d+\.\d{2,}")
 # What an SVG element has anyway, or what the page's style gives every picture.
 UNSAID = re.compile(
     r" "
@@ -70,29 +73,27 @@ def lean(svg: str) -> str:
     """
     # Two pictures of one page may both name a gradient "gradient_0"; a browser takes the first, which may be hidden.
     own = hashlib.md5(svg.encode()).hexdigest()[:6]
-    svg = re.sub(r'(\bid="|url\(#)(?=[A-Za-z])', rf"\g<1>p{own}-", svg)
-    shapes = re.sub(
-        r' (?:d|transform)="[^"]*"',
-        lambda m: re.sub(r"\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}".removesuffix(".0"), m[0]),
-        svg,
-    )
-    # Attributes only: text between tags is left alone.
-    lean = re.sub(r"<[a-z][^>]*>", lambda tag: RGB.sub(_hex, UNSAID.sub("", tag[0])), shapes)
-    lean = _without_bare_groups(EMPTY_PATH.sub("", lean))
-    # Text that says no colour has the page's quiet one, which is the theme's; lines end at 0 where they say nothing.
-    lean = re.sub(r"<text\b[^>]*>", lambda tag: tag[0].replace(' fill="#5c636d"', ""), lean)
-    lean = re.sub(r"<line\b[^>]*>", lambda tag: re.sub(r' [xy]2="0"', "", tag[0]), lean)
-    # Where it is comes first, so that all of how it looks stands together and can have one name.
-    lean = re.sub(r'(<(?:text|line|path))( [^>]*?)( transform="[^"]*")', r"\1\3\2", lean)
-    runs = Counter(run for tag in re.findall(r"<[a-z][^>]*>", lean) for run in PAINT.findall(tag))
+
+    def said_shortly(tag: re.Match[str]) -> str:
+        named = re.sub(r'(\bid="|url\(#)(?=[A-Za-z])', rf"\g<1>p{own}-", tag[0])
+        short = UNSAID.sub("", SHAPE.sub(lambda shape: FRACTION.sub(_in_tenths, shape[0]), named))
+        short = RGB.sub(_hex, short)
+        # Text that says no colour has the page's quiet one, the theme's; lines end at 0 where they do not say it.
+        short = short.replace(' fill="#5c636d"', "") if short.startswith("<text") else short
+        short = re.sub(r' [xy]2="0"', "", short) if short.startswith("<line") else short
+        # Where it is comes first, so that all of how it looks stands together and can have one name.
+        return re.sub(r'^(<text)( [^>]*?)( transform="[^"]*")', r"\1\3\2", short)
+
+    # Tags only: text between them is left alone, for a name from the data may read like an attribute.
+    lean = _without_bare_groups(EMPTY_PATH.sub("", TAG.sub(said_shortly, svg)))
+    runs = Counter(run for tag in TAG.findall(lean) for run in PAINT.findall(tag))
     names = {
         run: f"k{hashlib.md5(run.encode()).hexdigest()[:6]}"
         for run, times in runs.items()
         if times * (len(run) - 16) > 150
     }
     rules = "".join(f".{name}{{{_rule(run)}}}" for run, name in names.items())
-    classed = re.sub(
-        r"<[a-z][^>]*>",
+    classed = TAG.sub(
         lambda tag: PAINT.sub(lambda run: f' class="{names[run[0]]}"' if run[0] in names else run[0], tag[0], count=1),
         lean,
     )
@@ -119,6 +120,10 @@ def _without_bare_groups(svg: str) -> str:
         if part != "<g>":
             parts.append(part)
     return "".join(parts)
+
+
+def _in_tenths(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.1f}".removesuffix(".0")
 
 
 def _rule(run: str) -> str:

@@ -15,8 +15,8 @@ from launchpad_lib.contract.sentences import counted
 from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.contract.whole_files import write_whole
 from launchpad_lib.ingestion import commit, prepare
-from launchpad_lib.lake import Snapshot, open_lake
-from launchpad_lib.lake.event_log import INDEX
+from launchpad_lib.lake import Lake, Snapshot, open_lake
+from launchpad_lib.lake.index import INDEX
 from launchpad_lib.runner.history import rows_by_date
 from launchpad_lib.runner.parameters import RunParams, Simulation
 from launchpad_lib.simulation import simulate
@@ -103,10 +103,14 @@ def _make_room(folder: Path, names: tuple[str, ...]) -> None:
             path.unlink(missing_ok=True)
 
 
-def inputs_read(lake: str, snapshot: Snapshot) -> dict:
-    """Per table: its version, its rows within the window, and what lies outside."""
+def opened_for(lake: str, snapshot: Snapshot) -> Lake:
+    """What a run reads. As long as it is there, the lake's index keeps the files that the notebooks will ask for."""
     given = snapshot.for_notebook()
-    opened = open_lake(lake, versions=snapshot.versions, observed_through=given["observed_through"])
+    return open_lake(lake, versions=snapshot.versions, observed_through=given["observed_through"])
+
+
+def inputs_read(opened: Lake) -> dict:
+    """Per table: its version, its rows within the window, and what lies outside."""
     by_date = {
         "events": rows_by_date(opened.events, "event_at"),
         "telemetry": rows_by_date(opened.telemetry, "observed_at"),

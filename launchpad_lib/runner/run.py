@@ -17,7 +17,7 @@ from launchpad_lib.runner.execution import Executed, cell_count, execute
 from launchpad_lib.runner.forked_kernels import kernel_server
 from launchpad_lib.runner.history import changes, last_good, previous_manifest
 from launchpad_lib.runner.indexes import publish_index, publish_run_index
-from launchpad_lib.runner.inputs import bring_up_to_date, inputs_read
+from launchpad_lib.runner.inputs import bring_up_to_date, inputs_read, opened_for
 from launchpad_lib.runner.named_things import check_named_things
 from launchpad_lib.runner.outcomes import notebook_record, summary, worst, write_tables
 from launchpad_lib.runner.own_notebooks import notebook_names
@@ -73,6 +73,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     # One version and one window of every table for all pages and the manifest, whatever a stream writes meanwhile.
     snapshot = take_snapshot(run.lake, versions=run.lake_versions, observed_through=run.observed_through)
     pin_versions(partial, snapshot.versions)
+    opened = opened_for(run.lake, snapshot)
     check_named_things(run, versions=snapshot.versions, notebooks=doing.notebooks)
     jobs: list[Future[Executed]] = []
     with ThreadPoolExecutor(max_workers=run.workers) as pool:
@@ -80,7 +81,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
             for number, stage in enumerate(run.sequence):
                 jobs = [pool.submit(_execute_one, doing, name, snapshot=snapshot, folder=partial) for name in stage]
                 if number == 0:
-                    context["inputs"] = inputs_read(run.lake, snapshot)  # while the first notebooks run
+                    context["inputs"] = inputs_read(opened)  # while the first notebooks run
                 for job in jobs:
                     one = job.result()
                     publish_notebook(

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from launchpad_lib.simulation.telemetry import telemetry_rows, usual_latency_ms
-from launchpad_lib.simulation.truth import TRUTH, Flow, Truth
+from launchpad_lib.simulation.event_files import ROW_GROUP_ROWS, EventFile, plain_texts
+from launchpad_lib.simulation.event_rows import Place, event_rows, sizes
+from launchpad_lib.simulation.sessions import History, draw_users
+from launchpad_lib.simulation.telemetry import PER_DAY, SCHEMA, telemetry_tables, usual_latency_ms
+from launchpad_lib.simulation.texts import user_digits
+from launchpad_lib.simulation.truth import TRUTH, Truth
+
+USERS_AT_ONCE = 50_000
+MOST_EVENTS_A_DAY = 250  # of one user; keeps the ids of two parts apart
+THREADS = 2
+PILOT_USERS = 2_000
+# The seed's branches: what is drawn for one part of the users on one day depends on nothing else.
+_TRAITS, _DAYS, _FAULTS, _TELEMETRY = range(4)
+FileFormat = Literal["jsonl.gz", "jsonl", "parquet"]
 
 
 class SimulationResult(NamedTuple):
@@ -29,20 +44,29 @@ def simulate(
     users: int = 500,
     days: int = 14,
     telemetry_days: int = 60,
+    telemetry_per_day: int = PER_DAY,
     start_on: date = date(2026, 1, 5),
+    file_format: FileFormat = "jsonl.gz",
     truth: Truth = TRUTH,
 ) -> SimulationResult:
     """Simulates a product and writes its files under `out`; the same seed writes the same bytes.
 
-    Events cover `days` days from `start_on`; telemetry covers `telemetry_days` days and ends on the same day.
+    Events cover `days` days from `start_on`, a file a day and part of the users; telemetry covers `telemetry_days` days
+    and ends on the same day, with about `telemetry_per_day` observations per feature and day. Users are drawn in parts
+    of 50,000, so memory does not grow with them.
 
     Raises:
-        ValueError: `users`, `days` or `telemetry_days` out of range.
+        ValueError: `users`, `days`, `telemetry_days` or `telemetry_per_day` out of range.
     """
-    for name, value, low in (("users", users, 10), ("days", days, 2), ("telemetry_days", telemetry_days, 14)):
+    limits = (
+        ("users", users, 10),
+        ("days", days, 2),
+        ("telemetry_days", telemetry_days, 14),
+        ("telemetry_per_day", telemetry_per_day, 1),
+    )
+    for name, value, low in limits:
         if value < low:
             raise ValueError(f"{name}={value}: must be at least {low}; raise it")
-    rng = np.random.default_rng(seed)
     out.mkdir(parents=True, exist_ok=True)
     paths = {
         "events": out / "events",
@@ -51,14 +75,24 @@ def simulate(
         "features": out / "features.csv",
         "truth": out / "truth.csv",
     }
-    events = _events(rng, users=users, days=days, start_on=start_on, truth=truth)
-    rows = {"events": _write_events(rng, events, paths["events"], truth=truth)}
     last_on = start_on + timedelta(days=days - 1)
     telemetry_start = last_on - timedelta(days=telemetry_days - 1)
-    telemetry = telemetry_rows(rng, users=users, days=telemetry_days, start_on=telemetry_start, truth=truth)
+    paths["events"].mkdir(exist_ok=True)
+    whole = _Whole(paths["events"], seed, users, days, start_on, file_format, truth)
+    with ThreadPoolExecutor(THREADS) as pool:
+        rows = {"events": sum(pool.map(whole.write_part, range(whole.parts)))}
     paths["telemetry"].mkdir(exist_ok=True)
-    telemetry.to_parquet(paths["telemetry"] / "telemetry.parquet", index=False)
-    rows["telemetry"] = len(telemetry)
+    rows["telemetry"] = _write_telemetry(
+        paths["telemetry"] / "telemetry.parquet",
+        telemetry_tables(
+            np.random.default_rng([seed, _TELEMETRY]),
+            users=users,
+            days=telemetry_days,
+            start_on=telemetry_start,
+            truth=truth,
+            per_day=telemetry_per_day,
+        ),
+    )
     annotations = _annotations(telemetry_start, telemetry_days, truth)
     annotations.to_csv(paths["annotations"], index=False)
     features = _features(truth, last_on=last_on)
@@ -67,131 +101,124 @@ def simulate(
     return SimulationResult(paths, rows | {"annotations": len(annotations), "features": len(features)})
 
 
-def _events(rng: np.random.Generator, *, users: int, days: int, start_on: date, truth: Truth) -> list[dict]:
-    """All events of all users in order of user and time.
+def users_for(events: int, *, days: int, truth: Truth = TRUTH) -> int:
+    """How many users make about so many events in so many days, by a pilot of 2,000 users; never under 10.
 
-    A latent propensity z raises activity, and so both completing and coming back: that is the confounding. A first
-    completion adds the feature's `return_effect` to the probability of being active on each later day.
+    Raises:
+        ValueError: `events` or `days` out of range.
     """
-    rows: list[dict] = []
-    propensity = rng.normal(size=users)
-    platforms = rng.choice(["web", "ios", "android"], size=users, p=[0.5, 0.25, 0.25])
-    countries = rng.choice(["DE", "US", "FR", "GB"], size=users, p=[0.4, 0.3, 0.2, 0.1])
-    variants = rng.choice(["control", "treatment"], size=users)
-    midnight = datetime(start_on.year, start_on.month, start_on.day)
-    browsing = [f for f in truth.features if f != "configurator" and truth.days_before_the_end(f) is None]
-    for user in range(users):
-        base = 1 / (1 + np.exp(-(0.2 + 2 * truth.confounding_strength * propensity[user])))
-        start_probability = np.clip(
-            truth.start_rate_mean + truth.confounding_strength * 0.4 * propensity[user], 0.05, 0.9
-        )
-        exposed = False
-        effects: dict[str, float] = {}
-        for day in range(days):
-            if rng.random() >= min(max(base + sum(effects.values()), 0.02), 0.98):
-                continue
-            done_today: dict[str, float] = {}
-            for session in range(1 + int(rng.random() < 0.45)):
-                at = midnight + timedelta(days=day, seconds=float((8 + 6 * session) * 3600 + rng.uniform(0, 5 * 3600)))
-                shared = {
-                    "user_id": f"u{user:05d}",
-                    "session_id": f"s{user:05d}-{day:03d}-{session}",
-                    "platform": str(platforms[user]),
-                    "app_version": "2.1.0" if day >= days // 2 else "2.0.0",
-                    "country": str(countries[user]),
-                }
-                names: list[tuple[str, str, dict[str, Any]]] = [
-                    ("page_viewed", str(f), {}) for f in rng.choice(browsing, size=rng.integers(6, 15))
-                ]
-                if rng.random() < start_probability:
-                    quiz, done = _quiz(rng, str(variants[user]), is_first_exposure=not exposed, truth=truth)
-                    exposed = True
-                    if done:
-                        done_today["configurator"] = truth.return_effect
-                    names = names[:3] + quiz + names[3:]
-                for flow in truth.flows:
-                    is_there = flow.last_days is None or day >= days - flow.last_days
-                    rate = flow.start_rate * np.exp(truth.confounding_strength * propensity[user])
-                    if is_there and rng.random() < min(rate, 0.9):
-                        attempt, done = _attempt(rng, flow)
-                        if done:
-                            done_today[flow.feature_id] = flow.return_effect
-                        names = names[:3] + attempt + names[3:]
-                for name, feature, properties in names:
-                    at += timedelta(seconds=float(rng.exponential(25) + 1))
-                    received = at + timedelta(seconds=float(rng.exponential(2)))
-                    rows.append(
-                        {
-                            "event_id": f"e{len(rows):08d}",
-                            "event_name": name,
-                            "event_at": f"{at.isoformat(timespec='milliseconds')}Z",
-                            "received_at": f"{received.isoformat(timespec='milliseconds')}Z",
-                            "feature_id": feature,
-                            **shared,
-                            "properties": properties,
-                        }
-                    )
-            effects |= done_today
-    return rows
+    for name, value, low in (("events", events, 1), ("days", days, 2)):
+        if value < low:
+            raise ValueError(f"{name}={value}: must be at least {low}; raise it")
+    people = draw_users(np.random.default_rng(0), users=PILOT_USERS, truth=truth)
+    history = History(people, days=days, truth=truth)
+    pilot = sum(int(sizes(history.draw_day(np.random.default_rng([0, d]), d)).sum()) for d in range(days))
+    return max(round(events * PILOT_USERS / pilot), 10)
 
 
-def _attempt(rng: np.random.Generator, flow: Flow) -> tuple[list[tuple], bool]:
-    """The events of one attempt at a feature and whether it was completed."""
-    events: list[tuple] = [(flow.start_event, flow.feature_id, {})]
-    events += [(flow.use_event, flow.feature_id, {})] * int(rng.poisson(0.8))
-    done = bool(rng.random() < flow.completion_rate)
-    if done:
-        paid = {"amount": round(float(np.exp(rng.normal(3.8, 0.7))), 2)} if flow.has_amount else {}
-        events.append((flow.complete_event, flow.feature_id, paid))
-        if rng.random() < flow.share_rate:
-            events.append((flow.share_event, flow.feature_id, {}))
-    return events, done
+def _write_telemetry(path: Path, tables: Iterator[pa.Table]) -> int:
+    """How many rows there are."""
+    written = 0
+    with pq.ParquetWriter(path, SCHEMA) as file:
+        waiting: list[pa.Table] = []
+        for table in chain(tables, [None]):
+            if waiting and (table is None or sum(t.num_rows for t in waiting) >= ROW_GROUP_ROWS):
+                file.write_table(pa.concat_tables(waiting))
+                written += sum(t.num_rows for t in waiting)
+                waiting = []
+            if table is not None:
+                waiting.append(table)
+    return written
 
 
-def _quiz(rng: np.random.Generator, variant: str, *, is_first_exposure: bool, truth: Truth) -> tuple[list[tuple], bool]:
-    """The events of one quiz and whether it was completed; the result page is where the experiment applies."""
-    feature = "configurator"
-    events: list[tuple] = []
-    if is_first_exposure:
-        events.append(("experiment_exposed", feature, {"experiment_id": "result_layout", "variant": variant}))
-    events.append(("quiz_started", feature, {"quiz_id": "laptop"}))
-    for _ in range(rng.integers(truth.interactions_low, truth.interactions_high + 1)):
-        if rng.random() < 0.5:
-            events.append(("slider_adjusted", feature, {"slider": "budget", "value": int(rng.integers(1, 100))}))
-        else:
-            events.append(("option_selected", feature, {"option": str(rng.choice(["light", "fast", "cheap"]))}))
-    done = bool(rng.random() < truth.completion_rate)
-    if done:
-        events += [("quiz_completed", feature, {"quiz_id": "laptop"}), ("result_viewed", feature, {"result": "A"})]
-        share_rate = truth.share_rate_treatment if variant == "treatment" else truth.share_rate_control
-        if rng.random() < share_rate:
-            events.append(("result_shared", feature, {"channel": "link"}))
-    return events, done
+class _Whole(NamedTuple):
+    """All events of a product, written part by part of its users."""
+
+    folder: Path
+    seed: int
+    users: int
+    days: int
+    start_on: date
+    file_format: FileFormat
+    truth: Truth
+
+    @property
+    def parts(self) -> int:
+        return -(-self.users // USERS_AT_ONCE)
+
+    def write_part(self, part: int) -> int:
+        """One file a day for these users; how many rows."""
+        first_user = part * USERS_AT_ONCE
+        here = min(USERS_AT_ONCE, self.users - first_user)
+        people = draw_users(np.random.default_rng([self.seed, _TRAITS, part]), users=here, truth=self.truth)
+        history = History(people, days=self.days, truth=self.truth)
+        stride = USERS_AT_ONCE * self.days * MOST_EVENTS_A_DAY
+        last_event = part * stride + (stride if part + 1 < self.parts else here * self.days * MOST_EVENTS_A_DAY)
+        faults = _Faults(np.random.default_rng([self.seed, _FAULTS, part]), self, part)
+        event, written = part * stride, 0
+        for day in range(self.days):
+            rng = np.random.default_rng([self.seed, _DAYS, part, day])
+            on = self.start_on + timedelta(days=day)
+            place = Place(
+                day=day,
+                on=on,
+                first_user=first_user,
+                user_digits=user_digits(self.users),
+                first_event=event,
+                event_digits=max(8, len(str(last_event))),
+            )
+            version = "2.1.0" if day >= self.days // 2 else "2.0.0"
+            rows = event_rows(rng, history.draw_day(rng, day), people, place, app_version=version, truth=self.truth)
+            event += rows.num_rows
+            name = f"{on}" if self.parts == 1 else f"{on}-{part:04d}"
+            with EventFile(self.folder / f"{name}.{self.file_format}", self.file_format) as file:
+                file.write(rows)
+                written += rows.num_rows + file.write_planted(faults.of_day(day, rows))
+        faults.check_all_are_planted(event - part * stride)
+        return written
 
 
-def _write_events(rng: np.random.Generator, events: list[dict], folder: Path, *, truth: Truth) -> int:
-    """One gzipped JSONL file a day, with the declared numbers of duplicated and malformed rows planted."""
-    folder.mkdir(exist_ok=True)
-    if len(events) < truth.duplicate_rows + truth.malformed_rows:
-        raise ValueError(
-            f"users, days: make only {len(events)} events, fewer than are to be damaged; raise one of them"
-        )
-    picks = rng.choice(len(events), size=truth.duplicate_rows + truth.malformed_rows, replace=False)
-    planted = [events[i] for i in picks[: truth.duplicate_rows]]
-    for k, i in enumerate(picks[truth.duplicate_rows :]):
-        broken = {**events[i], "event_id": f"bad{k:05d}"}
-        planted.append({**broken, "user_id": None} if k % 2 else {**broken, "received_at": "yesterday"})
-    by_day: dict[str, list[dict]] = {}
-    for row in [*events, *planted]:
-        by_day.setdefault(row["event_at"][:10], []).append(row)
-    for day, rows in by_day.items():
-        text = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
-        with (
-            (folder / f"{day}.jsonl.gz").open("wb") as raw,
-            gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as packed,
-        ):
-            packed.write(text.encode())
-    return len(events) + len(planted)
+class _Faults:
+    """The declared numbers of duplicated and malformed rows, spread over parts and days."""
+
+    def __init__(self, rng: np.random.Generator, whole: _Whole, part: int) -> None:
+        self._rng, self._days = rng, whole.days
+        self._duplicates = _share(whole.truth.duplicate_rows, part, whole.parts)
+        self._malformed = _share(whole.truth.malformed_rows, part, whole.parts)
+        self._wanted = self._duplicates + self._malformed
+        self._planted = 0
+        self._first_bad = sum(_share(whole.truth.malformed_rows, p, whole.parts) for p in range(part))
+
+    def of_day(self, day: int, rows: pa.Table) -> list[dict]:
+        """Rows of this day that are written once more, each as it is or damaged; every row is taken once at most.
+
+        A malformed row has no user, or a time of receipt that is none.
+        """
+        so_far = _share_through(self._wanted, day, self._days)
+        count = min(so_far - self._planted, rows.num_rows)
+        picks = self._rng.choice(rows.num_rows, size=count, replace=False)
+        planted = plain_texts(rows.take(pa.array(np.sort(picks))))
+        self._rng.shuffle(planted)
+        for number, row in enumerate(planted, start=self._planted):
+            # Spread evenly: the malformed ones are every so manieth.
+            before = number * self._malformed // self._wanted
+            if (number + 1) * self._malformed // self._wanted > before:
+                bad = self._first_bad + before
+                row |= {"event_id": f"bad{bad:05d}"} | ({"user_id": None} if bad % 2 else {"received_at": "yesterday"})
+        self._planted += count
+        return planted
+
+    def check_all_are_planted(self, events: int) -> None:
+        if self._planted < self._wanted:
+            raise ValueError(f"users, days: make only {events} events, fewer than are to be damaged; raise one of them")
+
+
+def _share(whole: int, part: int, parts: int) -> int:
+    return whole * (part + 1) // parts - whole * part // parts
+
+
+def _share_through(whole: int, part: int, parts: int) -> int:
+    return whole * (part + 1) // parts
 
 
 def _annotations(start_on: date, days: int, truth: Truth) -> pd.DataFrame:

@@ -97,9 +97,11 @@ def new_values(before: pd.Series, after: pd.Series) -> str | None:
 
 def one_row_per_unit(rows: pd.DataFrame, *, unit: str, time_column: str, rng: np.random.Generator) -> pd.DataFrame:
     """One random row of each unit, so that rows are independent; where the unit is unknown, one row of each hour."""
-    mixed = rows.iloc[rng.permutation(len(rows))]
-    key = mixed[unit].astype(object).where(mixed[unit].notna(), mixed[time_column].dt.floor("h").astype(str))
-    return mixed[~key.duplicated()]
+    units, _ = pd.factorize(rows[unit])
+    hours = rows[time_column].dt.floor("h").astype("int64").to_numpy()
+    key = np.where(units >= 0, units, -1 - pd.factorize(hours)[0])
+    order = rng.permutation(len(rows))
+    return rows.iloc[order[~pd.Series(key[order]).duplicated().to_numpy()]]
 
 
 def drift_between(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import get_args
+
+import pandas as pd
 
 from launchpad_lib.contract.findings import Conclusion, Severity, Verb
 from launchpad_lib.contract.sentences import named
@@ -52,3 +55,23 @@ def held(said: Conclusion, *names: str) -> Conclusion:
 def sentences(said: Conclusion, *words: str) -> list[str]:
     """The sentences in which all of the words stand."""
     return [f.sentence for f in said.findings if all(w in f.sentence for w in words)]
+
+
+def golden(name: str) -> dict[str, list[str]]:
+    """The lines of `golden/NAME.txt` under each of its headings."""
+    text = (Path(__file__).parent / "golden" / f"{name}.txt").read_text(encoding="utf-8")
+    return {part.split("\n")[0]: part.strip("\n").split("\n")[1:] for part in text.split("== ")[1:]}
+
+
+def cell(value: object) -> str:
+    """A value as it stands in a golden file; floats to six digits, none where there is none."""
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
+        return "-"
+    if pd.api.types.is_bool(value):
+        return str(bool(value))
+    return f"{round(float(value), 9) + 0.0:.6g}" if pd.api.types.is_number(value) else str(value)
+
+
+def rows(frame: pd.DataFrame) -> list[str]:
+    """A table as lines: its columns, then its rows."""
+    return [" | ".join(frame.columns), *(" | ".join(map(cell, row)) for row in frame.itertuples(index=False))]

@@ -13,12 +13,21 @@ from launchpad_lib.contract.sentences import named
 from launchpad_lib.findings import lifecycle_results as life
 from launchpad_lib.findings import retention_results as results
 from launchpad_lib.findings.cohorts import cohort_conclusion
+from launchpad_lib.findings.coming_back import coming_back, ways
+from launchpad_lib.findings.reading import Waiting, read_together
 from launchpad_lib.findings.rows import declared, refused_rows
 from launchpad_lib.inference import wilson
 from tests.findings.hand_log import log
 from tests.findings.saying import HOSTILE, held, sentences
 
 THROUGH = datetime(2026, 2, 2)
+
+
+def read(events, part: Waiting):
+    """One part alone."""
+    return read_together(events, [part])[0]
+
+
 NO_SEGMENTS = refused_rows(tables.RETENTION_SEGMENTS, "not asked: give it", split_by=["platform", results.EARLY_DEED])
 
 
@@ -185,16 +194,19 @@ def test_early_behaviour_is_no_effect_and_its_periods_lie_after_the_time_to_qual
 def test_what_is_not_given_is_not_asked_and_the_page_stands():
     events = log([(f"u{k}", "cart", 24 * d) for k in range(40) for d in range(9)])
     asked = results.ask_retention(events, returns=[1, 7], observed_through=THROUGH)
-    rows = results.retention_segments(
+    rows = read(
         events,
-        asked,
-        cohort_property=None,
-        behaviour_event=None,
-        behaviour_within="1d",
-        behaviour_at_least=1,
+        results.retention_segments(
+            events,
+            asked,
+            cohort_property=None,
+            behaviour_event=None,
+            behaviour_within="1d",
+            behaviour_at_least=1,
+        ),
     )
     assert rows["refused_because"].str.startswith("not asked: give ").all()
-    paths = life.session_paths(events, asked, path_anchor=None, path_end="crat")
+    paths = read(events, life.session_paths(events, asked, path_anchor=None, path_end="crat"))
     assert paths["refused_because"].tolist()[0] == "not asked: give `path_anchor` an event"
     assert "did you mean 'cart'" in paths["refused_because"].tolist()[1]
     assert told(segments=rows).verdict.startswith("50.0 %")
@@ -213,13 +225,12 @@ def test_the_accounts_are_those_of_the_last_complete_period():
     """a and b on Monday; a, c on Tuesday; b alone on Thursday: Wednesday had nobody, Thursday is over on Friday."""
     rows = [("a", "x", 0), ("b", "x", 1), ("a", "x", 24), ("c", "x", 25), ("b", "x", 72), ("d", "x", 96)]
     asked = results.ask_retention(log(rows), returns=[1], observed_through=datetime(2026, 1, 9, 12))
-    states = life.lifecycle_result(log(rows), asked, lifecycle_period="day")
+    states = read(log(rows), life.lifecycle_result(log(rows), asked, lifecycle_period="day"))
     assert sentences(told(states=states), "1 user in the day from 2026-01-08: 0 new, 0 returning, 1 resurrected;")
     found = life.resurrected_share(states, asked, lifecycle_period="day")
     assert (found.value, found.n) == (1.0, 1)
-    first = life.lifecycle_result(
-        log(rows[:2]), asked._replace(observed_through=datetime(2026, 1, 5, 12)), lifecycle_period="day"
-    )
+    early = asked._replace(observed_through=datetime(2026, 1, 5, 12))
+    first = read(log(rows[:2]), life.lifecycle_result(log(rows[:2]), early, lifecycle_period="day"))
     assert sentences(told(states=first), "No local day is complete yet")
 
 
@@ -228,15 +239,14 @@ def test_a_user_is_gone_after_the_gap_and_a_curve_has_at_most_two_hundred_points
     rows = [(f"u{k}", "x", hours) for k in range(60) for hours in (0, 4 * k)]
     events = log(rows)
     asked = results.ask_retention(events, returns=[1], observed_through=THROUGH)
-    stay = life.lifetimes(events, asked, churn_gap="3d", cohort_property="platform")
+    stay = read(events, life.lifetimes(events, asked, churn_gap="3d", cohort_property="platform"))
     # Spans are 0, 4, ..., 236 h; half of the users are gone at 116 h.
     assert life.lifetime_median(stay.lifetime, churn_gap="3d").value == pytest.approx(116 / 24)
     assert stay.lifetime["scope"].tolist() == [life.ALL_USERS, life.GROUP]
     assert stay.survival.groupby("scope").size().max() <= life.MOST_TIMES
     assert set(stay.curves["group"]) == {"web"}
-    nobody = life.lifetimes(
-        events, asked._replace(observed_through=datetime(2026, 1, 6)), churn_gap="3d", cohort_property=None
-    )
+    early = asked._replace(observed_through=datetime(2026, 1, 6))
+    nobody = read(events, life.lifetimes(events, early, churn_gap="3d", cohort_property=None))
     assert "nobody can be judged" in nobody.lifetime["refused_because"].iloc[0]
 
 
@@ -253,3 +263,73 @@ def test_a_user_is_gone_after_the_gap_and_a_curve_has_at_most_two_hundred_points
 def test_cohorts_are_as_long_as_their_number_and_size_ask_for(users, days, asked, period):
     """At most 60 cohorts; under 30 users a cohort the period is longer, where three of the longer ones fit."""
     assert results.cohort_period(users, days, asked=asked, min_cell=30) == period
+
+
+EVERYTHING = {
+    "cohort_by": "day",
+    "cohort_property": "platform",
+    "behaviour_event": "buy",
+    "behaviour_within": "1d",
+    "behaviour_at_least": 1,
+    "lifecycle_period": "day",
+    "churn_gap": "3d",
+}
+
+
+def test_a_page_reads_the_log_twice_and_every_part_of_it_stands(monkeypatch):
+    """By hand: 40 users come on nine days from Monday on, all in one session; the first 10 buy in the first hour."""
+    from launchpad_lib.metrics.kernels import one_reading
+
+    rows = [(f"u{k}", "cart", 24 * d) for k in range(40) for d in range(9)] + [(f"u{k}", "buy", 1) for k in range(10)]
+    events = log(rows)
+    asked = results.ask_retention(events, returns=[1, 7], observed_through=THROUGH)
+    features = [
+        Feature(feature_id="quiz", start_event="buy"),
+        Feature(feature_id="menu"),
+        Feature(feature_id="odd", start_event="crat"),
+    ]
+    units = []
+    real = one_reading.unit_rows
+    monkeypatch.setattr(
+        one_reading, "unit_rows", lambda *args, **named: [units.append(named["unit"]), real(*args, **named)][1]
+    )
+    found = coming_back(events, asked, features, **EVERYTHING)
+    way = ways(events, asked, path_anchor="buy", path_end="buy")
+    assert units == ["user_id", "session_key"]
+    first = found.retention[found.retention["starts"] == results.FIRST]
+    assert first.set_index(["period_from", "period_to"])["retained"].to_dict() == dict.fromkeys(
+        [*((n, n) for n in range(1, 8)), (1, 7)], 40
+    )
+    again = found.retention[found.retention["starts"] == results.RECURRING].set_index("period_from")
+    assert again.loc[1, ["users", "retained"]].tolist() == [360, 320]
+    assert found.cohorts["cohort"].unique().tolist() == ["2026-01-05"]
+    of_deed = found.segments[found.segments["split_by"] == results.EARLY_DEED]
+    assert of_deed[["segment", "period_from", "users", "retained"]].values.tolist() == [
+        ["buy >= 1 in 1d", 7, 10, 10],
+        ["fewer", 7, 30, 30],
+    ]
+    by_feature = {name: own for name, own in found.features.groupby("feature_id")}
+    assert by_feature["quiz"][["period_from", "users", "retained"]].values.tolist() == [[1, 10, 10], [7, 10, 10]]
+    assert by_feature["menu"]["refused_because"].tolist()[0].startswith("not asked: ")
+    assert "did you mean 'cart'" in by_feature["odd"]["refused_because"].tolist()[0]
+    assert found.lifecycle[["new", "dormant"]].values.tolist() == [[40, 0], *[[0, 0]] * 8]
+    assert found.lifetimes.lifetime["gone"].tolist() == [40, 40]
+    after = way.paths[way.paths["direction"] == "after"].set_index(["position", "event_name"])["units"].to_dict()
+    assert after == {(1, "cart"): 10, **{(n, "(end)"): 10 for n in range(2, 6)}}
+    before = way.paths[way.paths["direction"] == "before"].set_index(["position", "event_name"])["units"].to_dict()
+    assert before == {(1, "cart"): 10, **{(n, "(start)"): 10 for n in range(2, 6)}}
+    assert {(r.from_event, r.to_event): r.transitions for r in way.transitions.itertuples()} == {
+        ("cart", "buy"): 10,
+        ("buy", "cart"): 10,
+        ("cart", "(end)"): 40,
+    }
+
+
+def test_of_an_empty_log_every_part_of_the_page_says_why():
+    events = log([])
+    asked = results.ask_retention(events, returns=[1], observed_through=None)
+    found = coming_back(events, asked, [], **EVERYTHING)
+    for rows in (found.retention, found.cohorts, found.segments, found.lifecycle, found.lifetimes.lifetime):
+        assert "the log holds no events" in rows["refused_because"].iloc[0]
+    way = ways(events, asked, path_anchor="buy", path_end=None)
+    assert "the log holds no events" in way.paths["refused_because"].iloc[0] and way.transitions.empty

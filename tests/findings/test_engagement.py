@@ -49,7 +49,7 @@ def concluded(rows, features, through=THROUGH, *, smallest_change=0.02, changes=
     asked = ask_engagement(features, window="1d", observed_through=through)
     seen, moved = feature_results.feature_adoptions(events, asked)
     adopted = seen if adopted is None else adopted
-    engagement = results.engagement_table(events, sessions(events), asked, results.daily_adoption(events, asked))
+    engagement = results.engagement_table(events, asked, results.daily_adoption(events, asked))
     said = engagement_conclusion(
         asked,
         adoption=adopted,
@@ -166,7 +166,7 @@ def test_a_hostile_feature_stands_in_the_sentences_and_breaks_none(name):
 def test_the_engagement_table_says_why_a_quantity_is_missing():
     events = log(quiz_log())
     asked = ask_engagement([MENU], window="1d", observed_through=THROUGH)
-    table = results.engagement_table(events, sessions(events), asked, results.daily_adoption(events, asked))
+    table = results.engagement_table(events, asked, results.daily_adoption(events, asked))
     rows = table.set_index("quantity")
     assert (
         rows.loc[results.INTERACTIONS, "refused_because"]

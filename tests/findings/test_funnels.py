@@ -12,6 +12,7 @@ from launchpad_lib.contract.catalogue import funnel_tables as tables
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.findings import funnel_results as results
 from launchpad_lib.findings.funnel_question import FunnelQuestion, ask_funnel
+from launchpad_lib.findings.funnel_reading import read_funnel
 from launchpad_lib.findings.funnels import funnel_conclusion
 from launchpad_lib.findings.rows import declared, refused_rows
 from launchpad_lib.inference import compare_rates, wilson
@@ -85,16 +86,16 @@ def told(
 def concluded(rows, through, *, steps=STEPS, breakdown="platform", smallest_change=0.02, days=7, **rules):
     events = log(rows)
     asked = ask_funnel(events, steps=list(steps), observed_through=through, **{"window": "1d"} | rules)
-    result = results.funnel_result(events, asked)
-    split = {"breakdown": breakdown, "attribution": "first_touch"}
     periods = results.compared_periods(asked, days=days)
+    read = read_funnel(events, asked, periods=periods, breakdown=breakdown)
+    result = results.funnel_result(read, asked)
     said = funnel_conclusion(
         asked,
         result=result,
-        segments=results.funnel_segments(events, asked, **split),
-        changes=results.funnel_shift(events, asked, periods, **split),
-        instead=results.funnel_instead(events, asked),
-        panel=results.funnel_by_other_rules(events, asked, result),
+        segments=results.funnel_segments(read, asked),
+        changes=results.funnel_shift(read, asked),
+        instead=results.funnel_instead(read, asked),
+        panel=results.funnel_by_other_rules(read, asked, result),
         periods=periods,
         breakdown=breakdown,
         smallest_change=smallest_change,
@@ -161,7 +162,7 @@ def test_nobody_at_the_last_step_is_none_and_its_time_is_refused(through):
     assert said.verdict == "No user that enters at cart reaches paid within 1 day."
     events = log(funnel_log((50, 20, 0)) + [("late", "paid", 1)])
     asked = ask_funnel(events, steps=STEPS, window="1d", observed_through=through)
-    found = results.funnel_seconds(results.funnel_result(events, asked), asked)
+    found = results.funnel_seconds(results.funnel_result(read_funnel(events, asked), asked), asked)
     assert found.refused_because == "no user reached the last step"
 
 
@@ -270,8 +271,9 @@ def test_a_step_may_have_filters(through):
 def test_the_panel_of_other_rules_begins_with_this_page_s_own_numbers(through):
     events = log(funnel_log((100, 60, 50)))
     asked = ask_funnel(events, steps=STEPS, window="1d", observed_through=through, mode="strict")
-    result = results.funnel_result(events, asked)
-    panel = results.funnel_by_other_rules(events, asked, result)
+    read = read_funnel(events, asked)
+    result = results.funnel_result(read, asked)
+    panel = results.funnel_by_other_rules(read, asked, result)
     own = panel.iloc[0]
     assert (own["rule"], own["why"], own["users"]) == ("this page", "strictly, any entry", result["users"].iloc[-1])
     assert isinstance(panel, pd.DataFrame) and len(panel) == 6

@@ -173,7 +173,7 @@ def test_a_build_that_was_cut_off_leaves_the_last_state(tmp_path, monkeypatch):
     before = build_day_files(tmp_path / "events", tmp_path / "days")
     append(tmp_path / "events", random_events(rng, count=40, days=range(4), first_id=100))
     monkeypatch.setattr(
-        "launchpad_lib.lake.day_files._write_day", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full"))
+        "launchpad_lib.lake.day_files.write_day", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full"))
     )
     with pytest.raises(OSError, match="disk full"):
         build_day_files(tmp_path / "events", tmp_path / "days")

@@ -329,3 +329,48 @@ def test_a_cell_that_is_meant_to_raise_fails_nothing():
         new_markdown_cell("## After\n\ntext"),
     )
     assert "This page failed" not in page and "meant" in page and headings(page) == ["After"]
+
+
+def test_numbers_that_follow_each_other_stand_beside_each_other():
+    record = {
+        "name": "m", "label": "L", "value": 0.5, "ci_low": None, "ci_high": None, "n": 1, "unit": "fraction", "segment": None, "definition": "d",
+        "refused_because": None,
+    }  # fmt: skip
+    text = data(text__plain="between")
+    page = main_of(
+        exported(
+            code(typed(METRIC_MIME, record), typed(METRIC_MIME, record | {"n": 2}), text, typed(METRIC_MIME, record))
+        )
+    )
+    assert [part.count('<div class="metric">') for part in page.split('<div class="metrics">')] == [0, 2, 1]
+
+
+def test_a_cell_behind_an_error_that_was_run_all_the_same_is_shown():
+    """Somebody went on by hand: outputs without a number, or a number without outputs, are a run."""
+    failed = code(error("KeyError", "x"))
+    for behind in (code(data(text__plain="shown"), count=None), code(count=2, source="shown")):
+        assert "shown" in exported(failed, behind, facts=PageFacts("T", "failed", "x"))
+    assert "shown" not in exported(failed, code(count=None, source="shown"), facts=PageFacts("T", "failed", "x"))
+
+
+def test_only_what_a_run_left_makes_a_notebook_one_that_was_run():
+    for cell in (code(count=3), code(data(text__plain="x"), count=None)):
+        assert "has not been run" not in exported(cell)
+    assert "has not been run" in exported(code(count=None))
+
+
+def test_a_page_without_charts_has_no_script_and_may_run_none():
+    plain, charts = exported(code(data(text__plain="x"))), exported(code(typed(SPEC_MIME, SPEC)))
+    assert "<script" not in plain and "script-src" not in plain and "script-src" in charts
+    assert charts.count("<script") == 3 and 'id="page_library" data-padding=' in charts
+
+
+def test_what_a_cell_of_the_answer_shows_stands_on_top_once_but_for_its_error():
+    page = main_of(
+        exported(
+            new_markdown_cell("Words"), code(data(text__plain="first")), code(data(text__plain="told"), error("KeyError", "own"), tags=["answer"]),
+            facts=PageFacts("T", "failed", "x"),
+        )
+    )  # fmt: skip
+    answer = page.partition('aria-label="Answer"')[2].partition("</section>")[0]
+    assert "told" in answer and "first" not in answer and "KeyError" not in answer and page.count("told") == 1

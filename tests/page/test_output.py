@@ -23,7 +23,12 @@ from launchpad_lib.page.output import SPEC_MIME, TABLE_MIME, chart, conclude, me
 def shown(monkeypatch) -> list[dict]:
     """Everything that was displayed, in order."""
     found: list[dict] = []
-    monkeypatch.setattr(output, "display", lambda data, raw: found.append(data))
+
+    def display(data, raw):
+        assert raw is True
+        found.append(data)
+
+    monkeypatch.setattr(output, "display", display)
     return found
 
 
@@ -37,6 +42,12 @@ def test_a_chart_of_more_rows_than_are_drawn_costs_its_picture_and_says_so(shown
     assert [list(data) for data in shown] == [["text/html", "text/plain"]] * 2
     assert "How &lt;many&gt;?" in shown[0]["text/html"]
     assert "It has more than 5,000 rows. Count or sum them first." in shown[0]["text/html"]
+    because = "It has more than 5,000 rows. Count or sum them first."
+    assert shown[0]["text/plain"] == f"chart: How <many>?: {because}"
+    assert shown[1] == {
+        "text/html": f'<div class="instead"><p>A chart</p><p class="quiet">Not drawn. {because}</p></div>',
+        "text/plain": f"chart: : {because}",
+    }
     chart(dots(5000))
     assert SPEC_MIME in shown[2]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 import altair as alt
@@ -312,6 +313,13 @@ def test_the_facts_of_a_notebook_that_somebody_ran_are_its_title_status_and_reas
     assert resources["output_extension"] == ".html"
 
 
+def bare(**output) -> nbformat.NotebookNode:
+    """A cell with an output as a careless program writes it: without what the format asks for."""
+    cell = new_code_cell("x")
+    cell.outputs = [nbformat.NotebookNode(**output)]
+    return cell
+
+
 def kinds(*outputs) -> list[tuple]:
     return [(b.kind, str(b.content)) for b in blocks_of(new_code_cell("x", outputs=list(outputs)), place=3)]
 
@@ -335,6 +343,10 @@ def test_every_output_becomes_the_block_of_its_kind():
         == "It is 1.0 MB of HTML; at most 1 MB are shown."
     )
     assert kinds(new_output("display_data", {"text/html": "x" * 1_000_000}))[0][0] == "html"
+    assert kinds(new_output("display_data", {"text/html": "x" * 1_050_001}))[0][1].startswith("It is 1.1 MB of HTML; ")
+    assert kinds(new_output("display_data", {"image/png": "A" * 4_066_667}))[0][1].startswith("The picture is 3.1 MB ")
+    assert kinds(new_output("display_data", {"image/png": "A" * 4_000_000}))[0][0] == "image"
+    assert blocks_of(bare(output_type="display_data"), place=1) == blocks_of(bare(output_type="stream"), place=1) == []
     assert kinds(shows(metric={"a": 1}), shows(findings={"b": 2})) == [
         ("metric", "{'a': 1}"),
         ("conclusion", "{'b': 2}"),
@@ -344,6 +356,7 @@ def test_every_output_becomes_the_block_of_its_kind():
     ].content
     assert failed == ("KeyError", "w", "cell 3, In [4]", "a\nb")
     assert blocks_of(new_code_cell("x", outputs=[error("E", "w")]), place=3)[0].content.cell == "cell 3"
+    assert blocks_of(bare(output_type="error"), place=7)[0] == ("error", ("Error", "", "cell 7", ""), "", 0, None)
     assert blocks_of(nbformat.v4.new_raw_cell("x"), place=1) == []
     banner = new_markdown_cell("# Failed", metadata={"tags": ["papermill-error-cell-tag"]})
     assert blocks_of(banner, place=1) == []
@@ -375,6 +388,18 @@ def test_what_is_printed_keeps_both_ends_of_very_much():
 def test_a_chart_that_brings_its_own_words_is_not_drawn():
     found = chart_block({"title": "T", "usermeta": {"instead": "why"}})
     assert found[:3] == ("no picture", "why", "T")
+    refused = chart_block({"title": {"text": ["T", "U"]}, "mark": "nothing"})
+    assert refused.kind == "no picture" and refused.title == "T U" and refused.content.startswith("The drawing program")
+    for usermeta in ({"instead": 7}, "text", {}):
+        assert chart_block({"title": "T", "usermeta": usermeta}).content.startswith("The drawing program refused it: ")
+    drawn = chart_block(
+        {
+            "$schema": "https://vega.github.io/schema/vega-lite/v5.json", "title": "T\x00", "mark": "bar", "data": {"values": [{"b": 1}]},
+            "encoding": {"x": {"field": "b", "type": "quantitative"}},
+        }
+    )  # fmt: skip
+    assert drawn[:1] == ("chart",) and drawn.title == drawn.spec["title"] == "T\\x00" and "<svg" in drawn.content
+    assert drawn.content.__html__() == drawn.content
 
 
 def test_text_becomes_html_in_four_ways():
@@ -388,3 +413,34 @@ def test_text_becomes_html_in_four_ways():
     assert sentence(" nobody ") == "Nobody." and sentence("x.") == "X."
     environment = page_environment()
     assert environment.from_string("{{ x }}").render(x="<\x00>") == "&lt;\\x00&gt;"
+
+
+def test_html_keeps_the_attributes_that_say_what_a_cell_is_and_no_other():
+    kept = (
+        '<p title="t" lang="de" dir="rtl">x</p><table class="wide"><tr><td colspan="2" rowspan="3" headers="h" class="num">x</td>'
+        '<th colspan="2" rowspan="3" scope="col" class="text">x</th></tr></table><ol start="3"><li>x</li></ol><details open="">x</details>'
+        '<div class="instead">x</div><p class="quiet">x</p><img src="data:image/gif;base64,QQ==" alt="a" width="1" height="2">'
+    )  # fmt: skip
+    for part in re.findall(r' (?:[a-z]+="[^"]*")', kept):
+        assert part in str(cleaned(kept)), part
+    dropped = (
+        '<td align="left">x</td><p class="wide num">x</p><a href="#x" target="_top" ping="x">x</a><ol type="a"></ol>'
+    )
+    for part in ("align", "wide", "num", "target", "ping", "type"):
+        assert part not in str(cleaned(f"<table><tr>{dropped}</tr></table>")), part
+    for scheme in ("http://a", "https://a", "mailto:a@b", "#x"):
+        assert f'href="{scheme}"' in str(cleaned(f'<a href="{scheme}">x</a>'))
+    for scheme in ("javascript:x", "file:///x", "ftp://a", " data:text/html,x", "vbscript:x"):
+        assert "href" not in str(cleaned(f'<a href="{scheme}">x</a>')), scheme
+    for kind in ("png", "jpeg", "gif", "webp", "svg+xml"):
+        assert f'src="data:image/{kind};base64,QQ=="' in str(cleaned(f'<img src="data:image/{kind};base64,QQ==">'))
+    for source in ("data:text/html;base64,QQ==", "data:image/png,x", "https://a/x.png", "x.png"):
+        assert "src" not in str(cleaned(f'<img src="{source}">')), source
+
+
+def test_an_attachment_is_the_picture_of_its_name_and_an_empty_one_is_none():
+    both = {"a.png": {"image/png": "QQ=="}, "b.png": {"image/jpeg": "Qg=="}, "c.png": {}}
+    found = str(authored("![1](attachment:a.png) ![2](attachment:b.png) ![3](attachment:c.png)", attachments=both))
+    assert 'src="data:image/png;base64,QQ=="' in found and 'src="data:image/jpeg;base64,Qg=="' in found
+    assert found.count("<img") == 2
+    assert "<s>x</s>" in str(authored("~~x~~")) and "<table>" in str(authored("| a |\n|---|\n| b |"))

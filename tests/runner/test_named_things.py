@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
+import ibis
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
@@ -13,9 +14,13 @@ from deltalake import write_deltalake
 from launchpad_lib.cli.main import main
 from launchpad_lib.contract.arrow import arrow_schema
 from launchpad_lib.contract.tables import EVENTS as EVENTS_TABLE
+from launchpad_lib.findings.log_results import events_by_name
 from launchpad_lib.ingestion import SourceSpec, commit, prepare
-from launchpad_lib.lake import newest_versions
+from launchpad_lib.lake import newest_versions, open_lake
 from launchpad_lib.lake.known_names import KnownNames
+from launchpad_lib.lake.manifests import read_body, write_body
+from launchpad_lib.metrics.checks import names_in, unknown_names
+from launchpad_lib.metrics.remembered import names_of_lake
 from launchpad_lib.runner.named_things import check_named_things, named_things
 from launchpad_lib.runner.parameters import ParameterError, RunParams, load_run
 
@@ -157,8 +162,11 @@ def test_names_are_those_of_the_pinned_version_and_of_an_absent_table_none(lake)
 
 def test_properties_that_are_no_json_object_name_nothing_and_end_no_run(tmp_path):
     texts = ["{bad", "[1]", "null", None, '{"kept": 1}', '{"experiment_id": "e", "variant": true}']
-    rows = [{"event_id": str(n), "event_name": "experiment_exposed", "properties": t} for n, t in enumerate(texts)]
-    write_deltalake(str(tmp_path / "events"), pa.Table.from_pylist(rows, schema=arrow_schema(EVENTS_TABLE)))
+    every = {"event_name": "experiment_exposed", "user_id": "u", "event_at": datetime(2026, 1, 1)}
+    rows = [{"event_id": str(n), "properties": t, **every} for n, t in enumerate(texts)]
+    log = pa.Table.from_pylist(rows, schema=arrow_schema(EVENTS_TABLE))
+    log = log.append_column("event_on", pa.array([date(2026, 1, 1)] * len(rows)))
+    write_deltalake(str(tmp_path / "events"), log, partition_by=["event_on"])
     with KnownNames(tmp_path, versions={"events": 0}) as found:
         assert found.properties() - {c.name for c in EVENTS_TABLE.columns} == {"kept", "experiment_id", "variant"}
         assert found.variants() == {("e", "true")}
@@ -185,3 +193,26 @@ def test_the_command_ends_with_2_before_a_notebook_runs_and_leaves_no_report(tmp
     shown = capsys.readouterr()
     assert "2 names of the parameters are not there" in shown.err and "funnels: " not in shown.out
     assert not list((tmp_path / "reports").glob("*"))
+
+
+def test_the_names_of_an_opened_lake_are_those_its_events_hold(lake):
+    """Against the events themselves, read as any other table is read."""
+    events = open_lake(lake).events
+    plain = ibis.memtable(events.to_pandas())
+    assert names_of_lake(events) is not None and names_of_lake(plain) is None
+    for column in ("event_name", "feature_id"):
+        assert names_in(events, column) == names_in(plain, column)
+    for name in [*HOSTILE, "plan", "nowhere", "plann"]:
+        assert unknown_names(events, properties=[name]) == unknown_names(plain, properties=[name])
+    counts = {name: found.rows for name, found in names_of_lake(events)["event"].items()}
+    assert counts == plain.event_name.value_counts().to_pandas().set_index("event_name").iloc[:, 0].to_dict()
+    assert events_by_name(events).equals(events_by_name(plain))
+
+
+def test_an_index_that_has_no_names_yet_is_made_again(lake):
+    for path in (lake / "_index" / "events_parts" / "versions").glob("*.json"):
+        body = read_body(path)
+        for parts in body["days"].values():
+            parts.pop("names", None)
+        write_body(path, body)
+    assert unknown_names(open_lake(lake).events, event_names=["cart"], properties=["plan"]) is None

@@ -11,7 +11,7 @@ import pytest
 from launchpad_lib.ingestion import IngestError, SourceSpec, ingest
 from launchpad_lib.lake import open_lake
 from launchpad_lib.metrics import completion
-from launchpad_lib.simulation import TRUTH, simulate
+from launchpad_lib.simulation import TRUTH, simulate, users_for
 
 NOW = datetime(2026, 2, 1)
 
@@ -51,6 +51,44 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path):
     for path in (tmp_path / "a").rglob("*"):
         if path.is_file():
             assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def in_parts(tmp_path_factory):
+    """The same product in each form of file, its users drawn in parts of 25."""
+    root = tmp_path_factory.mktemp("parts")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("launchpad_lib.simulation.product.USERS_AT_ONCE", 25)
+        for form in ("jsonl.gz", "jsonl", "parquet"):
+            simulate(root / form, users=60, days=3, telemetry_days=14, file_format=form)
+    return root
+
+
+def rows_of(root, form):
+    """What an ingestion of one form leaves in the lake, in order of id."""
+    lake = root / f"lake-{form}"
+    result = ingest(SourceSpec(table="events", path=f"{form}/events"), lake=lake, ingested_at=NOW, root=root)
+    return result, open_lake(lake).events.order_by("event_id").to_pandas()
+
+
+def test_every_form_of_file_holds_the_same_events_and_the_same_planted_rows(in_parts):
+    """Three parts of users on three days: nine files. The planted rows are spread over them and none is lost."""
+    result, rows = rows_of(in_parts, "jsonl.gz")
+    assert (result.files, result.duplicates, result.rejected) == (9, TRUTH.duplicate_rows, TRUTH.malformed_rows)
+    assert rows["event_id"].is_unique and rows["user_id"].nunique() > 55
+    for form in ("jsonl", "parquet"):
+        other, found = rows_of(in_parts, form)
+        assert other == result
+        pd.testing.assert_frame_equal(found, rows)
+
+
+def test_a_wished_number_of_events_is_met_by_the_number_of_users(tmp_path):
+    """Users differ: of some hundred the total has a spread of about 4 %, four of which are allowed."""
+    users = users_for(40_000, days=5)
+    made = simulate(tmp_path, users=users, days=5, telemetry_days=14).rows["events"]
+    assert abs(made / 40_000 - 1) < 0.16
+    with pytest.raises(ValueError, match="events=0: must be at least 1"):
+        users_for(0, days=5)
 
 
 def test_a_file_that_cannot_be_read_leaves_the_lake_as_before(tmp_path):

@@ -2,6 +2,7 @@
 of the scan.
 """
 
+from launchpad_lib.metrics.kernels import compiling  # noqa: F401  # first: finds where compiled kernels are kept
 from launchpad_lib.metrics.kernels.funnel import FunnelFold, fast_funnel
 from launchpad_lib.metrics.kernels.quantiles import daily_histograms, fast_daily_quantiles
 from launchpad_lib.metrics.kernels.reading import EventLog, PlainLog

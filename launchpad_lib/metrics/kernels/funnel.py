@@ -209,7 +209,7 @@ def fast_funnel(
     Grain: one row per step. Columns: step, step_name, users, n, base, conversion_rate, step_conversion_rate, ci_low,
     ci_high, entrants_immature, refused_because. Time is linear in the events, memory is 8 K + 9 bytes a user (9 for
     `entry="first"`) and two row groups. `steps` are event names, or steps without property filters: a filtered funnel
-    takes the expression form. With `states` only days that are new or restated since the saved state are read.
+    is asked of the events table. With `states` only days that are new or restated since the saved state are read.
 
     Raises:
         ValueError: fewer than two steps, a property filter.

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 from numba import njit
 
-from launchpad_lib.contract.zones import zone as zone_of
 from launchpad_lib.metrics.checks import nobody_counted, refused_table
 from launchpad_lib.metrics.kernels.funnel import SavedStates
+from launchpad_lib.metrics.kernels.local_days import DAY_US, FAR_AHEAD, clock_of, offset_at
 from launchpad_lib.metrics.kernels.prefetch import ROWS_AHEAD, prefetch_row
 from launchpad_lib.metrics.kernels.reading import (
     EventLog,
@@ -27,7 +26,6 @@ from launchpad_lib.metrics.kernels.reading import (
 )
 from launchpad_lib.metrics.windows import wilson_limits
 
-DAY_US = 86_400_000_000
 HORIZON_DAYS = 64
 SHIFT = 2**62  # a start is kept as start + SHIFT, so that 0 means that there is none
 IS_START, IS_RETURN = 1, 2
@@ -77,16 +75,14 @@ def _fold_dates(users, date, state):  # pragma: no cover (compiled)
 
 
 @njit(cache=True, nogil=True)
-def _fold_coded(
-    users, at, codes, start, end, roles, midnights, first_date, state, carry
-):  # pragma: no cover (compiled)
-    """As `_fold_rolling` with start and return events; with `midnights` (instants at which local dates begin) by date.
+def _fold_coded(users, at, codes, start, end, roles, edges, offsets, state, carry):  # pragma: no cover (compiled)
+    """As `_fold_rolling` with start and return events; with a clock (`edges`, `offsets`) by local date.
 
     `carry` keeps the last user and instant and whether a return was met at it: a start at the same instant that comes
     later in the file has that return on its day 0.
     """
     user, now, returned = carry[0], carry[1], carry[2]
-    place = 0
+    offset, since, until = np.int64(0), FAR_AHEAD, FAR_AHEAD
     for i in range(start, end):
         role = roles[codes[i]]
         if role == 0:
@@ -96,21 +92,18 @@ def _fold_coded(
         if u != user or t != now:
             user, now, returned = u, t, 0
         returned |= role & IS_RETURN
-        if len(midnights):
-            while place + 1 < len(midnights) and midnights[place + 1] <= t:
-                place += 1
-            while place > 0 and midnights[place] > t:
-                place -= 1
-            when = first_date + place + SHIFT
-        else:
-            when = t + SHIFT
+        when = t + SHIFT
+        if len(edges):
+            if t < since or t >= until:
+                offset, since, until = offset_at(t, edges, offsets)
+            when = (t + offset) // DAY_US + SHIFT
         if state[u, 0] == 0:
             if role & IS_START:
                 state[u, 0] = when
                 state[u, 1] = 1 if returned else 0
         elif role & IS_RETURN:
             day = when - state[u, 0]
-            if len(midnights) == 0:
+            if len(edges) == 0:
                 day //= DAY_US
             if day < HORIZON_DAYS:
                 state[u, 1] |= np.int64(1) << day
@@ -214,16 +207,16 @@ class RetentionFold:
         for code, role in ((self.start_code, IS_START), (self.return_code, IS_RETURN)):
             roles[slice(None) if code is None else code] |= role
         carry = np.array([[-1, 0, 0]] * max(self.threads, 1), np.int64)
-        zone = zone_of(self.report_timezone)
+        nothing = np.zeros(0, np.int64)
 
         def chosen_events(thread: int, path: str, columns: list[np.ndarray], start: int, end: int) -> None:
             at = columns[1][start:end]
-            midnights, first = (
-                (np.zeros(0, np.int64), 0)
+            edges, offsets = (
+                (nothing, nothing)
                 if self.days == "rolling" or not len(at)
-                else _midnights(int(at.min()), int(at.max()), zone)
+                else clock_of(self.report_timezone, int(at.min()), int(at.max()))
             )
-            place = (start, end, roles, midnights, first, self.state, carry[thread])
+            place = (start, end, roles, edges, offsets, self.state, carry[thread])
             _fold_coded(*columns, *place)  # type: ignore[call-arg]  # numba's stub
 
         fold_files(
@@ -238,27 +231,10 @@ class RetentionFold:
         """Per day 0 ... 63: mature users, retained users; and the number of users who started."""
         observed, unit = micros_of(observed_through), DAY_US
         if self.days == "calendar":
-            observed, unit = _local_date(observed, zone_of(self.report_timezone)), 1
+            clock = clock_of(self.report_timezone, observed, observed)
+            observed, unit = (observed + int(offset_at(observed, *clock)[0])) // DAY_US, 1
         by_days, retained = _count(self.state, observed, unit)
         return np.cumsum(by_days[::-1])[::-1][1:], retained, int(by_days.sum())
-
-
-def _instant(micros: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
-
-
-def _local_date(micros: int, zone: ZoneInfo) -> int:
-    """Number (days since 1970) of the local date of an instant."""
-    return (_instant(micros).astimezone(zone).date() - datetime(1970, 1, 1).date()).days
-
-
-def _midnights(low: int, high: int, zone: ZoneInfo) -> tuple[np.ndarray, int]:
-    """The instants (UTC microseconds) at which the local dates of [low, high] begin, and the number of the
-    first date.
-    """
-    first, last = _local_date(low, zone), _local_date(high, zone)
-    dates = [datetime(1970, 1, 1) + timedelta(days=n) for n in range(first, last + 1)]
-    return np.array([micros_of(d.replace(tzinfo=zone).astimezone(UTC)) for d in dates], np.int64), first
 
 
 def fast_retention(

@@ -1,0 +1,322 @@
+"""The index of a lake: day files, the tables made day by day and the observed windows, per version of a table.
+
+It lies in the lake's folder `_index`, or in a temporary folder where the lake cannot be written. It is brought up to
+date by whoever comes first; it may be deleted at any time, which costs time, never a number.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import date, datetime
+from pathlib import Path
+from typing import IO, Any, NamedTuple, TypeVar
+from urllib.parse import unquote
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier
+from launchpad_lib.contract.tables import TABLES, TELEMETRY
+from launchpad_lib.lake.daily_tables import (
+    ALL_NAMES,
+    EVENT_PARTS,
+    MINUTES,
+    NAMES,
+    TELEMETRY_PARTS,
+    Source,
+    build_parts,
+    merged,
+    opened_parts,
+    over,
+    part_paths,
+)
+from launchpad_lib.lake.day_files import DayFiles, build_day_files, opened_version
+from launchpad_lib.lake.manifests import Manifests, only_builder, read_body, write_body
+from launchpad_lib.lake.observed import Outside
+from launchpad_lib.lake.snapshot import Minutes, Observed, observed_window, opened_table
+
+INDEX = "_index"
+ALL_DAYS = "all"  # a table whose files cannot be told apart by day has one part
+_Made = TypeVar("_Made")
+
+
+class Indexed(NamedTuple):
+    """Events or telemetry of one version as the index has them. As long as `held` are open nobody forgets its files.
+
+    `rows` are those within the window; `days` those that have rows within, `cut` those of them that have others too.
+    """
+
+    table: str
+    version: int
+    place: Path
+    body: Mapping[str, Any]
+    window: Observed | None
+    rows: int
+    days: tuple[str, ...]
+    cut: tuple[str, ...]
+    held: tuple[IO[str], ...]
+    files: DayFiles | None = None
+
+    def paths(self, name: str) -> list[str]:
+        """The parts of a table made day by day of the days that the window does not cut."""
+        return part_paths(self._parts, self.body, name, days=[d for d in self.days if d not in self.cut])
+
+    def names(self) -> str:
+        """The SQL of the names that occur within the window (`daily_tables.ALL_NAMES`)."""
+        return merged(ALL_NAMES, NAMES, paths=self.paths("names"), cut_rows=[self.rows_within([d]) for d in self.cut])
+
+    def names_of_all_days(self) -> str:
+        """The SQL of the names that occur at all, within the window or not."""
+        paths = part_paths(self._parts, self.body, "names", days=sorted(self.body["days"]))
+        return merged(ALL_NAMES, NAMES, paths=paths, cut_rows=[])
+
+    def rows_of(self, days: Sequence[str]) -> str:
+        """The rows of these days, within the window or not, as what stands behind FROM."""
+        return _rows_of(self.place, self.table, self.body, self.files, days)
+
+    def rows_within(self, days: Sequence[str]) -> str:
+        """The rows of these days within the window, as what stands behind FROM."""
+        if not set(days) & set(self.cut):
+            return self.rows_of(days)
+        return f"(SELECT * FROM {self.rows_of(days)} WHERE {self.inside})"
+
+    @property
+    def inside(self) -> str:
+        """The condition that a row is within the window."""
+        at = identifier(TABLES[self.table].time_column or "")
+        if self.window is None:
+            return "false"
+        return f"{at} BETWEEN TIMESTAMP '{self.window.observed_from}' AND TIMESTAMP '{self.window.observed_through}'"
+
+    @property
+    def _parts(self) -> Path:
+        return self.place / f"{self.table}_parts"
+
+
+def index_folder(lake: Path) -> Path:
+    """Where the index of a lake lies: beside it, or where that cannot be written, in a temporary folder."""
+    beside = lake / INDEX
+    with suppress(OSError):
+        beside.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=beside):
+            return beside
+    own = Path(tempfile.gettempdir()) / f"launchpad-index-{os.getuid()}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    if own.is_symlink() or own.stat().st_uid != os.getuid() or own.stat().st_mode & 0o077:
+        raise ValueError(
+            f"index: the lake {str(lake)!r} cannot be written and {str(own)!r} belongs to somebody else; remove it, or "
+            "set TMPDIR to a folder of your own"
+        )
+    return own / hashlib.sha256(str(lake.resolve()).encode()).hexdigest()[:24]
+
+
+def indexed(lake: Path, table: str, *, version: int, through: datetime | None) -> Indexed:
+    """A version of `events` or `telemetry` from the index, which is brought up to date where it is not.
+
+    Raises:
+        ValueError: there is no such version, its days cannot be told apart, or the disk is full.
+    """
+    build = _build_events if table == "events" else _build_telemetry
+    beside, place = lake / INDEX, None
+    for _ in range(3):
+        for folder in dict.fromkeys([beside, place or beside]):
+            found = _opened(lake, folder, table, version, through)
+            if found is not None:
+                return found
+        place = index_folder(lake)
+        _on_a_full_disk(place, lambda folder=place: build(lake, folder, version))  # type: ignore[misc]
+    raise ValueError(
+        f"index={str(place)!r}: version {version} of {table} was made three times and is gone or damaged each time; "
+        "is something cleaning that folder, or is the disk broken?"
+    )
+
+
+def _on_a_full_disk(place: Path, make: Callable[[], _Made]) -> _Made:
+    try:
+        return make()
+    except (OSError, duckdb.Error) as error:
+        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if is_full or "No space left" in str(error) or "Disk quota exceeded" in str(error):
+            raise ValueError(
+                f"index={str(place)!r}: the disk is full; make room and run again (what was there before still stands)"
+            ) from error
+        raise
+
+
+def _opened(lake: Path, place: Path, table: str, version: int, through: datetime | None) -> Indexed | None:
+    folders = [place / f"{table}_parts", *([place / "events"] if table == "events" else [])]
+    held = [file for file in (Manifests(folder).hold(version) for folder in folders) if file is not None]
+    tables = EVENT_PARTS if table == "events" else TELEMETRY_PARTS
+    body = opened_parts(folders[0], version, names=tables) if len(held) == len(folders) else None
+    files = opened_version(folders[1], version) if table == "events" and body is not None else None
+    if body is None or (table == "events" and files is None):
+        for file in held:
+            file.close()
+        return None
+    body = {**body, "lake": str(lake)}
+    window = _window(place, table, version, body, files, through)
+    days, cut = _days_within(body, window)
+    rows = body["rows"] - sum(o.rows for o in window.outside) if window else 0
+    return Indexed(table, version, place, body, window, rows, days, cut, tuple(held), files)
+
+
+def _days_within(body: Mapping[str, Any], window: Observed | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if window is None:
+        return (), ()
+    first, last = window.observed_from.date().isoformat(), window.observed_through.date().isoformat()
+    days = tuple(d for d in sorted(body["days"]) if d == ALL_DAYS or first <= d <= last)
+    edges = {o.last_at.date() if o.where == "before" else o.first_at.date() for o in window.outside}
+    cut = tuple(d for d in days if window.outside and (d == ALL_DAYS or date.fromisoformat(d) in edges))
+    return days, cut
+
+
+def _window(
+    place: Path, table: str, version: int, body: Mapping[str, Any], files: DayFiles | None, through: datetime | None
+) -> Observed | None:
+    """The window of a version, as it was found before or from the rows of its minutes."""
+    folder = place / f"{table}_parts"
+    asked = "derived" if through is None else through.isoformat(timespec="microseconds")
+    note = folder / "windows" / f"{version:020d}-{asked.replace(':', '')}.json"
+    told = read_body(note)
+    if told is not None:
+        return _window_of(told)
+    found = _derived(folder, table, body, through, lambda days: _rows_of(place, table, body, files, days))
+    with suppress(OSError):
+        note.parent.mkdir(exist_ok=True)
+        write_body(note, _told(found))
+        if through is None and found is not None:  # a run names the end that it derived
+            named = found.observed_through.isoformat(timespec="microseconds").replace(":", "")
+            write_body(note.with_name(f"{version:020d}-{named}.json"), _told(found))
+    return found
+
+
+def _derived(
+    folder: Path, table: str, body: Mapping[str, Any], through: datetime | None, rows_of: Callable[[Sequence[str]], str]
+) -> Observed | None:
+    at = TABLES[table].time_column or ""
+    paths = part_paths(folder, body, "minutes", days=sorted(body["days"]))
+    con = duckdb.connect(config={"threads": 1})
+    try:
+        con.execute("SET TimeZone = 'UTC'")
+        summed = "SELECT minute, sum(rows)::BIGINT AS rows, min(first_at) AS first_at, max(last_at) AS last_at FROM "
+        summed += f"read_parquet({file_list(paths)}) GROUP BY minute ORDER BY minute"
+        minutes = _minutes(con, summed) if paths else Minutes(*(np.zeros(0, np.int64) for _ in Minutes._fields))
+
+        def exact(first: int, last: int) -> Minutes:
+            day = str(datetime.fromisoformat("1970-01-01").date().fromordinal(719163 + first // 86_400_000_000))
+            within = f"{identifier(at)} BETWEEN make_timestamp({first}) AND make_timestamp({last})"
+            days = [d for d in body["days"] if d in (day, ALL_DAYS)]
+            return _minutes(con, over(MINUTES.format(at=at), f"(SELECT * FROM {rows_of(days)} WHERE {within})"))
+
+        return observed_window(minutes, table, through=through, exact=exact)
+    finally:
+        con.close()
+
+
+def _minutes(con: duckdb.DuckDBPyConnection, query: str) -> Minutes:
+    found = con.execute(
+        f"SELECT minute, rows, epoch_us(first_at) AS first, epoch_us(last_at) AS last FROM ({query}) ORDER BY minute"
+    ).fetchnumpy()
+    return Minutes(*(found[name] for name in Minutes._fields))
+
+
+def _told(window: Observed | None) -> dict[str, Any]:
+    if window is None:
+        return {"window": None}
+    sides = [[o.where, o.rows, o.first_at.isoformat(), o.last_at.isoformat()] for o in window.outside]
+    return {
+        "window": [window.observed_from.isoformat(), window.observed_through.isoformat(), sides],
+        "table": window.outside[0].table if window.outside else None,
+    }
+
+
+def _window_of(told: Mapping[str, Any]) -> Observed | None:
+    if told["window"] is None:
+        return None
+    first, through, sides = told["window"]
+    instant = datetime.fromisoformat
+    outside = tuple(Outside(told["table"], where, rows, instant(a), instant(b)) for where, rows, a, b in sides)
+    return Observed(instant(first), instant(through), outside)
+
+
+def _rows_of(place: Path, table: str, body: Mapping[str, Any], files: DayFiles | None, days: Sequence[str]) -> str:
+    if files is not None:
+        return f"read_parquet({file_list([d.path for d in files.days if d.day.isoformat() in set(days)])})"
+    root = Path(body["lake"]) / table
+    return _telemetry_rows([str(root / f) for day in days for f in body["files"][day]], body["columns"])
+
+
+def _telemetry_rows(paths: Sequence[str], there: Sequence[str]) -> str:
+    """The declared columns; one that the table had not yet is NULL."""
+    columns = ", ".join(
+        identifier(c.name) if c.name in there else f"NULL::{SQL_TYPES[c.type]} AS {identifier(c.name)}"
+        for c in TELEMETRY.columns
+    )
+    if not paths:
+        empty = ", ".join(f"NULL::{SQL_TYPES[c.type]} AS {identifier(c.name)}" for c in TELEMETRY.columns)
+        return f"(SELECT {empty} WHERE false)"
+    return f"(SELECT {columns} FROM read_parquet({file_list(paths)}, union_by_name = true, hive_partitioning = false))"
+
+
+def _build_events(lake: Path, place: Path, version: int) -> None:
+    opened_table(lake / "events", version)  # says so where there is no such version
+    files = build_day_files(lake / "events", place / "events", version=version)
+    sources = [Source(d.day.isoformat(), f"read_parquet({file_list([d.path])})", d.content_hash) for d in files.days]
+    with only_builder(place / "events_parts"):
+        build_parts(
+            place / "events_parts",
+            version=version,
+            sources=sources,
+            queries=EVENT_PARTS,
+            more=lambda body: {**body, "rows": sum(d.rows for d in files.days)},
+        )
+        _forget_windows(place / "events_parts")
+
+
+def _build_telemetry(lake: Path, place: Path, version: int) -> None:
+    table = opened_table(lake / "telemetry", version)
+    actions = pa.table(table.get_add_actions(flatten=True))
+    paths = [unquote(p) for p in actions["path"].to_pylist()]
+    key = "partition.observed_on"
+    days = [str(d) for d in actions[key].to_pylist()] if key in actions.column_names else [ALL_DAYS] * len(paths)
+    files: dict[str, list[str]] = {}
+    for day, path in sorted(zip(days, paths, strict=True)):
+        files.setdefault(day, []).append(path)
+    there = [f.name for f in table.schema().fields]
+    sources = [
+        Source(
+            day,
+            _telemetry_rows([str(lake / "telemetry" / f) for f in own], there),
+            hashlib.sha256("\n".join(own).encode()).hexdigest(),
+        )
+        for day, own in files.items()
+    ]
+    folder = place / "telemetry_parts"
+    with only_builder(folder):
+        build_parts(
+            folder,
+            version=version,
+            sources=sources,
+            queries=TELEMETRY_PARTS,
+            more=lambda body: {**body, "rows": _rows_in(folder, body), "files": files, "columns": there},
+        )
+        _forget_windows(folder)
+
+
+def _rows_in(folder: Path, body: Mapping[str, Any]) -> int:
+    paths = part_paths(folder, body, "minutes", days=sorted(body["days"]))
+    query = f"SELECT coalesce(sum(rows), 0)::BIGINT FROM read_parquet({file_list(paths)})"
+    return int(duckdb.connect().execute(query).fetchall()[0][0]) if paths else 0
+
+
+def _forget_windows(folder: Path) -> None:
+    kept = {f"{version:020d}" for version in Manifests(folder).newest_written()}
+    for note in (folder / "windows").glob("*.json"):
+        if note.name[:20] not in kept:
+            note.unlink(missing_ok=True)
