@@ -14,9 +14,6 @@ WAITING = {
     # Day parts of the star schema: the weekly run reads them once no page loads the log any more.
     "launchpad_lib.lake.daily_tables",
     "launchpad_lib.findings",
-    # The page of the retention lift turns to the trials next.
-    "launchpad_lib.metrics.trials",
-    "launchpad_lib.metrics.kernels.trials",
 }
 
 
