@@ -61,9 +61,11 @@ class IndexedEvents(DayFiles):
             con.close()
         return found
 
-    def fact_events(self, *, paths: Sequence[str] | None = None, users: tuple[int, int] | None = None) -> str:
+    def fact_events(
+        self, *, paths: Sequence[str] | None = None, users: tuple[int, int] | None = None, numbered: str | None = None
+    ) -> str:
         """The SQL of `fact_events` over all day files, or some of them, in their order; of all users or of a range of
-        user numbers, both inside.
+        user numbers, both inside. `numbered`: a further column, the number of a row in the order of the files.
         """
         chosen = self.paths if paths is None else list(paths)
         names = ", ".join(identifier(c.name) for c in EVENTS.columns)
@@ -73,9 +75,14 @@ class IndexedEvents(DayFiles):
         ]
         key, where = session_key("stretch_started_at"), f" WHERE {' AND '.join(conditions)}" if conditions else ""
         if not chosen:
-            return no_events()
+            return (
+                no_events() + f" UNION ALL BY NAME SELECT NULL::BIGINT AS {identifier(numbered)} WHERE false"
+                if numbered
+                else no_events()
+            )
+        row = f", (file_index::BIGINT << 40) | file_row_number AS {identifier(numbered)}" if numbered else ""
         return (
-            f"SELECT {names}, {key} AS session_key, user_number, event_code, {SESSION_NUMBER} AS session_number "
+            f"SELECT {names}, {key} AS session_key, user_number, event_code, {SESSION_NUMBER} AS session_number{row} "
             f"FROM read_parquet({file_list(chosen)}){where}"
         )
 

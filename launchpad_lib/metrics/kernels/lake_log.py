@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 FACT_EVENTS, PART = "fact_events", "part_of_fact_events"
 ENGINE_COLUMNS = ("user_number", "event_code", "session_number")
-_HIDDEN = {name: f"launchpad engine {name}" for name in ENGINE_COLUMNS}
+ROW = "launchpad engine row"  # the number of a row in the order of the files
+_HIDDEN = {name: f"launchpad engine {name}" for name in ENGINE_COLUMNS} | {ROW: ROW}
 _ORDERS = (("event_at",), ("event_at", "received_at"), ("event_at", "received_at", "event_id"))  # those of the files
 _ROW_BY_ROW = (ops.DatabaseTable, ops.Filter, ops.Project, ops.DropColumns)
 _NOT_ROW_BY_ROW = (ops.Analytic, ops.WindowFunction, ops.Reduction, ops.Subquery)
 
 
 class LakeRows(NamedTuple):
-    """Values of the rows of `fact_events`, to be asked of `PART`: a table of the same columns that has some of them.
+    """Values of rows of `fact_events`, to be asked of `PART`: a table of its columns and `ROW`, with some of the rows.
 
     `coded` are the values that are names of events, and come as the log's codes.
     """
@@ -94,7 +96,7 @@ def lake_rows(
     order: tuple[str, ...],
     where: ir.BooleanValue | None,
 ) -> LakeRows | None:
-    """The values row by row, and `user` (and `session`, where the unit is one), as the day files can answer them.
+    """The values row by row, and `user`, `row` (`session`, where that is the unit), as the day files can answer them.
 
     None where they cannot: another table, a value that looks at other rows, a unit or an order of the rows that is not
     the log's own.
@@ -112,7 +114,8 @@ def lake_rows(
     if any(own_column(events.op(), name) != name for name in order) or order not in _ORDERS:
         return None
     base = tables[0]
-    part = ops.DatabaseTable(name=PART, schema=base.schema, source=base.source, namespace=ops.Namespace())
+    schema = ibis.schema({**dict(base.schema.items()), ROW: "int64"})
+    part = ops.DatabaseTable(name=PART, schema=schema, source=base.source, namespace=ops.Namespace())
 
     codes = base.source.log.event_codes
 
@@ -139,7 +142,7 @@ def lake_rows(
         if own == "event_name":
             coded.add(name)
             moved[name] = _number(table.op(), "event_code").to_expr()
-    keys = {"user": _number(table.op(), "user_number").to_expr()}
+    keys = {"user": _number(table.op(), "user_number").to_expr(), "row": _number(table.op(), ROW).to_expr()}
     if own_column(events.op(), unit) == "session_key":
         keys["session"] = _number(table.op(), "session_number").to_expr()
     kept = table if where is None else table.filter(where.op().replace(of_part).to_expr())

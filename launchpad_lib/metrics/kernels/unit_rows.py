@@ -4,7 +4,8 @@ The engine computes columns (which steps an event is, the code of its segment, w
 kernels see integers. Rows of a unit are in the order (event_at, received_at, event_id).
 
 A lake's `fact_events`, and filters and projections of it, are read from the day files a range of users at a time: the
-files are sorted by user and time, so a stable counting sort by user is all the sorting there is. The next range is read
+files are sorted by user and time, so a stable counting sort by user is all the sorting there is (an engine's filters
+may mix the order of the rows: each comes with its number, and is put back where it is needed). The next range is read
 while the kernel works. Any other table is sorted by its engine.
 """
 
@@ -23,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numba import njit
 
-from launchpad_lib.metrics.kernels.lake_log import PART, LakeRows, lake_rows
+from launchpad_lib.metrics.kernels.lake_log import PART, ROW, LakeRows, lake_rows
 
 ORDER = ("event_at", "received_at", "event_id")
 MOST_ROWS, MOST_BYTES = 8_000_000, 160_000_000  # of a part
@@ -140,7 +141,7 @@ def _lake_parts(
     """Ranges of users one after the other; the next is read while the caller works on one."""
     query = found.backend.compile(found.rows)
     widths = [TEXT_BYTES if v.value.type().is_string() and key not in found.coded else 8 for key, v in asked.items()]
-    most = min(MOST_ROWS, MOST_BYTES // (4 + sum(widths)))
+    most = min(MOST_ROWS, MOST_BYTES // (12 + sum(widths)))
     ranges = _ranges(found, query, most)
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(_read_range, found, query, ranges[0], asked)
@@ -156,15 +157,13 @@ def _read_range(
 ) -> tuple[np.ndarray, dict[str, np.ndarray | _Coded]]:
     """The rows of a range of users, each user's together and in order; or each session's."""
     table = _read(found, query, users, found.log.paths)
-    numbers = [chunk.to_numpy() for chunk in table["user"].chunks]
+    numbers, rows = (_scattered(table[name], None) for name in ("user", "row"))
     upto = np.zeros(users[1] - users[0] + 2, np.int64)
-    for chunk in numbers:
-        _count(chunk, users[0], upto)
+    _count(numbers, users[0], upto)
     upto = np.cumsum(upto)
-    places, free, done = np.empty(table.num_rows, np.int32), upto[:-1].copy(), 0
-    for chunk in numbers:
-        _place(chunk, users[0], free, places[done : done + len(chunk)])
-        done += len(chunk)
+    order = np.argsort(rows, kind="stable") if _is_mixed(rows) else np.empty(0, np.int64)
+    places = np.empty(len(rows), np.int32)
+    _place(numbers, users[0], order, upto[:-1].copy(), places)
     starts = upto[np.concatenate([[True], np.diff(upto) > 0])]  # users without a row are no unit
     if "session" in table.column_names:
         session = _scattered(table["session"], places)
@@ -174,12 +173,12 @@ def _read_range(
 
 
 def _read(found: LakeRows, query: str, users: tuple[int, int], paths: Sequence[str]) -> pa.Table:
-    """The rows in the order of the files, on a connection of its own: the caller goes on asking meanwhile."""
+    """The rows in any order, on a connection of its own: the caller goes on asking meanwhile."""
     cursor = found.backend.con.cursor()
     try:
         cursor.execute("SET TimeZone = 'UTC'")
         cursor.execute("SET enable_progress_bar = false")
-        cursor.execute(f"CREATE TEMP VIEW {PART} AS {found.log.fact_events(paths=paths, users=users)}")
+        cursor.execute(f"CREATE TEMP VIEW {PART} AS {found.log.fact_events(paths=paths, users=users, numbered=ROW)}")
         return cursor.sql(query).to_arrow_table()
     finally:
         cursor.close()
@@ -248,8 +247,18 @@ def _count(users, low, upto):  # pragma: no cover (compiled)
 
 
 @njit(cache=True, nogil=True)
-def _place(users, low, free, places):  # pragma: no cover (compiled)
-    for i in range(len(users)):
+def _is_mixed(rows):  # pragma: no cover (compiled)
+    for i in range(1, len(rows)):
+        if rows[i] < rows[i - 1]:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _place(users, low, order, free, places):  # pragma: no cover (compiled)
+    """places[row] = where it goes; `order` says in which order the rows come, none: as they are."""
+    for k in range(len(users)):
+        i = order[k] if len(order) else k
         u = np.int64(users[i]) - low
         places[i] = free[u]
         free[u] += 1
