@@ -39,6 +39,35 @@ def is_fact_events(op: ops.Node) -> bool:
     return isinstance(op, ops.DatabaseTable) and op.name == FACT_EVENTS and getattr(op.source, "log", None) is not None
 
 
+class LakeTelemetry(NamedTuple):
+    """A lake's telemetry, of one feature or of all: its days, and the connection that has the tables made of them."""
+
+    log: Any
+    backend: Any
+    feature_id: str | None
+
+
+def lake_telemetry(table: ir.Table) -> LakeTelemetry | None:
+    """The lake behind a table that is its telemetry, or that of one feature; None of any other."""
+    op, feature_id = table.op(), None
+    if isinstance(op, ops.Filter) and len(op.predicates) == 1:
+        feature_id, op = _one_feature(op.predicates[0]), op.parent
+        if feature_id is None:
+            return None
+    if not isinstance(op, ops.DatabaseTable) or op.name != "telemetry":
+        return None
+    log = getattr(op.source, "telemetry", None)
+    return None if log is None else LakeTelemetry(log, op.source, feature_id)
+
+
+def _one_feature(op: ops.Node) -> str | None:
+    """The feature that a condition keeps: feature_id == a name."""
+    if isinstance(op, ops.Equals) and isinstance(op.left, ops.Field) and op.left.name == "feature_id":
+        if isinstance(op.right, ops.Literal) and isinstance(op.right.value, str):
+            return op.right.value
+    return None
+
+
 def without_engine_columns(table: ir.Table) -> ir.Table:
     """The table without the numbers that a lake's `fact_events` has beside the columns of an event."""
     return table.drop(*ENGINE_COLUMNS) if is_fact_events(table.op()) else table
