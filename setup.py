@@ -1,4 +1,4 @@
-"""Puts the notebooks and the params of the sample product into the wheel, so that `launchpad init` works without a clone."""
+"""Puts the notebooks and the params of the sample product into the wheel, so that `launchpad init` needs no clone."""
 
 from pathlib import Path
 from shutil import copyfile

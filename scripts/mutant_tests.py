@@ -29,7 +29,10 @@ import pytest
 from mutmut.mutation.trampoline import set_mutant_under_test
 
 HERE = Path.cwd()
-ENOUGH = 10  # times the seconds its tests take on the code as it is, and half a minute: then a mutant hangs
+ENOUGH, LEAST = (
+    10,
+    10,
+)  # a mutant hangs where a test computes ten times as long as on the code as it is, and ten seconds
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -183,20 +186,20 @@ class _Judge:
     def _forked(self, session: pytest.Session, mutant: str, tests: list[str]) -> _Judged:
         # Any order gives the same verdict; quick tests and those that noticed before give it sooner.
         items = [self._items[t] for t in sorted(tests, key=lambda t: self._seconds[t] / (1 + self._kills[t]))]
-        limit = 30 + ENOUGH * sum(self._seconds[t] for t in tests)
         place, begun = HERE / ".judged", time.monotonic()
         place.unlink(missing_ok=True)
         pid = os.fork()
         if pid == 0:
             with contextlib.suppress(BaseException):
-                self._run(session, mutant, items, place, limit)
+                self._run(session, mutant, items, place)
             os._exit(3)
         code = None
         while code is None:
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
                 code = os.waitstatus_to_exitcode(status)
-            elif time.monotonic() > begun + 4 * limit:  # a busy machine is not taken for a hanging mutant
+            elif time.monotonic() > begun + 2 * ENOUGH * (LEAST + sum(self._seconds[t] for t in tests)):
+                # It waits and does not compute. (A busy machine is not taken for a hanging mutant.)
                 os.killpg(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 code = -signal.SIGXCPU
@@ -210,16 +213,16 @@ class _Judge:
         verdict = "survived" if code == 0 else "hung" if code == -signal.SIGXCPU else "killed"
         return _Judged(verdict, by, round(time.monotonic() - begun, 1))
 
-    @staticmethod
-    def _run(session: pytest.Session, mutant: str, items: list[pytest.Item], place: Path, limit: float) -> None:
+    def _run(self, session: pytest.Session, mutant: str, items: list[pytest.Item], place: Path) -> None:
         os.setpgid(0, 0)
         empty = os.open(os.devnull, os.O_WRONLY)
         os.dup2(empty, 1)
         os.dup2(empty, 2)
-        used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-        resource.setrlimit(resource.RLIMIT_CPU, (int(used + limit) + 1, int(used + limit) + 5))
         set_mutant_under_test(mutant)
         for item, following in zip(items, [*items[1:], None], strict=True):
+            used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+            enough = int(used + LEAST + ENOUGH * self._seconds[item.nodeid]) + 1
+            resource.setrlimit(resource.RLIMIT_CPU, (enough, resource.RLIM_INFINITY))
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if session.testsfailed:
                 place.write_text(item.nodeid)

@@ -41,7 +41,7 @@ TESTS = {
         *("tests/spec", "tests/metrics_kernels", "tests/inference/test_unit_tables.py"),
         "tests/findings/test_health_reads.py",
     ],
-    "kernels": ["tests/metrics_kernels"],
+    "kernels": ["tests/metrics_kernels", "tests/spec/test_coming_back_folds.py"],
     "page": ["tests/page"],
     "findings": ["tests/findings"],
     "contract": ["tests/contract", "tests/spec/test_wording.py", "tests/findings/test_sentences.py"],

@@ -117,6 +117,11 @@ def benchmark(
     freedom = len(rows) - len(used) - 2
     if not used or freedom < 2:
         return Benchmark(None, None, False, "no covariate measured before exposure varies")
+    if _determine(rows, used):
+        alone = [name for name in used if _determine(rows, [name])]
+        if alone:
+            return Benchmark(alone[0], None, False, f"a confounder like {alone[0]!r} could explain all of the exposure")
+        return Benchmark(None, None, False, "the measured covariates together explain all of the exposure")
     design = rows[used].assign(constant=1.0).astype(float)
     with_treatment = _partial_r2(rows["treated"], design, used)
     with_outcome = _partial_r2(rows[outcome], design.assign(treated=rows["treated"].astype(float)), used)
@@ -138,6 +143,13 @@ def benchmark(
     nearest = min(range(len(bounds)), key=lambda i: min(sign * bounds[i].ci_low, sign * bounds[i].ci_high))
     found = bounds[nearest]
     return Benchmark(used[nearest], found, min(sign * found.ci_low, sign * found.ci_high) > 0, None)
+
+
+def _determine(rows: pd.DataFrame, names: Sequence[str]) -> bool:
+    """Whether the exposure follows from these (independent) covariates: then no regression on both has one answer."""
+    values = rows[[*names, "treated"]].to_numpy(dtype=float)
+    scaled = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), np.finfo(float).tiny)
+    return bool(np.linalg.matrix_rank(scaled) <= len(names))
 
 
 def _partial_r2(values: pd.Series, design: pd.DataFrame, names: Sequence[str]) -> list[float]:

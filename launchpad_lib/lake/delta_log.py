@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable, Schema
@@ -74,6 +75,13 @@ def open_table(place: Path, *, version: int | None = None) -> DeltaTable:
                 raise
             time.sleep(delay)
             delay *= 2
+
+
+def data_files(table: DeltaTable) -> list[str]:
+    """The data files of a table's version as paths; `file_uris` writes what is special in an address with %, as in
+    `my%20lake`.
+    """
+    return [unquote(uri.removeprefix("file://")) for uri in table.file_uris()]
 
 
 class DeltaLog:
@@ -136,13 +144,18 @@ class DeltaLog:
         operation: str,
         is_data_change: bool = True,
         metrics: dict[str, int] | None = None,
+        at_version: int | None = None,
     ) -> int:
         """One atomic commit; the new version.
 
         `transactions`: id -> (the version it must still have, the version it gets).
 
+        Args:
+            at_version: the version that the rows were computed from, where any later commit makes them wrong.
+
         Raises:
-            Fenced: one of the ids has another version by now, or a file to remove is gone; nothing was written.
+            Fenced: one of the ids has another version by now, or a file to remove is gone, or the table is past
+                `at_version`; nothing was written.
             OSError: the disk is full or read-only; nothing was written.
         """
         for app_id, (expected, _) in transactions.items():
@@ -211,6 +224,7 @@ class DeltaLog:
                 [a.path for a in additions],
                 {r.path for r in removals},
                 {a: new for a, (_, new) in transactions.items()},
+                at_version,
             )
         finally:
             try:
@@ -218,8 +232,12 @@ class DeltaLog:
             except OSError:
                 pass  # the clean-up of the log takes it later; the commit itself is decided already
 
-    def _link(self, draft: Path, app_ids: set[str], added: list[str], removed: set[str], moved: dict[str, int]) -> int:
+    def _link(
+        self, draft: Path, app_ids: set[str], added: list[str], removed: set[str], moved: dict[str, int], at: int | None
+    ) -> int:
         while True:
+            if at is not None and at != self.version:
+                raise Fenced("another process has committed since these rows were computed")
             if not self._name(self.version).exists():
                 raise Fenced("the log was cleaned up past this writer's version")
             # A clean-up takes files that no commit names after a day; a writer that slept so long must not name them

@@ -9,12 +9,14 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from deltalake import DeltaTable
 
 from launchpad_lib.contract.sql import file_list, identifier
 from launchpad_lib.contract.tables import EVENTS, TABLES, TELEMETRY
+from launchpad_lib.lake.delta_log import data_files
 from launchpad_lib.lake.index import indexed
 
 
@@ -50,6 +52,17 @@ class KnownNames:
         named = {name for (name,) in self._con.execute(query).fetchall() if name is not None}
         return named | set(self._of_events["feature"])
 
+    def features_of_log(self) -> set[str]:
+        """Ids of features in telemetry and in events."""
+        rows = self._con.execute(f"SELECT DISTINCT feature_id FROM {self._table('telemetry')}").fetchall()
+        return {name for (name,) in rows if name is not None} | set(self._of_events["feature"])
+
+    def features_table(self) -> list[dict[str, Any]]:
+        """Rows of the table `features`, in order of their ids."""
+        return (
+            self._con.sql(f"SELECT * FROM {self._table('features')} ORDER BY feature_id").to_arrow_table().to_pylist()
+        )
+
     def variants(self) -> set[tuple[str, str]]:
         """(experiment, variant) of every exposure that occurs."""
         pairs = (json.loads(pair) for pair in self._of_events["variant"])
@@ -75,7 +88,7 @@ class KnownNames:
         """What stands behind FROM: the files of the table's version, or no row."""
         uris: list[str] = []
         if name in self._versions:
-            uris = sorted(DeltaTable(str(self._lake / name), version=self._versions[name]).file_uris())
+            uris = sorted(data_files(DeltaTable(str(self._lake / name), version=self._versions[name])))
         if uris:
             return f"read_parquet({file_list(uris)}, union_by_name = true)"
         return (

@@ -83,9 +83,9 @@ def unknown_names(
     "event 'quiz_start': does not occur in the log; did you mean 'quiz_started'?"
     """
     for kind, column, wanted in (("event", "event_name", event_names), ("feature", "feature_id", feature_ids)):
-        for name in dict.fromkeys(wanted):
-            if not _occurs(events, column, name):
-                return f"{kind} {quoted(name)}: does not occur in the log; {nearest(name, names_in(events, column))}"
+        for name in _not_seen(events, column, wanted):
+            known = _seen[events][column]
+            return f"{kind} {quoted(name)}: does not occur in the log; {nearest(name, known)}"
     for name in dict.fromkeys(p for p in properties if p and p not in events.columns):
         if not _has_property(events, name):
             known = {*events.columns, *_keys(events)}
@@ -96,11 +96,15 @@ def unknown_names(
     return None
 
 
-def _occurs(events: ir.Table, column: str, name: str) -> bool:
-    """Whether the name occurs. What was seen once stays seen; what was not is asked again, for a log may grow."""
-    if name in _seen.get(events, {}).get(column, ()):
-        return True
-    return name in names_in(events, column)
+def _not_seen(events: ir.Table, column: str, names: Iterable[str]) -> list[str]:
+    """The names that do not occur, from one DISTINCT at the most. What was seen once stays seen; what was not is asked
+    again, for a log may grow.
+    """
+    seen = _seen.setdefault(events, {})
+    wanted = list(dict.fromkeys(names))
+    if any(name not in seen.get(column, ()) for name in wanted):
+        seen[column] = names_in(events, column)
+    return [name for name in wanted if name not in seen[column]] if wanted else []
 
 
 def names_in(events: ir.Table, column: str) -> set[str]:
@@ -108,9 +112,7 @@ def names_in(events: ir.Table, column: str) -> set[str]:
     lake = names_of_lake(events)
     if lake is not None:
         return set(lake.get(KINDS[column], ()))
-    found = remembered(events, ("names", column), lambda: _values(events, column))
-    _seen.setdefault(events, {})[column] = found
-    return found
+    return remembered(events, ("names", column), lambda: _values(events, column))
 
 
 def _values(events: ir.Table, column: str) -> set[str]:

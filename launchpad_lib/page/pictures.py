@@ -50,9 +50,15 @@ FRACTION = re.compile(r"\d+\.\d{2,}")
 UNSAID = re.compile(
     r" "
     r'(?:(?:aria-[a-z]+|role|class|pointer-events)="[^"]*"|opacity="1"|stroke-width="1"|'
-    r'stroke-miterlimit="10"|font-family="sans-serif"|font-size="12px"|text-anchor="start")'
+    r'stroke-miterlimit="10"|version="1.1"|xmlns:xlink="[^"]*"|transform="translate\(0,0\)"|font-weight="normal"|font-family="sans-serif"|font-size="12px"|text-anchor="start")'
 )
 
+
+# What Vega draws where there is no background and no foreground; and colours in the longer of two ways.
+EMPTY_PATH = re.compile(
+    r'<path d="(?:M0,0h0v0h0Z)?"(?: display="none")?/>|<path d="[^"]*" stroke="#ddd" stroke-opacity="0"/>'
+)
+RGB = re.compile(r'"rgb\((\d{1,3}), ?(\d{1,3}), ?(\d{1,3})\)"')
 
 PAINT = re.compile(
     r"(?: "
@@ -70,10 +76,16 @@ def lean(svg: str) -> str:
 
     def said_shortly(tag: re.Match[str]) -> str:
         named = re.sub(r'(\bid="|url\(#)(?=[A-Za-z])', rf"\g<1>p{own}-", tag[0])
-        return UNSAID.sub("", SHAPE.sub(lambda shape: FRACTION.sub(_in_tenths, shape[0]), named))
+        short = UNSAID.sub("", SHAPE.sub(lambda shape: FRACTION.sub(_in_tenths, shape[0]), named))
+        short = RGB.sub(_hex, short)
+        # Text that says no colour has the page's quiet one, the theme's; lines end at 0 where they do not say it.
+        short = short.replace(' fill="#5c636d"', "") if short.startswith("<text") else short
+        short = re.sub(r' [xy]2="0"', "", short) if short.startswith("<line") else short
+        # Where it is comes first, so that all of how it looks stands together and can have one name.
+        return re.sub(r'^(<text)( [^>]*?)( transform="[^"]*")', r"\1\3\2", short)
 
     # Tags only: text between them is left alone, for a name from the data may read like an attribute.
-    lean = TAG.sub(said_shortly, svg)
+    lean = _without_bare_groups(EMPTY_PATH.sub("", TAG.sub(said_shortly, svg)))
     runs = Counter(run for tag in TAG.findall(lean) for run in PAINT.findall(tag))
     names = {
         run: f"k{hashlib.md5(run.encode()).hexdigest()[:6]}"
@@ -86,6 +98,28 @@ def lean(svg: str) -> str:
         lean,
     )
     return f"<style>{rules}</style>{classed}" if rules else classed
+
+
+def _hex(colour: re.Match[str]) -> str:
+    return f'"#{int(colour[1]):02x}{int(colour[2]):02x}{int(colour[3]):02x}"'
+
+
+def _without_bare_groups(svg: str) -> str:
+    """Without the groups that say nothing; what they hold stays.
+
+    >>> _without_bare_groups('<g><g fill="none"><g>a</g></g></g>')
+    '<g fill="none">a</g>'
+    """
+    parts: list[str] = []
+    open_groups: list[bool] = []
+    for part in re.split(r"(<[^>]*>)", svg):
+        if part == "</g>" and not open_groups.pop():
+            continue
+        if part == "<g>" or (part.startswith("<g ") and not part.endswith("/>")):
+            open_groups.append(part != "<g>")
+        if part != "<g>":
+            parts.append(part)
+    return "".join(parts)
 
 
 def _in_tenths(number: re.Match[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from launchpad_lib.contract.features import declared_features
 from launchpad_lib.contract.named import Kind, Names
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.sentences import counted
@@ -61,6 +62,25 @@ def check_named_things(run: RunParams, *, versions: Mapping[str, int], notebooks
     if len(told) == 1:
         raise ParameterError(f"{place}: {told[0]}")
     raise ParameterError("\n  ".join([f"{place}: {len(told)} names of the parameters are not there:", *told]))
+
+
+def doubts_about_features(run: RunParams, *, versions: Mapping[str, int]) -> list[str]:
+    """A sentence for each feature of the table `features` that the log does not know, and for each event that the table
+    names and that never happened: what asks for them finds nothing. A feature may be declared before it is used, so
+    this ends no run.
+    """
+    told = []
+    with KnownNames(run.lake, versions=versions) as lake:
+        features, events, met = declared_features((), lake.features_table()), lake.events(), lake.features_of_log()
+    for named in (n for f in features for n in named_in(f, f"table features, {f.feature_id!r}")):
+        if named.kind == "event" and named.name not in events:
+            told.append(f"{named.place}: no event {named.name!r} in the log; {nearest(named.name, events)}")
+    told += [
+        f"table features: {f.feature_id!r} occurs in no event and no telemetry; {nearest(f.feature_id, met)}"
+        for f in features
+        if f.feature_id not in met and not set(f.event_names) & events
+    ]
+    return told
 
 
 def named_things(run: RunParams, *, notebooks: Path) -> Iterator[Named]:

@@ -83,11 +83,12 @@ def nearest_annotation(
     """Adds `annotation` and `annotation_days` (its date minus the row's, in days) of the nearest mark of the feature or
     of all features.
 
-    Near in time is a hint, not a cause. None where no mark lies within `within_days`.
+    Near in time is a hint, not a cause. None where no mark lies within `within_days`. Instants may be dates, instants
+    or ISO 8601 texts, mixed, with or without an offset (then UTC).
     """
-    marks = annotations.assign(on=pd.to_datetime(annotations["at"]).dt.normalize())
+    marks = annotations.assign(on=_utc_dates(annotations["at"]))
     labels, gaps = [], []
-    for feature_id, on in zip(table["feature_id"], pd.to_datetime(table[date_column]), strict=True):
+    for feature_id, on in zip(table["feature_id"], _utc_dates(table[date_column]), strict=True):
         own = marks[(marks["feature_id"] == feature_id) | marks["feature_id"].isna()]
         days = (own["on"] - on).dt.days.astype(float) if pd.notna(on) else pd.Series(dtype=float)
         near = days[days.abs() <= within_days].abs().sort_values(kind="stable")
@@ -97,6 +98,12 @@ def nearest_annotation(
     return table.assign(
         annotation=pd.Series(labels, dtype=object, index=table.index), annotation_days=pd.array(gaps, dtype="Int64")
     )
+
+
+def _utc_dates(values: pd.Series) -> pd.Series:
+    is_text = any(isinstance(value, str) for value in values)
+    instants = pd.to_datetime(values, utc=True, format="ISO8601" if is_text else None)
+    return instants.dt.tz_localize(None).dt.normalize()
 
 
 def spell_noise_of_change(shifts: pd.DataFrame, *, window_days: int) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import pytest
 
 import launchpad_lib.contract.catalogue as catalogue
 from launchpad_lib.contract.catalogue import RESULT_TABLES, Metric, ResultTable
+from launchpad_lib.contract.catalogue.metric import filled
 from tests.architecture.test_notebook_rules import NOTEBOOKS, cells, source
 
 MODULES = [importlib.import_module(f"{catalogue.__name__}.{m.name}") for m in pkgutil.iter_modules(catalogue.__path__)]
@@ -82,6 +83,11 @@ def test_a_definition_reads_with_and_without_its_blanks_filled():
         text = metric.definition()
         assert "{" not in text and "the the " not in text and text.endswith(".")
         assert "the the" not in metric.title() and "{" not in metric.title()
+
+
+def test_a_value_written_from_right_to_left_does_not_turn_the_definition_around():
+    """By the Unicode bidirectional algorithm: U+2068 and U+2069 isolate what stands between them."""
+    assert filled("users of {name}, per day", {"name": "שלום"}) == "users of \u2068שלום\u2069, per day"
 
 
 def test_every_column_of_a_result_table_says_what_it_holds():

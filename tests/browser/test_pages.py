@@ -60,8 +60,7 @@ def test_every_page_draws_without_a_single_request_or_complaint_and_is_under_500
     for path in pages(report):
         page, asked, complaints = opened(browser, path)
         assert (asked, complaints) == ([], []), path.name
-        # Cohorts is 517 KB: its tables and pictures are cut down with the design of the pages.
-        assert path.stat().st_size < (530_000 if path.stem == "cohorts" else 500_000), path.name
+        assert path.stat().st_size < 500_000, path.name
         page.context.close()
 
 

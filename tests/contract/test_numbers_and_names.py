@@ -59,7 +59,7 @@ def test_findings_stand_gravest_first_and_otherwise_as_they_were_given():
 
 def test_a_page_that_cannot_answer_says_why_in_its_one_finding():
     assert refused_conclusion("no log") == Conclusion(
-        "These data cannot answer the question.", (Finding("unknown", "find out", "no log"),), "no log"
+        "These data cannot answer the question.", (Finding("unknown", "find out", "No log."),), "no log"
     )
 
 

@@ -597,6 +597,12 @@ def test_the_benchmark_is_the_covariate_that_leaves_least_by_numpys_least_square
     assert flat == (None, None, False, "no covariate measured before exposure varies")
     total = benchmark(table.assign(copy=table["treated"]), estimate=0.1, **asked | {"covariates": ["copy"]})
     assert total == ("copy", None, False, "a confounder like 'copy' could explain all of the exposure")
+    among = asked | {"covariates": ["weak", "strong", "copy"]}
+    assert benchmark(table.assign(copy=1 - table["treated"]), estimate=0.1, **among) == total
+    part = rng.normal(size=n + 1)
+    halves = table.assign(part=part, rest=table["treated"] - part)
+    together = benchmark(halves, estimate=0.1, **asked | {"covariates": ["part", "rest"]})
+    assert together == (None, None, False, "the measured covariates together explain all of the exposure")
 
 
 def test_a_bound_is_that_of_the_paper_with_strength_and_level_and_none_where_no_confounder_is_possible():

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from launchpad_lib.page.pictures import lean
 from launchpad_lib.page.rendering import MOST_ROWS, Limits, Renderer, _reply, row_count, sayable
 
 BARS = {
@@ -50,10 +51,11 @@ def test_a_row_of_flags_or_faces_is_drawn_wherever_the_drawing_program_cuts_it(r
     assert renderer.picture(sayable(bars(name))).svg
 
 
-def test_what_ends_the_drawing_program_costs_its_own_picture_only(renderer):
-    """The drawing program ends its process on this character; `sayable` would have written it out."""
+def test_what_ends_the_drawing_program_costs_its_own_picture_only(renderer, capfd):
+    """The drawing program ends its process on this character; `sayable` would have written it out. Its last words are nobody's."""
     assert renderer.picture(bars("\x00")) == (None, "The drawing program ended without a picture.")
     assert renderer.picture(bars("fine")).svg
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_chart_that_never_ends_is_stopped_and_says_so():
@@ -125,3 +127,19 @@ def test_two_threads_get_their_own_pictures(renderer):
     for thread in threads:
         thread.join()
     assert found == {"first": True, "second": True}
+
+
+def test_a_lean_picture_keeps_what_is_seen_and_leaves_out_what_is_not():
+    """By hand: groups, paths and attributes that draw nothing go; a text of the theme's colour leaves it to the page."""
+    svg = (
+        '<svg width="9"><g fill="none"><g><g transform="translate(0,0)"><path d="M0,0h0v0h0Z"/><path d="" display="none"/>'
+        '<path d="M0.5,0.5h6v2h-6Z" stroke="#ddd" stroke-opacity="0"/><path d="M0,0h1" fill="rgb(70, 147, 199)"/>'
+        '<line transform="translate(0,4)" x2="6" y2="0" stroke="#ddd"/></g></g>'
+        '<text text-anchor="end" transform="translate(1,2)" fill="#5c636d">rgb(1, 2, 3) y2="0"</text>'
+        '<text fill="#123456">b</text></g></svg>'
+    )
+    assert lean(svg) == (
+        '<svg width="9"><g fill="none"><path d="M0,0h1" fill="#4693c7"/>'
+        '<line transform="translate(0,4)" x2="6" stroke="#ddd"/>'
+        '<text transform="translate(1,2)" text-anchor="end">rgb(1, 2, 3) y2="0"</text><text fill="#123456">b</text></g></svg>'
+    )

@@ -110,3 +110,8 @@ def test_numbers_without_end_and_values_of_any_type_have_a_cell():
         ["–", "2.0 s", "b'x'"],
         ["50.0 %", "3.0 s", "\\u202egnp"],
     ]
+
+
+def test_more_than_nine_columns_share_out_the_width_of_paper():
+    tables = {n: html_table(pd.DataFrame([range(n)], columns=[f"c{i}" for i in range(n)]), most=1) for n in (9, 10)}
+    assert tables[9].startswith("<table><thead>") and tables[10].startswith('<table class="wide"><thead>')

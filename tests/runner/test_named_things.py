@@ -21,7 +21,7 @@ from launchpad_lib.lake.known_names import KnownNames
 from launchpad_lib.lake.manifests import read_body, write_body
 from launchpad_lib.metrics.checks import names_in, unknown_names
 from launchpad_lib.metrics.remembered import names_of_lake
-from launchpad_lib.runner.named_things import check_named_things, named_things
+from launchpad_lib.runner.named_things import check_named_things, doubts_about_features, named_things
 from launchpad_lib.runner.parameters import ParameterError, RunParams, load_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -216,3 +216,32 @@ def test_an_index_that_has_no_names_yet_is_made_again(lake):
             parts.pop("names", None)
         write_body(path, body)
     assert unknown_names(open_lake(lake).events, event_names=["cart"], properties=["plan"]) is None
+
+
+def test_what_the_features_table_names_and_the_log_does_not_know_is_told_and_its_newest_row_holds(tmp_path):
+    """The first table names buy and cart, which happened. The edited one, kept by the newest row, misspells one of them
+    and adds a feature that nobody met."""
+    rows = [json.dumps({"event_id": str(number)} | event) for number, event in enumerate(EVENTS)]
+    (tmp_path / "events.jsonl").write_text("\n".join(rows) + "\n")
+    head = "feature_id,owner_team,start_event,interaction_events\n"
+
+    def doubts(features: str) -> list[str]:
+        (tmp_path / "features.csv").write_text(head + features)
+        for table, name in (("events", "events.jsonl"), ("features", "features.csv")):
+            source = SourceSpec(table=table, path=str(tmp_path / name))
+            commit(
+                prepare(source, lake=tmp_path / "lake", ingested_at=datetime(2026, 1, 2, tzinfo=UTC)),
+                lake=tmp_path / "lake",
+            )
+        run = RunParams.model_validate({"name": "x", "lake": str(tmp_path / "lake"), "sequence": [["funnels"]]})
+        return doubts_about_features(run, versions=newest_versions(tmp_path / "lake"))
+
+    assert doubts('shop,core,buy,"[""cart""]"\n') == []
+    misspelt, unmet = doubts('shop,growth,bui,"[""cart""]"\nshopp,growth,,\n')
+    assert misspelt.startswith("table features, 'shop'.start_event: no event 'bui' in the log; did you mean 'buy'")
+    assert unmet.startswith("table features: 'shopp' occurs in no event and no telemetry; did you mean 'shop'")
+    teams = open_lake(tmp_path / "lake").features.to_pandas().set_index("feature_id")["owner_team"]
+    assert teams.to_dict() == {"shop": "growth", "shopp": "growth"}, "one row a feature, the newest"
+    assert doubts('shop,core,buy,"[""cart""]"\n') != [], "shopp is still there: a row is edited, not removed"
+    teams = open_lake(tmp_path / "lake").features.to_pandas().set_index("feature_id")["owner_team"]
+    assert teams["shop"] == "core", "what is edited back is taken, though that content was there before"

@@ -87,4 +87,5 @@ def test_a_feature_of_which_nothing_is_known_has_a_row_with_the_reason():
             row["feature_id"] == "f"
             and pd.isna(row[rate])
             and row["refused_because"].startswith("no observation of the")
+            and row[["ci_low", "ci_high"]].isna().all()
         )

@@ -123,6 +123,18 @@ def test_the_limits_of_a_ratio_are_those_of_the_delta_method():
     assert one.isna().all(axis=None) and none.isna().all(axis=None)
 
 
+def test_a_ratio_that_is_the_same_for_all_units_has_no_width_however_floats_are_rounded():
+    """As floats the squared residuals of these add up to a little less than 0, of which there is no root."""
+    y, x = [4.9, 4.9, 0.7, 5.6], [7.0, 7.0, 1.0, 8.0]
+    ratio = sum(y) / sum(x)
+    sums = [sum(a * b for a, b in zip(*pair, strict=True)) for pair in ((y, y), (y, x), (x, x))]
+    assert sums[0] - 2 * ratio * sums[1] + ratio * ratio * sums[2] < 0
+    table = ibis.memtable({"y": y, "x": x})
+    squares = ((table.y * table.y).sum(), (table.y * table.x).sum(), (table.x * table.x).sum())
+    row = table.agg(**windows.ratio_limits(table.y.sum(), table.x.sum(), squares, table.count())).to_pandas().iloc[0]
+    assert (row.ci_low, row.ci_high) == pytest.approx((0.7, 0.7))
+
+
 def test_seconds_have_fractions_and_a_sign():
     table = ibis.memtable(pd.DataFrame({"a": [NOON], "b": [NOON + timedelta(hours=1, microseconds=250_000)]}).astype("datetime64[us]"))  # fmt: skip
     found = table.select(
@@ -168,9 +180,9 @@ def test_a_property_is_text_as_json_writes_it_wherever_it_is_kept():
     assert windows.property_value(table, "flag").execute().tolist()[:2] == ["true", "false"]
     assert pd.isna(windows.property_value(table, "\ud800").execute())
     with pytest.raises(ValueError) as refused:
-        windows.property_value(table.drop("properties"), "owm")
+        windows.property_value(table.drop("properties"), "flga")
     assert str(refused.value) == (
-        "property='owm': the table has neither this column nor `properties`; did you mean 'own'?"
+        "property='flga': the table has neither this column nor `properties`; did you mean 'flag'?"
     )
 
 

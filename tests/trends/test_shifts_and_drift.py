@@ -125,6 +125,12 @@ def test_the_nearest_mark_of_the_feature_or_of_all_is_taken_and_a_far_one_is_not
     found = nearest_annotation(table, marks, date_column="shift_on")
     assert found["annotation"].tolist() == ["deployment: x", "deployment: y", "deployment: y"]
     assert nearest_annotation(table, marks.iloc[:0], date_column="shift_on")["annotation"].isna().all()
+    said = marks.assign(at=["2026-01-09", "2026-01-12T01:30:00+02:00", pd.Timestamp("2026-01-01")])  # 23:30 UTC before
+    mixed = nearest_annotation(table, said, date_column="shift_on")
+    moved = nearest_annotation(
+        table, marks.assign(at=pd.to_datetime(["2026-01-09", "2026-01-11", "2026-01-01"])), date_column="shift_on"
+    )
+    assert mixed["annotation_days"].tolist() == moved["annotation_days"].tolist()
 
 
 def test_psi_and_its_critical_value_are_those_of_the_formulas():

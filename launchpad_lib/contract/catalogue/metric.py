@@ -6,6 +6,7 @@ import string
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from launchpad_lib.contract.legible import isolated
 from launchpad_lib.contract.tables import Column
 
 Unit = Literal["fraction", "points", "count", "score", "seconds", "days", "ms", "ratio"]
@@ -53,7 +54,8 @@ class ResultTable(NamedTuple):
 def filled(template: str, rules: Mapping[str, Any]) -> str:
     """The template with its blanks filled; a blank without a rule shows its own name.
 
-    Fields are looked up literally: a rule's value is never read as a template.
+    Fields are looked up literally: a rule's value is never read as a template, and one that is written from right to
+    left does not turn the words around it.
 
     >>> filled("{unit} with {start_event}", {"start_event": "quiz_started", "unit": "users"})
     'users with quiz_started'
@@ -65,5 +67,5 @@ def filled(template: str, rules: Mapping[str, Any]) -> str:
         parts.append(text)
         if field is not None:
             article = "" if text.endswith("the ") else "the "
-            parts.append(str(rules[field]) if field in rules else f"{article}{field.replace('_', ' ')}")
+            parts.append(isolated(rules[field]) if field in rules else f"{article}{field.replace('_', ' ')}")
     return "".join(parts)

@@ -21,6 +21,7 @@ from launchpad_lib.contract.event.instants import NotAnInstantError
 from launchpad_lib.contract.event.judging import own_properties
 from launchpad_lib.contract.tables import EVENTS
 from launchpad_lib.ingestion.files.fields import Kind, property_constants, reach, used_fields
+from launchpad_lib.ingestion.files.json_scan import canonical_objects
 from launchpad_lib.ingestion.files.source import SourceSpec
 
 # Of the text of a JSON value: it may have been a number, a boolean, an object or a list.
@@ -36,12 +37,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class EventRows(NamedTuple):
-    """`given`: their fields; `read`: ours as texts and instants, and `__extra`, both in order of lines; `reasons`:
-    column -> line -> why it is no instant.
+    """`given`: their fields; `read`: ours as texts and instants, and `__extra` where there are other fields, both in
+    order of lines; `reasons`: column -> line -> why it is no instant.
     """
 
     given: pa.Table
-    read: pa.Table
+    read: dict[str, pa.Array | pa.ChunkedArray]
     reasons: dict[str, dict[int, str]]
     mapping: dict[str, str | None]
     kind: Kind
@@ -54,11 +55,11 @@ class EventRows(NamedTuple):
 def judge_events(asked: EventRows, *, source: SourceSpec, moment: datetime) -> tuple[pa.Table, pa.Table]:
     """The rows (with `__line`), and `line, reason` of those that are refused."""
     lines = asked.given["__line"].to_numpy()
-    suspects = _may_be_no_texts(asked) if asked.kind == "json" else np.zeros(len(lines), dtype=np.bool_)
-    properties = _Properties(asked, source, suspects)
-    rows = pa.table([_column(asked.read, f.name, properties).cast(f.type) for f in ROWS_SCHEMA], schema=ROWS_SCHEMA)
+    properties = _Properties(asked, source)
+    read = {**asked.read, "properties": properties.column}
+    rows = pa.table([read[f.name].cast(f.type) for f in ROWS_SCHEMA], schema=ROWS_SCHEMA)
     plain = is_plain(rows, moment=moment) & _has_instants(asked, lines)
-    plain &= ~properties.has_other_types if asked.kind == "json" else ~_of_other_types(asked)
+    plain &= ~_of_other_types(asked)
     judged, kept, refused = [], [], []
     for index in np.flatnonzero(~plain):
         line = int(lines[index])
@@ -76,12 +77,6 @@ def judge_events(asked: EventRows, *, source: SourceSpec, moment: datetime) -> t
     return whole, pa.table(columns, names=["line", "reason"])
 
 
-def _column(read: pa.Table, name: str, properties: _Properties) -> pa.Array:
-    if name == "properties":
-        return properties.column
-    return read["v_" + name if EVENTS.column(name).type == "timestamp" else name]
-
-
 def _has_instants(asked: EventRows, lines: np.ndarray) -> np.ndarray:
     """False where a time is there and is no instant: it is not the same as none."""
     bad = [line for found in asked.reasons.values() for line in found]
@@ -89,19 +84,21 @@ def _has_instants(asked: EventRows, lines: np.ndarray) -> np.ndarray:
 
 
 def _may_be_no_texts(asked: EventRows) -> np.ndarray:
-    """True where an id or name of a JSON file looks like another JSON value than a text or a whole number."""
+    """True where an id or name that a path leads to looks like another JSON value than a text or a whole number."""
     found = np.zeros(asked.given.num_rows, dtype=np.bool_)
     for name in rules.TEXTS:
-        if asked.mapping[name] is not None:
+        theirs = asked.mapping[name]
+        if theirs is not None and theirs not in asked.given.column_names:
             looks = pc.match_substring_regex(asked.read[name], _MAY_BE_NO_TEXT)
-            if pc.any(looks).as_py():
-                is_whole = pc.match_substring_regex(asked.read[name], _WHOLE_NUMBER)
-                found |= np.asarray(pc.fill_null(pc.and_(looks, pc.invert(is_whole)), False))
+            is_whole = pc.match_substring_regex(asked.read[name], _WHOLE_NUMBER)
+            found |= np.asarray(pc.fill_null(pc.and_(looks, pc.invert(is_whole)), False))
     return found
 
 
 def _of_other_types(asked: EventRows) -> np.ndarray:
-    """True where an id or name came from a column that holds neither texts nor whole numbers."""
+    """True where an id or name came from a value that is neither a text nor a whole number."""
+    if asked.kind == "json":
+        return np.asarray(asked.given["__odd"]) | _may_be_no_texts(asked)
     found = np.zeros(asked.given.num_rows, dtype=np.bool_)
     for name in rules.TEXTS:
         theirs = asked.mapping[name]
@@ -131,7 +128,7 @@ def _judged(
         if name == "properties":
             continue
         if EVENTS.column(name).type == "timestamp":
-            fields[name] = asked.reasons.get(name, {}).get(line) or asked.read["v_" + name][index].as_py()
+            fields[name] = asked.reasons.get(name, {}).get(line) or asked.read[name][index].as_py()
         elif name in source.constants or theirs is None:
             fields[name] = asked.read[name][index].as_py()
         else:
@@ -202,32 +199,44 @@ class _Properties:
     `column` is canonical text, NULL where the own properties are no JSON object.
     """
 
-    def __init__(self, asked: EventRows, source: SourceSpec, suspects: np.ndarray) -> None:
-        self.has_other_types = np.zeros(len(suspects), dtype=np.bool_)
+    def __init__(self, asked: EventRows, source: SourceSpec) -> None:
         self._own = asked.mapping["properties"]
         self._used = used_fields(source)
         self._stated = property_constants(source)
         self._named = source.properties
         self._asked = asked
         if asked.kind == "json":
-            texts = [theirs for name in rules.TEXTS if (theirs := asked.mapping[name]) is not None]
-            columns, start = [], 0
-            # Stretch by stretch: a million objects at once would cost the garbage collector more than the work does.
-            for records in _records(asked.given["__object"]):
-                for index in np.flatnonzero(suspects[start : start + len(records)]):
-                    values = [asked.value(records[index], t) for t in texts]
-                    self.has_other_types[start + index] = any(v.__class__ not in (str, type(None)) for v in values)
-                columns.append(_canonical_or_null([self._merged(record) for record in records]))
-                start += len(records)
-            self.column = pa.chunked_array(columns, pa.string())
+            self.column = self._of_objects()
         elif self._own is not None and self._own in asked.given.column_names:
-            columns = []
-            for part in asked.read.select(["properties", "__extra"]).to_batches(max_chunksize=OBJECTS_AT_ONCE):
-                own, extra = part.column(0).to_pylist(), part.column(1).to_pylist()
-                columns.append(_canonical_or_null([_joined(o, e) for o, e in zip(own, extra, strict=True)]))
-            self.column = pa.chunked_array(columns, pa.string())
-        else:
+            self.column = self._of_texts(asked.read.get("properties", asked.given[self._own]))
+        elif "__extra" in asked.read:
             self.column = _recanonical(asked.read["__extra"])
+        else:
+            self.column = pa.repeat("{}", asked.given.num_rows)
+
+    def _of_objects(self) -> pa.ChunkedArray:
+        """As the reader found them; each is written anew where that was in doubt or the mapping states more."""
+        known, objects = self._asked.given["__properties"], self._asked.given["__object"]
+        if self._stated or self._named or "." in (self._own or ""):
+            known = pa.chunked_array([pa.nulls(len(objects), pa.string())])
+        doubtful = np.asarray(known.is_null())
+        anew = [
+            _canonical_or_null([self._merged(record) for record in records])
+            for records in _records(
+                objects.filter(pa.array(doubtful)) if doubtful.any() else pa.chunked_array([[]], pa.string())
+            )
+        ]
+        return _filled(known, doubtful, anew)
+
+    def _of_texts(self, own: pa.ChunkedArray) -> pa.ChunkedArray:
+        extra = self._asked.read.get("__extra", pa.repeat("{}", len(own)))
+        known = pa.chunked_array([canonical_objects(chunk) for chunk in own.chunks], pa.string())
+        has_extra = np.asarray(pc.not_equal(extra, "{}"))
+        doubtful = np.asarray(known.is_null()) | has_extra
+        mask = pa.array(doubtful)
+        pairs = zip(own.filter(mask).to_pylist(), extra.filter(mask).to_pylist(), strict=True)
+        anew = [_canonical_or_null([_joined(o, e) for o, e in pairs])] if doubtful.any() else []
+        return _filled(known, doubtful, anew)
 
     def of(self, index: int) -> Any:
         """Those of one row; a text where they are no JSON object."""
@@ -253,6 +262,14 @@ class _Properties:
             if value is not None:
                 found[name] = value if isinstance(value, str) else _encode(value).decode()
         return found
+
+
+def _filled(known: pa.ChunkedArray, doubtful: np.ndarray, anew: list[pa.Array]) -> pa.ChunkedArray:
+    """With the texts that were made anew where there was doubt."""
+    if not doubtful.any():
+        return known
+    values = pa.concat_arrays(anew)
+    return pa.chunked_array([pc.replace_with_mask(known.combine_chunks(), pa.array(doubtful), values)], pa.string())
 
 
 def _records(objects: pa.ChunkedArray) -> Iterator[list[dict[str, Any]]]:

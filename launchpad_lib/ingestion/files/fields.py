@@ -5,7 +5,7 @@ that very name.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
@@ -14,9 +14,8 @@ from launchpad_lib.contract.event.rules import IDS
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.sql import identifier, literal
 from launchpad_lib.contract.tables import TABLES, Column
-from launchpad_lib.ingestion.files.source import IngestError, SourceSpec
+from launchpad_lib.ingestion.files.source import OWN, IngestError, SourceSpec
 
-OWN = ("__line", "__raw", "__object")
 MADE_IDS = ("event_id", "observation_id")
 ID_COLUMNS = (*IDS, "observation_id", "feature_id")
 MAX_DOTS = 4
@@ -24,13 +23,18 @@ Kind = Literal["csv", "json", "parquet"]
 
 
 class Fields(NamedTuple):
-    """SQL of each of their fields by its name: `sql` with its type, `text` as text or NULL, `name` as an id or name."""
+    """SQL of each of their fields by its name: `sql` with its type, `text` as text or NULL, `name` as an id or name.
+
+    Which of them are `nested`, and which are texts.
+    """
 
     sql: dict[str, str]
     text: dict[str, str]
     name: dict[str, str]
     has_object: bool
     kind: Kind
+    nested: frozenset[str]
+    is_text: dict[str, bool]
 
 
 def fields_of(schema: pa.Schema, *, kind: Kind) -> Fields:
@@ -54,39 +58,48 @@ def fields_of(schema: pa.Schema, *, kind: Kind) -> Fields:
         else:
             sql[n], text[n] = at, f"nullif(trim({at}::VARCHAR), '')"
             name[n] = text[n]
-    return Fields(sql, text, name, "__object" in schema.names, kind)
+    nested = frozenset(n for n in theirs if pa.types.is_nested(types[n]))
+    return Fields(
+        sql, text, name, "__object" in schema.names, kind, nested, {n: pa.types.is_string(t) for n, t in types.items()}
+    )
 
 
-def mapping_of(
-    fields: Fields, names: list[str], *, source: SourceSpec, file: str, is_empty: bool
-) -> dict[str, str | None]:
-    """Our column -> their field or path, or None.
+def check_mapping(names: Collection[str], *, source: SourceSpec, file: str, is_empty: bool) -> None:
+    """Whether a file of these fields has all that the mapping names and the table needs.
 
     Raises:
-        IngestError: the mapping names a field that the file does not have.
+        IngestError: it has not.
     """
     table = TABLES[source.table]
     for place, asked in (("columns", source.columns), ("properties", source.properties)):
         for ours, name in asked.items():
             if name not in names and not is_path(name, names) and not (is_empty and not names):
                 raise IngestError(f"{file}: {place}.{ours}={name!r} is no column of this file; {nearest(name, names)}")
-    known = {*names, *fields.sql}
-    mapping: dict[str, str | None] = {}
-    for column in table.columns:
-        mapping[column.name] = source.columns.get(column.name) or (column.name if column.name in known else None)
-    missing = [c.name for c in table.columns if c.required and not mapping[c.name] and c.name not in source.constants]
-    missing = [m for m in missing if m not in MADE_IDS]
+    stated = {*source.columns, *source.constants, *names, *MADE_IDS}
+    missing = [c.name for c in table.columns if c.required and c.name not in stated]
     if missing and not is_empty:
-        raise IngestError(
-            f"{file}: no column for {', '.join(missing)}; map it under `columns` (the file has {', '.join(names[:20])})"
-        )
+        has = ", ".join(list(names)[:20])
+        raise IngestError(f"{file}: no column for {', '.join(missing)}; map it under `columns` (the file has {has})")
+
+
+def mapping_of(fields: Fields, names: Collection[str], *, source: SourceSpec) -> dict[str, str | None]:
+    """Our column -> their field or path, or None where this part of the file has none."""
+    table = TABLES[source.table]
+    mapping = {c.name: source.columns.get(c.name, c.name) for c in table.columns}
+    known = {*fields.sql, *({mapping.get("properties")} & set(names))}
     return {
-        ours: name if name is not None and (name in fields.sql or is_path(name, names)) else None
+        ours: name if name in known or (ours in source.columns and is_path(name, names)) else None
         for ours, name in mapping.items()
     }
 
 
-def is_path(name: str, names: list[str]) -> bool:
+def makes_ids(source: SourceSpec, names: Collection[str]) -> bool:
+    """Whether rows get an id from what they say, because a file of these fields has none."""
+    made = [c.name for c in TABLES[source.table].columns if c.name in MADE_IDS]
+    return any(m not in source.columns and m not in source.constants and m not in names for m in made)
+
+
+def is_path(name: str, names: Collection[str]) -> bool:
     """Whether the name leads into a field that the file has: `actor.login` where there is `actor`."""
     return name not in names and any(len(steps) > 1 and steps[0] in names for steps in paths(name))
 
@@ -151,12 +164,12 @@ def _pointer(steps: list[str]) -> str:
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 
-def text_sql(column: Column, theirs: str | None, source: SourceSpec, fields: Fields) -> str:
+def text_sql(column: Column, theirs: str | None, source: SourceSpec, fields: Fields, *, has_made_ids: bool) -> str:
     """SQL of the text of one of our columns (not of `properties`)."""
     if column.name in source.constants:
         return literal(source.constants[column.name])
     if theirs is None:
-        return _made_id(source, fields) if column.name in MADE_IDS else "NULL::VARCHAR"
+        return _made_id(source, fields) if has_made_ids and column.name in MADE_IDS else "NULL::VARCHAR"
     text = field_sql(theirs, fields, as_name=column.type == "string")
     if column.name in ID_COLUMNS and fields.kind != "parquet" and source.table != "events":
         # What has no types writes whole numbers as pandas does: with a point and a zero. Of events the judge does this.
@@ -173,14 +186,22 @@ def _made_id(source: SourceSpec, fields: Fields) -> str:
 
     Without a stated key, equal rows are several events, not duplicates; the same file still gives the same ids.
     """
-    constants = literal("|".join(f"{k}={v}" for k, v in sorted(source.constants.items())))
+    constants = _constants_sql(source)
     keys = [source.columns.get(n, n) for n in source.natural_key]
     if keys:
         parts = [fields.sql.get(n) or field_sql(n, fields, as_name=False) for n in keys]
         return f"md5(concat_ws('\x1e', {constants}, {', '.join(_present(p) for p in parts if p != 'NULL::VARCHAR')}))"
-    whole = ["trim(__object, ' \t\r\n')"] if fields.has_object else list(fields.sql.values())
-    nth = f"row_number() OVER (PARTITION BY {', '.join(whole)} ORDER BY __line)::VARCHAR"
-    return f"md5(concat_ws('\x1e', {constants}, {', '.join(_present(w) for w in whole)}, {nth}))"
+    whole = whole_row_sql(fields)
+    return f"md5(concat_ws('\x1e', {constants}, {', '.join(_present(w) for w in whole)}, __nth::VARCHAR))"
+
+
+def whole_row_sql(fields: Fields) -> list[str]:
+    """SQL of all that a row says."""
+    return ["trim(__object, ' \t\r\n')"] if fields.has_object else list(fields.sql.values())
+
+
+def _constants_sql(source: SourceSpec) -> str:
+    return literal("|".join(f"{k}={v}" for k, v in sorted(source.constants.items())))
 
 
 def _present(sql: str) -> str:
@@ -191,18 +212,24 @@ def extra_properties_sql(source: SourceSpec, fields: Fields) -> str:
     """Of a source without objects: every field that fills no column of ours, as JSON with its type; a NULL one is left
     out.
     """
-    used = used_fields(source)
-    stated = [f"{literal(k)}, {literal(v)}" for k, v in property_constants(source).items()]
-    stated += [
-        f"{literal(k)}, {fields.sql[v] + '::VARCHAR' if v in fields.sql else field_sql(v, fields, as_name=False)}"
+    used, taken = used_fields(source), {*property_constants(source), *source.properties}
+    values = {n if n not in taken else f"event.{n}": sql for n, sql in fields.sql.items() if n not in used}
+    is_nested = any(n in fields.nested for n in fields.sql if n not in used)
+    values |= {k: literal(v) for k, v in property_constants(source).items()}
+    values |= {
+        k: f"{fields.sql[v]}::VARCHAR" if v in fields.sql else field_sql(v, fields, as_name=False)
         for k, v in source.properties.items()
+    }
+    if not values:
+        return "'{}'"
+    if is_nested:  # their NULLs are left out, too, which costs reading what was written
+        pairs = ", ".join(f"{literal(k)}, {sql}" for k, sql in values.items())
+        return f"json_merge_patch('{{}}'::JSON, json_object({pairs}))::VARCHAR"
+    parts = [
+        f"CASE WHEN ({sql}) IS NULL THEN '' ELSE ',' || to_json({literal(k)}) || ':' || to_json({sql}) END"
+        for k, sql in values.items()
     ]
-    taken = {*property_constants(source), *source.properties}
-    pairs = [
-        f"{literal(n if n not in taken else 'event.' + n)}, {sql}" for n, sql in fields.sql.items() if n not in used
-    ]
-    pairs += stated
-    return f"json_merge_patch('{{}}'::JSON, json_object({', '.join(pairs)}))::VARCHAR" if pairs else "'{}'"
+    return f"'{{' || ({' || '.join(parts)})[2:] || '}}'"
 
 
 def used_fields(source: SourceSpec) -> set[str]:

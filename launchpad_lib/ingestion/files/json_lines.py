@@ -1,122 +1,112 @@
 """JSON lines as columns.
 
-DuckDB reads what it and RFC 8259 read alike; every other line is read strictly, one by one, and gets its reason.
+Lines beyond doubt are read by compiled code; every other line is read strictly, one by one, and gets its reason.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
-from pathlib import Path
+from collections.abc import Collection
+from typing import NamedTuple
 
-import duckdb
+import numpy as np
 import pyarrow as pa
 
 from launchpad_lib.contract.event import read_object
 from launchpad_lib.contract.event.json_text import NotAnObjectError
+from launchpad_lib.ingestion.files import json_scan
 from launchpad_lib.ingestion.files.lines import Lines, is_utf8, lines_of
-from launchpad_lib.ingestion.files.source import IngestError
-
-# DuckDB also takes NaN, Infinity and a comma before a bracket, keeps lone surrogates and overflowing numbers: such
-# lines are read strictly.
-DOUBTFUL = r"(?i)[:\[,]\s*-?(nan|inf)|,\s*[}\]]|\\ud[89a-f]|\de[+-]?\d\d\d"
-Read = tuple[pa.Table, list[tuple[int, str, str]], list[str], Callable[[list[int]], list[str]]]
+from launchpad_lib.ingestion.files.text_rows import TextRows
 
 
-def read_json_lines(path: Path, content: bytes, *, wanted: Collection[str] | None) -> Read:
-    """One row per line that is a JSON object: `wanted` fields as text, `__line`, and the whole object as `__object`.
+class Asked(NamedTuple):
+    """What of the objects is asked for: fields with a column of their own, of these the ids and names, the field of the
+    event's own properties (None: nobody asks for properties), and the fields that go into no properties.
+    """
+
+    wanted: list[str]
+    names: Collection[str] = ()
+    own: str | None = None
+    used: Collection[str] = ()
+
+
+def read_json_lines(content: bytes, *, before: int, asked: Asked) -> TextRows:
+    """One row per line that is a JSON object: the wanted fields as text, `__line`, the whole object as `__object`, its
+    `__properties` where they are beyond doubt, and `__odd`: whether an id or name is neither text nor whole number.
 
     A string is its text, null is NULL, anything else is its JSON. Of a key that stands twice the last value wins.
 
-    Raises:
-        IngestError: there are lines and none is a JSON object.
+    Args:
+        content: whole lines.
+        before: lines of the file before these.
     """
     lines = lines_of(content)
-    count = len(lines.starts) - 1
-    first = next((n for n in range(1, count + 1) if lines.line(n).strip()), None)
-    if first and lines.line(first).strip() in (b"[", b"{"):
-        raise IngestError(
-            f"{path}, line {first}: no line of the file is a JSON object (it is one text over several lines); "
-            "give one JSON object a line"
+    data = np.frombuffer(content or b" ", np.uint8)
+    found = json_scan.scan_objects(data, lines.starts, wanted=asked.wanted, own=asked.own, used=asked.used)
+    status = found.status
+    if not is_utf8(content):
+        status = np.where(_is_utf8_line(lines), status, json_scan.STRICT).astype(np.uint8)
+    records, broken = _one_by_one(lines, np.flatnonzero(status == json_scan.STRICT) + 1, before)
+    is_sound = status == json_scan.SOUND
+    names = sorted({*found.names, *(name for r in records.values() for name in r)})
+    fields = [name for name in asked.wanted if name in set(names)]
+    at = {name: place for place, name in enumerate(asked.wanted)}
+    texts = {
+        name: json_scan.gathered(
+            data, found.begins[at[name]], found.ends[at[name]], found.kinds[at[name]] != json_scan.ABSENT
         )
-    con = duckdb.connect(config={"threads": 2})
-    con.register("given", lines.table() if is_utf8(content) else _readable(lines))
-    # json_type raises where json_valid is false: CASE asks in order.
-    con.execute(
-        "CREATE TABLE doubtful AS SELECT line FROM given WHERE CASE WHEN text IS NULL OR NOT json_valid(text) "
-        "OR regexp_matches(text, $doubtful) THEN true "
-        "ELSE json_type(text) <> 'OBJECT' END",
-        {"doubtful": DOUBTFUL},
-    )
-    plain = (
-        "given WHERE line NOT IN (FROM doubtful)"
-        if con.execute("SELECT count(*) FROM doubtful").fetchall()[0][0]
-        else "given"
-    )
-    con.execute(f"CREATE TABLE shapes AS SELECT json_keys(text) AS keys, count(*) AS rows FROM {plain} GROUP BY 1")
-    if con.execute("SELECT count(*) FROM shapes WHERE len(keys) <> list_unique(keys)").fetchall()[0][0]:
-        twice = "SELECT keys FROM shapes WHERE len(keys) <> list_unique(keys)"
-        con.execute(
-            f"INSERT INTO doubtful SELECT line FROM (SELECT line, json_keys(text) AS keys FROM {plain}) WHERE "
-            f"keys IN ({twice})"
-        )
-        con.execute("DELETE FROM shapes WHERE len(keys) <> list_unique(keys)")
-        plain = "given WHERE line NOT IN (FROM doubtful)"
-    records, broken = _one_by_one(
-        lines, [n for (n,) in con.execute("SELECT line FROM doubtful ORDER BY line").fetchall()]
-    )
-    names = sorted(
-        {name for (name,) in con.execute("SELECT DISTINCT unnest(keys) FROM shapes").fetchall()}
-        | {name for r in records.values() for name in r}
-    )
-    if broken and not records and not con.execute("SELECT count(*) FROM shapes").fetchall()[0][0]:
-        line, reason, _ = broken[0]
-        raise IngestError(
-            f"{path}, line {line}: no line of the file is a JSON object "
-            f"({reason.removeprefix('not valid: ')}); give one JSON object a line"
-        )
-    fields = names if wanted is None else [n for n in names if n in set(wanted)]
-    values = ", ".join([*(f"v[{i + 1}]" for i in range(len(fields))), "line, text::VARCHAR"])
-    pointers = "json_extract_string(text, $pointers::VARCHAR[])" if fields else "NULL"
-    found = con.sql(
-        f"SELECT {values} FROM (SELECT {pointers} AS v, line, text FROM {plain})",
-        params={"pointers": [_pointer(n) for n in fields]} if fields else {},
-    ).to_arrow_table()
-    table = found.rename_columns([*fields, "__line", "__object"])
-    con.close()
+        for name in fields
+    }
+    kinds = [found.kinds[at[n]] for n in fields if n in asked.names]
+    odd = np.zeros(len(status), np.bool_)
+    for kind in kinds:
+        odd |= (kind == json_scan.NUMBER) | (kind == json_scan.BOOLEAN)
+    whole = pa.LargeStringArray.from_buffers(len(status), pa.py_buffer(lines.starts), pa.py_buffer(content))
+    columns = {
+        **texts,
+        "__line": pa.array(np.arange(before + 1, before + len(status) + 1)),
+        "__object": whole,
+        "__properties": found.properties,
+        "__odd": pa.array(odd),
+    }
+    if not is_sound.all():  # lines that are no text are left out before anybody reads them as one
+        columns = {name: column.filter(pa.array(is_sound)) for name, column in columns.items()}
+    columns["__object"] = columns["__object"].cast(pa.string())
+    table = pa.table(columns)
     if records:
-        strict = {name: pa.array([_as_text(r.get(name)) for r in records.values()], pa.string()) for name in fields}
-        objects = pa.array([_as_json(r) for r in records.values()], pa.string())
-        table = pa.concat_tables(
-            [table, pa.table({**strict, "__line": pa.array(list(records), pa.int64()), "__object": objects})]
-        ).sort_by("__line")
-    return table, broken, names, lambda numbers: [lines.text(n).strip() for n in numbers]
+        values = list(records.values())
+        strict = {name: pa.array([_as_text(r.get(name)) for r in values], pa.string()) for name in fields}
+        named = [n for n in fields if n in asked.names]
+        is_odd = [any(r.get(n).__class__ not in (str, type(None)) for n in named) for r in values]
+        more = pa.table(
+            {
+                **strict,
+                "__line": pa.array(list(records), pa.int64()),
+                "__object": pa.array([_as_json(r) for r in values], pa.string()),
+                "__properties": pa.nulls(len(values), pa.string()),
+                "__odd": pa.array(is_odd, pa.bool_()),
+            }
+        )
+        table = pa.concat_tables([table, more]).sort_by("__line")
+    return TextRows(table, broken, names, lambda numbers: [lines.text(n - before).strip() for n in numbers], "json")
 
 
-def _readable(lines: Lines) -> pa.Table:
-    """Columns line, text, where a line that is not UTF-8 is NULL."""
-    numbers = range(1, len(lines.starts))
-    texts = [lines.line(n).decode("utf-8") if is_utf8(lines.line(n)) else None for n in numbers]
-    return pa.table({"line": pa.array(numbers, pa.int64()), "text": pa.array(texts, pa.large_string())})
+def _is_utf8_line(lines: Lines) -> np.ndarray:
+    return np.array([is_utf8(lines.line(n)) for n in range(1, len(lines.starts))], np.bool_)
 
 
-def _pointer(name: str) -> str:
-    """RFC 6901: any name can be a pointer, whatever quotes or dots it has."""
-    return "/" + name.replace("~", "~0").replace("/", "~1")
-
-
-def _one_by_one(lines: Lines, numbers: list[int]) -> tuple[dict[int, dict], list[tuple[int, str, str]]]:
+def _one_by_one(lines: Lines, numbers: np.ndarray, before: int) -> tuple[dict[int, dict], list[tuple[int, str, str]]]:
     """Strict reading of the doubtful lines; an empty line is none."""
     records: dict[int, dict] = {}
     broken = []
-    for number in numbers:
-        line = lines.line(number)
-        if not line.strip():
+    for number in numbers.tolist():
+        line = lines.line(number).strip()
+        if not line:
             continue
         try:
-            records[number] = read_object(line.strip())
+            records[before + number] = read_object(line)
         except NotAnObjectError as error:
-            broken.append((number, str(error), lines.text(number).strip()))
+            broken.append((before + number, str(error), lines.text(number).strip()))
     return records, broken
 
 

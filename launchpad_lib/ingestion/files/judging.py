@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -13,17 +14,19 @@ from launchpad_lib.contract.sql import SQL_TYPES, identifier, literal
 from launchpad_lib.contract.tables import TABLES, Column
 from launchpad_lib.ingestion.files.event_rows import EventRows, judge_events
 from launchpad_lib.ingestion.files.fields import (
-    OWN,
     Fields,
-    Kind,
     extra_properties_sql,
     fields_of,
     mapping_of,
     quoted,
     text_sql,
+    whole_row_sql,
 )
 from launchpad_lib.ingestion.files.instant_columns import instant_sql, read_patiently
-from launchpad_lib.ingestion.files.source import SECONDS, IngestError, SourceSpec
+from launchpad_lib.ingestion.files.known_columns import known_columns
+from launchpad_lib.ingestion.files.occurrences import PartOccurrences
+from launchpad_lib.ingestion.files.source import OWN, SECONDS, IngestError, SourceSpec
+from launchpad_lib.ingestion.files.text_rows import TextRows
 
 KIND_WORDS = {"float64": "a number", "int64": "a whole number", "boolean": "true or false"}
 
@@ -35,48 +38,40 @@ class Checked(NamedTuple):
     refused: pa.Table
 
 
-def check(
-    text_rows: pa.Table,
-    *,
-    source: SourceSpec,
-    file: str,
-    moment: datetime,
-    names: list[str] | None = None,
-    kind: Kind = "parquet",
-) -> Checked:
+def check(rows: TextRows, *, source: SourceSpec, file: str, moment: datetime, ids: PartOccurrences | None) -> Checked:
     """Casts the mapped columns, keeps the unmapped ones of events in `properties`, and gives each bad row its reason.
 
     Args:
-        text_rows: their fields, `__line`, and where there is one the row as a JSON object (`__object`).
+        rows: their fields, `__line`, and where there is one the row as a JSON object (`__object`).
         moment: the judge's clock: a row from more than a day after it is refused.
-        names: every field the source has, where `text_rows` holds some of them only.
-        kind: of file: what has no types (CSV) is read more kindly.
+        ids: where rows are given ids, how often each row stood in the file before.
 
     Raises:
-        IngestError: the mapping names a column the file does not have.
+        IngestError: the columns cannot be read.
     """
-    table = TABLES[source.table]
-    text_rows = text_rows.sort_by("__line") if not _is_sorted(text_rows["__line"]) else text_rows
-    fields = fields_of(text_rows.schema, kind=kind)
-    asked = names or list(fields.sql)
-    mapping = mapping_of(fields, asked, source=source, file=file, is_empty=text_rows.num_rows == 0)
-    con = duckdb.connect(config={"threads": 2})
+    table, text_rows = TABLES[source.table], rows.table
+    fields = fields_of(text_rows.schema, kind=rows.kind)
+    mapping = mapping_of(fields, rows.names, source=source)
+    known = known_columns(text_rows, mapping, source) if source.table == "events" else {}
+    asked = _sql_columns(source, mapping, fields, known, has_made_ids=ids is not None)
+    if source.table == "events" and not asked:
+        return Checked(*judge_events(EventRows(text_rows, known, {}, mapping, rows.kind), source=source, moment=moment))
+    con = duckdb.connect(config={"threads": 1})
     try:
         con.execute("SET TimeZone = " + literal(source.timezone))
         positions = {n: f"c{i}" for i, n in enumerate(n for n in text_rows.column_names if n not in OWN)}
         con.register("text_rows", text_rows.rename_columns([positions.get(n, n) for n in text_rows.column_names]))
-        _read(con, mapping, source, fields)
-        reasons = {
-            c.name: read_patiently(con, c, source)
-            for c in table.columns
-            if c.type == "timestamp" and (mapping[c.name] or c.name in source.constants)
-        }
-        if source.table == "events":
-            rows = con.sql(f"SELECT {', '.join(_event_columns())} FROM judged").to_arrow_table()
-            rows = rows if _is_sorted(rows["__line"]) else rows.sort_by("__line")
-            asked_rows = EventRows(text_rows, rows, reasons, mapping, fields.kind)
-            return Checked(*judge_events(asked_rows, source=source, moment=moment))
-        return _judged(con, table.columns, source, reasons)
+        _read(con, source, fields, asked, ids)
+        times = [c for c in table.columns if c.type == "timestamp" and c.name in asked]
+        reasons = {c.name: read_patiently(con, c, source) for c in times}
+        if source.table != "events":
+            return _judged(con, table.columns, source, reasons)
+        columns = [quoted(n) if n in reasons else identifier(n) for n in asked]
+        found = con.sql(f"SELECT {', '.join(columns)} FROM judged ORDER BY __line").to_arrow_table()
+        read = known | {n: found.column(i) for i, n in enumerate(asked)}
+        return Checked(
+            *judge_events(EventRows(text_rows, read, reasons, mapping, rows.kind), source=source, moment=moment)
+        )
     except duckdb.Error as error:
         raise IngestError(
             f"{file}: cannot be held against the contract ({str(error).splitlines()[0][:160]}); export the "
@@ -86,29 +81,53 @@ def check(
         con.close()
 
 
-def _is_sorted(lines: pa.ChunkedArray) -> bool:
-    values = lines.to_numpy()
-    return bool((values[1:] >= values[:-1]).all())
-
-
-def _read(con: duckdb.DuckDBPyConnection, mapping: dict[str, str | None], source: SourceSpec, fields: Fields) -> None:
-    """Makes the table `judged`: of each of our columns its text and, under `v_`, its value (NULL where it is none)."""
+def _sql_columns(
+    source: SourceSpec, mapping: dict[str, str | None], fields: Fields, known: Collection[str], *, has_made_ids: bool
+) -> dict[str, str]:
+    """Of each of our columns that is not known already the SQL of its text; of events also of the other fields."""
     columns = TABLES[source.table].columns
-    texts = {c.name: text_sql(c, mapping[c.name], source, fields) for c in columns if c.type != "json"}
-    if source.table == "events":
+    texts = {
+        c.name: text_sql(c, mapping[c.name], source, fields, has_made_ids=has_made_ids)
+        for c in columns
+        if c.type != "json" and c.name not in known
+    }
+    if source.table == "events" and not fields.has_object:
+        extra = extra_properties_sql(source, fields)
+        texts |= {"__extra": extra} if extra != "'{}'" else {}
         own = mapping["properties"]
-        texts["properties"] = "NULL::VARCHAR" if fields.has_object or own is None else fields.text.get(own, "NULL")
-        texts["__extra"] = "NULL::VARCHAR" if fields.has_object else extra_properties_sql(source, fields)
-    values = [f"{_value(c, source)} AS {quoted(c.name)}" for c in columns if c.type not in ("string", "json")]
+        if own is not None and own in fields.text and not fields.is_text[own]:
+            texts["properties"] = fields.text[own]
+    return texts
+
+
+def _read(
+    con: duckdb.DuckDBPyConnection,
+    source: SourceSpec,
+    fields: Fields,
+    texts: dict[str, str],
+    ids: PartOccurrences | None,
+) -> None:
+    """Makes the table `judged`: of each of our columns its text and, under `v_`, its value (NULL where it is none)."""
+    given = "text_rows"
+    if ids is not None and not source.natural_key:
+        whole = ", ".join(whole_row_sql(fields))
+        con.execute(
+            f"CREATE TABLE numbered AS SELECT *, hash({whole}) AS __hash, row_number() OVER (PARTITION BY {whole} "
+            "ORDER BY __line) AS __here FROM text_rows"
+        )
+        here = con.execute("SELECT __line, __hash FROM numbered ORDER BY __line").fetchnumpy()
+        earlier = pa.table({"line": here["__line"], "earlier": ids.before(here["__hash"])})
+        con.register("earlier", earlier)
+        given = "(SELECT numbered.*, __here + earlier AS __nth FROM numbered JOIN earlier ON __line = line)"
+    values = [
+        f"{_value(c, source)} AS {quoted(c.name)}"
+        for c in TABLES[source.table].columns
+        if c.type not in ("string", "json") and c.name in texts
+    ]
     as_texts = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in texts.items())
     con.execute(
-        f"CREATE TABLE judged AS SELECT {', '.join(['*', *values])} FROM (SELECT __line, {as_texts} FROM text_rows)"
+        f"CREATE TABLE judged AS SELECT {', '.join(['*', *values])} FROM (SELECT __line, {as_texts} FROM {given})"
     )
-
-
-def _event_columns() -> list[str]:
-    columns = TABLES["events"].columns
-    return ["__line", "__extra", *(quoted(c.name) if c.type == "timestamp" else identifier(c.name) for c in columns)]
 
 
 def _value(column: Column, source: SourceSpec) -> str:

@@ -1,57 +1,83 @@
-"""A source's new files, read and judged, and its refused rows as they are kept; nothing is written yet."""
+"""A source's new files, read and judged, and its refused rows as they are kept; the lake is as it was."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from launchpad_lib.contract.arrow import REFUSED_SCHEMA
 from launchpad_lib.contract.event import shown
 from launchpad_lib.contract.event.rules import MAX_RAW_CHARACTERS, conflicting
-from launchpad_lib.ingestion.files.conflicts import Found
+from launchpad_lib.ingestion.files.copies import Conflict
 from launchpad_lib.ingestion.files.source import IngestError, SourceSpec
+from launchpad_lib.ingestion.files.staging import Scratch, Staged
 
 MAX_REASON_CHARACTERS = 400
 
 
+class Mark(NamedTuple):
+    """What says in the table's log that a file's rows are there: an application's id and its version."""
+
+    app_id: str
+    version: int
+
+
 class CheckedFile(NamedTuple):
-    """One file, read and checked: its mark (table, mapping and content), its name, its rows, its refused rows, and
+    """One file, read and checked: its number among the staged rows, its mark, its name, rows read and refused, and
     whether its rows came with ids, or a natural key, by which copies can be told.
     """
 
-    mark: str
+    number: int
+    mark: Mark
     name: str
-    rows: pa.Table
-    refused: pa.Table
     read: int
-    has_ids: bool = True
+    refused: int
+    has_ids: bool
 
 
 class Prepared(NamedTuple):
-    """A source's new files, read and checked; nothing is written yet."""
+    """A source's new files, read and checked; their rows wait in `scratch`.
+
+    `unwanted`: numbers of files that were read once more, under another number.
+    """
 
     table: str
     files: int
     skipped_files: int
     checked: list[CheckedFile]
+    scratch: Scratch | None
+    staged: list[Staged]
+    refused: list[Path]
+    unwanted: frozenset[int]
 
 
 def raise_if_all_are_refused(prepared: Prepared, source: SourceSpec) -> None:
     """A source none of whose rows is good is an error of the mapping, not of its rows; one that gave rows before is
     believed.
     """
-    read, refused = sum(f.read for f in prepared.checked), sum(f.refused.num_rows for f in prepared.checked)
+    read, refused = sum(f.read for f in prepared.checked), sum(f.refused for f in prepared.checked)
     if not read or refused < read or prepared.skipped_files:
         return
-    reasons = [r for f in prepared.checked for r in f.refused["reason"].to_pylist()]
     # Of one rule each row tells its own value: the rules are counted, and the commonest speaks by its first row.
-    rules = Counter(_rule_of(r) for r in reasons).most_common()
-    first = next(r for r in reasons if _rule_of(r) == rules[0][0])
-    more = f" ({len(rules) - 1} other reasons in {refused - rules[0][1]:,} of them)" if len(rules) > 1 else ""
+    rules: Counter[str] = Counter()
+    firsts: dict[str, tuple[int, int, str]] = {}
+    for path in prepared.refused:
+        for batch in pq.ParquetFile(path).iter_batches(columns=["__file", "line", "reason"]):
+            for file, line, reason in zip(*(c.to_pylist() for c in batch.columns), strict=True):
+                if file not in prepared.unwanted:
+                    rule = _rule_of(reason)
+                    rules[rule] += 1
+                    firsts[rule] = min(firsts.get(rule, (file, line, reason)), (file, line, reason))
+    most = max(rules.values())
+    rule = min((r for r, count in rules.items() if count == most), key=lambda r: firsts[r])
+    first = firsts[rule][2]
+    more = f" ({len(rules) - 1} other reasons in {refused - most:,} of them)" if len(rules) > 1 else ""
     raise IngestError(f"{source.path}: {refused:,} of {read:,} rows refused: {first}{more}{_hint(first)}")
 
 
@@ -76,16 +102,11 @@ def stamped_row(table: str, file: str, moment: datetime, line: int, reason: str,
     return table, printable(file), line, told, raw[:MAX_RAW_CHARACTERS], moment.replace(tzinfo=None)
 
 
-def told_conflicts(files: list[CheckedFile], found: Found) -> list[pa.Table]:
+def told_conflicts(conflicts: list[Conflict], names: dict[int, str]) -> pa.Table:
     """The conflicting copies as rows of the rejected table."""
-    names = {f.mark: f.name for f in files}
     now = datetime.now(UTC).replace(tzinfo=None)
-    rows = [
-        ("events", names[c.mark], c.line, conflicting(c.event_id), c.raw, now)
-        for c in found.conflicts
-        if c.mark in names
-    ]
-    return [refused_table(rows)] if rows else []
+    rows = [("events", names[c.file], c.line, conflicting(c.event_id), c.raw, now) for c in conflicts]
+    return refused_table(rows)
 
 
 def printable(name: str) -> str:
@@ -94,6 +115,7 @@ def printable(name: str) -> str:
 
 
 def refused_table(rows: list[tuple]) -> pa.Table:
+    """Refused rows with their columns."""
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(REFUSED_SCHEMA)
     return pa.table(
         [pa.array(values, f.type) for values, f in zip(columns, REFUSED_SCHEMA, strict=True)], schema=REFUSED_SCHEMA

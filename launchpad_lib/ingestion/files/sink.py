@@ -5,36 +5,41 @@ commit.
 from __future__ import annotations
 
 import hashlib
+import os
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError
+import pyarrow.parquet as pq
+from deltalake import DeltaTable, Schema
+from deltalake.exceptions import DeltaError
 
-from launchpad_lib.contract.arrow import REFUSED_SCHEMA
+from launchpad_lib.contract.arrow import REFUSED_SCHEMA, arrow_schema
 from launchpad_lib.contract.event.rules import MAX_AHEAD
-from launchpad_lib.contract.sql import identifier
-from launchpad_lib.contract.tables import TABLES
-from launchpad_lib.ingestion.files.conflicts import Found, copies_in
-from launchpad_lib.ingestion.files.judging import check
+from launchpad_lib.contract.sql import literal
+from launchpad_lib.contract.tables import REJECTED, TABLES, Table
+from launchpad_lib.ingestion.files.copies import MEMORY_LIMIT, Copies, find_copies, without, without_keys
 from launchpad_lib.ingestion.files.prepared import (
     CheckedFile,
+    Mark,
     Prepared,
     printable,
     raise_if_all_are_refused,
-    refused_table,
-    stamped_row,
     told_conflicts,
 )
-from launchpad_lib.ingestion.files.readers import Form, read_text_rows
+from launchpad_lib.ingestion.files.reading import FileToRead, Reader
 from launchpad_lib.ingestion.files.source import IngestError, SourceSpec
+from launchpad_lib.ingestion.files.staging import Scratch, Stager
 from launchpad_lib.lake.copies import copy_counters
+from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal, data_files, open_table
 
 ATTEMPTS = 30
+T = TypeVar("T")
 
 
 class IngestResult(NamedTuple):
@@ -52,7 +57,9 @@ class IngestResult(NamedTuple):
 def ingest(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path = Path(".")) -> IngestResult:
     """Brings a source's new files into the lake; a file whose content is known already changes nothing.
 
-    Every file is read and checked before anything is written, and all files of the source are one commit.
+    Every file is read and checked before anything is written, and all files of the source are one commit. Memory does
+    not grow with the files: rows wait on the lake's disk. Features are edited: of one key the newest row is kept, by
+    order of ingestion, file and line; of events the one received first.
 
     Raises:
         IngestError: a file cannot be read at all; the lake is as before.
@@ -61,41 +68,60 @@ def ingest(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path 
 
 
 def prepare(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path = Path(".")) -> Prepared:
-    """Reads and checks the files whose content is new; writes nothing.
+    """Reads and checks the files whose content is new; their rows wait beside the tables.
 
     Raises:
         IngestError: a file cannot be read at all, or every row of the source is refused.
     """
     table = TABLES[source.table]
     known = _snapshot(lake / table.name)
-    spec_hash = hashlib.sha256(source.model_dump_json(exclude={"path"}, exclude_defaults=True).encode()).hexdigest()[
-        :12
-    ]
-    checked: dict[str, CheckedFile] = {}
     files = source.files(root)
     moment = ingested_at if ingested_at.tzinfo else ingested_at.replace(tzinfo=UTC)
-    bounded = _not_ahead(source, moment)
-    form = Form(source.format, source.delimiter, source.encoding)
+    new: dict[Mark, FileToRead] = {}
     for path in files:
         name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-        mark = f"{table.name}:{spec_hash}:{_content_hash(path)}"
-        if mark in checked or _has_mark(known, mark):
-            continue
-        text = read_text_rows(path, wanted=source.wanted(), form=form)
-        found = check(text.table, source=bounded, file=name, moment=moment, names=text.names, kind=text.kind)
-        lines = found.refused["line"].to_pylist()
-        bad = (
-            sorted([*text.broken, *zip(lines, found.refused["reason"].to_pylist(), text.raw(lines), strict=True)])
-            if lines
-            else text.broken
-        )
-        stamped = [stamped_row(table.name, name, moment, *row) for row in bad]
-        read = text.table.num_rows + len(text.broken)
-        has_ids = source.tells_copies(text.names or text.table.column_names)
-        checked[mark] = CheckedFile(mark, printable(name), found.rows, refused_table(stamped), read, has_ids)
-    prepared = Prepared(table.name, len(files), len(files) - len(checked), list(checked.values()))
-    raise_if_all_are_refused(prepared, source)
+        mark = _mark_of(source, path, name)
+        if mark not in new and not _has_mark(known, mark):
+            new[mark] = FileToRead(path, name, len(new))
+    skipped = len(files) - len(new)
+    if not new:
+        return Prepared(table.name, len(files), skipped, [], None, [], [], frozenset())
+    scratch = Scratch(lake)
+    try:
+        stager = Stager(scratch, table)
+        reader = Reader(_not_ahead(source, moment), stager, moment=moment)
+        read = dict(zip(new, reader.read(list(new.values())), strict=True))
+        # Rows of these were given ids before their file turned out to have some.
+        again = {
+            m: new[m]._replace(number=len(new) + new[m].number, has_ids=True) for m in new if read[m].has_ids_after_all
+        }
+        read |= dict(zip(again, reader.read(list(again.values())), strict=True))
+        stager.finish()
+        checked = [
+            CheckedFile(
+                (again.get(m) or f).number, m, printable(f.name), read[m].read, read[m].refused, read[m].has_ids
+            )
+            for m, f in new.items()
+        ]
+        unwanted = frozenset(new[m].number for m in again)
+        prepared = Prepared(table.name, len(files), skipped, checked, scratch, stager.staged, stager.refused, unwanted)
+        raise_if_all_are_refused(prepared, source)
+    except BaseException:
+        scratch.remove()
+        raise
     return prepared
+
+
+def _mark_of(source: SourceSpec, path: Path, name: str) -> Mark:
+    """A file is known by its table, mapping and content; one of features by its name, with its last content: what was
+    edited there and back again is new each time.
+    """
+    spec_hash = hashlib.sha256(source.model_dump_json(exclude={"path"}, exclude_defaults=True).encode()).hexdigest()
+    content = _content_hash(path)
+    if source.table != "features":
+        return Mark(f"{source.table}:{spec_hash[:12]}:{content}", 1)
+    place = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
+    return Mark(f"{source.table}:{spec_hash[:12]}:{place}", int(content[:15], 16))
 
 
 def _not_ahead(source: SourceSpec, moment: datetime) -> SourceSpec:
@@ -115,113 +141,193 @@ def commit(prepared: Prepared, *, lake: Path) -> IngestResult:
     yet, the refused rows' table has, so the former is completed and the latter not doubled. Each commit is made on the
     version it was computed from; when another process was faster it is computed again.
     """
-    table, target, rejects = prepared.table, lake / prepared.table, lake / "rejected"
-    outcome: dict[str, int] = {"read": 0, "accepted": 0, "rejected": 0, "skipped": prepared.skipped_files}
-    if not prepared.checked:
-        return IngestResult(table, prepared.files, prepared.skipped_files, 0, 0, 0, 0)
+    if prepared.scratch is None:
+        return IngestResult(prepared.table, prepared.files, prepared.skipped_files, 0, 0, 0, 0)
+    try:
+        return _Commit(prepared, prepared.scratch, lake).run()
+    finally:
+        prepared.scratch.remove()
 
-    def write_refused(snapshot: DeltaTable | None, properties: Callable) -> None:
-        unseen = [f for f in prepared.checked if not _has_mark(snapshot, f.mark)]
-        told = pa.concat_tables([*(f.refused for f in unseen), *told_conflicts(unseen, conflicts)]) if unseen else None
-        fresh = unseen if told is not None and told.num_rows else []
-        rows = _new_refused(told, snapshot) if fresh and told is not None else None
-        if rows is not None:
-            write_deltalake(
-                snapshot or _created(rejects, rows.schema, None),
-                rows,
-                mode="append",
-                commit_properties=properties(f.mark for f in fresh),
-            )
 
-    def write_rows(snapshot: DeltaTable | None, properties: Callable) -> None:
-        fresh = [f for f in prepared.checked if not _has_mark(snapshot, f.mark)]
-        outcome["skipped"] = prepared.files - len(fresh)
-        if not fresh:
-            return
-        new, earlier = _new_rows(
-            pa.concat_tables([f.rows for f in fresh], promote_options="default"), table_name=table, snapshot=snapshot
-        )
-        partition = [_partition(TABLES[table].time_column)] if table in ("events", "telemetry") else None
-        made = min(sum(f.rows.num_rows for f in fresh if not f.has_ids), new.num_rows) if table == "events" else 0
-        marks = properties((f.mark for f in fresh), counts=_copy_counts(conflicts, made, snapshot))
-        if earlier.num_rows and snapshot is not None:
-            _merge(snapshot, new, earlier, marks)
-        else:
-            write_deltalake(
-                snapshot or _created(target, new.schema, partition),
-                new,
-                mode="append",
-                schema_mode="merge",  # a column that was declared after the table was made is added to it
-                commit_properties=marks,
-            )
-        outcome.update(
-            read=sum(f.read for f in fresh), accepted=new.num_rows, rejected=sum(f.refused.num_rows for f in fresh)
+class _Commit:
+    """The two commits of one source."""
+
+    def __init__(self, prepared: Prepared, scratch: Scratch, lake: Path) -> None:
+        self._prepared, self._scratch, self._lake = prepared, scratch, lake
+        self._table = TABLES[prepared.table]
+        self._partition = _partition(self._table)
+        self._copies: tuple[int | None, set[int], Copies] | None = None
+
+    def run(self) -> IngestResult:
+        prepared = self._prepared
+        there = _snapshot(self._lake / self._table.name)
+        conflicts = self._copies_on(there, self._fresh(there)) if self._table.name == "events" else None
+        _on_newest(self._lake / REJECTED.name, lambda: self._write_refused(conflicts))
+        fresh, accepted = _on_newest(self._lake / self._table.name, self._write_rows)
+        read, rejected = sum(f.read for f in fresh), sum(f.refused for f in fresh)
+        skipped = prepared.files - len(fresh)
+        return IngestResult(
+            self._table.name, prepared.files, skipped, read, accepted, read - accepted - rejected, rejected
         )
 
-    conflicts = _conflicts_of(prepared, _snapshot(target))
-    _on_newest(rejects, write_refused)
-    _on_newest(target, write_rows)
-    duplicates = outcome["read"] - outcome["accepted"] - outcome["rejected"]
-    return IngestResult(
-        table, prepared.files, outcome["skipped"], outcome["read"], outcome["accepted"], duplicates, outcome["rejected"]
-    )
+    def _fresh(self, snapshot: DeltaTable | None) -> list[CheckedFile]:
+        return [f for f in self._prepared.checked if not _has_mark(snapshot, f.mark)]
 
+    def _copies_on(self, snapshot: DeltaTable | None, fresh: list[CheckedFile]) -> Copies:
+        """The copies as of a version; looked for once a version."""
+        version = snapshot.version() if snapshot is not None else None
+        left_out = set(self._prepared.unwanted) | (
+            {f.number for f in self._prepared.checked} - {f.number for f in fresh}
+        )
+        if self._copies is None or self._copies[:2] != (version, left_out):
+            found = find_copies(
+                self._prepared.staged,
+                table=self._table,
+                left_out=left_out,
+                snapshot=snapshot,
+                scratch=self._scratch.folder,
+            )
+            self._copies = version, left_out, found
+        return self._copies[2]
 
-def _conflicts_of(prepared: Prepared, snapshot: DeltaTable | None) -> Found:
-    """Copies among the events of these files, and copies of what the lake holds that say something else."""
-    fresh = [f for f in prepared.checked if not _has_mark(snapshot, f.mark)]
-    if prepared.table != "events" or not any(f.rows.num_rows for f in fresh):
-        return Found([], 0)
-    rows = [f.rows.append_column("__file", pa.array([i] * f.rows.num_rows, pa.int32())) for i, f in enumerate(fresh)]
-    return copies_in(pa.concat_tables(rows), files=[f.mark for f in fresh], snapshot=snapshot)
-
-
-def _copy_counts(found: Found, made: int, snapshot: DeltaTable | None) -> dict[str, int]:
-    """The counts so far and those of this commit, as they ride in it."""
-    counts = {}
-    for name, count in zip(copy_counters("files"), (found.same, len(found.conflicts), made), strict=True):
-        before = (snapshot.transaction_version(name) if snapshot else None) or 0
-        if count:
-            counts[name] = before + count
-    return counts
-
-
-def _on_newest(place: Path, write: Callable[[DeltaTable | None, Callable], None]) -> None:
-    """Runs `write` on the newest version; again when another process committed in between (compare and swap)."""
-
-    def properties(marks, counts: dict[str, int] | None = None) -> CommitProperties:
-        transactions = [Transaction(app_id=m, version=1) for m in marks]
-        transactions += [Transaction(app_id=name, version=count) for name, count in (counts or {}).items()]
-        return CommitProperties(app_transactions=transactions, max_commit_retries=0)
-
-    for attempt in range(1, ATTEMPTS + 1):
+    def _write_refused(self, copies: Copies | None) -> None:
+        place = self._lake / REJECTED.name
         snapshot = _snapshot(place)
-        try:
-            write(snapshot, properties)
+        fresh = [f for f in self._prepared.checked if not _has_mark(snapshot, f.mark)]
+        numbers = {f.number for f in fresh}
+        names = {f.number: f.name for f in fresh}
+        told = told_conflicts([c for c in copies.conflicts if c.file in numbers] if copies else [], names)
+        target = self._scratch.folder / "refused.parquet"
+        if not _write_new_refused(self._prepared.refused, numbers, told, snapshot, target):
             return
-        except (CommitFailedError, DeltaError) as error:
-            newest = _snapshot(place)
-            is_beaten = newest is not None and (snapshot is None or newest.version() > snapshot.version())
+        log = _opened(place, REFUSED_SCHEMA, None, snapshot)
+        marks = {f.mark.app_id: f.mark.version for f in fresh}
+        _committed(log, [_linked(target, place, None, None)], [], marks)
+
+    def _write_rows(self) -> tuple[list[CheckedFile], int]:
+        place = self._lake / self._table.name
+        snapshot = _snapshot(place)
+        fresh = self._fresh(snapshot)
+        if not fresh:
+            return [], 0
+        copies = self._copies_on(snapshot, fresh)
+        schema = arrow_schema(self._table)
+        if self._partition:
+            schema = schema.append(pa.field(self._partition, pa.date32()))
+        log = _opened(place, schema, self._partition, snapshot)
+        written = self._written(copies, place)
+        removals, kept, replaced = self._given_way(copies, log)
+        marks = {f.mark.app_id: f.mark.version for f in fresh}
+        rows = sum(a.rows for a in written)
+        without_ids = sum(f.read - f.refused for f in fresh if not f.has_ids) if self._table.name == "events" else 0
+        counts = (copies.same, len(copies.conflicts), min(without_ids, rows - replaced))
+        for name, count in zip(copy_counters("files"), counts, strict=True):
+            if count:
+                marks[name] = (log.transaction(name) or 0) + count
+        _committed(log, [*written, *kept], removals, marks)
+        return fresh, rows - replaced
+
+    def _written(self, copies: Copies, place: Path) -> list[Addition]:
+        """The staged files, without the rows that are left out, moved into the table's folder."""
+        additions = []
+        for number, staged in enumerate(self._prepared.staged):
+            source = staged.path
+            if number in copies.dropped:
+                source = self._scratch.folder / f"kept-{uuid.uuid4().hex}.parquet"
+                if not without(staged, copies.dropped[number], source):
+                    continue
+            additions.append(_linked(source, place, self._partition, staged.day))
+        return additions
+
+    def _given_way(self, copies: Copies, log: DeltaLog) -> tuple[list[Removal], list[Addition], int]:
+        """Lake files some of whose rows are replaced: they go, and come again without them; how many rows went."""
+        if not copies.replaced:
+            return [], [], 0
+        actions = {str(log.place / unquote(a["path"])): a for a in pa.table(log.snapshot.get_add_actions()).to_pylist()}
+        removals, additions, gone = [], [], 0
+        for file, hashes in copies.replaced.items():
+            action = actions[file]
+            values = {k: None if v is None else str(v) for k, v in (action.get("partition") or {}).items()}
+            removals.append(Removal(action["path"], action["size_bytes"], values))
+            target = self._scratch.folder / f"kept-{uuid.uuid4().hex}.parquet"
+            left = without_keys(file, hashes, self._table, target)
+            gone += pq.read_metadata(file).num_rows - left
+            if left:
+                additions.append(_linked(target, log.place, self._partition, values.get(self._partition or "")))
+        return removals, additions, gone
+
+
+def _on_newest(place: Path, write: Callable[[], T]) -> T:
+    """Runs `write` on the newest version; again when another process committed in between (compare and swap)."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return write()
+        except (Fenced, DeltaError) as error:
+            is_beaten = isinstance(error, Fenced) or "already exists" in str(error)
             if not is_beaten or attempt == ATTEMPTS:
                 raise IngestError(
                     f"{place}: the rows could not be committed ({str(error).splitlines()[0][:160]}); run it again"
                 ) from error
+    raise AssertionError
+
+
+def _opened(place: Path, schema: pa.Schema, partition: str | None, snapshot: DeltaTable | None) -> DeltaLog:
+    """The table's log at just this version, with all declared columns; made where there is none."""
+    log = DeltaLog(place, schema=schema, partition_by=[partition] if partition else [])
+    expected = 0 if snapshot is None else snapshot.version()
+    there = {f.name for f in log.snapshot.schema().fields}
+    missing = [f for f in Schema.from_arrow(schema).fields if f.name not in there]
+    if missing and log.version == expected:
+        log.snapshot.alter.add_columns(missing)
+        log.reopen()
+        expected += 1
+    if log.version != expected:
+        raise Fenced("another process has committed since these rows were computed")
+    return log
+
+
+def _committed(log: DeltaLog, additions: list[Addition], removals: list[Removal], marks: dict[str, int]) -> None:
+    """One commit on the version at hand; where it does not come about its files go again."""
+    try:
+        log.commit(
+            additions=additions,
+            removals=removals,
+            transactions={app_id: (log.transaction(app_id), version) for app_id, version in marks.items()},
+            operation="MERGE" if removals else "WRITE",
+            at_version=log.version,
+        )
+    except (Fenced, OSError):
+        for addition in additions:
+            (log.place / addition.path).unlink(missing_ok=True)
+        raise
+
+
+def _linked(file: Path, place: Path, partition: str | None, day: str | None) -> Addition:
+    """Puts a written file into the table's folder; it counts once it is committed."""
+    path = f"part-{uuid.uuid4().hex}.snappy.parquet"
+    path = f"{partition}={day}/{path}" if partition else path
+    (place / path).parent.mkdir(parents=True, exist_ok=True)
+    os.link(file, place / path)
+    metadata = pq.read_metadata(file)
+    names = [metadata.schema.column(i).name for i in range(metadata.num_columns)]
+    minimum: dict[str, str] = {}
+    maximum: dict[str, str] = {}
+    for name in ("event_at", "received_at"):
+        groups = range(metadata.num_row_groups) if name in names else ()
+        found = [metadata.row_group(g).column(names.index(name)).statistics for g in groups]
+        if found and all(f is not None and f.has_min_max for f in found):
+            minimum[name] = min(f.min for f in found).isoformat(timespec="microseconds")
+            maximum[name] = max(f.max for f in found).isoformat(timespec="microseconds")
+    values: dict[str, str | None] = {partition: day} if partition else {}
+    return Addition(path, file.stat().st_size, metadata.num_rows, values, minimum, maximum)
 
 
 def _snapshot(place: Path) -> DeltaTable | None:
-    return DeltaTable(str(place)) if DeltaTable.is_deltatable(str(place)) else None
+    return open_table(place) if DeltaTable.is_deltatable(str(place)) else None
 
 
-def _created(place: Path, schema: pa.Schema, partition: list[str] | None) -> DeltaTable:
-    """The table's empty first version.
-
-    A path alone would be written whatever it holds by then; this raises when another process was faster.
-    """
-    return DeltaTable.create(str(place), schema=schema, mode="error", partition_by=partition)
-
-
-def _has_mark(snapshot: DeltaTable | None, mark: str) -> bool:
-    return snapshot is not None and snapshot.transaction_version(mark) is not None
+def _has_mark(snapshot: DeltaTable | None, mark: Mark) -> bool:
+    return snapshot is not None and snapshot.transaction_version(mark.app_id) == mark.version
 
 
 def _content_hash(path: Path) -> str:
@@ -234,74 +340,37 @@ def _content_hash(path: Path) -> str:
         ) from error
 
 
-def _new_refused(rows: pa.Table, snapshot: DeltaTable | None) -> pa.Table | None:
-    """Without the rows that an earlier ingestion of the same, since then longer, file refused already."""
-    uris = snapshot.file_uris() if snapshot else []
-    if not uris:
-        return rows
-    con = duckdb.connect(config={"threads": 1})
-    con.register("incoming", rows)
-    same = " AND ".join(f"k.{c} IS NOT DISTINCT FROM i.{c}" for c in ("table_name", "source", "line", "reason", "raw"))
-    query = (
-        f"SELECT * FROM incoming i WHERE NOT EXISTS (FROM read_parquet($files) k WHERE {same}) ORDER BY source, line"
-    )
-    found = con.sql(query, params={"files": uris}).to_arrow_table()
-    con.close()
-    return found.cast(REFUSED_SCHEMA) if found.num_rows else None
-
-
-def _partition(time_column: str | None) -> str:
-    return str(time_column).removesuffix("_at") + "_on"
-
-
-def _new_rows(rows: pa.Table, *, table_name: str, snapshot: DeltaTable | None) -> tuple[pa.Table, pa.Table]:
-    """One row per key, the earliest received first: those whose key the lake has not, and those that the lake has from
-    a later receipt.
+def _write_new_refused(
+    staged: list[Path], numbers: set[int], told: pa.Table, snapshot: DeltaTable | None, target: Path
+) -> int:
+    """Refused rows of these files in order, without those that an earlier ingestion of the same, since then longer,
+    file refused already; how many.
     """
-    table = TABLES[table_name]
-    con = duckdb.connect(config={"threads": 2})
-    con.register("incoming", rows)
-    key = "concat_ws(chr(30), " + ", ".join(f"coalesce({identifier(k)}::VARCHAR, '')" for k in table.key) + ")"
-    key = identifier(table.key[0]) if len(table.key) == 1 else key
-    received = "coalesce(received_at, event_at)" if table_name == "events" else "NULL::TIMESTAMP"
-    columns = [f"{received} AS received_at" if c.name == "received_at" else identifier(c.name) for c in table.columns]
-    if table_name in ("events", "telemetry"):
-        columns.append(f"{identifier(str(table.time_column))}::DATE AS {_partition(table.time_column)}")
-    con.execute(f"CREATE VIEW keyed AS SELECT *, {key} AS __key, {received} AS __received FROM incoming")
-    ranked = "keyed"
-    if con.execute("SELECT count(*) <> count(DISTINCT __key) FROM keyed").fetchall()[0][0]:
-        ranked = "ranked"
-        con.execute(
-            "CREATE TABLE ranked AS SELECT * FROM keyed QUALIFY row_number() OVER (PARTITION BY __key ORDER BY "
-            "__received, __line) = 1"
-        )
-    uris = snapshot.file_uris() if snapshot else []
-    if uris:
-        kept = "min(received_at)" if table_name == "events" else "NULL::TIMESTAMP"
-        query = (
-            f"SELECT {key} AS __key, {kept} AS kept FROM read_parquet($files) WHERE {key} IN (SELECT __key FROM "
-            f"{ranked}) GROUP BY 1"
-        )
-        con.execute(f"CREATE TABLE known AS {query}", {"files": uris})
+    columns = ", ".join(c.name for c in REJECTED.columns)
+    known = data_files(snapshot) if snapshot is not None else []
+    same = "md5(concat_ws(chr(30), table_name, source, line, reason, coalesce(raw, chr(31))))"
+    asked: dict[str, object] = {"numbers": sorted(numbers)}
+    rows = f"SELECT {columns} FROM told"
+    if staged:
+        rows += f" UNION ALL SELECT {columns} FROM read_parquet($staged) WHERE list_contains($numbers, __file)"
+        asked["staged"] = [str(path) for path in staged]
     else:
-        con.execute("CREATE TABLE known (__key VARCHAR, kept TIMESTAMP)")
-    order = (
-        f"ORDER BY {identifier(str(table.time_column))}, {identifier(table.key[0])}"
-        if table.time_column
-        else f"ORDER BY {identifier(table.key[0])}"
-    )
-    new = con.sql(f"SELECT {', '.join(columns)} FROM {ranked} ANTI JOIN known USING (__key) {order}").to_arrow_table()
-    earlier = con.sql(
-        f"SELECT {', '.join(columns)} FROM {ranked} JOIN known USING (__key) WHERE __received < kept {order}"
-    ).to_arrow_table()
-    con.close()
-    return new, earlier
+        asked.pop("numbers")
+    query = f"SELECT * FROM ({rows})"
+    if known:
+        query += f" WHERE {same} NOT IN (SELECT {same} FROM read_parquet($known))"
+        asked["known"] = known
+    with duckdb.connect(
+        config={"threads": 2, "memory_limit": MEMORY_LIMIT, "temp_directory": str(target.parent)}
+    ) as con:
+        con.register("told", told)
+        con.execute(
+            f"COPY ({query} ORDER BY source, line) TO {literal(target)} (FORMAT parquet, COMPRESSION snappy)", asked
+        )
+    return pq.read_metadata(target).num_rows
 
 
-def _merge(snapshot: DeltaTable, new: pa.Table, earlier: pa.Table, properties: CommitProperties) -> None:
-    """New events, and those received earlier than the copy that the lake holds, which they replace; one commit."""
-    rows = pa.concat_tables([new, earlier])
-    merge = snapshot.merge(
-        rows, predicate="t.event_id = s.event_id", source_alias="s", target_alias="t", commit_properties=properties
-    )
-    merge.when_matched_update_all(predicate="s.received_at < t.received_at").when_not_matched_insert_all().execute()
+def _partition(table: Table) -> str | None:
+    if table.name not in ("events", "telemetry"):
+        return None
+    return str(table.time_column).removesuffix("_at") + "_on"

@@ -13,6 +13,8 @@ from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.contract.zones import zone_names
 
+# Names of the readers' own columns.
+OWN = ("__line", "__raw", "__object", "__properties", "__odd")
 Unit = Literal["ns", "us", "ms", "s", "m", "h", "days"]
 SECONDS: dict[str, float] = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "days": 86400.0}
 
@@ -99,7 +101,7 @@ class SourceSpec(BaseModel):
         if both:
             raise ValueError(f"{both[0]!r} stands under both `columns` and `constants`; keep one")
         for name in (*self.columns.values(), *self.properties.values()):
-            if name in ("__line", "__raw", "__object"):
+            if name in OWN:
                 raise ValueError(f"{name!r} is a name of the reader's own and cannot be mapped; rename that field")
         for name in self.natural_key:
             if name not in known:
