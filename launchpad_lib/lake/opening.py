@@ -130,18 +130,12 @@ def open_lake(
     con = LakeBackend().connect(threads=2)
     con.raw_sql("SET TimeZone = 'UTC'")
     con.raw_sql("SET enable_progress_bar = false")  # it would print into the notebook
-    places = {name: root / name for name in TABLES}
     wanted = dict(versions or {})
-    found: dict[str, int | None] = {}
-    timed: dict[str, Indexed] = {}
+    timed = timed_tables(root, versions=wanted, through=named)
+    found: dict[str, int | None] = {name: one.version for name, one in timed.items()}
     for name, table in TABLES.items():
-        is_there = DeltaTable.is_deltatable(str(places[name]))
-        if is_there and name in TIMED_TABLES:
-            version = wanted[name] if name in wanted else opened_table(places[name], None).version()
-            timed[name] = indexed(root, name, version=version, through=named.get(name))
-            found[name] = version
-        else:
-            found[name] = _create(con, table, places[name] if is_there else None, wanted.get(name))
+        if name not in timed:
+            found[name] = _create(con, table, root / name, wanted.get(name))
     _star_views(con, timed)
     refused = dict(con.raw_sql("SELECT table_name, count(*) FROM rejected GROUP BY 1").fetchall())
     seen = {
@@ -228,14 +222,32 @@ def _seen(con: LakeBackend, table: Table, version: int | None, found: Indexed | 
     return TableVersion(version, rows, first, last, refused)
 
 
-def _create(con: LakeBackend, table: Table, place: Path | None, version: int | None) -> int | None:
-    """Loads one small Delta table under its declared columns (refused rows, which may be many, as a view); returns its
-    version, None when it is not there.
+def timed_tables(
+    root: Path, *, versions: Mapping[str, int], through: Mapping[str, datetime | None]
+) -> dict[str, Indexed]:
+    """Events and telemetry as the index has them, of those that are there: at the named versions or the newest."""
+    timed = {}
+    for name in TIMED_TABLES:
+        if DeltaTable.is_deltatable(str(root / name)):
+            version = versions[name] if name in versions else opened_table(root / name, None).version()
+            timed[name] = indexed(root, name, version=version, through=through.get(name))
+    return timed
+
+
+class SmallTable(NamedTuple):
+    """A Delta table that is read as it lies: the SQL of its rows under its declared columns, and the files in it. One
+    that is not there has no version, no file and no row.
     """
-    if place is None:
-        if table.name not in TIMED_TABLES:
-            con.raw_sql(f"CREATE TABLE {table.name} AS {_none_of(table)}")
-        return None
+
+    query: str
+    version: int | None
+    files: tuple[str, ...]
+
+
+def small_table(table: Table, place: Path, version: int | None) -> SmallTable:
+    """A table at a named version, or the newest."""
+    if not DeltaTable.is_deltatable(str(place)):
+        return SmallTable(_none_of(table), None, ())
     delta = opened_table(place, version)
     uris = sorted(data_files(delta))
     # A table that was written before a column was declared lacks it: it is NULL in all of its rows.
@@ -247,6 +259,16 @@ def _create(con: LakeBackend, table: Table, place: Path | None, version: int | N
         for c in table.columns
     )
     rows = f"SELECT {columns} FROM read_parquet({file_list(uris)}, union_by_name = true, hive_partitioning = false)"
-    kind, order = ("VIEW", "") if table.name == "rejected" else ("TABLE", " ORDER BY ALL")
-    con.raw_sql(f"CREATE {kind} {table.name} AS {rows + order if uris else _none_of(table)}")
-    return delta.version()
+    return SmallTable(rows if uris else _none_of(table), delta.version(), tuple(uris))
+
+
+def _create(con: LakeBackend, table: Table, place: Path, version: int | None) -> int | None:
+    """Loads one small Delta table (refused rows, which may be many, as a view); returns its version, None when it is
+    not there.
+    """
+    if table.name in TIMED_TABLES:
+        return None  # not there: `star_queries` knows what it has then
+    found = small_table(table, place, version)
+    kind, order = ("VIEW", "") if table.name == "rejected" and found.files else ("TABLE", " ORDER BY ALL")
+    con.raw_sql(f"CREATE {kind} {table.name} AS {found.query}{order}")
+    return found.version

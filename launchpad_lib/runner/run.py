@@ -12,6 +12,7 @@ from typing import NamedTuple
 from launchpad_lib.contract.manifest import Manifest, manifest_text
 from launchpad_lib.lake import Snapshot, take_snapshot
 from launchpad_lib.lake.kept_reports import pin_versions, tell_of_reports
+from launchpad_lib.lake.warehouse import refresh_warehouse
 from launchpad_lib.page.publication import publish_notebook
 from launchpad_lib.runner.execution import Executed, cell_count, execute
 from launchpad_lib.runner.forked_kernels import kernel_server
@@ -84,6 +85,12 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
                 jobs = [pool.submit(_execute_one, doing, name, snapshot=snapshot, folder=partial) for name in stage]
                 if number == 0:
                     context["inputs"] = inputs_read(opened)  # while the first notebooks run
+                    refresh_warehouse(
+                        run.lake,
+                        say=doing.progress.say,
+                        versions=snapshot.versions,
+                        observed_through=run.observed_through,
+                    )
                 for job in jobs:
                     one = job.result()
                     publish_notebook(
