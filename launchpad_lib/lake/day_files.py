@@ -27,6 +27,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from launchpad_lib.lake.day_writing import carried, number_names, number_users, write_day
+from launchpad_lib.lake.delta_log import data_files
 from launchpad_lib.lake.manifests import Manifests, described, is_intact, only_builder, read_body, write_body
 
 PARTITION = "event_on"
@@ -238,7 +239,7 @@ def files_by_day(table: DeltaTable, *, partition: str) -> dict[date, list[str]] 
     if key not in actions.column_names or actions[key].null_count:
         return None
     days: dict[date, list[str]] = {}
-    uris = {_tail(uri): uri for uri in table.file_uris()}
+    uris = {_tail(uri): uri for uri in data_files(table)}
     for path, day in zip(actions["path"].to_pylist(), actions[key].to_pylist(), strict=True):
         days.setdefault(day if isinstance(day, date) else date.fromisoformat(str(day)), []).append(uris[_tail(path)])
     return {day: sorted(files) for day, files in days.items()}

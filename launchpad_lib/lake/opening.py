@@ -16,6 +16,7 @@ from deltalake import DeltaTable
 from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier
 from launchpad_lib.contract.tables import TABLES, Table
 from launchpad_lib.lake.daily_tables import DIM_USERS, FEATURE_METRICS, SESSION_PARTS, SESSIONS, USER_DAYS, merged, over
+from launchpad_lib.lake.delta_log import data_files
 from launchpad_lib.lake.event_log import LakeBackend, event_log, no_events
 from launchpad_lib.lake.index import Indexed, indexed
 from launchpad_lib.lake.observed import TIMED_TABLES, Outside, named_instants
@@ -241,7 +242,7 @@ def _create(con: LakeBackend, table: Table, place: Path | None, version: int | N
             con.raw_sql(f"CREATE TABLE {table.name} AS {_none_of(table)}")
         return None
     delta = opened_table(place, version)
-    uris = sorted(delta.file_uris())
+    uris = sorted(data_files(delta))
     # A table that was written before a column was declared lacks it: it is NULL in all of its rows.
     there = {f.name for f in delta.schema().fields}
     columns = ", ".join(
