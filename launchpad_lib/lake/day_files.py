@@ -50,7 +50,8 @@ class DayFile(NamedTuple):
 class DayFiles:
     """The day files of one version of the events table, in day order.
 
-    `rewritten` are the days this build had to write.
+    `rewritten` are the days this build had to write. `incomplete` counts rows that no day file has, because they lack
+    an id, a user, a name or an instant; what Launchpad writes has none.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class DayFiles:
     event_names: tuple[str, ...]
     users: int
     rewritten: tuple[date, ...] = ()
+    incomplete: int = 0
 
     @property
     def paths(self) -> list[str]:
@@ -90,10 +92,11 @@ def build_day_files(
 
     Only days whose files in the table changed since the last build are written; the result is the same as that of a
     build from nothing with the same dictionary. A build that is cut off leaves the last state. `dictionary` is the
-    folder of other day files whose user numbers and event codes a first build takes over.
+    folder of other day files whose user numbers and event codes a first build takes over. Of a table that somebody
+    else wrote without the partition `event_on` every day is read out of all files, at every new version.
 
     Raises:
-        ValueError: no Delta table there, a day's files hold other days, or more than 65,536 event names.
+        ValueError: no Delta table there, a day's partition holds other days, or more than 65,536 event names.
     """
     if not DeltaTable.is_deltatable(str(events)):
         raise ValueError(
@@ -105,12 +108,22 @@ def build_day_files(
     if there is not None:
         return there
     sources = files_by_day(table, partition=PARTITION)
+    undated = None
+    if sources is None:
+        sources, undated = _all_files_by_day(table)
     with only_builder(folder):
         there = opened_version(folder, table.version())  # another builder was first
         if there is not None:
             return there
         _take_over(folder, dictionary)
-        return _build(sources, folder, table_version=table.version(), memory_limit=memory_limit, threads=threads)
+        return _build(
+            sources,
+            folder,
+            table_version=table.version(),
+            undated=undated,
+            memory_limit=memory_limit,
+            threads=threads,
+        )
 
 
 def open_day_files(folder: Path) -> DayFiles:
@@ -135,12 +148,21 @@ def opened_version(folder: Path, version: int) -> DayFiles | None:
 
 
 def _build(
-    sources: Mapping[date, Sequence[str]], folder: Path, *, table_version: int, memory_limit: str, threads: int
+    sources: Mapping[date, Sequence[str]],
+    folder: Path,
+    *,
+    table_version: int,
+    undated: int | None,
+    memory_limit: str,
+    threads: int,
 ) -> DayFiles:
+    """`undated`: None where each day has its own files; else every day is within all files, and so many rows have no
+    instant.
+    """
     manifests, dictionary = Manifests(folder), _dictionary(folder)
     known = _known_days(manifests, dictionary["id"])
     names = {day: hash_of_names(files) for day, files in sources.items()}
-    files_new = sorted(f for day, files in sources.items() if (day.isoformat(), names[day]) not in known for f in files)
+    files_new = sorted({f for d, files in sources.items() if (d.isoformat(), names[d]) not in known for f in files})
     rewritten: list[date] = []
     entries: dict[str, dict[str, Any]] = {}
     for part in ("days", "users"):
@@ -159,7 +181,7 @@ def _build(
                 if not rewritten:
                     dictionary = _numbered(con, folder, dictionary, files_new)
                 path = folder / "days" / open_then[1]["file"] if open_then else None
-                entry = write_day(con, folder, day, sources[day], open_before=path)
+                entry = write_day(con, folder, day, sources[day], open_before=path, is_mixed=undated is not None)
                 entry |= {"names_hash": names[day], "source_hash": source_hash}
                 rewritten.append(day)
             entries[day.isoformat()] = entry
@@ -173,6 +195,7 @@ def _build(
         "event_names": dictionary["event_names"],
         "users": dictionary["users"],
         "days": entries,
+        "incomplete": (undated or 0) + sum(entry.get("incomplete", 0) for entry in entries.values()),
     }
     manifests.write(table_version, body)
     _forget(folder, manifests, table_version)
@@ -207,26 +230,35 @@ def _forget(folder: Path, manifests: Manifests, version: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def files_by_day(table: DeltaTable, *, partition: str) -> dict[date, list[str]]:
-    """The data files of each day of a table that is partitioned by a date.
-
-    Raises:
-        ValueError: it is not partitioned by that column.
-    """
+def files_by_day(table: DeltaTable, *, partition: str) -> dict[date, list[str]] | None:
+    """The data files of each day of a table; None where it is not partitioned by that date, or not every file is."""
     actions = pa.table(table.get_add_actions(flatten=True))
+    if actions.num_rows == 0:
+        return {}
     key = f"partition.{partition}"
-    if key not in actions.column_names:
-        if actions.num_rows == 0:
-            return {}
-        raise ValueError(
-            f"table={table.table_uri!r}: is not partitioned by {partition}, so the files of a day cannot be "
-            "told apart: write it by launchpad ingest"
-        )
+    if key not in actions.column_names or actions[key].null_count:
+        return None
     days: dict[date, list[str]] = {}
     uris = {_tail(uri): uri for uri in data_files(table)}
     for path, day in zip(actions["path"].to_pylist(), actions[key].to_pylist(), strict=True):
         days.setdefault(day if isinstance(day, date) else date.fromisoformat(str(day)), []).append(uris[_tail(path)])
     return {day: sorted(files) for day, files in days.items()}
+
+
+def _all_files_by_day(table: DeltaTable) -> tuple[dict[date, list[str]], int]:
+    """All files for each UTC day that has rows, and how many rows have no instant."""
+    files = sorted(table.file_uris())
+    con = duckdb.connect()
+    try:
+        con.execute("SET TimeZone = 'UTC'")
+        counts = con.execute(
+            "SELECT event_at::DATE, count(*) FROM read_parquet($files, union_by_name = true) GROUP BY ALL",
+            {"files": files},
+        ).fetchall()
+    finally:
+        con.close()
+    rows = dict(counts)
+    return {day: files for day in sorted(d for d in rows if d is not None)}, rows.get(None, 0)
 
 
 def _tail(path: str) -> str:
@@ -262,7 +294,13 @@ def _day_files(folder: Path, manifest: dict[str, Any], *, rewritten: tuple[date,
         for d, e in sorted(manifest["days"].items())
     )
     return DayFiles(
-        folder, manifest["table_version"], tuple(days), tuple(manifest["event_names"]), manifest["users"], rewritten
+        folder,
+        manifest["table_version"],
+        tuple(days),
+        tuple(manifest["event_names"]),
+        manifest["users"],
+        rewritten,
+        manifest.get("incomplete", 0),
     )
 
 

@@ -37,8 +37,9 @@ def number_users(
         """CREATE OR REPLACE TEMP TABLE new_users AS
         SELECT user_id, ($known + row_number() OVER (ORDER BY first_on, user_id) - 1)::UINTEGER AS user_number
         FROM (
-            SELECT user_id, min(event_at::DATE) AS first_on FROM read_parquet($files, union_by_name = true)
-            GROUP BY user_id) AS seen
+            SELECT user_id::VARCHAR AS user_id, min(event_at::DATE) AS first_on
+            FROM read_parquet($files, union_by_name = true)
+            WHERE user_id IS NOT NULL GROUP BY ALL) AS seen
         ANTI JOIN users USING (user_id)""",
         {"files": list(files), "known": dictionary["users"]},
     )
@@ -67,7 +68,8 @@ def number_names(con: duckdb.DuckDBPyConnection, dictionary: dict[str, Any], fil
     """
     rows = (
         con.execute(
-            "SELECT DISTINCT event_name FROM read_parquet($files, union_by_name = true) ORDER BY 1",
+            "SELECT DISTINCT event_name FROM read_parquet($files, union_by_name = true) WHERE event_name IS NOT NULL "
+            "ORDER BY 1",
             {"files": list(files)},
         ).fetchall()
         if files
@@ -100,11 +102,18 @@ def carried(con: duckdb.DuckDBPyConnection | None, path: Path | None) -> tuple[s
 
 
 def write_day(
-    con: duckdb.DuckDBPyConnection, folder: Path, day: date, files: Sequence[str], *, open_before: Path | None
+    con: duckdb.DuckDBPyConnection,
+    folder: Path,
+    day: date,
+    files: Sequence[str],
+    *,
+    open_before: Path | None,
+    is_mixed: bool = False,
 ) -> dict[str, Any]:
     """Writes one day, of each event_id the earliest received, and names the file by its content; its entry.
 
-    `open_before` is the file of the day before. Tables `users` and `names` have every user and name.
+    `open_before` is the file of the day before. Tables `users` and `names` have every user and name. `is_mixed`: the
+    files hold other days, too. Rows without id, user, name or instant are left out and counted (`incomplete`).
 
     Raises:
         ValueError: a file holds events of another day.
@@ -112,31 +121,33 @@ def write_day(
     source = f"read_parquet({file_list(files)}, union_by_name = true, hive_partitioning = false)"
     has = {row[0] for row in con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
     columns = ", ".join(
-        "coalesce(received_at, event_at) AS received_at"
+        "coalesce(received_at, event_at)::TIMESTAMP AS received_at"
         if c.name == "received_at" and c.name in has
-        else "event_at AS received_at"
+        else "event_at::TIMESTAMP AS received_at"
         if c.name == "received_at"
-        else identifier(c.name)
+        else f"{identifier(c.name)}::{SQL_TYPES[c.type]} AS {identifier(c.name)}"
         if c.name in has
         else f"NULL::{SQL_TYPES[c.type]} AS {identifier(c.name)}"
         for c in EVENTS.columns
     )
-    source = f"(SELECT {columns} FROM {source})"
-    doubled, first_on, last_on, unnamed = con.execute(
-        "SELECT count(*) - count(DISTINCT event_id), min(event_at::DATE), max(event_at::DATE), "
+    own = f" WHERE event_at::DATE = DATE '{day}'" if is_mixed else ""
+    source = f"(SELECT {columns} FROM {source}{own})"
+    total, with_id, ids, first_on, last_on, unnamed = con.execute(
+        "SELECT count(*), count(event_id), count(DISTINCT event_id), min(event_at::DATE), max(event_at::DATE), "
         f"count(*) FILTER (session_id IS NULL) FROM {source}"
     ).fetchall()[0]
-    if not first_on == last_on == day:
+    if first_on is not None and not first_on == last_on == day:
         raise ValueError(
             f"events: the files of {day} hold events from {first_on} to {last_on}, so days cannot be told apart; "
             "write the lake by launchpad ingest"
         )
-    if doubled:  # rare, and the narrow look above costs a tenth of this
+    if with_id > ids:  # rare, and the narrow look above costs a tenth of this
         source = (
             f"(SELECT * FROM {source} QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY received_at, "
             "event_at, user_id, event_name) = 1)"
         )
     rows = f"SELECT * FROM {source} JOIN users USING (user_id) JOIN names USING (event_name)"
+    rows += " WHERE event_id IS NOT NULL AND event_at IS NOT NULL"
     began = _stretches(rows, carried(None, open_before)[0] if open_before else None) if unnamed else ""
     target = folder / "days" / f"{day}.new"
     con.execute(
@@ -154,7 +165,8 @@ def write_day(
     path = target.with_name(f"{day}-{content[:16]}.parquet")
     os.replace(target, path)
     count = con.execute(f"SELECT count(*) FROM read_parquet({file_list([path])})").fetchall()[0][0]
-    return described(path, rows=count, carry_hash=carried(con, path)[1])
+    # Every other row has found its user and its name.
+    return described(path, rows=count, incomplete=total - with_id + ids - count, carry_hash=carried(con, path)[1])
 
 
 def _stretches(rows: str, open_before: str | None) -> str:

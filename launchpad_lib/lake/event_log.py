@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, NamedTuple
 
 import duckdb
@@ -100,6 +101,7 @@ class LakeBackend(Backend):
     log: IndexedEvents | None = None
     telemetry: TelemetryLog | None = None
     held: list[IO[str]] = []
+    spill: TemporaryDirectory[str] | None = None
 
 
 def event_log(found: Indexed) -> IndexedEvents:

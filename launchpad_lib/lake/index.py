@@ -43,6 +43,7 @@ from launchpad_lib.lake.snapshot import Minutes, Observed, observed_window, open
 
 INDEX = "_index"
 ALL_DAYS = "all"  # a table whose files cannot be told apart by day has one part
+FULL = ("No space left", "Disk quota exceeded", "File too large")  # as the engine words it
 _Made = TypeVar("_Made")
 
 
@@ -154,8 +155,8 @@ def _on_a_full_disk(place: Path, make: Callable[[], _Made]) -> _Made:
     try:
         return make()
     except (OSError, duckdb.Error) as error:
-        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if is_full or "No space left" in str(error) or "Disk quota exceeded" in str(error):
+        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if is_full or any(told in str(error) for told in FULL):
             raise ValueError(
                 f"index={str(place)!r}: the disk is full; make room and run again (what was there before still stands)"
             ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,13 +32,17 @@ from launchpad_lib.lake.observed import TIMED_TABLES, Outside, named_instants
 from launchpad_lib.lake.snapshot import Snapshot, newest_versions, opened_table
 from launchpad_lib.lake.telemetry_log import telemetry_log
 
+THREADS = 2  # no result hangs on it
+MEMORY_LIMIT = "1GB"
+
 
 class TableVersion(NamedTuple):
     """What was read of one table: its rows within the window from `observed_from` through `observed_through` (UTC, both
     inside).
 
     A table without a window of its own spans from the first to the last instant of its time column; NULL without rows.
-    `outside` are its rows beside the window: in the lake, in no metric.
+    `outside` are its rows beside the window: in the lake, in no metric. So are `incomplete` events, which lack an id,
+    a user, a name or an instant: only a foreign writer leaves such.
     """
 
     version: int | None
@@ -46,6 +51,7 @@ class TableVersion(NamedTuple):
     observed_through: datetime | None
     rejected: int
     outside: tuple[Outside, ...] = ()
+    incomplete: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,8 @@ class Lake:
     """The star schema as Ibis tables on one DuckDB connection; instants are UTC without a zone.
 
     Events and telemetry are those of their windows; `outside` says what lies beside them. Nothing is loaded: a table is
-    read when it is asked, and only what it is asked for.
+    read when it is asked, and only what it is asked for. `index` is where the index of its events lies: in the lake, or
+    in a temporary folder where the lake cannot be written; None without events.
     """
 
     events: ir.Table
@@ -70,6 +77,7 @@ class Lake:
     telemetry_observed_through: datetime | None
     versions: dict[str, TableVersion]
     outside: tuple[Outside, ...]
+    index: Path | None = None
 
 
 def take_snapshot(
@@ -127,9 +135,7 @@ def open_lake(
     # answer.
     ibis.options.sql.fuse_selects = False
     named = named_instants(observed_through)
-    con = LakeBackend().connect(threads=2)
-    con.raw_sql("SET TimeZone = 'UTC'")
-    con.raw_sql("SET enable_progress_bar = false")  # it would print into the notebook
+    con = _connection()
     wanted = dict(versions or {})
     timed = timed_tables(root, versions=wanted, through=named)
     found: dict[str, int | None] = {name: one.version for name, one in timed.items()}
@@ -156,7 +162,18 @@ def open_lake(
         telemetry_observed_through=seen["telemetry"].observed_through,
         versions=seen,
         outside=tuple(part for version in seen.values() for part in version.outside),
+        index=timed["events"].place if "events" in timed else None,
     )
+
+
+def _connection() -> LakeBackend:
+    """A connection with bounded memory; what it must put aside goes to a private folder that ends with it."""
+    spill = tempfile.TemporaryDirectory(prefix="launchpad-spill-", ignore_cleanup_errors=True)
+    con = LakeBackend().connect(threads=THREADS, memory_limit=MEMORY_LIMIT, temp_directory=spill.name)
+    con.spill = spill
+    con.raw_sql("SET TimeZone = 'UTC'")
+    con.raw_sql("SET enable_progress_bar = false")  # it would print into the notebook
+    return con
 
 
 def _star_views(con: LakeBackend, timed: Mapping[str, Indexed]) -> None:
@@ -214,9 +231,11 @@ def _none_of(table: Table) -> str:
 def _seen(con: LakeBackend, table: Table, version: int | None, found: Indexed | None, refused: int) -> TableVersion:
     if table.name in TIMED_TABLES:
         window = found.window if found else None
+        lost = found.files.incomplete if found and found.files else 0
         if found is None or window is None:
-            return TableVersion(version, 0, None, None, refused)
-        return TableVersion(version, found.rows, window.observed_from, window.observed_through, refused, window.outside)
+            return TableVersion(version, 0, None, None, refused, incomplete=lost)
+        first, last = window.observed_from, window.observed_through
+        return TableVersion(version, found.rows, first, last, refused, window.outside, lost)
     at = identifier(table.time_column) if table.time_column else "NULL::TIMESTAMP"
     rows, first, last = con.raw_sql(f"SELECT count(*), min({at}), max({at}) FROM {table.name}").fetchall()[0]
     return TableVersion(version, rows, first, last, refused)

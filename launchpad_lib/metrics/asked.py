@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import ibis.expr.types as ir
 
-READ = "is_read"  # the condition of a fold that only says which rows it needs
+from launchpad_lib.metrics.checks import READ
 
 
 class Asked(NamedTuple):

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 import numpy as np
 
 from launchpad_lib.contract.durations import check_timezone, window_us
-from launchpad_lib.metrics.asked import READ
+from launchpad_lib.metrics.checks import READ
 from launchpad_lib.metrics.steps import Exclusion, Rules, Step, matches
 from launchpad_lib.metrics.windows import (
     Period,

@@ -110,6 +110,23 @@ def opened_for(lake: str, snapshot: Snapshot) -> Lake:
     return open_lake(lake, versions=snapshot.versions, observed_through=given["observed_through"])
 
 
+def doubts_about_lake(opened: Lake, lake: str) -> list[str]:
+    """What a reader of the console must know of the lake: rows that count nowhere, an index that will not be kept."""
+    found = []
+    lost = opened.versions["events"].incomplete
+    if lost:
+        found.append(
+            f"events: {counted(lost, 'row')} without an event_id, user_id, event_name or event_at, which no number "
+            "counts; launchpad ingest would have kept them in rejected with the reason"
+        )
+    if opened.index is not None and not opened.index.resolve().is_relative_to(Path(lake).resolve()):
+        found.append(
+            f"lake: {lake} cannot be written, so its index lies in {opened.index}; who clears that folder makes the "
+            "next run build it again"
+        )
+    return found
+
+
 def inputs_read(opened: Lake) -> dict:
     """Per table: its version, its rows within the window, and what lies outside."""
     by_date = {
@@ -127,6 +144,7 @@ def inputs_read(opened: Lake) -> dict:
                 for o in v.outside
             ],
             "rejected": v.rejected,
+            "incomplete": v.incomplete,
             "rows_by_date": by_date.get(name, {}),
         }
         for name, v in opened.versions.items()

@@ -18,7 +18,7 @@ from launchpad_lib.runner.execution import Executed, cell_count, execute
 from launchpad_lib.runner.forked_kernels import kernel_server
 from launchpad_lib.runner.history import changes, last_good, previous_manifest
 from launchpad_lib.runner.indexes import publish_index, publish_run_index
-from launchpad_lib.runner.inputs import bring_up_to_date, inputs_read, opened_for
+from launchpad_lib.runner.inputs import bring_up_to_date, doubts_about_lake, inputs_read, opened_for
 from launchpad_lib.runner.named_things import check_named_things, doubts_about_features
 from launchpad_lib.runner.outcomes import notebook_record, summary, worst, write_tables
 from launchpad_lib.runner.own_notebooks import notebook_names
@@ -76,7 +76,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     pin_versions(partial, snapshot.versions)
     opened = opened_for(run.lake, snapshot)
     check_named_things(run, versions=snapshot.versions, notebooks=doing.notebooks)
-    for doubt in doubts_about_features(run, versions=snapshot.versions):
+    for doubt in [*doubts_about_lake(opened, run.lake), *doubts_about_features(run, versions=snapshot.versions)]:
         doing.progress.say(doubt)
     jobs: list[Future[Executed]] = []
     with ThreadPoolExecutor(max_workers=run.workers) as pool:

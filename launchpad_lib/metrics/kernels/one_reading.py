@@ -16,7 +16,7 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 
-from launchpad_lib.metrics.asked import READ
+from launchpad_lib.metrics.checks import READ
 from launchpad_lib.metrics.kernels.unit_rows import UnitRows, unit_rows
 
 BITS_A_COLUMN = 31
