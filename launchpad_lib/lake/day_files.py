@@ -223,9 +223,9 @@ def files_by_day(table: DeltaTable, *, partition: str) -> dict[date, list[str]]:
             "told apart: write it by launchpad ingest"
         )
     days: dict[date, list[str]] = {}
-    there = {_tail(path): path for path in data_files(table)}
-    for name, day in zip(actions["path"].to_pylist(), actions[key].to_pylist(), strict=True):
-        days.setdefault(day if isinstance(day, date) else date.fromisoformat(str(day)), []).append(there[_tail(name)])
+    uris = {_tail(uri): uri for uri in data_files(table)}
+    for path, day in zip(actions["path"].to_pylist(), actions[key].to_pylist(), strict=True):
+        days.setdefault(day if isinstance(day, date) else date.fromisoformat(str(day)), []).append(uris[_tail(path)])
     return {day: sorted(files) for day, files in days.items()}
 
 

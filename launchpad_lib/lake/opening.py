@@ -14,12 +14,22 @@ from deltalake import DeltaTable
 
 from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier
 from launchpad_lib.contract.tables import TABLES, Table
-from launchpad_lib.lake.daily_tables import DIM_USERS, FEATURE_METRICS, SESSION_PARTS, SESSIONS, USER_DAYS, merged, over
+from launchpad_lib.lake.daily_tables import (
+    DIM_USERS,
+    FEATURE_HOURS,
+    FEATURE_METRICS,
+    SESSION_PARTS,
+    SESSIONS,
+    USER_DAYS,
+    merged,
+    over,
+)
 from launchpad_lib.lake.delta_log import data_files
 from launchpad_lib.lake.event_log import LakeBackend, event_log, no_events
 from launchpad_lib.lake.index import Indexed, indexed
 from launchpad_lib.lake.observed import TIMED_TABLES, Outside, named_instants
 from launchpad_lib.lake.snapshot import Snapshot, newest_versions, opened_table
+from launchpad_lib.lake.telemetry_log import telemetry_log
 
 
 class TableVersion(NamedTuple):
@@ -51,6 +61,7 @@ class Lake:
     users: ir.Table
     features: ir.Table
     feature_metrics: ir.Table
+    feature_hours: ir.Table
     telemetry: ir.Table
     annotations: ir.Table
     rejected: ir.Table
@@ -136,6 +147,7 @@ def open_lake(
         users=con.table("dim_users"),
         features=con.table("dim_feature_metadata"),
         feature_metrics=con.table("fact_feature_metrics"),
+        feature_hours=con.table("fact_feature_hours"),
         telemetry=con.table("telemetry"),
         annotations=con.table("annotations"),
         rejected=con.table("rejected"),
@@ -153,12 +165,14 @@ def _star_views(con: LakeBackend, timed: Mapping[str, Indexed]) -> None:
     con.raw_sql("CREATE VIEW dim_feature_metadata AS FROM features")
     if "events" in timed:
         con.log = event_log(timed["events"])
+    if "telemetry" in timed:
+        con.telemetry = telemetry_log(timed["telemetry"])
     con.held = [file for one in timed.values() for file in one.held]
 
 
 def star_queries(timed: Mapping[str, Indexed]) -> dict[str, str]:
-    """The SQL of the tables that are views on the index: fact_events, sessions, dim_users, telemetry and
-    fact_feature_metrics.
+    """The SQL of the tables that are views on the index: fact_events, sessions, dim_users, telemetry,
+    fact_feature_metrics and fact_feature_hours.
     """
     events, telemetry = timed.get("events"), timed.get("telemetry")
     log = event_log(events).fact_events() if events else no_events()
@@ -168,7 +182,8 @@ def star_queries(timed: Mapping[str, Indexed]) -> dict[str, str]:
         "sessions": _merged(SESSIONS, SESSION_PARTS, events, "session_parts"),
         "dim_users": _merged(DIM_USERS, USER_DAYS, events, "user_days"),
         "telemetry": health,
-        "fact_feature_metrics": _feature_metrics(telemetry),
+        "fact_feature_metrics": _daily(FEATURE_METRICS, telemetry, "feature_metrics"),
+        "fact_feature_hours": _daily(FEATURE_HOURS, telemetry, "feature_hours"),
     }
 
 
@@ -182,14 +197,13 @@ def _merged(query: str, part_query: str, events: Indexed | None, name: str) -> s
     return merged(query, part_query, paths=events.paths(name), cut_rows=cut)
 
 
-def _feature_metrics(telemetry: Indexed | None) -> str:
+def _daily(query: str, telemetry: Indexed | None, name: str) -> str:
+    """A table whose rows of a day stand in its part; of days that the window cuts they are made from their rows."""
     if telemetry is None or not telemetry.days:
-        return over(FEATURE_METRICS, f"({_none_of(TABLES['telemetry'])})")
-    paths = telemetry.paths("feature_metrics")
+        return over(query, f"({_none_of(TABLES['telemetry'])})")
+    paths = telemetry.paths(name)
     whole = [f"SELECT * FROM read_parquet({file_list(paths)})"] if paths else []
-    return " UNION ALL BY NAME ".join(
-        [*whole, *(over(FEATURE_METRICS, telemetry.rows_within([day])) for day in telemetry.cut)]
-    )
+    return " UNION ALL BY NAME ".join([*whole, *(over(query, telemetry.rows_within([day])) for day in telemetry.cut)])
 
 
 def _none_of(table: Table) -> str:

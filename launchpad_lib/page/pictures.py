@@ -76,15 +76,16 @@ def lean(svg: str) -> str:
 
     def said_shortly(tag: re.Match[str]) -> str:
         named = re.sub(r'(\bid="|url\(#)(?=[A-Za-z])', rf"\g<1>p{own}-", tag[0])
-        return RGB.sub(_hex, UNSAID.sub("", SHAPE.sub(lambda shape: FRACTION.sub(_in_tenths, shape[0]), named)))
+        short = UNSAID.sub("", SHAPE.sub(lambda shape: FRACTION.sub(_in_tenths, shape[0]), named))
+        short = RGB.sub(_hex, short)
+        # Text that says no colour has the page's quiet one, the theme's; lines end at 0 where they do not say it.
+        short = short.replace(' fill="#5c636d"', "") if short.startswith("<text") else short
+        short = re.sub(r' [xy]2="0"', "", short) if short.startswith("<line") else short
+        # Where it is comes first, so that all of how it looks stands together and can have one name.
+        return re.sub(r'^(<text)( [^>]*?)( transform="[^"]*")', r"\1\3\2", short)
 
     # Tags only: text between them is left alone, for a name from the data may read like an attribute.
     lean = _without_bare_groups(EMPTY_PATH.sub("", TAG.sub(said_shortly, svg)))
-    # Text that says no colour has the page's quiet one, which is the theme's; lines end at 0 where they say nothing.
-    lean = re.sub(r"<text\b[^>]*>", lambda tag: tag[0].replace(' fill="#5c636d"', ""), lean)
-    lean = re.sub(r"<line\b[^>]*>", lambda tag: re.sub(r' [xy]2="0"', "", tag[0]), lean)
-    # Where it is comes first, so that all of how it looks stands together and can have one name.
-    lean = re.sub(r'(<(?:text|line|path))( [^>]*?)( transform="[^"]*")', r"\1\3\2", lean)
     runs = Counter(run for tag in TAG.findall(lean) for run in PAINT.findall(tag))
     names = {
         run: f"k{hashlib.md5(run.encode()).hexdigest()[:6]}"
@@ -97,10 +98,6 @@ def lean(svg: str) -> str:
         lean,
     )
     return f"<style>{rules}</style>{classed}" if rules else classed
-
-
-def _in_tenths(number: re.Match[str]) -> str:
-    return f"{float(number[0]):.1f}".removesuffix(".0")
 
 
 def _hex(colour: re.Match[str]) -> str:
@@ -123,6 +120,10 @@ def _without_bare_groups(svg: str) -> str:
         if part != "<g>":
             parts.append(part)
     return "".join(parts)
+
+
+def _in_tenths(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.1f}".removesuffix(".0")
 
 
 def _rule(run: str) -> str:

@@ -116,3 +116,11 @@ def test_day_files_leave_out_the_days_outside_the_window_and_know_its_end(place,
     log = open_event_log(place / "lake", observed_through=named)
     assert [d.rows for d in log.days] == [50] * days
     assert log.observed_through == open_lake(place / "lake", observed_through=named).observed_through
+
+
+def test_a_lake_in_a_folder_with_a_space_and_other_signs_opens(tmp_path):
+    """Addresses of data files write such signs with %, paths do not."""
+    odd = tmp_path / "my lake ü # (1)"
+    add(odd, "own", steady(3, 50))
+    data = open_lake(odd / "lake")
+    assert (data.events.count().execute(), data.sessions.count().execute() > 0) == (150, True)

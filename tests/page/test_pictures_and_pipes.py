@@ -53,7 +53,7 @@ def test_a_page_has_no_library_where_the_drawing_program_gives_none(monkeypatch)
 def test_a_lean_picture_has_tenths_of_pixels_in_its_shapes_and_every_other_number_as_it_was():
     svg = '<svg><path d="M1.25,2.0499L3.999,4.5" transform="translate(0.96,10.04)"/><text x="1.234">1.234 d="1.234"</text></svg>'
     assert lean(svg) == (
-        '<svg><path transform="translate(1,10)" d="M1.2,2L4,4.5"/><text x="1.234">1.234 d="1.234"</text></svg>'
+        '<svg><path d="M1.2,2L4,4.5" transform="translate(1,10)"/><text x="1.234">1.234 d="1.234"</text></svg>'
     )
 
 
