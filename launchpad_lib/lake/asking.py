@@ -42,7 +42,6 @@ def answered(
         con.execute("SET TimeZone = 'UTC'")
         con.execute("SET enable_progress_bar = false")
         create_views(con, views.queries)
-        con.execute("SET python_enable_replacements = false")
         con.execute("SET autoinstall_known_extensions = false")
         con.execute("SET autoload_known_extensions = false")
         con.execute(f"SET allowed_paths = {file_list(views.files)}")
