@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -63,6 +64,13 @@ def run_in_its_workbook(params: str | None, *, say: Callable[[str], None] | None
 
 
 def _report(arguments: argparse.Namespace) -> int:
+    from launchpad_lib.runner.forked_kernels import kernel_server
+
+    with kernel_server() as server:  # it imports what kernels need while this process imports what a run needs
+        return _run_with(arguments, server)
+
+
+def _run_with(arguments: argparse.Namespace, server: subprocess.Popen | None) -> int:
     from launchpad_lib.runner.parameters import ParameterError
     from launchpad_lib.runner.progress import progress_for
     from launchpad_lib.runner.run import run_report
@@ -74,7 +82,7 @@ def _report(arguments: argparse.Namespace) -> int:
             raise ParameterError(
                 f"run-id={run_id!r}: letters, digits, _ . - only, not starting with a dot; choose another"
             )
-        return run_report(run, now=now, run_id=run_id, progress=progress)
+        return run_report(run, now=now, run_id=run_id, progress=progress, kernels=contextlib.nullcontext(server))
 
 
 def _ingest(arguments: argparse.Namespace) -> int:

@@ -147,6 +147,7 @@ def build_parts(
     con = duckdb.connect(config={"threads": 1, "memory_limit": "1GB", "temp_directory": str(folder / "spill")})
     try:
         con.execute("SET TimeZone = 'UTC'")
+        con.execute("SET enable_progress_bar = false")  # a day of millions of rows would draw one into the run's lines
         for source in sources:
             parts = days[source.day] = {}
             for name, query in queries.items():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -29,10 +31,20 @@ from launchpad_lib.runner.stopping import Kernels
 
 
 def run_report(
-    run: RunParams, *, now: datetime, run_id: str, progress: Progress, notebooks: Path = Path("notebooks")
+    run: RunParams,
+    *,
+    now: datetime,
+    run_id: str,
+    progress: Progress,
+    notebooks: Path = Path("notebooks"),
+    kernels: AbstractContextManager[subprocess.Popen | None] | None = None,
 ) -> int:
-    """Executes and publishes; 1 where a notebook failed, otherwise 0, also where the data refused an answer."""
-    with kernel_server() as server:  # its imports go on while the lake is brought up to date
+    """Executes and publishes; 1 where a notebook failed, otherwise 0, also where the data refused an answer.
+
+    Args:
+        kernels: the server of kernels, where the caller has started it; otherwise one is started here.
+    """
+    with kernels or kernel_server() as server:  # its imports go on while the lake is brought up to date
         bring_up_to_date(run, now=now, say=progress.say)
         doing = _Doing(run, now, run_id, progress, notebooks, Kernels(server))
         return _execute_and_publish(doing)
