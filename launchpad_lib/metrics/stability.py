@@ -30,7 +30,9 @@ def of_feature(table: ir.Table, feature_id: str | None) -> ir.Table:
 
 def observations(telemetry: ir.Table) -> pd.DataFrame:
     """Grain: one row per observation, in order of feature and time; the columns that the health pages read."""
-    return telemetry.select(*OBSERVED).order_by(["feature_id", "observed_at", "user_id"]).to_pandas()
+    first = ("feature_id", "observed_at", "user_id")  # then all else: equal instants come in one order, too
+    order = [*first, *(name for name in OBSERVED if name not in first)]
+    return telemetry.select(*OBSERVED).order_by(order).to_pandas()
 
 
 def feature_days(telemetry: ir.Table, *, report_timezone: str) -> pd.DataFrame:
