@@ -46,6 +46,7 @@ class TableRead(_Part):
     observed_through: str | None = Field(description="UTC; last instant of the window")
     outside: tuple[RowsOutside, ...] = Field(default=(), description="rows beside the window")
     rejected: int = Field(description="rows refused so far")
+    incomplete: int = Field(default=0, description="events without id, user, name or instant, in no number")
     rows_by_date: dict[str, int] = Field(description="UTC date: rows, of events and telemetry")
 
 
