@@ -46,6 +46,9 @@ class TableRead(_Part):
     observed_through: str | None = Field(description="UTC; last instant of the window")
     outside: tuple[RowsOutside, ...] = Field(default=(), description="rows beside the window")
     rejected: int = Field(description="rows refused so far")
+    incomplete: int = Field(
+        default=0, description="rows of events in no metric: they lack an id, a user, a name or an instant"
+    )
     rows_by_date: dict[str, int] = Field(description="UTC date: rows, of events and telemetry")
 
 
