@@ -271,7 +271,9 @@ class _Reading:
         return kept
 
     def found(self) -> list[Trials]:
-        """The trials of each question, users in the order of the log's reading."""
+        """The trials of each question; users and their rows in an order that hangs on neither the lake's layout nor the
+        reading, because draws are made of it.
+        """
         result = []
         for place, question in enumerate(self.questions):
             compared, window_open, done_before = (int(n) for n in self.counts[place])
@@ -288,6 +290,10 @@ class _Reading:
             name: np.concatenate([c.where[name] for c in chunks]) if chunks else np.empty(0, np.int32)
             for name in ("day", "minute", "platform", "country")
         }
+        luck = _joined(chunks, "luck")
+        order = np.lexsort((joined["at"], luck))
+        known, joined, where = known[order], _in(order, joined), _in(order, where)
+        joined["user"] = np.unique(luck[order], return_inverse=True)[1]
         table = pd.DataFrame(known, columns=list(WRITTEN), copy=False)
         before = table.pop("events_before")
         busy = before.median()
@@ -299,7 +305,8 @@ class _Reading:
         table["weekday"] = ((where["day"] + WEEKDAY_OF_1970) % 7).astype(np.int8)
         for name in ("platform", "country"):
             texts = self.texts.get(name, []) if chunks else []
-            table[name] = pd.Categorical.from_codes(where[name], categories=texts)
+            values = pd.Categorical.from_codes(where[name], categories=texts)
+            table[name] = values.reorder_categories(sorted(texts))
         table["active_before"] = (before > 0).astype(np.float32).where(before.notna())
         table["was_busy_before"] = (before > busy).astype(np.float32).where(before.notna())
         return table
@@ -322,6 +329,10 @@ class _Chunk(NamedTuple):
         user, luck, at, treated, returned, known = (values[is_kept] for values in self[:6])
         where = {name: values[is_kept] for name, values in self.where.items()}
         return _Chunk(user, luck, at, treated, returned, known, where)
+
+
+def _in(order: np.ndarray, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: values[order] for name, values in columns.items()}
 
 
 def _joined(chunks: list[_Chunk], name: str) -> np.ndarray:
