@@ -31,36 +31,43 @@ def themed(drawing: alt.Chart | alt.LayerChart, title: str, *, note: str = "", h
     layers = drawing if isinstance(drawing, alt.LayerChart) else layered(drawing)
     lines = textwrap.wrap(shortened(title, cells=TITLE_CELLS), 80) or [""]
     words = alt.TitleParams(text=lines, subtitle=note) if note else alt.TitleParams(text=lines)
-    return (
-        layers.properties(
-            title=lines[0] if len(lines) == 1 and not note else words,
-            width=WIDTH,
-            height=height,
-            background="transparent",
-        )
-        .configure_title(
-            color=INK, fontSize=15, anchor="start", fontWeight=600, subtitleColor=INK, subtitleFontSize=12, offset=12
-        )
-        .configure_axis(
-            labelColor=INK,
-            titleColor=INK,
-            labelFontSize=12,
-            titleFontSize=12,
-            titleFontWeight="normal",
-            gridColor=GREY,
-            gridOpacity=0.25,
-            domainColor=GREY,
-            tickColor=GREY,
-            labelLimit=260,  # names are shortened to less, by character
-            labelSeparation=8,
-        )
-        .configure_axisX(grid=False)
-        .configure_axisY(ticks=False, domain=False)
-        .configure_legend(
-            labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, orient="bottom", columns=4
-        )
-        .configure_mark(tooltip=True)
-        .configure_view(strokeOpacity=0)
+    # At once: Altair copies all of a chart for each of its configure_... methods.
+    return layers.properties(
+        title=lines[0] if len(lines) == 1 and not note else words,
+        width=WIDTH,
+        height=height,
+        background="transparent",
+        config=alt.Config(
+            view=alt.ViewConfig(strokeOpacity=0),
+            axis=alt.AxisConfig(
+                labelColor=INK,
+                titleColor=INK,
+                labelFontSize=12,
+                titleFontSize=12,
+                titleFontWeight="normal",
+                gridColor=GREY,
+                gridOpacity=0.25,
+                domainColor=GREY,
+                tickColor=GREY,
+                labelLimit=260,  # names are shortened to less, by character
+                labelSeparation=8,
+            ),
+            axisX=alt.AxisConfig(grid=False),
+            axisY=alt.AxisConfig(ticks=False, domain=False),
+            legend=alt.LegendConfig(
+                labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, orient="bottom", columns=4
+            ),
+            mark=alt.MarkConfig(tooltip=True),
+            title=alt.TitleConfig(
+                color=INK,
+                fontSize=15,
+                anchor="start",
+                fontWeight=600,
+                subtitleColor=INK,
+                subtitleFontSize=12,
+                offset=12,
+            ),
+        ),
     )
 
 

@@ -9,9 +9,9 @@ import argparse
 import os
 import sys
 
-from launchpad_lib.cli import collecting, reporting, simulating, streaming, workbook
+from launchpad_lib.cli import collecting, querying, reporting, simulating, streaming, workbook
 
-GROUPS = (reporting, workbook, simulating, collecting, streaming)
+GROUPS = (reporting, querying, workbook, simulating, collecting, streaming)
 
 
 def _parser() -> argparse.ArgumentParser:

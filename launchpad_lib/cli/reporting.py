@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +50,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 
 @contextlib.contextmanager
-def _run_in_its_workbook(params: str | None) -> Iterator[RunParams]:
+def run_in_its_workbook(params: str | None, *, say: Callable[[str], None] | None = None) -> Iterator[RunParams]:
     """The checked run; meanwhile the workbook is the present folder, which all paths in its params are relative to."""
     from launchpad_lib.runner.parameters import load_run
     from launchpad_lib.runner.workbook import usual_params, workbook_of
@@ -56,31 +58,40 @@ def _run_in_its_workbook(params: str | None) -> Iterator[RunParams]:
     path = Path(params) if params else usual_params()
     run, root = load_run(path), workbook_of(path)
     if root != Path.cwd():
-        print(f"workbook {root}", flush=True)
+        (say or partial(print, flush=True))(f"workbook {root}")
     with contextlib.chdir(root):
         yield run
 
 
 def _report(arguments: argparse.Namespace) -> int:
+    from launchpad_lib.runner.forked_kernels import kernel_server
+
+    with kernel_server() as server:  # it imports what kernels need while this process imports what a run needs
+        return _run_with(arguments, server)
+
+
+def _run_with(arguments: argparse.Namespace, server: subprocess.Popen | None) -> int:
     from launchpad_lib.runner.parameters import ParameterError
     from launchpad_lib.runner.progress import progress_for
     from launchpad_lib.runner.run import run_report
 
     now = datetime.now(UTC)
-    with _run_in_its_workbook(arguments.params) as run, progress_for(sys.stdout) as progress:
+    with run_in_its_workbook(arguments.params) as run, progress_for(sys.stdout) as progress:
         run_id = arguments.run_id or f"{run.name}-{now:%Y%m%dT%H%M%SZ}"
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}", run_id):
             raise ParameterError(
                 f"run-id={run_id!r}: letters, digits, _ . - only, not starting with a dot; choose another"
             )
-        return run_report(run, now=now, run_id=run_id, progress=progress)
+        return run_report(run, now=now, run_id=run_id, progress=progress, kernels=contextlib.nullcontext(server))
 
 
 def _ingest(arguments: argparse.Namespace) -> int:
+    from launchpad_lib.lake.warehouse import refresh_warehouse
     from launchpad_lib.runner.inputs import bring_up_to_date
 
-    with _run_in_its_workbook(arguments.params) as run:
+    with run_in_its_workbook(arguments.params) as run:
         bring_up_to_date(run, now=datetime.now(UTC), say=print)
+        refresh_warehouse(run.lake, say=print, observed_through=run.observed_through)
     return 0
 
 

@@ -79,7 +79,7 @@ def read_funnel(
         whole = ChainFold(log, split if isinstance(split, Rules) else rules, observed_through=through)
         ask("steps", lambda: asked_counts(whole, None, split=None))
         ask("times", lambda: asked_times(whole, None))
-        ask("next_events", lambda: asked_next_events(whole, None))
+        ask("next_events", lambda: asked_next_events(ChainFold(log, rules, observed_through=through), None))
         entries = Entries(trend_period, report_timezone, week_starts_on)
         ask("course", lambda: asked_course(log, rules, None, entries, observed_through=through))
         ask("rules", lambda: asked_rules(log, rules, RULES[1:], observed_through=through))

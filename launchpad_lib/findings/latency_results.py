@@ -12,7 +12,7 @@ import pandas as pd
 from launchpad_lib.contract.worst import Worst, worst_of
 from launchpad_lib.findings.health_states import health_table
 from launchpad_lib.inference import changes_table, quantile_changes, regression_table
-from launchpad_lib.trends import nearest_annotation, shift_table, silence_table, spell_noise_of_change
+from launchpad_lib.trends import WINDOWS, nearest_annotation, shift_table, silence_table, spell_noise_of_change
 
 
 class LatencyResults(NamedTuple):
@@ -43,7 +43,8 @@ def latency_results(
     """The last `window_days` days against the days before them, the history's shifts of level, and who fell silent.
 
     Args:
-        observations: of `metrics.stability.observations`. daily: of `metrics.stability.feature_days`.
+        observations: of `metrics.stability.observations`, those after `read_since`.
+        daily: of `metrics.stability.feature_days`.
         annotations: deployments and incidents, named beside a shift that lies near.
         declared: ids of declared features; one without telemetry has a row too.
     """
@@ -57,6 +58,7 @@ def latency_results(
         rng=rng,
         period_noise=spell_noise_of_change(shifts, window_days=window_days),
         min_units=min_units,
+        features=list(daily["feature_id"].unique()),
     )
     regressions = regression_table(changes, shifts, sustained_days=sustained_days)
     silence = silence_table(daily, through=through, declared=declared)
@@ -68,6 +70,11 @@ def latency_results(
         health_table(regressions, silence, split_at=split_at),
         found if found["shift_p"].notna().any() else shifts,
     )
+
+
+def read_since(through: datetime, *, window_days: int) -> datetime:
+    """After which instant observations are read one by one: both windows, and the longest one of the error budgets."""
+    return through - max(timedelta(days=2 * window_days), *(w.long for w in WINDOWS))
 
 
 def largest_change(found: LatencyResults, *, called: Mapping[str, str], window_days: int) -> Worst:

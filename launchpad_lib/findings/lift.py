@@ -17,7 +17,7 @@ from launchpad_lib.contract.findings import (
 from launchpad_lib.contract.sentences import counted, ended, listed, named
 from launchpad_lib.contract.wording import percent, points
 from launchpad_lib.findings.lift_questions import LiftQuestion
-from launchpad_lib.findings.lift_results import ATE, STARTERS, LiftResults
+from launchpad_lib.findings.lift_results import ATO, LiftResults
 
 SEVERITIES: dict[str, tuple[Severity, Verb]] = {
     "likely hurt": ("watch", "look"),
@@ -27,14 +27,22 @@ SEVERITIES: dict[str, tuple[Severity, Verb]] = {
     "refused": ("unknown", "wait"),
     "not asked": ("unknown", "declare"),
 }
-NOT_RANDOMISED = "Users chose themselves whether to finish, so something that was not measured can be behind it"
+NOT_RANDOMISED = "Users chose themselves whether to {do}, so something that was not measured can be behind it"
+DOING = {"finished": "Finishing", "used": "Using"}
+DO = {"finished": "finish", "used": "use it"}
+DID = {"finished": "finished", "used": "used it"}
+MOMENT = {"finished": "starts", "used": "days"}
+NOT_DECLARED = {
+    "finished": ("no start_event and complete_event together", "a start and a finish"),
+    "used": ("no event", "an event"),
+}
 
 
 def lift_conclusion(found: LiftResults) -> Conclusion:
     """The verdict over the features that are asked; a finding for each, and one for those that are not."""
     if not found.asked:
-        return not_asked()
-    reported = _reported(found)
+        return not_asked(found)
+    reported = found.reported
     findings = [_of_feature(question, reported.loc[question.feature_id], found) for question in found.asked]
     verdicts = {q.feature_id: reported.loc[q.feature_id, "verdict"] for q in found.asked}
     said = conclusion(lift_sentence(found, verdicts), [*findings, *_left_out(found)])
@@ -44,13 +52,15 @@ def lift_conclusion(found: LiftResults) -> Conclusion:
     return said
 
 
-def not_asked() -> Conclusion:
+def not_asked(found: LiftResults) -> Conclusion:
     """A page whose question nobody declared stands, and says so."""
+    what, briefly = NOT_DECLARED[found.rules.compare]
+    needed = what.replace("no start_event and complete_event together", "both a start_event and a complete_event")
     sentence = (
-        "Not asked: no feature declares both a start_event and a complete_event; "
+        f"Not asked: no feature declares {needed.replace('no event', 'an event')}; "
         "declare them under `features:` in the params file or in the table `features`."
     )
-    return conclusion("Not asked: no feature declares a start and a finish.", [Finding("unknown", "declare", sentence)])
+    return conclusion(f"Not asked: no feature declares {briefly}.", [Finding("unknown", "declare", sentence)])
 
 
 def lift_sentence(found: LiftResults, verdicts: dict[str, LiftVerdict]) -> str:
@@ -74,12 +84,13 @@ def lift_sentence(found: LiftResults, verdicts: dict[str, LiftVerdict]) -> str:
 
 
 def _single(name: str, verdict: LiftVerdict, found: LiftResults) -> str:
+    doing = DOING[found.rules.compare]
     said = {
-        "likely helped": f"Finishing {name} likely helped people come back.",
-        "likely hurt": f"Finishing {name} likely hurt: people came back less.",
-        "no effect larger than": f"Finishing {name} has no effect larger than {_limit(found)} on coming back.",
-        "not settled": f"Whether finishing {name} makes people come back is not settled.",
-        "refused": f"These data cannot say whether finishing {name} makes people come back.",
+        "likely helped": f"{doing} {name} likely helped people come back.",
+        "likely hurt": f"{doing} {name} likely hurt: people came back less.",
+        "no effect larger than": f"{doing} {name} has no effect larger than {_limit(found)} on coming back.",
+        "not settled": f"Whether {doing.lower()} {name} makes people come back is not settled.",
+        "refused": f"These data cannot say whether {doing.lower()} {name} makes people come back.",
     }
     return said[verdict]
 
@@ -91,12 +102,6 @@ def _limit(found: LiftResults) -> str:
 
 def _question(found: LiftResults, feature_id: str) -> LiftQuestion:
     return next(q for q in found.questions if q.feature_id == feature_id)
-
-
-def _reported(found: LiftResults) -> pd.DataFrame:
-    """The row of each feature that carries its verdict."""
-    rows = found.lifts[(found.lifts["design"] == STARTERS) & (found.lifts["estimand"] == ATE)]
-    return rows.set_index("feature_id")
 
 
 def _of_feature(question: LiftQuestion, row: pd.Series, found: LiftResults) -> Finding:
@@ -111,20 +116,26 @@ def _of_feature(question: LiftQuestion, row: pd.Series, found: LiftResults) -> F
     if verdict == "not settled":
         why = f"Not settled: {'; '.join(_open_reasons(row, checks, strength))}."
     elif verdict == "no effect larger than":
-        why = f"The whole interval is within ±{_limit(found)}, and every check on the time before the start passes."
+        why = f"The whole interval is within ±{_limit(found)}, and every check on the time before passes."
     else:
-        why = f"Every check on the time before the start passes. {NOT_RANDOMISED}: {_strength_words(strength)}."
-    users = int(row["n_treated"]) if verdict == "likely hurt" else None
-    return Finding(severity, verb, f"{_estimate_words(name, row)} {why}", feature_id=question.feature_id, users=users)
+        chose = NOT_RANDOMISED.format(do=DO[question.compare])
+        why = f"Every check on the time before passes. {chose}: {_strength_words(strength)}."
+    users = int(row["users"]) if verdict == "likely hurt" else None
+    told = _estimate_words(name, row, question)
+    return Finding(severity, verb, f"{told} {why}", feature_id=question.feature_id, users=users)
 
 
-def _estimate_words(name: str, row: pd.Series) -> str:
-    """The adjusted difference with its base."""
+def _estimate_words(name: str, row: pd.Series, question: LiftQuestion) -> str:
+    """The adjusted difference with its base, and for whom it is where it is not for all."""
     differs = points(row["estimate"], row["ci_low"], row["ci_high"])
-    return (
-        f"Coming back differs by {differs} between {counted(row['n_treated'], 'starter')} of {name} who finished and "
-        f"{row['n_control']:,.0f} who did not, alike in what was measured before."
-    )
+    moment, did = MOMENT[question.compare], DID[question.compare]
+    those = f"{row['n_treated']:,.0f} {moment} of {name} in which users {did} and {row['n_control']:,.0f} in which not"
+    if question.compare == "used":
+        those = f"{row['n_treated']:,.0f} days on which users first {did}, {name}, and {row['n_control']:,.0f} without"
+    said = f"Coming back differs by {differs} between {those}, alike in what was measured before."
+    if row["estimand"] == ATO:
+        said += " That is told for those who could have gone either way; for the others these data have no comparison."
+    return said
 
 
 def _open_reasons(row: pd.Series, checks: list[dict[str, Any]], strength: pd.Series) -> list[str]:
@@ -136,10 +147,10 @@ def _open_reasons(row: pd.Series, checks: list[dict[str, Any]], strength: pd.Ser
     for check in checks:
         if check["verdict"] == "fails":
             differed = points(check["estimate"], check["ci_low"], check["ci_high"])
-            said.append(f"the groups differed before the start already, {check['check']}: {differed}")
+            said.append(f"the groups differed before already, {check['check']}: {differed}")
     wide = [c for c in checks if c["verdict"] == "too wide to tell"]
     if wide:
-        of = f"{len(wide)} of {counted(len(checks), 'check')} on the time before the start"
+        of = f"{len(wide)} of {counted(len(checks), 'check')} on the time before"
         said.append(f"{of} {'is' if len(wide) == 1 else 'are'} too wide to tell")
     said += [
         f"{c['check']} cannot be checked, {c['refused_because']}" for c in checks if c["verdict"] == "cannot be checked"
@@ -161,7 +172,7 @@ def _benchmark_words(strength: pd.Series) -> str:
 def _strength_words(strength: pd.Series) -> str:
     """Benchmark and E-value of a difference that survived its checks."""
     return (
-        f"{_benchmark_words(strength)}; to explain the difference it would have to go with finishing and with "
+        f"{_benchmark_words(strength)}; to explain the difference it would have to go with doing it and with "
         "coming back "
         f"by a risk ratio of {strength['e_value']:.2f} each, or explain {percent(strength['robustness_value'])} "
         f"of what is left of both"
@@ -174,6 +185,4 @@ def _left_out(found: LiftResults) -> list[Finding]:
     if not names:
         return []
     verb = "declares" if len(names) == 1 else "declare"
-    return [
-        Finding("unknown", "declare", f"Not asked: {listed(names)} {verb} no start_event and complete_event together.")
-    ]
+    return [Finding("unknown", "declare", f"Not asked: {listed(names)} {verb} {NOT_DECLARED[found.rules.compare][0]}.")]

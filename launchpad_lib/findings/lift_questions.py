@@ -9,70 +9,87 @@ from typing import NamedTuple
 import ibis.expr.types as ir
 
 from launchpad_lib.contract.features import Feature, not_declared
-from launchpad_lib.contract.sentences import counted
+from launchpad_lib.contract.sentences import counted, named, span_words
+from launchpad_lib.findings.rows import not_asked
 from launchpad_lib.metrics import unknown_names
-
-# Whoever finishes in the first day is left out there, so that what is adjusted for comes before finishing.
-FIRST_EVENT_DAYS = 2
+from launchpad_lib.metrics.trials import MOST_TRIALS, Compare, TrialQuestion
 
 
 class LiftQuestion(NamedTuple):
-    """One feature's question, or why it cannot be asked of this log."""
+    """One feature's question, or why it cannot be asked of this log.
+
+    `event_names`: everything that is a use of it, for `compare` "used".
+    """
 
     feature_id: str
     feature_name: str
     start_event: str | None
     complete_event: str | None
     refused_because: str | None
+    compare: Compare = "finished"
+    event_names: tuple[str, ...] = ()
 
     @property
     def is_asked(self) -> bool:
-        """Whether the feature declares a start and a finish."""
+        """Whether the feature declares what is compared: a start and a finish, or any event of its own."""
+        if self.compare == "used":
+            return bool(self.event_names)
         return self.start_event is not None and self.complete_event is not None
+
+    @property
+    def trials(self) -> TrialQuestion:
+        """The question as the log is asked."""
+        if self.compare == "used":
+            return TrialQuestion("used", self.event_names, feature_id=self.feature_id)
+        return TrialQuestion("finished", (str(self.complete_event),), begin_events=(str(self.start_event),))
 
 
 class LiftRules(NamedTuple):
     """What every feature is asked alike."""
 
-    landmark_days: int
     outcome_days: int
-    observed_through: datetime | None
+    observed_through: datetime
+    grace: str = "session"
+    compare: Compare = "finished"
     min_cell: int = 30
     smallest_lift: float = 0.02
     seed: int = 20260101
     report_timezone: str = "UTC"
+    most_trials: int = MOST_TRIALS
 
     @property
-    def late_days(self) -> int:
-        """Landmark of the comparisons that count from a user's first event."""
-        return self.landmark_days + FIRST_EVENT_DAYS
-
-    @property
-    def landmark(self) -> str:
-        """As it is read."""
-        return counted(self.landmark_days, "day")
-
-    @property
-    def outcome(self) -> str:
-        """As it is read."""
-        return counted(self.outcome_days, "day")
-
-    @property
-    def late(self) -> str:
-        """As it is read."""
-        return counted(self.late_days, "day")
+    def words(self) -> dict[str, str]:
+        """The blanks of the definitions that do not depend on the feature."""
+        doing = self.compare == "finished"
+        return {
+            "grace": "the session, at most a day"
+            if self.grace == "session"
+            else f"{span_words(self.grace)} and session",
+            "outcome": counted(self.outcome_days, "day"),
+            "late": f"the longest grace and {counted(self.outcome_days, 'day')}",
+            "trial": "start of somebody who has not finished before"
+            if doing
+            else "first event of an active day of somebody who has not used it before",
+            "do": "finish" if doing else "use it",
+        }
 
 
-def ask_lift(events: ir.Table, features: Iterable[Feature]) -> tuple[LiftQuestion, ...]:
-    """One question per feature: not asked where it declares no start and finish, refused where these do not occur."""
+def ask_lift(
+    events: ir.Table, features: Iterable[Feature], *, compare: Compare = "finished"
+) -> tuple[LiftQuestion, ...]:
+    """One question per feature: not asked where it does not declare what is compared, refused where that does not occur
+    in the log.
+    """
     found = []
     for feature in features:
-        reason = not_declared([feature], "start_event", "complete_event")
+        names = feature.event_names
+        if compare == "finished":
+            reason = not_declared([feature], "start_event", "complete_event")
+            names = tuple(name for name in (feature.start_event, feature.complete_event) if name)
+        else:
+            reason = None if names else not_asked(f"{named(feature.name)} declares no event; declare one")
         if reason is None:
-            reason = unknown_names(
-                events, event_names=[name for name in (feature.start_event, feature.complete_event) if name]
-            )
-        found.append(
-            LiftQuestion(feature.feature_id, feature.name, feature.start_event, feature.complete_event, reason)
-        )
+            reason = unknown_names(events, event_names=names)
+        declared = (feature.start_event, feature.complete_event)
+        found.append(LiftQuestion(feature.feature_id, feature.name, *declared, reason, compare, feature.event_names))
     return tuple(found)

@@ -14,43 +14,29 @@ import pandas as pd
 from launchpad_lib.contract.catalogue import lift as tables
 from launchpad_lib.contract.estimates import Estimate, estimate_of
 from launchpad_lib.contract.sentences import counted, named
+from launchpad_lib.findings.lift_design import PLACEBOS, Design, designed
 from launchpad_lib.findings.lift_questions import LiftQuestion, LiftRules
 from launchpad_lib.findings.lift_verdicts import lift_verdict
 from launchpad_lib.findings.rows import declared, refused_rows
 from launchpad_lib.inference import (
-    LiftEstimate,
-    Placebo,
-    adjusted_lift,
+    ESTIMANDS,
+    Benchmark,
+    CrossFit,
+    Effect,
     benchmark,
     crossfit_effects,
-    difference_lift,
     doubt_table,
     e_value,
+    newcombe,
     robustness_value,
 )
-from launchpad_lib.inference.weighting import CrossFit
-from launchpad_lib.metrics.starters import (
-    ACTIVITY,
-    FIRST_DAY,
-    TRAITS,
-    everybody,
-    newcomers,
-    starters,
-    starters_by_standing,
-)
+from launchpad_lib.metrics.trials import Naive, Trials, start_trials
 
-STARTERS, FIRST_EVENT, EVERYBODY = "starters", "first event", "everybody (not causal)"
-# Both lie before the first start, so that finishing cannot have caused them.
-PLACEBOS = (
-    Placebo("active_before", "active a landmark before the start"),
-    Placebo("was_busy_before", "busy in the day before the start"),
-)
-DIFFERENCE, PARAMETRIC, ATE, ATT = "difference", "ATE, parametric", "ATE", "ATT"
+TRIALS, EVERYBODY = "start trials", "everybody (not causal)"
+DIFFERENCE, ATE, ATT, ATO = "difference", *ESTIMANDS
 REPORTED, BESIDE = "reported", "beside it"
-FOREST = (
-    (STARTERS, ATE, "adjusted", REPORTED),
-    (EVERYBODY, DIFFERENCE, "naive, not causal", BESIDE),
-)
+ALPHA = 0.05
+TABLES = (tables.LIFT, tables.LIFT_TRIALS, tables.LIFT_BALANCE, tables.LIFT_DOUBTS, tables.LIFT_STRENGTH)
 
 
 class LiftResults(NamedTuple):
@@ -59,7 +45,7 @@ class LiftResults(NamedTuple):
     questions: tuple[LiftQuestion, ...]
     rules: LiftRules
     lifts: pd.DataFrame
-    starters: pd.DataFrame
+    trials: pd.DataFrame
     balance: pd.DataFrame
     doubts: pd.DataFrame
     strength: pd.DataFrame
@@ -71,8 +57,13 @@ class LiftResults(NamedTuple):
 
     @property
     def asked(self) -> tuple[LiftQuestion, ...]:
-        """The features that declare a start and a finish."""
+        """The features that declare what is compared."""
         return tuple(q for q in self.questions if q.is_asked)
+
+    @property
+    def reported(self) -> pd.DataFrame:
+        """The row of each feature that carries its verdict, by feature."""
+        return self.lifts[self.lifts["verdict"].notna()].set_index("feature_id")
 
     @property
     def forest(self) -> pd.DataFrame:
@@ -80,10 +71,11 @@ class LiftResults(NamedTuple):
 
         A chart of many features draws the first rows only: these are then the reported ones.
         """
+        naive = self.lifts[self.lifts["design"] == EVERYBODY]
         rows: list[tuple] = []
-        for design, estimand, words, kind in FOREST:
-            shown = self.lifts[(self.lifts["design"] == design) & (self.lifts["estimand"] == estimand)]
-            rows += [(self._of(r.feature_id, words), kind, r.estimate, r.ci_low, r.ci_high) for r in shown.itertuples()]
+        for shown, words, kind in ((self.reported.reset_index(), None, REPORTED), (naive, "naive, not causal", BESIDE)):
+            for r in shown.itertuples():
+                rows.append((self._of(r.feature_id, words or r.estimand), kind, r.estimate, r.ci_low, r.ci_high))
         for r in self.doubts.itertuples():
             rows.append((self._of(r.feature_id, r.check), BESIDE, r.estimate, r.ci_low, r.ci_high))
         drawn = pd.DataFrame(rows, columns=["row", "kind", "absolute_lift", "ci_low", "ci_high"])
@@ -112,30 +104,42 @@ class LiftResults(NamedTuple):
 
     def _by_feature(self, rows: pd.DataFrame, **asked: Any) -> dict[str, Estimate]:
         """An estimate of each row; a feature that is not asked has none."""
-        sizes = self.starters.set_index("feature_id")["compared"]
+        sizes = self.trials.set_index("feature_id")["compared"]
         found = {}
         for row in rows[rows["feature_id"].isin([q.feature_id for q in self.asked])].to_dict("records"):
             sized = row if "n" in row else row | {"n": sizes.get(row["feature_id"])}
-            found[row["feature_id"]] = estimate_of(sized, n="n", **asked, **self._words(row["feature_id"]))
+            words: dict[str, Any] = self.rules.words
+            found[row["feature_id"]] = estimate_of(sized, n="n", **asked, **words)
         return found
-
-    def _words(self, feature_id: str) -> dict[str, Any]:
-        question = next(q for q in self.questions if q.feature_id == feature_id)
-        return {
-            "start_event": named(question.start_event),
-            "complete_event": named(question.complete_event),
-            "landmark": self.rules.landmark,
-            "outcome": self.rules.outcome,
-            "late": self.rules.late,
-        }
 
 
 def lift_results(events: ir.Table, questions: tuple[LiftQuestion, ...], rules: LiftRules) -> LiftResults:
-    """Every table of the page for every feature; a feature that cannot be asked has one refused row in each."""
-    parts = [_of_feature(events, question, rules) for question in questions]
-    declarations = (tables.LIFT, tables.LIFT_STARTERS, tables.LIFT_BALANCE, tables.LIFT_DOUBTS, tables.LIFT_STRENGTH)
-    whole = [_stacked(table, [part[i] for part in parts]) for i, table in enumerate(declarations)]
-    return LiftResults(questions, rules, *whole)
+    """Every table of the page for every feature, from one reading of the log; a feature that cannot be asked has one
+    refused row in each.
+
+    The limits of all features are corrected together (Bonferroni over those that have an estimate).
+    """
+    asked = [question for question in questions if question.refused_because is None]
+    found = start_trials(
+        events,
+        [question.trials for question in asked],
+        outcome_days=rules.outcome_days,
+        observed_through=rules.observed_through,
+        grace=rules.grace,
+        report_timezone=rules.report_timezone,
+        most_trials=max(rules.most_trials // max(len(asked), 1), 1),
+        seed=rules.seed,
+    ) if asked else []  # fmt: skip
+    answers = {q.feature_id: _answered(q, t, rules) for q, t in zip(asked, found, strict=True)}
+    compared = sum(answer.fitted.best.absolute_lift is not None for answer in answers.values())
+    level = 1 - ALPHA / max(compared, 1)
+    parts = [
+        _unanswered(question)
+        if question.refused_because
+        else _rows(question, answers[question.feature_id], level, rules)
+        for question in questions
+    ]
+    return LiftResults(questions, rules, *(_stacked(t, [part[i] for part in parts]) for i, t in enumerate(TABLES)))
 
 
 def _stacked(table, frames: list[pd.DataFrame]) -> pd.DataFrame:
@@ -144,117 +148,155 @@ def _stacked(table, frames: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[c.name for c in table.columns])
 
 
-def _of_feature(events: ir.Table, question: LiftQuestion, rules: LiftRules) -> tuple[pd.DataFrame, ...]:
-    """The five tables of one feature, in the order of the catalogue."""
-    known = {"feature_id": [question.feature_id]}
-    if question.refused_because:
-        why = question.refused_because
-        places = known | {"compare": ["finished"], "design": [STARTERS], "estimand": [ATE]}
-        verdict = "refused" if question.is_asked else "not asked"
-        return (
-            refused_rows(tables.LIFT, why, **places).assign(verdict=verdict),
-            refused_rows(tables.LIFT_STARTERS, why, **known),
-            pd.DataFrame(),
-            pd.DataFrame(),
-            refused_rows(tables.LIFT_STRENGTH, why, **known),
-        )
+class _Answer(NamedTuple):
+    """What is known of one feature before its limits are corrected."""
+
+    counted: Trials
+    fitted: CrossFit
+    doubts: pd.DataFrame
+    mark: Benchmark
+
+
+def _answered(question: LiftQuestion, trials: Trials, rules: LiftRules) -> _Answer:
     # A feature's luck depends on its name only, so that its number does not hang on which others are asked.
-    rng = np.random.default_rng([rules.seed, zlib.crc32(question.feature_id.encode())])
-    window: dict[str, Any] = {
-        "complete_event": question.complete_event,
-        "outcome_days": rules.outcome_days,
-        "observed_through": rules.observed_through,
-    }
-    began = window | {
-        "start_event": question.start_event,
-        "landmark_days": rules.landmark_days,
-        "report_timezone": rules.report_timezone,
-    }
-    compared = starters(events, **began).to_pandas()
-    standing = starters_by_standing(events, **began).to_pandas()
-    early = newcomers(events, landmark_days=rules.late_days, **window).to_pandas()
-    anybody = everybody(events, complete_event=window["complete_event"], landmark_days=rules.late_days).to_pandas()
-    fitted = crossfit_effects(compared, covariates=TRAITS + ACTIVITY, rng=rng, min_group=rules.min_cell)
-    fitted = _explained(fitted, standing)
-    doubts = doubt_table(
-        compared,
-        covariates=TRAITS,
-        placebos=PLACEBOS,
-        estimate=fitted.ate.absolute_lift,
-        rng=rng,
-        min_group=rules.min_cell,
-    )
-    strength = _strength(compared, fitted)
-    rows = _lift_rows(compared, early, anybody, fitted, rules)
-    verdict = lift_verdict(
-        fitted.ate,
-        checks=doubts["verdict"].tolist(),
-        is_benchmark_survived=bool(strength["is_benchmark_survived"].iloc[0]),
-        smallest_lift=rules.smallest_lift,
-    )
-    is_reported = (rows["design"] == STARTERS) & (rows["estimand"] == ATE)
-    lifts = rows.assign(compare="finished", verdict=pd.Series(verdict, index=rows.index).where(is_reported, None))
-    events_named = {"start_event": question.start_event, "complete_event": question.complete_event}
-    return tuple(
-        frame.assign(feature_id=question.feature_id)
-        for frame in (lifts, standing.assign(**events_named), fitted.balance, doubts, strength)
+    rng = np.random.default_rng([rules.seed, zlib.crc32(question.feature_id.encode(errors="replace"))])
+    design = designed(trials.table)
+    shared: dict[str, Any] = {"rng": rng, "cluster": "user", "min_group": rules.min_cell}
+    fitted = _explained(crossfit_effects(design.table, covariates=design.covariates, **shared), trials)
+    best = fitted.best
+    doubts = pd.DataFrame()
+    if best.absolute_lift is not None:
+        doubts = doubt_table(
+            design.table,
+            covariates=design.placebo_covariates,
+            placebos=PLACEBOS,
+            estimate=best.absolute_lift,
+            estimand=best.estimand,
+            **shared,
+        )
+    # The table is large, and done with.
+    return _Answer(trials._replace(table=trials.table.iloc[:0]), fitted, doubts, _benchmark(design, best))
+
+
+def _benchmark(design: Design, effect: Effect) -> Benchmark:
+    return benchmark(
+        design.table,
+        groups=design.groups,
+        outcome="returned",
+        estimate=effect.absolute_lift,
+        standard_error=effect.standard_error,
     )
 
 
-def _explained(fitted: CrossFit, standing: pd.DataFrame) -> CrossFit:
-    """The refusal of a feature whose starters are not observed to the end says so."""
-    still_open = int(standing["window_open"].iloc[0])
-    reason = fitted.ate.refused_because
-    if reason is None or not still_open:
+def _explained(fitted: CrossFit, trials: Trials) -> CrossFit:
+    """The refusal of a feature whose trials are not observed to the end says so."""
+    if fitted.best.refused_because is None or not trials.window_open:
         return fitted
-    told = f"{reason}; the outcome of {counted(still_open, 'starter')} is not over yet"
-    return fitted._replace(ate=fitted.ate._replace(refused_because=told), att=fitted.att._replace(refused_because=told))
+    told = f"; the outcome of {counted(trials.window_open, 'trial')} is not over yet"
+    ate, att, ato = (
+        e._replace(refused_because=e.refused_because + told) if e.refused_because else e for e in fitted[:3]
+    )
+    return fitted._replace(ate=ate, att=att, ato=ato)
 
 
-def _lift_rows(
-    compared: pd.DataFrame, early: pd.DataFrame, anybody: pd.DataFrame, fitted: CrossFit, rules: LiftRules
-) -> pd.DataFrame:
-    """One row per design and estimand; the one that the page reports is the ATE among starters."""
-    covariates = TRAITS + ACTIVITY
-    found: list[tuple[str, str, Any]] = [
-        (EVERYBODY, DIFFERENCE, difference_lift(anybody, method=EVERYBODY)),
-        (FIRST_EVENT, PARAMETRIC, adjusted_lift(early, covariates=FIRST_DAY, min_group=rules.min_cell)),
-        (STARTERS, DIFFERENCE, difference_lift(compared, method=STARTERS)),
-        (STARTERS, PARAMETRIC, adjusted_lift(compared, covariates=covariates, min_group=rules.min_cell)),
-        (STARTERS, ATE, fitted.ate),
-        (STARTERS, ATT, fitted.att),
-    ]
-    return pd.DataFrame([{"design": d, "estimand": e, **_row(effect)} for d, e, effect in found])
+def _unanswered(question: LiftQuestion) -> tuple[pd.DataFrame, ...]:
+    """The tables of a feature that cannot be asked."""
+    why = str(question.refused_because)
+    known: dict[str, list[Any]] = {"feature_id": [question.feature_id], "compare": [question.compare]}
+    verdict = "refused" if question.is_asked else "not asked"
+    return (
+        refused_rows(tables.LIFT, why, **known, design=[TRIALS], estimand=[ATE]).assign(verdict=verdict),
+        refused_rows(tables.LIFT_TRIALS, why, **known),
+        pd.DataFrame(),
+        pd.DataFrame(),
+        refused_rows(tables.LIFT_STRENGTH, why, **known),
+    )
 
 
-def _row(effect: LiftEstimate | Any) -> dict[str, Any]:
-    """An effect of any estimator as columns of the table `lift`."""
+def _rows(question: LiftQuestion, answer: _Answer, level: float, rules: LiftRules) -> tuple[pd.DataFrame, ...]:
+    """The five tables of one feature, in the order of the catalogue."""
+    fitted, trials = answer.fitted, answer.counted
+    best = fitted.best.at_level(level)
+    checks = answer.doubts["verdict"].tolist() if len(answer.doubts) else []
+    mark = _at_level(answer.mark, fitted.best, best)
+    verdict = lift_verdict(
+        best, checks=checks, is_benchmark_survived=mark.is_survived, smallest_lift=rules.smallest_lift
+    )
+    rows = [_naive(trials.naive)]
+    for estimand in ESTIMANDS:
+        effect = fitted.of(estimand).at_level(level)
+        rows.append(_row(effect) | {"verdict": verdict if estimand == best.estimand else None})
+    counts = {
+        "start_event": question.start_event,
+        "complete_event": question.complete_event,
+        "compared": trials.compared,
+        "window_open": trials.window_open,
+        "done_before": trials.done_before,
+        "user_share": trials.user_share,
+        "users": fitted.best.users,
+        "models": "; ".join(dict.fromkeys(fitted.models)) or None,
+    }
+    balance = fitted.balance.assign(smd_after=fitted.balance[f"smd_{best.estimand.lower()}"])
+    frames = (pd.DataFrame(rows), pd.DataFrame([counts]), balance, answer.doubts, _strength(best, mark))
+    known = {"feature_id": question.feature_id, "compare": question.compare}
+    return tuple(frame.assign(**known) for frame in frames)
+
+
+def _at_level(mark: Benchmark, plain: Effect, corrected: Effect) -> Benchmark:
+    """The benchmark with limits as wide as the corrected ones."""
+    if mark.left is None or plain.ci_high is None or corrected.ci_high is None or plain.absolute_lift is None:
+        return mark
+    wider = (corrected.ci_high - plain.absolute_lift) / (plain.ci_high - plain.absolute_lift)
+    half = (mark.left.ci_high - mark.left.estimate) * wider
+    left = mark.left._replace(ci_low=mark.left.estimate - half, ci_high=mark.left.estimate + half)
+    is_survived = left.ci_low > 0 if plain.absolute_lift >= 0 else left.ci_high < 0
+    return mark._replace(left=left, is_survived=is_survived)
+
+
+def _naive(naive: Naive) -> dict[str, Any]:
+    """Users who ever did it against those who never did; not causal."""
+    found = newcombe(naive.treated_returned, naive.treated, naive.control_returned, naive.control)
     return {
+        "design": EVERYBODY,
+        "estimand": DIFFERENCE,
+        "estimate": found.absolute_lift,
+        "ci_low": found.ci_low,
+        "ci_high": found.ci_high,
+        "n": naive.treated + naive.control,
+        "n_treated": naive.treated,
+        "n_control": naive.control,
+        "refused_because": None if found.absolute_lift is not None else "one of the two groups is empty",
+    }
+
+
+def _row(effect: Effect) -> dict[str, Any]:
+    """An effect as columns of the table `lift`."""
+    return {
+        "design": TRIALS,
+        "estimand": effect.estimand,
         "estimate": effect.absolute_lift,
         "ci_low": effect.ci_low,
         "ci_high": effect.ci_high,
         "n": effect.n_treated + effect.n_control,
         "n_treated": effect.n_treated,
         "n_control": effect.n_control,
+        "users": effect.users,
+        "effective_treated": effect.effective_treated,
+        "effective_control": effect.effective_control,
+        "largest_smd": effect.largest_smd,
         "refused_because": effect.refused_because,
     }
 
 
-def _strength(compared: pd.DataFrame, fitted: CrossFit) -> pd.DataFrame:
+def _strength(effect: Effect, mark: Benchmark) -> pd.DataFrame:
     """How strong something unmeasured would have to be; one row."""
-    effect = fitted.ate
-    covariates = TRAITS + ACTIVITY
-    error = None if effect.ci_low is None or effect.ci_high is None else (effect.ci_high - effect.ci_low) / 3.92
-    freedom = effect.n_treated + effect.n_control - len(covariates) - 2
     value = e_value(effect.ratio, ratio_low=effect.ratio_low, ratio_high=effect.ratio_high)
-    mark = benchmark(
-        compared, covariates=covariates, outcome="returned", estimate=effect.absolute_lift, standard_error=error
-    )
+    robustness = robustness_value(effect.absolute_lift, standard_error=mark.plain_error, freedom=mark.freedom)
     left = mark.left or (None, None, None)
     row = {
         "e_value": value.estimate,
         "e_value_limit": value.limit,
-        "robustness_value": robustness_value(effect.absolute_lift, standard_error=error, freedom=freedom),
+        "robustness_value": robustness,
         "benchmark_covariate": mark.covariate,
         "benchmark_estimate": left[0],
         "benchmark_low": left[1],

@@ -3,8 +3,8 @@
 from launchpad_lib.inference.benchmark import Benchmark, benchmark, bounded_estimate, independent_columns
 from launchpad_lib.inference.comparison import compare_rates, largest_differs_p, score_test_p, unequal_rates_p
 from launchpad_lib.inference.doubt import EValue, Placebo, doubt_table, e_value, robustness_value
+from launchpad_lib.inference.effects import ESTIMANDS, CrossFit, Effect, Estimand, crossfit_effects
 from launchpad_lib.inference.experiment import Decision, Shortfall, best_first, compare_variants, decide
-from launchpad_lib.inference.lift import LiftEstimate, adjusted_lift, difference_lift
 from launchpad_lib.inference.means import (
     Contrast,
     Moments,
@@ -20,9 +20,10 @@ from launchpad_lib.inference.quantiles import QuantileChange, mix_share, quantil
 from launchpad_lib.inference.regression import changes_table, quantile_changes, regression_table
 from launchpad_lib.inference.sample_ratio import SampleRatio, sample_ratio_mismatch
 from launchpad_lib.inference.survival import LogRank, SurvivalPoint, kaplan_meier, log_rank, median_survival
-from launchpad_lib.inference.weighting import CrossFit, Effect, Support, crossfit_effects
 
 __all__ = [
+    "ESTIMANDS",
+    "Estimand",
     "Benchmark",
     "Contrast",
     "CrossFit",
@@ -31,17 +32,14 @@ __all__ = [
     "EValue",
     "Effect",
     "Interval",
-    "LiftEstimate",
     "LogRank",
     "Moments",
     "Placebo",
     "QuantileChange",
     "SampleRatio",
     "Shortfall",
-    "Support",
     "SurvivalPoint",
     "absolute_difference",
-    "adjusted_lift",
     "benchmark",
     "benjamini_hochberg",
     "best_first",
@@ -54,7 +52,6 @@ __all__ = [
     "crossfit_effects",
     "decide",
     "detectable_difference",
-    "difference_lift",
     "doubt_table",
     "e_value",
     "fieller_difference",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t
-from statsmodels.regression.linear_model import OLS
+
+SMALLEST_LEFT = 1e-9
 
 
 class Bounded(NamedTuple):
@@ -23,14 +24,18 @@ class Bounded(NamedTuple):
 
 
 class Benchmark(NamedTuple):
-    """The measured covariate whose like would change the estimate most, and what would be left; or why there is none.
+    """The measured covariates whose like would change the estimate most, and what would be left; or why there is none.
 
-    `is_survived`: the limits of what is left stay on the side of 0 on which the estimate lies.
+    `is_survived`: the limits of what is left stay on the side of 0 on which the estimate lies. `plain_error`,
+    `freedom`: standard error and degrees of freedom of the treatment in a linear regression of the outcome: the scale
+    on which partial R squared act, whatever the clusters.
     """
 
     covariate: str | None
     left: Bounded | None
     is_survived: bool
+    plain_error: float | None
+    freedom: int
     refused_because: str | None
 
 
@@ -83,76 +88,79 @@ def independent_columns(table: pd.DataFrame, covariates: Sequence[str]) -> list[
     ... )
     ['web']
     """
-    kept: list[str] = []
-    columns = [np.ones(len(table))]
-    for name in covariates:
+    products, names = _products(table, covariates)
+    kept: list[int] = []
+    for place in range(len(names)):
+        if _left(products, place, kept) > SMALLEST_LEFT:
+            kept.append(place)
+    return [names[place] for place in kept]
+
+
+def _products(table: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Correlations of the columns that vary, and their names."""
+    columns, known = [], []
+    for name in names:
         values = table[name].to_numpy(dtype=float)
         spread = values.std() if len(values) else 0.0
-        if not spread > 0:
-            continue
-        columns.append((values - values.mean()) / spread)
-        if np.linalg.matrix_rank(np.column_stack(columns)) == len(columns):
-            kept.append(name)
-        else:
-            columns.pop()
-    return kept
+        if spread > 0:
+            columns.append((values - values.mean()) / spread)
+            known.append(name)
+    matrix = np.column_stack(columns) if columns else np.empty((len(table), 0))
+    return matrix.T @ matrix / max(len(table), 1), known
+
+
+def _left(products: np.ndarray, of: int, given: Sequence[int]) -> float:
+    """The share of a column's variance that is left given others, 0 to 1."""
+    if not given:
+        return float(products[of, of])
+    inner, cross = products[np.ix_(given, given)], products[list(given), of]
+    return max(float(products[of, of] - cross @ np.linalg.lstsq(inner, cross, rcond=None)[0]), 0.0)
 
 
 def benchmark(
     table: pd.DataFrame,
     *,
-    covariates: Sequence[str],
+    groups: Mapping[str, Sequence[str]],
     outcome: str,
     estimate: float | None,
     standard_error: float | None,
 ) -> Benchmark:
-    """Every measured covariate taken as the measure of an unmeasured one; the one that leaves least is told.
+    """Every group of measured covariates taken as the measure of an unmeasured one; the one that leaves least is told.
 
-    Partial R squared come from linear regressions: t^2 / (t^2 + degrees of freedom).
+    A group is what one says in one breath ("activity before"): one of several columns that say nearly the same explains
+    little beside the others, and would be a mild benchmark. Partial R squared come from linear regressions.
+
+    Args:
+        standard_error: of the estimate, clustered where units are.
     """
     if estimate is None or not standard_error:
-        return Benchmark(None, None, False, "there is no estimate to move")
-    rows = table.dropna(subset=["treated", outcome, *covariates])
-    used = independent_columns(rows, covariates)
+        return Benchmark(None, None, False, None, 0, "there is no estimate to move")
+    rows = table.dropna(subset=["treated", outcome, *(c for own in groups.values() for c in own)])
+    used = independent_columns(rows, [c for own in groups.values() for c in own])
     freedom = len(rows) - len(used) - 2
-    if not used or freedom < 2:
-        return Benchmark(None, None, False, "no covariate measured before exposure varies")
-    if _determine(rows, used):
-        alone = [name for name in used if _determine(rows, [name])]
-        if alone:
-            return Benchmark(alone[0], None, False, f"a confounder like {alone[0]!r} could explain all of the exposure")
-        return Benchmark(None, None, False, "the measured covariates together explain all of the exposure")
-    design = rows[used].assign(constant=1.0).astype(float)
-    with_treatment = _partial_r2(rows["treated"], design, used)
-    with_outcome = _partial_r2(rows[outcome], design.assign(treated=rows["treated"].astype(float)), used)
-    left = [
-        bounded_estimate(
-            estimate,
-            standard_error=standard_error,
-            freedom=freedom,
-            r2_treatment=d,
-            r2_outcome=y,
-        )
-        for d, y in zip(with_treatment, with_outcome, strict=True)
-    ]
-    bounds = [b for b in left if b is not None]
-    if len(bounds) < len(left):
-        worst = used[[b is None for b in left].index(True)]
-        return Benchmark(worst, None, False, f"a confounder like {worst!r} could explain all of the exposure")
+    products, names = _products(rows, [*used, "treated", outcome])
+    if not used or freedom < 2 or names[-2:] != ["treated", outcome]:
+        return Benchmark(None, None, False, None, max(freedom, 0), "no covariate measured before exposure varies")
+    t, y = len(used), len(used) + 1
+    left_of_t, left_of_y = _left(products, t, range(t)), _left(products, y, range(y))
+    spread = float(rows[outcome].to_numpy(dtype=float).std() / rows["treated"].to_numpy(dtype=float).std())
+    plain_error = spread * sqrt(left_of_y / max(left_of_t, SMALLEST_LEFT) / freedom)
+    bounds: dict[str, Bounded] = {}
+    for name, own in groups.items():
+        others = [place for place, column in enumerate(used) if column not in own]
+        if len(others) == len(used):
+            continue
+        with_treatment = 1 - left_of_t / max(_left(products, t, others), SMALLEST_LEFT)
+        with_outcome = 1 - left_of_y / max(_left(products, y, [*others, t]), SMALLEST_LEFT)
+        strength = {"r2_treatment": max(with_treatment, 0.0), "r2_outcome": max(with_outcome, 0.0)}
+        found = bounded_estimate(estimate, standard_error=plain_error, freedom=freedom, **strength)
+        if found is None:
+            reason = f"a confounder like {name!r} could explain all of the exposure"
+            return Benchmark(name, None, False, plain_error, freedom, reason)
+        half = (found.ci_high - found.estimate) * standard_error / plain_error
+        bounds[name] = Bounded(found.estimate, found.estimate - half, found.estimate + half)
     sign = 1 if estimate >= 0 else -1
-    nearest = min(range(len(bounds)), key=lambda i: min(sign * bounds[i].ci_low, sign * bounds[i].ci_high))
-    found = bounds[nearest]
-    return Benchmark(used[nearest], found, min(sign * found.ci_low, sign * found.ci_high) > 0, None)
-
-
-def _determine(rows: pd.DataFrame, names: Sequence[str]) -> bool:
-    """Whether the exposure follows from these (independent) covariates: then no regression on both has one answer."""
-    values = rows[[*names, "treated"]].to_numpy(dtype=float)
-    scaled = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), np.finfo(float).tiny)
-    return bool(np.linalg.matrix_rank(scaled) <= len(names))
-
-
-def _partial_r2(values: pd.Series, design: pd.DataFrame, names: Sequence[str]) -> list[float]:
-    fitted = OLS(values.astype(float).to_numpy(), design).fit()
-    squares = np.square(fitted.tvalues[list(names)].to_numpy(dtype=float))
-    return [float(s / (s + fitted.df_resid)) if np.isfinite(s) else 1.0 for s in squares]
+    nearest = min(bounds, key=lambda name: min(sign * bounds[name].ci_low, sign * bounds[name].ci_high))
+    limits = bounds[nearest]
+    is_survived = min(sign * limits.ci_low, sign * limits.ci_high) > 0
+    return Benchmark(nearest, limits, is_survived, plain_error, freedom, None)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from launchpad_lib.inference.weighting import MINIMUM_PER_GROUP, crossfit_effects
+from launchpad_lib.inference.effects import MINIMUM_PER_GROUP, Estimand, crossfit_effects
 
 SMALLEST_LIMIT = 0.01
 PlaceboVerdict = Literal["passes", "fails", "too wide to tell", "cannot be checked"]
@@ -104,6 +104,8 @@ def doubt_table(
     placebos: Sequence[Placebo],
     estimate: float | None,
     rng: np.random.Generator,
+    estimand: Estimand = "ATE",
+    cluster: str | None = None,
     min_group: int = MINIMUM_PER_GROUP,
 ) -> pd.DataFrame:
     """Grain: one row per placebo: check, estimate, ci_low, ci_high, limit, n, verdict, refused_because.
@@ -115,16 +117,19 @@ def doubt_table(
             A covariate that is built from the same activity must not be in `covariates`, or the check passes by
             construction.
         estimate: the effect that the checks defend; it decides how far their intervals may reach.
+        estimand: the population that it is told for.
     """
     limit, rows = placebo_limit(estimate), []
     for placebo in placebos:
-        known = int(table[placebo.column].notna().sum())
-        effect = crossfit_effects(
-            table, covariates=covariates, outcome=placebo.column, rng=rng, min_group=min_group
-        ).ate
-        reason = effect.refused_because
-        if known * 2 <= len(table):
-            reason = f"it is known for {known:,} of {len(table):,} units only"
-        numbers = (None, None, None) if reason else (effect.absolute_lift, effect.ci_low, effect.ci_high)
-        rows.append((placebo.label, *numbers, limit, known, placebo_verdict(*numbers[1:], limit=limit), reason))
+        known = table[table[placebo.column].notna()]
+        reason: str | None = None
+        numbers: tuple[float | None, float | None, float | None] = (None, None, None)
+        if len(known) * 2 <= len(table):
+            reason = f"it is known for {len(known):,} of {len(table):,} units only"
+        else:
+            asked: dict[str, Any] = {"outcome": placebo.column, "rng": rng, "cluster": cluster, "min_group": min_group}
+            effect = crossfit_effects(known, covariates=covariates, **asked).of(estimand)
+            reason = effect.refused_because
+            numbers = (effect.absolute_lift, effect.ci_low, effect.ci_high)
+        rows.append((placebo.label, *numbers, limit, len(known), placebo_verdict(*numbers[1:], limit=limit), reason))
     return pd.DataFrame(rows, columns=list(DOUBT_COLUMNS))

@@ -9,6 +9,10 @@ import numpy as np
 from scipy.stats import t
 
 CELLS_AT_ONCE = 8_000_000
+MOST_DRAWN = 2_000
+"""Of more units, this many groups of whole units are drawn: the spread of the draws is then itself off by 1.6 %
+(1 / sqrt(2 x 2,000)), less than 1,000 draws make it (2.2 %)."""
+SPREADS_READ = 6.0
 
 
 class QuantileChange(NamedTuple):
@@ -36,20 +40,41 @@ def quantile_draws(
     """`draws` bootstrap values of a quantile; each draw takes as many units as there are, with replacement.
 
     A unit brings all its observations. The quantile of a draw is the smallest value that the share `quantile` of the
-    drawn observations does not exceed (inverse of the distribution function), so no interpolation is needed.
+    drawn observations does not exceed (inverse of the distribution function), so no interpolation is needed. More than
+    2,000 units are dealt in their order to 2,000 groups, and groups are drawn: sums of independent units are as
+    independent.
     """
     order = np.argsort(values, kind="stable")
     ordered = np.asarray(values, dtype=float)[order]
-    _, code = np.unique(np.asarray(units), return_inverse=True)
-    code, count = code[order], int(code.max()) + 1
+    names, code = np.unique(np.asarray(units), return_inverse=True)
+    count = min(len(names), MOST_DRAWN)
+    code = (code % count)[order]
+    held = np.bincount(code, minlength=count)
+    first, last = _where_draws_fall(code, held, quantile)
+    before, near = np.bincount(code[:first], minlength=count).astype(float), code[first:last]
     result = np.empty(draws)
-    batch = max(1, min(draws, CELLS_AT_ONCE // max(len(ordered), 1)))
+    batch = max(1, min(draws, CELLS_AT_ONCE // max(len(near), count)))
     for start in range(0, draws, batch):
         size = min(batch, draws - start)
         weights = rng.multinomial(count, np.full(count, 1 / count), size=size)
-        running = np.cumsum(weights[:, code], axis=1, dtype=np.int32)
-        result[start : start + size] = ordered[(running < quantile * running[:, -1:]).sum(axis=1)]
+        wanted, passed = quantile * (weights @ held), (weights @ before).astype(np.int64)  # whole numbers, exact
+        running = np.cumsum(weights[:, near], axis=1, dtype=np.int64) + passed[:, None]
+        place = first + (running < wanted[:, None]).sum(axis=1)
+        outside = ((passed >= wanted) & (first > 0)) | ((place == last) & (last < len(ordered)))
+        for draw in np.flatnonzero(outside):
+            place[draw] = int((np.cumsum(weights[draw, code], dtype=np.int64) < wanted[draw]).sum())
+        result[start : start + size] = ordered[place]
     return result
+
+
+def _where_draws_fall(code: np.ndarray, held: np.ndarray, quantile: float) -> tuple[int, int]:
+    """Places [first, last) of the ordered observations between which nearly all draws have their quantile; a draw
+    beyond is read whole.
+    """
+    middle = int(quantile * len(code))
+    spread = np.bincount(code[:middle], minlength=len(held)) - quantile * held
+    reach = int(SPREADS_READ * sqrt(float(spread @ spread))) + 10
+    return max(0, middle - reach), min(len(code), middle + reach)
 
 
 def quantile_change(
@@ -119,15 +144,13 @@ def mix_share(
     are in strata seen before.
     """
     before, after = np.asarray(values_before, dtype=float), np.asarray(values_after, dtype=float)
-    names, codes = np.unique(
-        np.r_[np.asarray(strata_before, dtype=str), np.asarray(strata_after, dtype=str)], return_inverse=True
-    )
+    names, codes = np.unique(np.concatenate([strata_before, strata_after]), return_inverse=True)
     old, new = codes[: len(before)], codes[len(before) :]
     n_old, n_new = np.bincount(old, minlength=len(names)), np.bincount(new, minlength=len(names))
     if len(before) == 0 or len(after) == 0 or n_new[n_old > 0].sum() < min_support * len(after):
         return None
     weights = np.where(n_old > 0, n_new / np.maximum(n_old, 1), 0.0)[old]
-    order = np.argsort(before, kind="stable")
+    order = np.lexsort((old, before))  # sums of floats in an order that does not hang on that of the rows
     running = np.cumsum(weights[order])
     mixed = before[order][np.searchsorted(running, quantile * running[-1] * (1 - 1e-12))]
     first, last = (float(np.quantile(v, quantile, method="inverted_cdf")) for v in (before, after))

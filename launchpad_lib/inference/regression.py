@@ -17,14 +17,27 @@ ALPHA = 0.05
 SMALLEST_RISE = 0.10
 
 
-def _units(one: pd.DataFrame) -> np.ndarray:
-    """The user of each observation; an hour where the user is unknown, since neighbours in time are alike."""
-    return (
-        one["user_id"]
-        .astype(object)
-        .where(one["user_id"].notna(), one["observed_at"].dt.floor("h").astype(str))
-        .to_numpy(dtype=str)
-    )
+def _units(rows: pd.DataFrame) -> np.ndarray:
+    """A number for the user of each observation, in order of their names; for an hour where the user is unknown, since
+    neighbours in time are alike.
+    """
+    code, users = pd.factorize(rows["user_id"])
+    unknown = code < 0
+    hour, hours = pd.factorize(rows["observed_at"].to_numpy()[unknown].astype("datetime64[h]"))
+    named = [str(pd.Timestamp(h)) for h in hours]
+    names = np.array([*map(str, users), *named], dtype=object)
+    rank = np.unique(names.astype(str), return_inverse=True)[1] if len(names) else np.zeros(0, np.int64)
+    code[unknown] = len(users) + hour
+    return rank[code]
+
+
+def _strata(values: pd.Series) -> np.ndarray:
+    """A number for the value of each observation; one that is unknown is the value `unknown`."""
+    coded = values.astype("category").cat
+    names = [str(c) for c in coded.categories]
+    unknown = names.index("unknown") if "unknown" in names else len(names)
+    codes = coded.codes.to_numpy().astype(np.int64)
+    return np.where(codes < 0, unknown, codes)
 
 
 def quantile_changes(
@@ -39,6 +52,7 @@ def quantile_changes(
     draws: int = 1000,
     min_units: int = 30,
     mix: Sequence[str] = ("platform", "app_version"),
+    features: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Grain: one row per feature.
 
@@ -47,6 +61,7 @@ def quantile_changes(
     Args:
         observations: feature_id, user_id, observed_at, `value` and the columns of `mix`.
         period_noise: index feature_id; `period_sd` and `period_df` of `quantile_change`.
+        features: who has a row, where it is not just those with an observation.
 
     Columns: the fields of `QuantileChange`, `days_up` (UTC days of the later window whose own quantile is above the
     earlier window's), mix_share_<column>: share of the change that the column's composition explains.
@@ -55,11 +70,14 @@ def quantile_changes(
     seen = observations[
         observations[value].notna() & (observations["observed_at"] > start) & (observations["observed_at"] <= end)
     ]
+    codes = {"unit": _units(seen), **{f"mix_{i}": _strata(seen[name]) for i, name in enumerate(mix)}}
+    coded = pd.DataFrame({"at": seen["observed_at"].to_numpy(), value: seen[value].to_numpy(dtype=float), **codes})
+    of_feature = coded.groupby(seen["feature_id"].to_numpy(dtype=object)).indices
     rows = []
-    for feature_id in sorted(observations["feature_id"].unique()):
-        one = seen[seen["feature_id"] == feature_id]
-        is_after = (one["observed_at"] > split_at).to_numpy()
-        values, units = one[value].to_numpy(dtype=float), _units(one)
+    for feature_id in sorted(observations["feature_id"].unique() if features is None else features):
+        one = coded.iloc[of_feature.get(feature_id, [])]
+        is_after = (one["at"] > split_at).to_numpy()
+        values, units = one[value].to_numpy(), one["unit"].to_numpy()
         parts = (values[~is_after], values[is_after])
         noise = period_noise.loc[feature_id].to_dict() if feature_id in period_noise.index else {}
         change = quantile_change(
@@ -72,9 +90,9 @@ def quantile_changes(
             min_units=min_units,
             **noise,
         )
-        later = one[is_after].groupby(one["observed_at"].dt.floor("D"))[value].quantile(quantile)
+        later = one[is_after].groupby(one["at"].dt.floor("D"))[value].quantile(quantile)
         days_up = int((later > change.before).sum()) if change.before is not None else None
-        strata = [one[m].fillna("unknown").to_numpy(dtype=str) for m in mix]
+        strata = [one[f"mix_{i}"].to_numpy() for i in range(len(mix))]
         shares = [mix_share(*parts, s[~is_after], s[is_after], quantile=quantile) for s in strata]
         rows.append((feature_id, *change, days_up, *shares))
     return pd.DataFrame(

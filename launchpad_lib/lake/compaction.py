@@ -25,6 +25,7 @@ from launchpad_lib.contract.sql import literal
 from launchpad_lib.contract.tables import EVENTS, TABLES
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal, checkpoint, open_table
 from launchpad_lib.lake.kept_reports import kept_versions, reports_of
+from launchpad_lib.lake.warehouse import named_through, refresh_warehouse, version_of_views
 
 SMALL_BYTES = 16 << 20
 ORPHAN_SECONDS = 86_400.0
@@ -85,10 +86,11 @@ def compact(
     say(f"kept are the versions that reports name under {', '.join(map(str, folders)) or 'no folder: none is known'}")
     for table in TABLES:
         if DeltaTable.is_deltatable(str(lake / table)):
-            versions = kept_versions(folders, table)
+            versions = [*kept_versions(folders, table), *version_of_views(lake, table)]
             deleted_log += checkpoint(lake / table, keep_versions=versions, grace_seconds=grace_seconds)
             deleted += clean_up(lake / table, keep_versions=versions, grace_seconds=grace_seconds)
     say(f"clean-up: {deleted} files and {deleted_log} log entries that no version in use names")
+    refresh_warehouse(lake, say=say, observed_through=named_through(lake))
     return CompactionResult(len(before), after, duplicates + dropped, deleted, deleted_log)
 
 
@@ -316,7 +318,8 @@ class Upkeep:
                 merge_small(self._lake)
             for table in ("events", "rejected", "gaps"):
                 place = self._lake / table
-                versions = kept_versions(_reports(self._lake, self._reports), table)
+                kept = kept_versions(_reports(self._lake, self._reports), table)
+                versions = [*kept, *version_of_views(self._lake, table)]
                 checkpoint(place, keep_versions=versions, grace_seconds=self._grace)
                 if is_merge_due:
                     clean_up(place, keep_versions=versions, grace_seconds=self._grace)

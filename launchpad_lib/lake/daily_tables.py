@@ -84,6 +84,24 @@ FEATURE_METRICS = """
         count(feedback_score) AS feedback_count,
         avg(feedback_score ORDER BY feedback_score) AS mean_feedback_score  -- a float sum hangs on its order
     FROM source GROUP BY ALL"""
+# Grain: one row per feature, platform, version of the client and UTC hour; each number of several rows is the sum of
+# theirs. The histogram is a map from bucket to rows: 128 buckets an octave of the latency from 2^-20 ms on, bucket 0 is
+# a latency of 0 (`metrics.kernels.histogram`). Sums are of whole microseconds and millionths; a latency over 10^9 ms
+# counts as that in the sum.
+LATENCY = "least(latency_ms, 1.8e19)"  # just under the last octave; infinite and no number are more than any
+OCTAVE = f"floor(log2({LATENCY}))"
+BUCKET = f"""CASE WHEN latency_ms > 0 THEN greatest(({OCTAVE} + 20) * 128
+    + floor(({LATENCY} / pow(2, {OCTAVE}) - 1) * 128), 0)::INTEGER + 1 ELSE 0 END"""
+FEATURE_HOURS = f"""
+    SELECT feature_id, platform, app_version, date_trunc('hour', observed_at) AS hour, count(*) AS observations,
+        count(latency_ms) AS latency_observations,
+        (sum(round(least(latency_ms, 1e9) * 1000)::BIGINT) FILTER (latency_ms IS NOT NULL))::BIGINT AS latency_us,
+        histogram({BUCKET}) FILTER (latency_ms IS NOT NULL) AS latency_histogram,
+        count(crashed) AS crash_known, count(*) FILTER (crashed) AS crashes, count(error_count) AS errors_known,
+        count(*) FILTER (error_count > 0) AS failures, count(feedback_score) AS feedback_count,
+        (sum(round(least(feedback_score, 1e6) * 1e6)::BIGINT) FILTER (feedback_score IS NOT NULL))::BIGINT
+            AS feedback_millionths  -- `least` of NULL and a number is the number
+    FROM source GROUP BY ALL"""
 EVENT_PARTS = {
     "minutes": MINUTES.format(at="event_at"),
     "user_days": USER_DAYS,
@@ -93,6 +111,7 @@ EVENT_PARTS = {
 TELEMETRY_PARTS = {
     "minutes": MINUTES.format(at="observed_at"),
     "feature_metrics": f"{FEATURE_METRICS} ORDER BY feature_id, observed_on",
+    "feature_hours": f"{FEATURE_HOURS} ORDER BY feature_id, hour, platform, app_version",
 }
 
 
@@ -128,6 +147,7 @@ def build_parts(
     con = duckdb.connect(config={"threads": 1, "memory_limit": "1GB", "temp_directory": str(folder / "spill")})
     try:
         con.execute("SET TimeZone = 'UTC'")
+        con.execute("SET enable_progress_bar = false")  # a day of millions of rows would draw one into the run's lines
         for source in sources:
             parts = days[source.day] = {}
             for name, query in queries.items():

@@ -21,6 +21,7 @@ from launchpad_lib.lake.fold_state import FoldStates
 from launchpad_lib.lake.index import Indexed, indexed
 from launchpad_lib.lake.observed import named_instants
 from launchpad_lib.lake.snapshot import newest_version
+from launchpad_lib.lake.telemetry_log import TelemetryLog
 
 
 class NameCounts(NamedTuple):
@@ -95,9 +96,10 @@ def no_events() -> str:
 
 
 class LakeBackend(Backend):
-    """DuckDB that knows the log behind its table `fact_events`."""
+    """DuckDB that knows the logs behind its tables `fact_events` and `telemetry`."""
 
     log: IndexedEvents | None = None
+    telemetry: TelemetryLog | None = None
     held: list[IO[str]] = []
     spill: TemporaryDirectory[str] | None = None
 

@@ -68,6 +68,19 @@ class Indexed(NamedTuple):
         """The parts of a table made day by day of the days that the window does not cut."""
         return part_paths(self._parts, self.body, name, days=[d for d in self.days if d not in self.cut])
 
+    def all_files(self) -> list[str]:
+        """Every file that its tables read."""
+        names = ("user_days", "session_parts") if self.table == "events" else ("feature_metrics",)
+        parts = [path for name in names for path in self.paths(name)]
+        if self.files is not None:
+            return [*self.files.paths, *parts]
+        root = Path(self.body["lake"]) / self.table
+        return [*(str(root / file) for files in self.body["files"].values() for file in files), *parts]
+
+    def manifests(self) -> list[Manifests]:
+        """The manifests of what stands behind its tables: `held` is this version of each."""
+        return [Manifests(folder) for folder in _folders(self.place, self.table)]
+
     def names(self) -> str:
         """The SQL of the names that occur within the window (`daily_tables.ALL_NAMES`)."""
         return merged(ALL_NAMES, NAMES, paths=self.paths("names"), cut_rows=[self.rows_within([d]) for d in self.cut])
@@ -151,7 +164,7 @@ def _on_a_full_disk(place: Path, make: Callable[[], _Made]) -> _Made:
 
 
 def _opened(lake: Path, place: Path, table: str, version: int, through: datetime | None) -> Indexed | None:
-    folders = [place / f"{table}_parts", *([place / "events"] if table == "events" else [])]
+    folders = _folders(place, table)
     held = [file for file in (Manifests(folder).hold(version) for folder in folders) if file is not None]
     tables = EVENT_PARTS if table == "events" else TELEMETRY_PARTS
     body = opened_parts(folders[0], version, names=tables) if len(held) == len(folders) else None
@@ -165,6 +178,10 @@ def _opened(lake: Path, place: Path, table: str, version: int, through: datetime
     days, cut = _days_within(body, window)
     rows = body["rows"] - sum(o.rows for o in window.outside) if window else 0
     return Indexed(table, version, place, body, window, rows, days, cut, tuple(held), files)
+
+
+def _folders(place: Path, table: str) -> list[Path]:
+    return [place / f"{table}_parts", *([place / "events"] if table == "events" else [])]
 
 
 def _days_within(body: Mapping[str, Any], window: Observed | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -19,7 +19,7 @@ from typing import IO, Any
 from launchpad_lib.contract.whole_files import write_whole
 
 LAYOUT = 2
-VERSIONS, LOCK = "versions", ".lock"
+VERSIONS, LOCK, PINNED = "versions", ".lock", "pinned.json"
 KEPT_VERSIONS = 2
 
 
@@ -69,12 +69,21 @@ class Manifests:
         file.close()
         return None
 
+    def pin(self, versions: Iterable[int]) -> None:
+        """Versions that nobody forgets until others are pinned, though no process holds them."""
+        write_body(self.folder / PINNED, {"versions": sorted(set(versions))})
+
+    def pinned(self) -> list[int]:
+        """The versions that are pinned."""
+        return (read_body(self.folder / PINNED) or {"versions": []})["versions"]
+
     def forget(self, *, keep: Iterable[int]) -> list[dict[str, Any]]:
-        """Drops manifests beside `keep`, the last two written and those that a reader holds; those that stay.
+        """Drops manifests beside `keep`, the last two written, the pinned and those that a reader holds; those that
+        stay.
 
         To be called by the one builder.
         """
-        stay = {*keep, *self.newest_written()[:KEPT_VERSIONS]}
+        stay = {*keep, *self.pinned(), *self.newest_written()[:KEPT_VERSIONS]}
         for version in self.newest_written():
             if version not in stay:
                 _drop_unless_held(self._path(version))

@@ -15,12 +15,22 @@ from deltalake import DeltaTable
 
 from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier
 from launchpad_lib.contract.tables import TABLES, Table
-from launchpad_lib.lake.daily_tables import DIM_USERS, FEATURE_METRICS, SESSION_PARTS, SESSIONS, USER_DAYS, merged, over
+from launchpad_lib.lake.daily_tables import (
+    DIM_USERS,
+    FEATURE_HOURS,
+    FEATURE_METRICS,
+    SESSION_PARTS,
+    SESSIONS,
+    USER_DAYS,
+    merged,
+    over,
+)
 from launchpad_lib.lake.delta_log import data_files
 from launchpad_lib.lake.event_log import LakeBackend, event_log, no_events
 from launchpad_lib.lake.index import Indexed, indexed
 from launchpad_lib.lake.observed import TIMED_TABLES, Outside, named_instants
 from launchpad_lib.lake.snapshot import Snapshot, newest_versions, opened_table
+from launchpad_lib.lake.telemetry_log import telemetry_log
 
 THREADS = 2  # no result hangs on it
 MEMORY_LIMIT = "1GB"
@@ -58,6 +68,7 @@ class Lake:
     users: ir.Table
     features: ir.Table
     feature_metrics: ir.Table
+    feature_hours: ir.Table
     telemetry: ir.Table
     annotations: ir.Table
     rejected: ir.Table
@@ -125,18 +136,12 @@ def open_lake(
     ibis.options.sql.fuse_selects = False
     named = named_instants(observed_through)
     con = _connection()
-    places = {name: root / name for name in TABLES}
     wanted = dict(versions or {})
-    found: dict[str, int | None] = {}
-    timed: dict[str, Indexed] = {}
+    timed = timed_tables(root, versions=wanted, through=named)
+    found: dict[str, int | None] = {name: one.version for name, one in timed.items()}
     for name, table in TABLES.items():
-        is_there = DeltaTable.is_deltatable(str(places[name]))
-        if is_there and name in TIMED_TABLES:
-            version = wanted[name] if name in wanted else opened_table(places[name], None).version()
-            timed[name] = indexed(root, name, version=version, through=named.get(name))
-            found[name] = version
-        else:
-            found[name] = _create(con, table, places[name] if is_there else None, wanted.get(name))
+        if name not in timed:
+            found[name] = _create(con, table, root / name, wanted.get(name))
     _star_views(con, timed)
     refused = dict(con.raw_sql("SELECT table_name, count(*) FROM rejected GROUP BY 1").fetchall())
     seen = {
@@ -148,6 +153,7 @@ def open_lake(
         users=con.table("dim_users"),
         features=con.table("dim_feature_metadata"),
         feature_metrics=con.table("fact_feature_metrics"),
+        feature_hours=con.table("fact_feature_hours"),
         telemetry=con.table("telemetry"),
         annotations=con.table("annotations"),
         rejected=con.table("rejected"),
@@ -176,12 +182,14 @@ def _star_views(con: LakeBackend, timed: Mapping[str, Indexed]) -> None:
     con.raw_sql("CREATE VIEW dim_feature_metadata AS FROM features")
     if "events" in timed:
         con.log = event_log(timed["events"])
+    if "telemetry" in timed:
+        con.telemetry = telemetry_log(timed["telemetry"])
     con.held = [file for one in timed.values() for file in one.held]
 
 
 def star_queries(timed: Mapping[str, Indexed]) -> dict[str, str]:
-    """The SQL of the tables that are views on the index: fact_events, sessions, dim_users, telemetry and
-    fact_feature_metrics.
+    """The SQL of the tables that are views on the index: fact_events, sessions, dim_users, telemetry,
+    fact_feature_metrics and fact_feature_hours.
     """
     events, telemetry = timed.get("events"), timed.get("telemetry")
     log = event_log(events).fact_events() if events else no_events()
@@ -191,7 +199,8 @@ def star_queries(timed: Mapping[str, Indexed]) -> dict[str, str]:
         "sessions": _merged(SESSIONS, SESSION_PARTS, events, "session_parts"),
         "dim_users": _merged(DIM_USERS, USER_DAYS, events, "user_days"),
         "telemetry": health,
-        "fact_feature_metrics": _feature_metrics(telemetry),
+        "fact_feature_metrics": _daily(FEATURE_METRICS, telemetry, "feature_metrics"),
+        "fact_feature_hours": _daily(FEATURE_HOURS, telemetry, "feature_hours"),
     }
 
 
@@ -205,14 +214,13 @@ def _merged(query: str, part_query: str, events: Indexed | None, name: str) -> s
     return merged(query, part_query, paths=events.paths(name), cut_rows=cut)
 
 
-def _feature_metrics(telemetry: Indexed | None) -> str:
+def _daily(query: str, telemetry: Indexed | None, name: str) -> str:
+    """A table whose rows of a day stand in its part; of days that the window cuts they are made from their rows."""
     if telemetry is None or not telemetry.days:
-        return over(FEATURE_METRICS, f"({_none_of(TABLES['telemetry'])})")
-    paths = telemetry.paths("feature_metrics")
+        return over(query, f"({_none_of(TABLES['telemetry'])})")
+    paths = telemetry.paths(name)
     whole = [f"SELECT * FROM read_parquet({file_list(paths)})"] if paths else []
-    return " UNION ALL BY NAME ".join(
-        [*whole, *(over(FEATURE_METRICS, telemetry.rows_within([day])) for day in telemetry.cut)]
-    )
+    return " UNION ALL BY NAME ".join([*whole, *(over(query, telemetry.rows_within([day])) for day in telemetry.cut)])
 
 
 def _none_of(table: Table) -> str:
@@ -233,14 +241,32 @@ def _seen(con: LakeBackend, table: Table, version: int | None, found: Indexed | 
     return TableVersion(version, rows, first, last, refused)
 
 
-def _create(con: LakeBackend, table: Table, place: Path | None, version: int | None) -> int | None:
-    """Loads one small Delta table under its declared columns (refused rows, which may be many, as a view); returns its
-    version, None when it is not there.
+def timed_tables(
+    root: Path, *, versions: Mapping[str, int], through: Mapping[str, datetime | None]
+) -> dict[str, Indexed]:
+    """Events and telemetry as the index has them, of those that are there: at the named versions or the newest."""
+    timed = {}
+    for name in TIMED_TABLES:
+        if DeltaTable.is_deltatable(str(root / name)):
+            version = versions[name] if name in versions else opened_table(root / name, None).version()
+            timed[name] = indexed(root, name, version=version, through=through.get(name))
+    return timed
+
+
+class SmallTable(NamedTuple):
+    """A Delta table that is read as it lies: the SQL of its rows under its declared columns, and the files in it. One
+    that is not there has no version, no file and no row.
     """
-    if place is None:
-        if table.name not in TIMED_TABLES:
-            con.raw_sql(f"CREATE TABLE {table.name} AS {_none_of(table)}")
-        return None
+
+    query: str
+    version: int | None
+    files: tuple[str, ...]
+
+
+def small_table(table: Table, place: Path, version: int | None) -> SmallTable:
+    """A table at a named version, or the newest."""
+    if not DeltaTable.is_deltatable(str(place)):
+        return SmallTable(_none_of(table), None, ())
     delta = opened_table(place, version)
     uris = sorted(data_files(delta))
     # A table that was written before a column was declared lacks it: it is NULL in all of its rows.
@@ -252,6 +278,16 @@ def _create(con: LakeBackend, table: Table, place: Path | None, version: int | N
         for c in table.columns
     )
     rows = f"SELECT {columns} FROM read_parquet({file_list(uris)}, union_by_name = true, hive_partitioning = false)"
-    kind, order = ("VIEW", "") if table.name == "rejected" else ("TABLE", " ORDER BY ALL")
-    con.raw_sql(f"CREATE {kind} {table.name} AS {rows + order if uris else _none_of(table)}")
-    return delta.version()
+    return SmallTable(rows if uris else _none_of(table), delta.version(), tuple(uris))
+
+
+def _create(con: LakeBackend, table: Table, place: Path, version: int | None) -> int | None:
+    """Loads one small Delta table (refused rows, which may be many, as a view); returns its version, None when it is
+    not there.
+    """
+    if table.name in TIMED_TABLES:
+        return None  # not there: `star_queries` knows what it has then
+    found = small_table(table, place, version)
+    kind, order = ("VIEW", "") if table.name == "rejected" and found.files else ("TABLE", " ORDER BY ALL")
+    con.raw_sql(f"CREATE {kind} {table.name} AS {found.query}{order}")
+    return found.version

@@ -17,6 +17,7 @@ from launchpad_lib.metrics.feature_adoption import feature_adoption
 from launchpad_lib.metrics.funnel import funnel
 from launchpad_lib.metrics.funnel_change import funnel_changes
 from launchpad_lib.metrics.funnel_periods import funnel_trend
+from launchpad_lib.metrics.latency import latency_quantiles, with_trailing
 from launchpad_lib.metrics.lifecycle import lifecycle
 from launchpad_lib.metrics.paths import path_steps, transitions
 from launchpad_lib.metrics.quality import (
@@ -70,6 +71,7 @@ __all__ = [
     "funnel_rules",
     "funnel_times",
     "funnel_trend",
+    "latency_quantiles",
     "lifecycle",
     "missing_share",
     "nobody_mature",
@@ -89,4 +91,5 @@ __all__ = [
     "stickiness",
     "transitions",
     "unknown_names",
+    "with_trailing",
 ]

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import ibis.expr.types as ir
 
+from launchpad_lib.metrics.checks import READ
+
 
 class Asked(NamedTuple):
     """A question that waits for its reading: the folds that must see the log, and the table they then make.
@@ -19,7 +21,10 @@ class Asked(NamedTuple):
 
 
 def answers(events: ir.Table, asked: Sequence[Asked], *, unit: str = "user_id") -> list[ir.Table]:
-    """The table of every question, in their order; the log is read once.
+    """The table of every question, in their order.
+
+    The log is read once; folds that need few rows are read apart from those that need all, and the wide columns only of
+    their rows.
 
     Args:
         events: the log that the questions were made of.
@@ -29,6 +34,8 @@ def answers(events: ir.Table, asked: Sequence[Asked], *, unit: str = "user_id") 
 
     # Questions that look at one thing from several sides share its fold.
     folds = list({id(fold): fold for question in asked for fold in question.folds}.values())
-    if folds:
-        read_once(events, folds, unit=unit)
+    few = [fold for fold in folds if fold.flags.get(READ) is not None]
+    for together in (few, [fold for fold in folds if fold not in few]):
+        if together:
+            read_once(events, together, unit=unit)
     return [question.answer() for question in asked]

@@ -10,21 +10,21 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 
-from launchpad_lib.contract.durations import window_us
+from launchpad_lib.contract.durations import check_timezone, window_us
+from launchpad_lib.metrics.checks import READ
 from launchpad_lib.metrics.steps import Exclusion, Rules, Step, matches
 from launchpad_lib.metrics.windows import (
     Period,
     Weekday,
     is_one_of,
     is_storable,
-    local_date,
-    period_number,
     property_value,
     unit_column,
 )
 
 if TYPE_CHECKING:
     from launchpad_lib.metrics.kernels.chains import Automaton, Found
+    from launchpad_lib.metrics.kernels.local_days import Calendar
     from launchpad_lib.metrics.kernels.one_reading import Part
 
 NEVER = np.iinfo(np.int64).min
@@ -112,12 +112,12 @@ class ChainFold:
         for name, key in (("held", rules.hold_constant), ("segment", rules.breakdown)):
             if key:
                 self.columns[name] = property_value(events, key)
+        self._entries: tuple[str, Calendar] | None = None
         if entries:
-            number = period_number(
-                local_date(events.event_at, entries.report_timezone), entries.period, entries.week_starts_on
-            )
-            first = rules.steps if rules.mode == "any_order" else rules.steps[:1]
-            self.columns["period"] = ibis.ifelse(_named(events, first), number, 0).cast("int64").fill_null(0)
+            from launchpad_lib.metrics.kernels.local_days import calendar_of
+
+            check_timezone(entries.report_timezone)
+            self._entries = entries.report_timezone, calendar_of(entries.period, entries.week_starts_on)
 
     def each(self, take: Callable[[Chains], None]) -> None:
         """Hands the chains of every part to one more who counts."""
@@ -134,24 +134,27 @@ class ChainFold:
             str(bit): ibis.or_(*(matches(self._events, one.event_name, one.filters) for one in ones))
             for bit, ones in said.items()
         }
-        is_whole = self.needs_next or self.rules.mode in ("strict", "strict_order")
-        named: list[Step | Exclusion] = [*self.rules.steps, *self.rules.exclusions]
-        return found | {"is_read": None if is_whole else _named(self._events, named)}
+        names = {one.event_name for _, one in _bits_of(self.rules)}
+        return found | {READ: None if self.is_whole else is_one_of(self._events.event_name, sorted(names))}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row of a unit is looked at, not only steps and exclusions."""
+        return self.needs_next or self.rules.mode in ("strict", "strict_order")
 
     def fold(self, part: Part) -> None:
         """Finds the chains of a part's units."""
         from launchpad_lib.metrics.kernels import chains as kernel
+        from launchpad_lib.metrics.kernels.local_days import clock_of
 
         rules = self.rules
         held, segment = (np.require(part.columns.get(n, _NO_CODES), np.int32, ["C", "W"]) for n in ("held", "segment"))
-        period = np.require(part.columns.get("period", _NO_NUMBERS), np.int64, ["C", "W"])
         codes = np.require(part.columns["event"], np.int32, ["C", "W"])
         at, starts = np.require(part.at, np.int64, ["C", "W"]), np.require(part.starts, np.int64, ["C", "W"])
         bits = _NO_NUMBERS
         for name, (flags, flag) in part.flags.items():
-            if name != "is_read":
-                bits = bits if len(bits) else np.zeros(len(at), np.int64)
-                kernel.add_bits(np.require(flags, np.int32, ["C", "W"]), flag, int(name), bits)
+            bits = bits if len(bits) else np.zeros(len(at), np.int64)
+            kernel.add_bits(np.require(flags, np.int32, ["C", "W"]), flag, int(name), bits)
         event_names = part.texts["event"]
         automaton = _automaton(rules, self.spans)
         match = np.empty(len(at), np.int64)
@@ -161,7 +164,13 @@ class ChainFold:
         if disordered:
             places, rows = kernel.step_order(starts, at, match, automaton.steps, disordered)
             match[places] = match[rows]
-            codes, held, segment, period = (_moved(c, places, rows) for c in (codes, held, segment, period))
+            codes, held, segment = (_moved(c, places, rows) for c in (codes, held, segment))
+        period = _NO_NUMBERS
+        if self._entries:
+            zone, calendar = self._entries
+            clock = clock_of(zone, *part.ends)
+            entries = automaton.steps if rules.mode == "any_order" else 1
+            period = kernel.entry_periods(at, match, entries, clock.edges, clock.offsets, *calendar)
         found = kernel.find_chains(
             starts,
             at,
@@ -197,10 +206,6 @@ class ChainFold:
 
 
 _NO_CODES, _NO_NUMBERS = np.empty(0, np.int32), np.empty(0, np.int64)
-
-
-def _named(events: ir.Table, ones: Sequence[Step | Exclusion]) -> ir.BooleanValue:
-    return is_one_of(events.event_name, sorted({one.event_name for one in ones})).fill_null(False)
 
 
 def units_of(events: ir.Table, by: str) -> tuple[ir.Table, str]:

@@ -21,6 +21,7 @@ from launchpad_lib.metrics.remembered import names_of_lake, remembered
 from launchpad_lib.metrics.windows import is_storable, property_value
 
 COMPLETE = "is_complete"
+READ = "is_read"  # the condition of a fold that only says which rows it needs
 KINDS = {"event_name": "event", "feature_id": "feature"}
 NO_EVENTS = "the log holds no event of a known user"
 _seen: WeakKeyDictionary[ir.Table, dict[str, set[str]]] = WeakKeyDictionary()

@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from launchpad_lib.contract.event.rules import PLACEHOLDER_USERS
-from launchpad_lib.metrics.kernels.lake_log import without_engine_columns
+from launchpad_lib.metrics.kernels.lake_log import is_fact_events, without_engine_columns
 from launchpad_lib.metrics.quality import missing_share
 from launchpad_lib.metrics.windows import local_date
 
@@ -35,10 +35,18 @@ def placeholder_users(**tables: ir.Table) -> pd.DataFrame:
     longest = max(len(name) for name in names)
     frames = []
     for name, table in tables.items():
+        # Of a lake's events the index knows the users and how many rows each has.
+        has_users = is_fact_events(table.op())
+        of_users = table.op().source.table("dim_users") if has_users else table
         # Only what is short enough, spaces aside, is read letter by letter.
-        short = table.filter(table.user_id.strip().length() <= longest)
+        short = of_users.filter(of_users.user_id.strip().length() <= longest)
         found = short.filter(short.user_id.strip().lower().isin(names))
-        frames.append(found.group_by("user_id").agg(rows=found.count()).to_pandas().assign(table_name=name))
+        frames.append(
+            found.group_by("user_id")
+            .agg(rows=found.events.sum() if has_users else found.count())
+            .to_pandas()
+            .assign(table_name=name)
+        )
     together = pd.concat(frames, ignore_index=True)[["table_name", "user_id", "rows"]]
     order = ["rows", "table_name", "user_id"]
     return together.sort_values(order, ascending=[False, True, True]).reset_index(drop=True)

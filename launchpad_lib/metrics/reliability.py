@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 
 from launchpad_lib.metrics.checks import because, known_table, never_empty
-from launchpad_lib.metrics.windows import Z95, wilson_limits
+from launchpad_lib.metrics.windows import Z95, micros, wilson_limits
 
 NO_TELEMETRY = "there is no observation of any feature"
 NO_FLAG = "no observation of the feature has a known user and a known crash flag"
@@ -24,6 +24,11 @@ def crash_free_users(telemetry: ir.Table) -> ir.Table:
     counts = table.group_by("feature_id").agg(
         users=table.user_id.nunique(where=flag.notnull()), crashed_users=table.user_id.nunique(where=flag)
     )
+    return rated_users(counts)
+
+
+def rated_users(counts: ir.Table) -> ir.Table:
+    """`crash_free_users` from counts: feature_id, users, crashed_users."""
     free = counts.users - counts.crashed_users
     rows = counts.mutate(crash_free_users_rate=free / counts.users.nullif(0), **wilson_limits(free, counts.users))
     return never_empty(rows.mutate(refused_because=because(rows.users == 0, NO_FLAG)), NO_TELEMETRY)
@@ -42,8 +47,8 @@ def crash_free_sessions(telemetry: ir.Table, *, gap_minutes: int = 30) -> ir.Tab
     features = table.select("feature_id").distinct()
     known = table.filter(table.crashed.notnull() & table.user_id.notnull())
     order = ibis.window(group_by="user_id", order_by=["observed_at", "observation_id"])
-    gap = known.observed_at.epoch_seconds() - known.observed_at.lag().over(order).epoch_seconds()
-    marked = known.mutate(is_new=(gap.isnull() | (gap > 60 * gap_minutes)).cast("int64"))
+    gap = micros(known.observed_at) - micros(known.observed_at.lag().over(order))
+    marked = known.mutate(is_new=(gap.isnull() | (gap > 60_000_000 * gap_minutes)).cast("int64"))
     running = ibis.window(group_by="user_id", order_by=["observed_at", "observation_id"], preceding=None, following=0)
     numbered = marked.mutate(session=marked.is_new.sum().over(running))
     each = numbered.group_by(["feature_id", "user_id", "session"]).agg(has_crash=numbered.crashed.any())
@@ -52,7 +57,12 @@ def crash_free_sessions(telemetry: ir.Table, *, gap_minutes: int = 30) -> ir.Tab
     rows = joined.select(
         "feature_id", sessions=joined.sessions.fill_null(0), crashed_sessions=joined.crashed_sessions.fill_null(0)
     )
-    free = rows.sessions - rows.crashed_sessions
+    return rated_sessions(rows)
+
+
+def rated_sessions(counts: ir.Table) -> ir.Table:
+    """`crash_free_sessions` from counts: feature_id, sessions, crashed_sessions."""
+    rows, free = counts, counts.sessions - counts.crashed_sessions
     rated = rows.mutate(crash_free_sessions_rate=free / rows.sessions.nullif(0), **wilson_limits(free, rows.sessions))
     return never_empty(rated.mutate(refused_because=because(rated.sessions == 0, NO_FLAG)), NO_TELEMETRY)
 
@@ -68,19 +78,33 @@ def apdex(telemetry: ir.Table, *, threshold_ms: float) -> ir.Table:
     Raises:
         ValueError: a threshold not above 0.
     """
+    check_threshold(threshold_ms)
+    table = known_table(telemetry, needs=("feature_id", "latency_ms", "error_count"), argument="telemetry")
+    return rated_apdex(apdex_counts(table, threshold_ms=threshold_ms))
+
+
+def check_threshold(threshold_ms: float) -> None:
+    """Raises ValueError where it is not above 0."""
     if not threshold_ms > 0:
         raise ValueError(f"threshold_ms={threshold_ms!r}: must be above 0 milliseconds; raise it")
-    table = known_table(telemetry, needs=("feature_id", "latency_ms", "error_count"), argument="telemetry")
+
+
+def apdex_counts(table: ir.Table, *, threshold_ms: float) -> ir.Table:
+    """Grain: one row per feature. Columns: feature_id, observations, satisfied, tolerating; they add up over days."""
     has_error = table.error_count.fill_null(0) > 0
     is_known = table.latency_ms.notnull() | has_error
     clean = ~has_error & table.latency_ms.notnull()
-    counts = table.group_by("feature_id").agg(
+    return table.group_by("feature_id").agg(
         observations=is_known.sum().fill_null(0),
         satisfied=(clean & (table.latency_ms <= threshold_ms)).sum().fill_null(0),
         tolerating=(clean & (table.latency_ms > threshold_ms) & (table.latency_ms <= 4 * threshold_ms))
         .sum()
         .fill_null(0),
     )
+
+
+def rated_apdex(counts: ir.Table) -> ir.Table:
+    """`apdex` from its counts."""
     n = counts.observations.cast("float64").nullif(0.0)
     scored = counts.mutate(
         frustrated=counts.observations - counts.satisfied - counts.tolerating,

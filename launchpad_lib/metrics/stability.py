@@ -10,9 +10,20 @@ from datetime import datetime, timedelta
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
+import pyarrow as pa
 
 from launchpad_lib.contract.features import Feature
-from launchpad_lib.metrics.reliability import apdex, crash_free_sessions, crash_free_users
+from launchpad_lib.metrics.kernels.lake_log import lake_telemetry
+from launchpad_lib.metrics.kernels.stability import StabilityFold, folded
+from launchpad_lib.metrics.reliability import (
+    apdex,
+    check_threshold,
+    crash_free_sessions,
+    crash_free_users,
+    rated_apdex,
+    rated_sessions,
+    rated_users,
+)
 from launchpad_lib.metrics.windows import local_date, property_value
 
 MOST_WATCHED_ROWS = 1_000_000
@@ -22,17 +33,26 @@ OBSERVED = (
     "feature_id", "user_id", "observed_at", "latency_ms", "crashed", "error_count", "platform", "app_version",
 )  # fmt: skip
 
+FEATURE_DAYS = (
+    "feature_id", "observed_on", "observations", "users", "latency_observations", "p50_latency_ms", "p95_latency_ms",
+    "p99_latency_ms", "crash_free_users_rate", "error_rate", "mean_feedback_score",
+)  # fmt: skip
+
 
 def of_feature(table: ir.Table, feature_id: str | None) -> ir.Table:
     """The rows of one feature; all rows where none is named."""
     return table if feature_id is None else table.filter(table.feature_id == feature_id)
 
 
-def observations(telemetry: ir.Table) -> pd.DataFrame:
-    """Grain: one row per observation, in order of feature and time; the columns that the health pages read."""
-    first = ("feature_id", "observed_at", "user_id")  # then all else: equal instants come in one order, too
-    order = [*first, *(name for name in OBSERVED if name not in first)]
-    return telemetry.select(*OBSERVED).order_by(order).to_pandas()
+def observations(telemetry: ir.Table, *, since: datetime | None = None) -> pd.DataFrame:
+    """Grain: one row per observation after `since` (all where none is named); the columns that the health pages read.
+
+    Names are categories. In no order: nothing that is made of these rows hangs on it.
+    """
+    rows = telemetry.select(*OBSERVED)
+    table = (rows if since is None else rows.filter(rows.observed_at > since)).to_pyarrow()
+    texts = [f.name for f in table.schema if f.type in (pa.string(), pa.large_string())]
+    return table.to_pandas(categories=texts)
 
 
 def feature_days(telemetry: ir.Table, *, report_timezone: str) -> pd.DataFrame:
@@ -41,7 +61,13 @@ def feature_days(telemetry: ir.Table, *, report_timezone: str) -> pd.DataFrame:
     A NULL crash flag, error count or score is unknown: it is in no count of its kind, and a rate without any is NULL.
     Columns: feature_id, observed_on, observations, users, latency_observations, p50_latency_ms, p95_latency_ms,
     p99_latency_ms, crash_free_users_rate, error_rate, mean_feedback_score.
+
+    UTC dates of a lake's telemetry are those of its `fact_feature_metrics`, which are made day by day.
     """
+    found = lake_telemetry(telemetry)
+    if found is not None and report_timezone == "UTC":
+        made = of_feature(found.backend.table("fact_feature_metrics"), found.feature_id)
+        return made.select(*FEATURE_DAYS).order_by(["feature_id", "observed_on"]).to_pandas()
     dated = telemetry.mutate(observed_on=local_date(telemetry.observed_at, report_timezone))
     is_known = dated.crashed.notnull()
     counted = dated.group_by(["feature_id", "observed_on"]).agg(
@@ -61,7 +87,7 @@ def feature_days(telemetry: ir.Table, *, report_timezone: str) -> pd.DataFrame:
         crash_free_users_rate=1 - counted.crashed_users / counted.known_users.nullif(0),
         error_rate=counted.failures / counted.known_errors.nullif(0),
     ).drop("known_users", "crashed_users", "failures", "known_errors")
-    return rated.order_by(["feature_id", "observed_on"]).to_pandas()
+    return rated.select(*FEATURE_DAYS).order_by(["feature_id", "observed_on"]).to_pandas()
 
 
 def affected_users(telemetry: ir.Table, *, through: datetime, days: int = 7) -> pd.Series:
@@ -75,22 +101,39 @@ def stability(telemetry: ir.Table, *, threshold_ms: float) -> pd.DataFrame:
     """Grain: one row per feature with telemetry: crash-free users, crash-free sessions and Apdex, each with interval
     and n.
 
-    A feature whose crash flags or latencies are all unknown has NULL there, never 0 or 1.
+    A feature whose crash flags or latencies are all unknown has NULL there, never 0 or 1. Of a lake's telemetry only
+    days are read that are new or restated since it was last asked.
     """
+    check_threshold(threshold_ms)
     names = {"ci_low": "{}_low", "ci_high": "{}_high"}
     parts = [
         table.drop("refused_because").to_pandas().rename(columns={o: n.format(name) for o, n in names.items()})
-        for name, table in (
-            ("crash_free_users", crash_free_users(telemetry)),
-            ("crash_free_sessions", crash_free_sessions(telemetry)),
-            ("apdex", apdex(telemetry, threshold_ms=threshold_ms)),
-        )
+        for name, table in _stability_tables(telemetry, threshold_ms=threshold_ms).items()
     ]
-    found = telemetry.select("feature_id").distinct().to_pandas()
+    found = parts[0][["feature_id"]]
     for part in parts:
         found = found.merge(part, on="feature_id", how="left")
     counts = {c: found[c].astype("Int64") for c in ("users", "sessions", "observations")}
     return found.assign(**counts).sort_values("feature_id").reset_index(drop=True)
+
+
+def _stability_tables(telemetry: ir.Table, *, threshold_ms: float) -> dict[str, ir.Table]:
+    found = lake_telemetry(telemetry)
+    if found is None:
+        return {
+            "crash_free_users": crash_free_users(telemetry),
+            "crash_free_sessions": crash_free_sessions(telemetry),
+            "apdex": apdex(telemetry, threshold_ms=threshold_ms),
+        }
+    fold = StabilityFold(threshold_ms=threshold_ms, feature_id=found.feature_id)
+    folded(fold, found.log)
+    counts = ibis.memtable(fold.result())
+    columns = {
+        "crash_free_users": (rated_users, ("users", "crashed_users")),
+        "crash_free_sessions": (rated_sessions, ("sessions", "crashed_sessions")),
+        "apdex": (rated_apdex, ("observations", "satisfied", "tolerating")),
+    }
+    return {name: rated(counts.select("feature_id", *own)) for name, (rated, own) in columns.items()}
 
 
 def watched_rows(

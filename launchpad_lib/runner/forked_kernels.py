@@ -15,6 +15,7 @@ import contextlib
 import importlib
 import json
 import os
+import pkgutil
 import signal
 import socket
 import subprocess
@@ -27,6 +28,8 @@ from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from launchpad_lib import findings
 
 SERVER_VARIABLE = "LAUNCHPAD_KERNEL_SERVER"
 PROVISIONER_VARIABLE = "JUPYTER_DEFAULT_PROVISIONER_NAME"
@@ -57,6 +60,7 @@ PRELOADED = (
     "launchpad_lib.trends",
     "launchpad_lib.page.output",
     "launchpad_lib.contract.wording",
+    *(f"launchpad_lib.findings.{found.name}" for found in pkgutil.iter_modules(findings.__path__)),
 )
 
 
@@ -217,6 +221,8 @@ def serve(listener_fd: int, lifeline_fd: int) -> None:
     for name in PRELOADED:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    with contextlib.suppress(Exception):  # whatever it is, it then shows in the kernel that needs it
+        _used_once()
     import gc
     import select
 
@@ -237,6 +243,26 @@ def serve(listener_fd: int, lifeline_fd: int) -> None:
                 lifeline.close()
                 _become_kernel(connection, json.loads(request))
             connection.sendall(b"%d\n" % pid)
+
+
+def _used_once() -> None:
+    """What libraries make of themselves at their first use (parsers, schemas, compiled kernels), once for all kernels.
+
+    Neither a connection nor a thread is made.
+    """
+    import altair
+    import ibis
+    import pandas
+
+    from launchpad_lib.metrics.kernels.compiling import load_compiled
+
+    load_compiled()
+    drawing = altair.Chart(pandas.DataFrame({"x": ["a"], "y": [1.0]})).mark_bar().encode(x="x:N", y="y:Q")
+    altair.layer(drawing).properties(title="x").to_dict()
+    rows = ibis.memtable({"x": ["a"], "y": [1.0]})
+    asked = rows.group_by("x").agg(y=rows.y.sum().cast("int64")).filter(rows.x.notnull()).order_by("x").limit(1)
+    ibis.to_sql(asked, dialect="duckdb")
+    asked.schema().to_pandas()
 
 
 def _become_kernel(connection: socket.socket, request: dict) -> None:

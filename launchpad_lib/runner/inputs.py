@@ -17,6 +17,7 @@ from launchpad_lib.contract.whole_files import write_whole
 from launchpad_lib.ingestion import commit, prepare
 from launchpad_lib.lake import Lake, Snapshot, open_lake
 from launchpad_lib.lake.index import INDEX
+from launchpad_lib.lake.warehouse import WAREHOUSE
 from launchpad_lib.runner.history import rows_by_date
 from launchpad_lib.runner.parameters import RunParams, Simulation
 from launchpad_lib.simulation import simulate
@@ -56,7 +57,7 @@ def _simulate_once(asked: Simulation, *, lake: Path, say: Callable[[str], None])
         _make_room(SIMULATED, SIMULATED_NAMES)
     # Rows of two simulations must not mix in one lake. A lake that is not marked may be older than the marks.
     if _mark_of(lake) not in ((None, stamp) if is_simulated else (stamp,)):
-        _make_room(lake, (*TABLES, INDEX))
+        _make_room(lake, (*TABLES, INDEX, WAREHOUSE))
     if not is_simulated:
         _mark(SIMULATED, "")  # ours from here on, also when this is cut off
         result = simulate(SIMULATED, seed=asked.seed, users=asked.users, days=asked.days)

@@ -14,6 +14,7 @@ from launchpad_lib.contract.durations import check_timezone, parse_window
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.named import ColumnName, EventName, ExperimentId, FeatureId, PropertyName, VariantName
 from launchpad_lib.lake.observed import named_instants
+from launchpad_lib.metrics.trials import grace_us
 from launchpad_lib.runner.said_steps import SaidExclusion, SaidStep
 
 Named = str | dict[str, str] | None
@@ -196,16 +197,32 @@ class CohortsParams(ChangeParams):
 
 
 class RetentionLiftParams(FeatureParams):
-    landmark_days: int = Field(
-        default=1, ge=1, le=90, description="treated = exposed within this time of the first start"
+    compare: Literal["finished", "used"] = Field(
+        default="finished",
+        description="finished: starts in which it was finished or not; used: days on which it was first used or not",
+    )
+    grace: str = Field(
+        default="session",
+        description="how long after the beginning doing it counts: within the session, and at most so long (up to 1d)",
     )
     outcome_days: int = Field(
-        default=1, ge=1, le=365, description="the outcome: active within this time after the landmark"
+        default=1, ge=1, le=365, description="the outcome: active within this time after the grace"
     )
     smallest_lift: float = Field(
         default=0.02, gt=0, le=1, description="a difference of return rates that would matter, as a fraction"
     )
-    seed: int = Field(default=20260101, ge=0, description="seed of the cross-fitting folds")
+    most_trials: int = Field(
+        default=2_000_000,
+        ge=1_000,
+        description="trials of all features together beyond which a part of the users is drawn",
+    )
+    seed: int = Field(default=20260101, ge=0, description="seed of the cross-fitting folds and of that draw")
+
+    @field_validator("grace")
+    @classmethod
+    def _nobody_has_to_stay_to_be_counted(cls, value: str) -> str:
+        grace_us(value)
+        return value
 
 
 class ExperimentsParams(NotebookParams):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +14,7 @@ from typing import NamedTuple
 from launchpad_lib.contract.manifest import Manifest, manifest_text
 from launchpad_lib.lake import Snapshot, take_snapshot
 from launchpad_lib.lake.kept_reports import pin_versions, tell_of_reports
+from launchpad_lib.lake.warehouse import refresh_warehouse
 from launchpad_lib.page.publication import publish_notebook
 from launchpad_lib.runner.execution import Executed, cell_count, execute
 from launchpad_lib.runner.forked_kernels import kernel_server
@@ -28,10 +31,20 @@ from launchpad_lib.runner.stopping import Kernels
 
 
 def run_report(
-    run: RunParams, *, now: datetime, run_id: str, progress: Progress, notebooks: Path = Path("notebooks")
+    run: RunParams,
+    *,
+    now: datetime,
+    run_id: str,
+    progress: Progress,
+    notebooks: Path = Path("notebooks"),
+    kernels: AbstractContextManager[subprocess.Popen | None] | None = None,
 ) -> int:
-    """Executes and publishes; 1 where a notebook failed, otherwise 0, also where the data refused an answer."""
-    with kernel_server() as server:  # its imports go on while the lake is brought up to date
+    """Executes and publishes; 1 where a notebook failed, otherwise 0, also where the data refused an answer.
+
+    Args:
+        kernels: the server of kernels, where the caller has started it; otherwise one is started here.
+    """
+    with kernels or kernel_server() as server:  # its imports go on while the lake is brought up to date
         bring_up_to_date(run, now=now, say=progress.say)
         doing = _Doing(run, now, run_id, progress, notebooks, Kernels(server))
         return _execute_and_publish(doing)
@@ -84,6 +97,12 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
                 jobs = [pool.submit(_execute_one, doing, name, snapshot=snapshot, folder=partial) for name in stage]
                 if number == 0:
                     context["inputs"] = inputs_read(opened)  # while the first notebooks run
+                    refresh_warehouse(
+                        run.lake,
+                        say=doing.progress.say,
+                        versions=snapshot.versions,
+                        observed_through=run.observed_through,
+                    )
                 for job in jobs:
                     one = job.result()
                     publish_notebook(

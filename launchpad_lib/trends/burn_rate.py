@@ -65,9 +65,11 @@ def burn_rates(
         observations: feature_id, observed_at, is_bad (bool).
         budgets: by feature_id, the share of bad events the objective allows (1 - SLO); a NULL one declares nothing.
     """
+    recent = observations[observations["observed_at"] > as_of - max(w.long for w in windows)]
+    of_feature = recent.groupby(recent["feature_id"].to_numpy(dtype=object)).indices
     rows = []
     for feature_id, budget in budgets[budgets >= 0].sort_index().items():
-        one = observations[observations["feature_id"] == feature_id].sort_values("observed_at")
+        one = recent.iloc[of_feature.get(feature_id, [])].sort_values("observed_at")
         at = one["observed_at"].to_numpy(dtype="datetime64[us]")
         bad = np.r_[0, np.cumsum(one["is_bad"].to_numpy(dtype=int))]
         end = int(np.searchsorted(at, np.datetime64(as_of, "us"), side="right"))

@@ -1,147 +1,221 @@
-"""Is the retention lift right? Bias and coverage of its designs on many products simulated like the weekly one.
+"""Is the retention lift right? Whole pages on worlds whose truth is known: mean, coverage, verdicts, refusals.
 
-The day-by-day process is that of `launchpad_lib.simulation.product` for all users at once (one page view a session instead of 8 to 19).
-The true effect comes from counterfactuals: the same users and the same luck, once with the first quiz completed and
-once with no quiz completed within the landmark. Prints a Markdown table.
+Every user has one time of day (in the world `leaving` two), so that "active within a day after the grace" is "there on the
+next day", and the effect of finishing is what is added to the chance of that. Seeds were written before the first look:
+draw i of a world has the seed (20261126, number of the world, i).
+
+    python scripts/studies/lift.py                                  # 4,000 users, 10 draws of each world
+    python scripts/studies/lift.py --users 20000 --draws 100        # the large study
+    python scripts/studies/lift.py --world hidden --users 1000 --draws 100
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+import argparse
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import ibis
 import numpy as np
 import pandas as pd
 
-from launchpad_lib.inference import adjusted_lift, difference_lift
-from launchpad_lib.inference.weighting import crossfit_effects
-from launchpad_lib.metrics.starters import ACTIVITY, FIRST_DAY, TRAITS, newcomers, starters
-from launchpad_lib.simulation import TRUTH
+from launchpad_lib.contract.features import Feature
+from launchpad_lib.findings.lift_questions import LiftRules, ask_lift
+from launchpad_lib.findings.lift_results import lift_results
 
-START = pd.Timestamp("2026-01-05")
-DAYS = 14
-
-
-class Product:
-    """The luck of `users` users on `DAYS` days with at most two sessions a day, drawn once."""
-
-    def __init__(self, rng: np.random.Generator, users: int):
-        z = rng.normal(size=users)
-        self.base = 1 / (1 + np.exp(-(0.2 + 2 * TRUTH.confounding_strength * z)))
-        self.start_rate = np.clip(TRUTH.start_rate_mean + TRUTH.confounding_strength * 0.4 * z, 0.05, 0.9)
-        self.active_luck = rng.random((DAYS, users))
-        self.has_second = rng.random((DAYS, users)) < 0.45
-        self.starts = rng.random((DAYS, 2, users)) < self.start_rate
-        self.completes = rng.random((DAYS, 2, users)) < TRUTH.completion_rate
-        hours = np.array([8, 14])[None, :, None] + rng.uniform(0, 5, (DAYS, 2, users))
-        self.at = np.arange(DAYS)[:, None, None] * 24 + hours
-        self.platform = rng.choice(["web", "ios", "android"], size=users, p=[0.5, 0.25, 0.25])
-
-    def run(
-        self, effect: float, *, forced: int | None = None, landmark_days: int = 1
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Session present, quiz started, quiz completed, each (day, session, user). `forced`: 1 completes the first quiz, 0 none within the landmark."""
-        users = len(self.base)
-        completed, first = np.zeros(users, dtype=bool), np.full(users, np.inf)
-        present, started, done = (np.zeros((DAYS, 2, users), dtype=bool) for _ in range(3))
-        for day in range(DAYS):
-            active = self.active_luck[day] < np.minimum(self.base + effect * completed, 0.98)
-            for s in range(2):
-                present[day, s] = active & (self.has_second[day] | (s == 0))
-                started[day, s] = present[day, s] & self.starts[day, s]
-                is_first = started[day, s] & np.isinf(first)
-                first[is_first] = self.at[day, s][is_first]
-                ends = started[day, s] & self.completes[day, s]
-                if forced == 1:
-                    ends = ends | is_first
-                if forced == 0:
-                    ends = ends & ~(self.at[day, s] <= first + 24 * landmark_days)
-                done[day, s] = ends
-                completed |= ends
-        return present, started, done
-
-    def events(self, world: tuple[np.ndarray, np.ndarray, np.ndarray]) -> pd.DataFrame:
-        frames = []
-        for name, mask, minutes in zip(
-            ("page_viewed", "quiz_started", "quiz_completed"), world, (0, 1.3, 5), strict=True
-        ):
-            day, session, user = np.nonzero(mask)
-            frames.append(
-                pd.DataFrame(
-                    {"user_id": user, "event_name": name, "event_at": self.at[day, session, user] + minutes / 60}
-                )
-            )
-        log = pd.concat(frames, ignore_index=True)
-        return log.assign(
-            event_at=START + pd.to_timedelta(log["event_at"], unit="h"), platform=self.platform[log["user_id"]]
-        ).sort_values(["user_id", "event_at"])
+SEED = 20261126
+START, DAYS = datetime(2026, 3, 2), 14
+DAY_US, MINUTE_US = 86_400_000_000, 60_000_000
+FEATURE = Feature(feature_id="f", start_event="begin", complete_event="finish")
 
 
-def true_effect(rng: np.random.Generator, *, landmark_days: int, outcome_days: int, users: int = 200_000) -> float:
-    """Mean difference of the outcome between the two forced worlds, over starters whose window is over."""
-    product, outcomes = Product(rng, users), []
-    end = 24 * (DAYS - 1) + 19
-    for forced in (1, 0):
-        present, started, _ = product.run(TRUTH.return_effect, forced=forced, landmark_days=landmark_days)
-        first = np.where(started, product.at, np.inf).min(axis=(0, 1))
-        age = product.at - first
-        back = (present & (age > 24 * landmark_days) & (age <= 24 * (landmark_days + outcome_days))).any(axis=(0, 1))
-        outcomes.append(back[first + 24 * (landmark_days + outcome_days) <= end].mean())
-    return outcomes[0] - outcomes[1]
+class World(NamedTuple):
+    """A world: its log for a number of users, the true effect, and the settings of the page it is asked with."""
+
+    number: int
+    log: Callable[[int, np.random.Generator], pd.DataFrame]
+    effect: float
+    grace: str = "session"
+    outcome_days: int = 1
 
 
-def study(
-    *, effect: float, replicates: int, users: int = 500, landmark_days: int = 1, outcome_days: int = 1, seed: int = 1
-) -> pd.DataFrame:
-    """Grain: one row per design: mean estimate, its interval's coverage of the true effect, mean half width."""
-    rng = np.random.default_rng(seed)
-    truth = true_effect(rng, landmark_days=landmark_days, outcome_days=outcome_days) if effect else 0.0
-    rows = []
-    for _ in range(replicates):
-        product = Product(rng, users)
-        log = ibis.memtable(
-            product.events(product.run(effect)).astype({"user_id": "string", "event_at": "datetime64[us]"})
-        )
-        through = (START + timedelta(days=DAYS)).to_pydatetime()
-        window = {"complete_event": "quiz_completed", "outcome_days": outcome_days, "observed_through": through}
-        everybody = newcomers(log, landmark_days=3, **window).to_pandas()
-        began = starters(log, start_event="quiz_started", landmark_days=landmark_days, **window).to_pandas()
-        found = {
-            "landmark, first event": difference_lift(everybody, method="x"),
-            "landmark, adjusted for the first 24 hours (statsmodels AIPW)": adjusted_lift(
-                everybody, covariates=FIRST_DAY
-            ),
-            "starters, unadjusted": difference_lift(began, method="x"),
-            "starters, statsmodels AIPW": adjusted_lift(began, covariates=TRAITS + ACTIVITY),
-            "starters, cross-fitted AIPW (ATE)": crossfit_effects(began, covariates=TRAITS + ACTIVITY, rng=rng).ate,
-            "starters, cross-fitted AIPW (ATT)": crossfit_effects(began, covariates=TRAITS + ACTIVITY, rng=rng).att,
+def _log(parts: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]], platform: np.ndarray) -> pd.DataFrame:
+    """(event, users, day, microseconds of the day) as an event log."""
+    frames = [
+        pd.DataFrame({"user": users, "event_name": name, "at": day * DAY_US + at}) for name, users, day, at in parts
+    ]
+    log = pd.concat(frames, ignore_index=True)
+    at = np.datetime64(START, "us") + log["at"].to_numpy().astype("timedelta64[us]")
+    return pd.DataFrame(
+        {
+            "user_id": "u" + log["user"].astype(str).str.zfill(6),
+            "event_name": log["event_name"],
+            "event_at": at,
+            "platform": platform[log["user"].to_numpy()],
         }
-        rows += [(k, f.absolute_lift, f.ci_low, f.ci_high) for k, f in found.items()]
-    table = pd.DataFrame(rows, columns=["design", "lift", "low", "high"])
-    refused = table["lift"].isna().groupby(table["design"], sort=False).sum()
-    known = table.dropna()
-    known = known.assign(
-        covers=(known["low"] <= truth) & (known["high"] >= truth), half=(known["high"] - known["low"]) / 2
     )
-    result = known.groupby("design", sort=False).agg(
-        mean_lift=("lift", "mean"), coverage=("covers", "mean"), half_width=("half", "mean")
+
+
+def _days(
+    users: int,
+    rng: np.random.Generator,
+    *,
+    there: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    finishes: Callable[[np.ndarray], np.ndarray],
+    effect: float,
+    platform: np.ndarray,
+    leaves: float = 0.0,
+    sessions: int = 1,
+) -> pd.DataFrame:
+    """Day after day: who is there looks, half of them begin, some finish 4 minutes later.
+
+    `there(yesterday, day)`: chance of being there; `finishes(yesterday)`: chance of finishing once begun. `leaves`: of
+    those who begin, the share that goes for good at a time drawn from the 24 hours after.
+    """
+    offset = rng.integers(0, DAY_US // 3, users)
+    present, finished = rng.random(users) < 0.5, np.zeros(users, bool)
+    left_at = np.full(users, np.iinfo(np.int64).max)
+    parts, everyone = [], np.arange(users)
+    for day in range(DAYS):
+        yesterday = present
+        present = rng.random(users) < there(yesterday, day) + effect * finished
+        finished = np.zeros(users, bool)
+        for session in range(sessions):
+            at = offset + session * DAY_US // 3
+            here = present & (day * DAY_US + at < left_at)
+            begins = here & (rng.random(users) < 0.5)
+            goes = begins & (rng.random(users) < leaves)
+            left_at = np.where(goes, day * DAY_US + at + rng.integers(0, DAY_US, users), left_at)
+            ends = begins & (rng.random(users) < finishes(yesterday)) & (day * DAY_US + at + 5 * MINUTE_US < left_at)
+            finished |= ends
+            for name, who, late in (("look", here, 0), ("begin", begins, 1), ("finish", ends, 5)):
+                parts.append((name, everyone[who], np.full(who.sum(), day), at[who] + late * MINUTE_US))
+        present = present & (day * DAY_US + offset < left_at)
+    return _log(parts, platform)
+
+
+def hidden(users: int, rng: np.random.Generator) -> pd.DataFrame:
+    """A type that nobody measures makes people finish and come back; finishing does nothing."""
+    loyal = rng.random(users) < 0.5
+    there, finishes = np.where(loyal, 0.7, 0.4), np.where(loyal, 0.8, 0.35)
+    return _days(
+        users, rng, there=lambda y, d: there, finishes=lambda y: finishes, effect=0.0, platform=np.repeat("web", users)
     )
-    return result.assign(true_effect=truth, refused=refused).reset_index()
+
+
+def measured(users: int, rng: np.random.Generator) -> pd.DataFrame:
+    """The same with the platform for the type."""
+    loyal = rng.random(users) < 0.5
+    there, finishes = np.where(loyal, 0.7, 0.4), np.where(loyal, 0.8, 0.35)
+    platform = np.where(loyal, "ios", "web")
+    return _days(users, rng, there=lambda y, d: there, finishes=lambda y: finishes, effect=0.0, platform=platform)
+
+
+def leaving(users: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Two sessions a day; a fifth of those who begin go for good within the next 24 hours; finishing does nothing."""
+    loyal = rng.random(users) < 0.5
+    there, finishes = np.where(loyal, 0.7, 0.4), np.where(loyal, 0.6, 0.3)
+    shared = {"platform": np.where(loyal, "ios", "web"), "leaves": 0.2, "sessions": 2}
+    return _days(users, rng, there=lambda y, d: there, finishes=lambda y: finishes, effect=0.0, **shared)
+
+
+def randomised(share: float, effect: float) -> Callable[[int, np.random.Generator], pd.DataFrame]:
+    """Who finishes is luck, with one chance for all."""
+
+    def log(users: int, rng: np.random.Generator) -> pd.DataFrame:
+        there = rng.uniform(0.3, 0.7, users)
+        platform = rng.choice(["web", "ios"], users)
+        chance = np.full(users, share)
+        return _days(users, rng, there=lambda y, d: there, finishes=lambda y: chance, effect=effect, platform=platform)
+
+    return log
+
+
+def yesterday(users: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Who was there yesterday finishes more often and comes back more often; finishing adds 5 points."""
+    return _days(
+        users,
+        rng,
+        there=lambda y, d: np.where(y, 0.65, 0.35),
+        finishes=lambda y: np.where(y, 0.7, 0.3),
+        effect=0.05,
+        platform=rng.choice(["web", "ios"], users),
+    )
+
+
+WORLDS: dict[str, World] = {
+    "hidden": World(1, hidden, 0.0),
+    "measured, session": World(2, measured, 0.0),
+    "measured, 1d": World(3, measured, 0.0, "1d"),
+    "leaving, session": World(4, leaving, 0.0),
+    "leaving, 1d": World(5, leaving, 0.0, "1d"),
+    "leaving, 10m, 3 days": World(6, leaving, 0.0, "10m", 3),
+    **{
+        f"randomised {100 * share:g} %, {100 * effect:+g} points": World(7 + i, randomised(share, effect), effect)
+        for i, (share, effect) in enumerate((s, e) for s in (0.02, 0.5, 0.98) for e in (0.0, 0.03, 0.06))
+    },
+    "yesterday": World(16, yesterday, 0.05),
+}
+
+
+def draw(world: World, users: int, number: int) -> pd.Series:
+    """The reported row of one page, and the row of the ATT."""
+    frame = world.log(users, np.random.default_rng([SEED, world.number, number]))
+    schema = {"user_id": "string", "event_name": "string", "event_at": "timestamp", "platform": "string"}
+    log = ibis.memtable(frame.astype({"event_at": "datetime64[us]"}), schema=schema)
+    rules = LiftRules(world.outcome_days, START + timedelta(days=DAYS), grace=world.grace, seed=number)
+    found = lift_results(log, ask_lift(log, [FEATURE]), rules)
+    row = found.reported.iloc[0]
+    checks = found.doubts["verdict"].tolist() if len(found.doubts) else []
+    return (
+        row[["estimand", "estimate", "ci_low", "ci_high", "verdict", "n"]]
+        .astype(object)
+        .combine_first(pd.Series({"checks": ", ".join(checks)}, dtype=object))
+    )
+
+
+def study(name: str, users: int, draws: int) -> dict[str, object]:
+    """What the pages of many draws say: one row of the table."""
+    world = WORLDS[name]
+    rows = pd.DataFrame([draw(world, users, i) for i in range(draws)])
+    known = rows[rows["estimate"].notna()].astype({"estimate": float, "ci_low": float, "ci_high": float})
+    is_covered = (known["ci_low"] <= world.effect) & (world.effect <= known["ci_high"])
+    excludes_0 = (known["ci_low"] > 0) | (known["ci_high"] < 0)
+    return {
+        "world": name,
+        "truth": 100 * world.effect,
+        "mean": 100 * known["estimate"].mean(),
+        "error of the mean": 100 * known["estimate"].std() / max(len(known), 1) ** 0.5,
+        "covered": is_covered.mean(),
+        "excludes 0": excludes_0.mean(),
+        "refused": int(rows["estimate"].isna().sum()),
+        "verdicts": ", ".join(f"{word} {count}" for word, count in rows["verdict"].value_counts().items()),
+    }
 
 
 def main() -> None:
-    for effect in (TRUTH.return_effect, 0.0):
-        table = study(effect=effect, replicates=150)
+    """Prints one Markdown table."""
+    parser = argparse.ArgumentParser(description="The retention lift on worlds whose truth is known")
+    parser.add_argument("--world", choices=list(WORLDS), action="append", help="only these worlds")
+    parser.add_argument("--users", type=int, default=4000)
+    parser.add_argument("--draws", type=int, default=10)
+    asked = parser.parse_args()
+    print(f"\n{asked.draws} draws of {asked.users:,} users; effects in points.\n")
+    print(
+        "| world | truth | mean | error of the mean | 95 % interval covers | excludes 0 | refused | verdicts | seconds |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name in asked.world or WORLDS:
+        began = time.monotonic()
+        row = study(name, asked.users, asked.draws)
         print(
-            f"\nDeclared effect per later day {effect:g}; true effect on the outcome {100 * table['true_effect'].iloc[0]:.1f} points; 150 products of 500 users.\n"
+            f"| {row['world']} | {row['truth']:+.0f} | {row['mean']:+.2f} | {row['error of the mean']:.2f} "
+            f"| {row['covered']:.0%} | {row['excludes 0']:.0%} | {row['refused']} | {row['verdicts']} "
+            f"| {time.monotonic() - began:.0f} |",
+            flush=True,
         )
-        print(
-            "| design | mean estimate (points) | 95 % interval covers | half width (points) | refused |\n|---|---|---|---|---|"
-        )
-        for r in table.itertuples():
-            print(
-                f"| {r.design} | {100 * r.mean_lift:+.1f} | {100 * r.coverage:.0f} % | {100 * r.half_width:.1f} | {r.refused} |"
-            )
 
 
 if __name__ == "__main__":

@@ -12,9 +12,6 @@ SPEC.loader.exec_module(house)
 
 WAITING = {
     "launchpad_lib.findings",
-    # The page of the retention lift turns to the trials next.
-    "launchpad_lib.metrics.trials",
-    "launchpad_lib.metrics.kernels.trials",
 }
 
 

@@ -1,11 +1,12 @@
 """Product metrics: time and memory of our folds beside a bare scan, chdb, polars and DuckDB SQL on the same files.
 
     python tests/bench/product_metrics.py --events 10000000 --dir <a folder with room>     (about 20 bytes an event)
+    python tests/bench/product_metrics.py --lake <a lake of the simulated product>         (funnels of a real lake)
 
 Every form runs in a process of its own, warm (imports, compilation, page cache), and the forms take turns in each round, so
 that a busy machine slows all of them. Medians of the rounds are shown as multiples of the scan of the same columns in the
 same round. Answers are held against each other; a form that answers differently ends the run. chdb and polars live in a
-virtual environment of their own, made on the first run.
+virtual environment of their own, made on the first run. The questions to a lake take turns within one process.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def duck_quantiles(files):
 
 
 def duck_funnel(files):
-    """The expression form of `metrics.funnel`, as DuckDB runs it."""
+    """`metrics.funnel` of a table that is no lake's: its engine sorts the rows."""
     import ibis
     from event_data import STEPS
 
@@ -224,7 +225,7 @@ SCAN_3 = scan("sum(user_number), max(event_at), sum(event_code)")
 SCAN_2 = scan("sum(user_number), max(event_at)")
 SCAN_LATENCY = scan("max(feature_id), sum(latency_ms)")
 # Forms that take minutes or more memory than the machine has on a hundred million events.
-SMALL_ONLY = {"polars", "DuckDB (expression form)", "DuckDB windows"}
+SMALL_ONLY = {"polars", "ours, sorted by DuckDB", "DuckDB windows"}
 # question: (form that is 1, forms). The first form of ours gives the answer that all others must give.
 QUESTIONS: dict[str, dict[str, Callable]] = {
     "funnel, 6 steps, 7 days, any entry": {
@@ -232,7 +233,7 @@ QUESTIONS: dict[str, dict[str, Callable]] = {
         "ours": ours_funnel("any"),
         "chdb windowFunnel": chdb_funnel,
         "polars": polars_funnel,
-        "DuckDB (expression form)": duck_funnel,
+        "ours, sorted by DuckDB": duck_funnel,
     },
     "funnel, first entry": {"scan": SCAN_3, "ours": ours_funnel("first")},
     "retention, calendar days": {
@@ -276,6 +277,84 @@ def peak_mb() -> float:
     """Peak resident memory of this process."""
     line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
+
+
+LAKE_STEPS = ["quiz_started", "option_selected", "quiz_completed", "result_viewed", "result_shared"]
+
+
+def lake_questions(lake: str) -> dict[str, Callable]:
+    """Funnels of a lake; first of all the bare scan of the three columns that a funnel needs."""
+    from launchpad_lib.findings.funnel_question import ask_funnel
+    from launchpad_lib.findings.funnel_reading import read_funnel
+    from launchpad_lib.findings.funnel_results import compared_periods
+    from launchpad_lib.lake import open_lake
+    from launchpad_lib.metrics import Step, funnel
+    from launchpad_lib.metrics.asked import answers
+    from launchpad_lib.metrics.chains import ChainFold, Entries
+    from launchpad_lib.metrics.dropoff import asked_times
+    from launchpad_lib.metrics.funnel import asked_counts
+    from launchpad_lib.metrics.funnel_periods import asked_course
+    from launchpad_lib.metrics.kernels.unit_rows import unit_rows
+    from launchpad_lib.metrics.steps import checked_rules
+
+    data = open_lake(lake)
+    events, through = data.events, data.observed_through
+    files = events.op().source.log.paths
+    asked = {"steps": LAKE_STEPS, "window": "7d", "observed_through": through}
+    filtered = [*LAKE_STEPS[:-1], Step(LAKE_STEPS[-1], (("platform", "web"),))]
+
+    def needed_rows() -> None:
+        named = events.event_name.isin(LAKE_STEPS)
+        for _ in unit_rows(events, {"at": events.event_at, "event": events.event_name}, where=named):
+            pass
+
+    def together() -> None:
+        plain = checked_rules(steps=filtered, window="7d")
+        split = ChainFold(
+            events, checked_rules(steps=filtered, window="7d", breakdown="platform"), observed_through=through
+        )
+        weeks = Entries("week", "UTC", "monday")
+        questions = [
+            asked_counts(split, None, split=None),
+            asked_counts(split, None, split="segment"),
+            asked_times(split, None),
+            asked_course(events, plain, None, weeks, observed_through=through),
+        ]
+        answers(events, questions)
+
+    def page() -> None:
+        question = ask_funnel(events, **asked)
+        read_funnel(events, question, periods=compared_periods(question, days=14), breakdown="platform")
+
+    return {
+        "scan": lambda: scan("sum(user_number), max(event_at), sum(event_code)")(files),
+        "reading of the steps' rows": needed_rows,
+        "funnel, 5 steps, 7 days, any entry": lambda: funnel(events, **asked),
+        "funnel, first entry": lambda: funnel(events, entry="first", **asked),
+        "funnel by platform": lambda: funnel(events, breakdown="platform", **asked),
+        "filter, by platform, by week and times together": together,
+        "everything that the funnel page counts": page,
+    }
+
+
+def measure_lake(lake: str, rounds: int) -> None:
+    """The questions in turns, after one warm-up; prints medians and multiples of the scan of the same round."""
+    questions = lake_questions(lake)
+    for ask in questions.values():
+        ask()
+    Path("/proc/self/clear_refs").write_text("5")
+    taken: dict[str, list[tuple[float, float]]] = {question: [] for question in questions}
+    for _ in range(rounds):
+        for question, ask in questions.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            ask()
+            taken[question].append((time.perf_counter() - wall, time.process_time() - cpu))
+    print("| question | median CPU | x scan (wall) | x scan (CPU) |\n|---|---|---|---|")
+    for question, times in taken.items():
+        pairs = list(zip(times, taken["scan"], strict=True))
+        wall, cpu = (statistics.median(own[k] / bare[k] for own, bare in pairs) for k in (0, 1))
+        print(f"| {question} | {statistics.median(c for _, c in times):.2f} s | {wall:.2f} | {cpu:.2f} |")
+    print(f"\npeak memory {peak_mb():,.0f} MB, load {' '.join(Path('/proc/loadavg').read_text().split()[:3])}")
 
 
 def same(a, b) -> bool:
@@ -349,7 +428,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="only questions that contain this text")
     parser.add_argument("--ours-only", action="store_true")
+    parser.add_argument("--lake", help="a lake of the simulated product: its funnels are measured and nothing else")
     chosen = parser.parse_args()
+    if chosen.lake:
+        sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+        measure_lake(chosen.lake, chosen.rounds)
+        return
     from event_data import write_day_files, write_telemetry
 
     users = chosen.events // 40

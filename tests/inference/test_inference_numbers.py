@@ -10,14 +10,12 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2, norm, ttest_ind
 from scipy.stats import t as student
-from sklearn.linear_model import LogisticRegression, RidgeCV
 from statsmodels.stats.proportion import proportion_confint, proportions_ztest
 
 from launchpad_lib.inference import (
     Moments,
     Placebo,
     absolute_difference,
-    adjusted_lift,
     benchmark,
     best_first,
     bounded_estimate,
@@ -26,7 +24,6 @@ from launchpad_lib.inference import (
     compare_variants,
     crossfit_effects,
     decide,
-    difference_lift,
     doubt_table,
     e_value,
     fieller_difference,
@@ -49,9 +46,9 @@ from launchpad_lib.inference import (
     unequal_rates_p,
     wilson,
 )
+from launchpad_lib.inference.effects import effective_size, standardised_difference
 from launchpad_lib.inference.experiment import Decision, more_units
 from launchpad_lib.inference.sample_ratio import SampleRatio
-from launchpad_lib.inference.weighting import effective_size, standardised_difference
 
 
 def inverted(values, quantile: float) -> float:
@@ -571,38 +568,42 @@ def partial_r2(y: np.ndarray, rest: np.ndarray, name: np.ndarray) -> float:
     return 1 - sums[1] / sums[0]
 
 
-def test_the_benchmark_is_the_covariate_that_leaves_least_by_numpys_least_squares():
+def test_the_benchmark_is_the_group_that_leaves_least_by_numpys_least_squares():
+    """Two columns that say nearly the same are a group; alone each would explain little beside the other."""
     rng = np.random.default_rng(4)
     n = 300
     weak, strong = rng.normal(size=n), rng.normal(size=n)
     treated = (0.8 * strong + 0.3 * weak + rng.normal(size=n) > 0).astype(float)
     y = 0.5 * treated + 0.6 * strong + 0.2 * weak + rng.normal(size=n)
-    table = pd.DataFrame({"weak": weak, "strong": strong, "twice": 2 * strong, "flat": 1.0, "treated": treated, "y": y})
-    table.loc[n] = [np.nan, 0, 0, 1, 1, 0]
-    asked = {"covariates": ["weak", "strong", "twice", "flat"], "outcome": "y", "standard_error": 0.12}
+    near = strong + 0.05 * rng.normal(size=n)
+    table = pd.DataFrame({"weak": weak, "strong": strong, "near": near, "twice": 2 * strong, "flat": 1.0, "treated": treated, "y": y})  # fmt: skip
+    table.loc[n] = [np.nan, 0, 0, 0, 1, 1, 0]
+    groups = {"weak": ["weak", "flat"], "strong": ["strong", "near", "twice"]}
+    asked = {"groups": groups, "outcome": "y", "standard_error": 0.24}
+    design = np.c_[np.ones(n), weak, strong, near, treated]
+    left = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+    plain = sqrt((left**2).sum() / (n - 5) * np.linalg.inv(design.T @ design)[4, 4])  # textbook least squares
     for estimate, sign in ((0.5, 1), (-0.5, -1)):
         found = benchmark(table, estimate=estimate, **asked)
-        r_t = partial_r2(treated, weak[:, None], strong)
-        r_y = partial_r2(y, np.c_[weak, treated], strong)
-        expected = bounded_estimate(estimate, standard_error=0.12, freedom=n - 4, r2_treatment=r_t, r2_outcome=r_y)
-        assert found.covariate == "strong" and found.left == pytest.approx(expected) and found.refused_because is None
-        assert found.is_survived == (min(sign * expected.ci_low, sign * expected.ci_high) > 0)
+        r_t = partial_r2(treated, weak[:, None], np.c_[strong, near])
+        r_y = partial_r2(y, np.c_[weak, treated], np.c_[strong, near])
+        moved = bounded_estimate(estimate, standard_error=plain, freedom=n - 5, r2_treatment=r_t, r2_outcome=r_y)
+        assert found.covariate == "strong" and found.refused_because is None and found.freedom == n - 5
+        assert found.plain_error == pytest.approx(plain) and found.left.estimate == pytest.approx(moved.estimate)
+        half = (moved.ci_high - moved.estimate) * 0.24 / plain  # limits as wide as those of the estimate
+        assert found.left[1:] == pytest.approx((moved.estimate - half, moved.estimate + half))
+        assert found.is_survived == (min(sign * found.left.ci_low, sign * found.left.ci_high) > 0)
     assert (
         benchmark(table, estimate=3.0, **asked).is_survived and not benchmark(table, estimate=0.05, **asked).is_survived
     )
     for estimate, error in ((None, 0.1), (0.1, None), (0.1, 0.0)):
         nothing = benchmark(table, estimate=estimate, **asked | {"standard_error": error})
-        assert nothing == (None, None, False, "there is no estimate to move")
-    flat = benchmark(table, estimate=0.1, **asked | {"covariates": ["flat"]})
-    assert flat == (None, None, False, "no covariate measured before exposure varies")
-    total = benchmark(table.assign(copy=table["treated"]), estimate=0.1, **asked | {"covariates": ["copy"]})
-    assert total == ("copy", None, False, "a confounder like 'copy' could explain all of the exposure")
-    among = asked | {"covariates": ["weak", "strong", "copy"]}
-    assert benchmark(table.assign(copy=1 - table["treated"]), estimate=0.1, **among) == total
-    part = rng.normal(size=n + 1)
-    halves = table.assign(part=part, rest=table["treated"] - part)
-    together = benchmark(halves, estimate=0.1, **asked | {"covariates": ["part", "rest"]})
-    assert together == (None, None, False, "the measured covariates together explain all of the exposure")
+        assert nothing == (None, None, False, None, 0, "there is no estimate to move")
+    flat = benchmark(table, estimate=0.1, **asked | {"groups": {"flat": ["flat"]}})
+    assert flat.refused_because == "no covariate measured before exposure varies" and not flat.is_survived
+    total = benchmark(table.assign(copy=table["treated"]), estimate=0.1, **asked | {"groups": {"copy": ["copy"]}})
+    assert total.refused_because == "a confounder like 'copy' could explain all of the exposure"
+    assert (total.covariate, total.left, total.is_survived) == ("copy", None, False)
 
 
 def test_a_bound_is_that_of_the_paper_with_strength_and_level_and_none_where_no_confounder_is_possible():
@@ -653,107 +654,6 @@ def world(n: int = 400, seed: int = 3) -> pd.DataFrame:
     return pd.DataFrame({"z": z, "w": w, "flat": 1.0, "treated": treated, "returned": returned, "spent": z + treated + rng.normal(size=n)})  # fmt: skip
 
 
-def expected_effects(table: pd.DataFrame, outcome: str, *, seed: int, folds: int, repeats: int):
-    """Cross-fitted AIPW written from the formulas, with scikit-learn's default solver and folds dealt out in turn."""
-    x, t, y = table[["z", "w"]].to_numpy(), table["treated"].to_numpy(), table[outcome].to_numpy(dtype=float)
-    rng, n = np.random.default_rng(seed), len(t)
-    sums = np.zeros((3, n))
-    for _ in range(repeats):
-        fold = np.zeros(n, dtype=int)
-        for arm, is_high in ((0, False), (0, True), (1, False), (1, True)):
-            members = np.flatnonzero((t == arm) & ((y > np.median(y)) == is_high))
-            for place, i in enumerate(rng.permutation(members)):
-                fold[i] = place % folds
-        for k in range(folds):
-            train, test = fold != k, fold == k
-            mean, sd = x[train].mean(axis=0), x[train].std(axis=0)
-            fit = LogisticRegression(C=1.0, max_iter=2000, tol=1e-8).fit((x[train] - mean) / sd, t[train])
-            sums[0, test] += fit.predict_proba((x[test] - mean) / sd)[:, 1]
-            for arm in (0, 1):
-                rows = train & (t == arm)
-                mean, sd = x[rows].mean(axis=0), x[rows].std(axis=0)
-                if outcome == "returned":
-                    fit = LogisticRegression(C=1.0, max_iter=2000, tol=1e-8).fit((x[rows] - mean) / sd, y[rows])
-                    sums[1 + arm, test] += fit.predict_proba((x[test] - mean) / sd)[:, 1]
-                else:
-                    fit = RidgeCV(alphas=(0.1, 1.0, 10.0)).fit((x[rows] - mean) / sd, y[rows])
-                    sums[1 + arm, test] += fit.predict((x[test] - mean) / sd)
-    e, m0, m1 = sums / repeats
-    one, zero = m1 + t * (y - m1) / e, m0 + (1 - t) * (y - m0) / (1 - e)
-    s = t.mean()
-    att_one, att_zero = t * y / s, (t * m0 + (1 - t) * e / (1 - e) * (y - m0)) / s
-    influence = {"ate": (one, zero), "att": tuple(v - (t - s) / s * v.mean() for v in (att_one, att_zero))}
-    return influence, np.where(t == 1, 1 / e, 1 / (1 - e))
-
-
-@pytest.mark.parametrize(("outcome", "folds", "repeats"), [("returned", 3, 2), ("spent", 5, 3)])
-def test_both_effects_their_limits_and_the_balance_are_the_formulas_written_out(outcome, folds, repeats):
-    table = world()
-    found = crossfit_effects(table, covariates=["z", "w", "flat"], outcome=outcome, rng=np.random.default_rng(6), folds=folds, repeats=repeats)  # fmt: skip
-    influence, weights = expected_effects(table, outcome, seed=6, folds=folds, repeats=repeats)
-    treated = table["treated"].to_numpy()
-    n = (int(treated.sum()), int((1 - treated).sum()))
-    for name, (one, zero) in influence.items():
-        effect = getattr(found, name)
-        gap, half = one.mean() - zero.mean(), 1.959964 * (one - zero).std(ddof=1) / 20
-        assert effect.method == name.upper()
-        assert effect[1:6] == pytest.approx((gap, gap - half, gap + half, one.mean(), zero.mean()), abs=3e-4)
-        assert (effect.n_treated, effect.n_control, effect.refused_because) == (*n, None)
-        if one.mean() > 0 and zero.mean() > 0:
-            spread = 1.959964 * (one / one.mean() - zero / zero.mean()).std(ddof=1) / 20
-            ratio = one.mean() / zero.mean()
-            expected = (ratio, ratio * exp(-spread), ratio * exp(spread))
-            assert (effect.ratio, effect.ratio_low, effect.ratio_high) == pytest.approx(expected, rel=5e-3)
-        else:
-            assert effect.ratio is None and effect.ratio_low is None and effect.ratio_high is None
-    assert found.balance["covariate"].tolist() == ["z", "w"]
-    for i, c in enumerate(["z", "w"]):
-        v, row = table[c].to_numpy(), found.balance.iloc[i]
-        sides = [(v[treated == a], weights[treated == a]) for a in (1, 0)]
-        spread = sqrt((sides[0][0].var(ddof=1) + sides[1][0].var(ddof=1)) / 2)
-        assert row[["mean_treated", "mean_control"]].tolist() == pytest.approx([s[0].mean() for s in sides])
-        assert row["smd_before"] == pytest.approx((sides[0][0].mean() - sides[1][0].mean()) / spread)
-        after = [(a * b).sum() / b.sum() for a, b in sides]
-        assert row["smd_after"] == pytest.approx((after[0] - after[1]) / spread, abs=1e-3)
-    support = found.support
-    kish = [weights[treated == a].sum() ** 2 / (weights[treated == a] ** 2).sum() for a in (1, 0)]
-    assert (support.effective_treated, support.effective_control) == pytest.approx(kish, rel=1e-3)
-    assert (support.n_treated, support.n_control, support.trimmed_share, support.refused_because) == (*n, 0.0, None)
-    assert support.largest_smd == pytest.approx(found.balance["smd_after"].abs().max())
-
-
-def test_crossfitting_is_refused_with_its_reason_and_its_counts():
-    table = world()
-    rng = np.random.default_rng(1)
-
-    def refused(rows, **asked):
-        found = crossfit_effects(rows, **{"covariates": ["z"], "rng": rng} | asked)
-        assert found.ate.absolute_lift is None and found.att.refused_because == found.ate.refused_because == found.support.refused_because  # fmt: skip
-        return found.ate
-
-    few = pd.concat([table[table["treated"] == 1].head(29), table[table["treated"] == 0].head(40)])
-    assert refused(few).refused_because == "29 treated and 40 untreated units; each group needs 30"
-    assert refused(few)[9:11] == (29, 40)
-    enough = pd.concat([table[table["treated"] == 1].head(30), table[table["treated"] == 0].head(30)])
-    told = crossfit_effects(enough, covariates=["w"], rng=rng).ate.refused_because
-    assert told is None or "each group needs" not in told
-    assert refused(few, min_group=5, folds=15).refused_because.endswith("each group needs 30")
-    assert (
-        crossfit_effects(few, covariates=["w"], rng=rng, min_group=29).ate.refused_because
-        != refused(few).refused_because
-    )
-    assert refused(table.assign(returned=1)).refused_because == "the outcome is the same for all"
-    assert refused(table, covariates=["flat"]).refused_because == "no covariate measured before exposure varies"
-    split = table.assign(z=np.where(table["treated"] == 1, 9.0, -9.0) + table["z"])
-    assert (
-        "% of units have a propensity outside 0.02 to 0.98: the groups hardly overlap" in refused(split).refused_because
-    )
-    known = crossfit_effects(
-        table.assign(returned=table["returned"].where(table.index != 0)), covariates=["z"], rng=rng
-    )
-    assert known.ate.n_treated + known.ate.n_control == 399
-
-
 def test_weighted_means_enter_the_standardised_difference_and_a_flat_covariate_has_none():
     """By hand: weighted means (2 + 3 x 6) / 4 = 5 and 1, variances 8 and 2: 4 / sqrt 5."""
     found = standardised_difference(np.array([2.0, 6.0, 0.0, 2.0]), np.array([1, 1, 0, 0]), np.array([1.0, 3, 2, 2]))
@@ -762,46 +662,12 @@ def test_weighted_means_enter_the_standardised_difference_and_a_flat_covariate_h
     assert effective_size(np.full(7, 3.0)) == pytest.approx(7)
 
 
-def test_the_adjusted_lift_is_the_augmented_mean_of_least_squares_and_a_logit_by_newton():
-    """AIPW from its formula, with propensities by an unpenalised logistic regression and outcomes by numpy's least squares."""
-    table = world()
-    found = adjusted_lift(table, covariates=["z", "w", "flat"], method="m")
-    x, t, y = (
-        np.c_[np.ones(400), table[["z", "w"]]],
-        table["treated"].to_numpy(),
-        table["returned"].to_numpy(dtype=float),
-    )
-    e = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(x[:, 1:], t).predict_proba(x[:, 1:])[:, 1]
-    m1, m0 = (x @ np.linalg.lstsq(x[t == a], y[t == a], rcond=None)[0] for a in (1, 0))
-    values = m1 - m0 + t * (y - m1) / e - (1 - t) * (y - m0) / (1 - e)
-    assert found.method == "m" and found.absolute_lift == pytest.approx(values.mean(), abs=1e-4)
-    half = 1.96 * values.std() / 20
-    assert (found.ci_low, found.ci_high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.004)
-    assert (found.n_treated, found.n_control) == (t.sum(), 400 - t.sum()) and found.refused_because is None
-    few = pd.concat([table[table["treated"] == 1].head(29), table[table["treated"] == 0].head(40)])
-    told = adjusted_lift(few, covariates=["z"])
-    assert told == ("adjusted", None, None, None, 29, 40, "29 treated and 40 untreated units; each group needs 30")
-    assert adjusted_lift(few, covariates=["w"], min_group=29).refused_because != told.refused_because
-    sure = table.assign(returned=table["returned"].where(table["treated"] == 0, 1))
-    assert adjusted_lift(sure, covariates=["z"]).refused_because == "in one group all users return or none does, so the outcome cannot be modelled"  # fmt: skip
-    assert adjusted_lift(table, covariates=["flat"]).refused_because == "no covariate measured before exposure varies"
-    apart = adjusted_lift(table.assign(z=table["z"] + 3.5 * table["treated"]), covariates=["z"])
-    assert apart.refused_because == "completers and others hardly overlap on what was measured before"
-
-
-def test_the_unadjusted_lift_is_newcombes_and_refused_without_a_group():
-    table = pd.DataFrame({"treated": [1] * 70 + [0] * 80, "returned": [1] * 56 + [0] * 14 + [1] * 48 + [0] * 32})
-    found = difference_lift(table, method="all")
-    assert found[:4] == ("all", *newcombe(56, 70, 48, 80)) and found[4:] == (70, 80, None)
-    empty = difference_lift(table.head(70), method="all")
-    assert empty[1:] == (None, None, None, 70, 0, "one of the two groups is empty")
-
-
 def test_a_placebo_row_holds_the_effect_of_that_outcome_and_its_limit():
     table = world().assign(old=lambda d: (d["z"] > 0).astype(float))
     table.loc[table.index[:150], "old"] = np.nan
     found = doubt_table(table, covariates=["w"], placebos=[Placebo("old", "was old")], estimate=-0.3, rng=np.random.default_rng(2)).iloc[0]  # fmt: skip
-    effect = crossfit_effects(table, covariates=["w"], outcome="old", rng=np.random.default_rng(2)).ate
+    known = table[table["old"].notna()]
+    effect = crossfit_effects(known, covariates=["w"], outcome="old", rng=np.random.default_rng(2)).ate
     assert found[["check", "n", "refused_because"]].tolist() == ["was old", 250, None] and found[
         "limit"
     ] == pytest.approx(0.1)

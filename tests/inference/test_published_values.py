@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from launchpad_lib.inference import (
-    adjusted_lift,
-    difference_lift,
     newcombe,
     sample_ratio_mismatch,
     wilson,
@@ -50,24 +46,3 @@ def test_sample_ratio_mismatch_of_kohavi_2020():
     assert found.chi_square == pytest.approx(22.7744, abs=1e-4)
     assert found.p_value == pytest.approx(1.8218e-6, rel=1e-3)
     assert found.is_mismatch
-
-
-def test_a_confounder_measured_before_exposure_is_adjusted_away():
-    """Simulated with zero effect: the unadjusted difference is far from 0, the adjusted one covers it."""
-    rng = np.random.default_rng(7)
-    z = rng.normal(size=6000)
-    table = pd.DataFrame(
-        {
-            "treated": (rng.random(6000) < 1 / (1 + np.exp(-z))).astype(int),
-            "returned": (rng.random(6000) < 1 / (1 + np.exp(-z))).astype(int),
-        }
-    )
-    table = table.assign(events_before=z)
-    assert difference_lift(table, method="unadjusted").ci_low > 0.1
-    found = adjusted_lift(table, covariates=("events_before",))
-    assert found.ci_low < 0 < found.ci_high
-
-
-def test_a_lift_is_refused_where_a_group_is_too_small():
-    table = pd.DataFrame({"treated": [1] * 5 + [0] * 100, "returned": [0, 1] * 52 + [0], "events_before": range(105)})
-    assert "needs 30" in adjusted_lift(table, covariates=("events_before",)).refused_because

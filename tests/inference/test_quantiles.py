@@ -58,3 +58,40 @@ def test_a_change_that_is_only_another_mix_is_explained_by_it_in_full():
 def test_too_few_units_are_refused_with_their_numbers():
     found = quantile_change(np.ones(50), np.ones(50), np.arange(50), np.zeros(50), rng=np.random.default_rng(4))
     assert found.ratio is None and "50 units before and 1 after" in found.refused_because
+
+
+def drawn_one_by_one(values, units, *, quantile, rng, draws):
+    """The definition: each draw's observations written out and the smallest value that the share does not exceed."""
+    names = sorted(set(units.tolist()))
+    result = []
+    for weights in rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws):
+        times = weights[np.searchsorted(names, units)]
+        whole = np.sort(np.repeat(values, times))
+        result.append(whole[int(np.ceil(quantile * len(whole))) - 1])
+    return np.array(result)
+
+
+@pytest.mark.parametrize("users", [1, 3, 40, 700])
+@pytest.mark.parametrize("quantile", [0.01, 0.5, 0.95, 0.999])
+def test_draws_read_near_the_quantile_are_those_of_every_observation(users, quantile):
+    """One user with half of the observations and ties of the values; few users throw draws beyond what is read."""
+    rng = np.random.default_rng(4)
+    units = np.concatenate([np.zeros(1000, int), rng.integers(0, users, 1000)])
+    values = np.concatenate([np.full(500, 7.0), rng.lognormal(2, 1, 1500).round(1)])
+    asked = {"quantile": quantile, "draws": 60}
+    found = quantile_draws(values, units, rng=np.random.default_rng(8), **asked)
+    assert found.tolist() == drawn_one_by_one(values, units, rng=np.random.default_rng(8), **asked).tolist()
+
+
+def test_groups_of_many_users_tell_the_spread_that_users_tell():
+    """20,000 users who are slow or fast as a whole: the spread over worlds is what the draws in each should have."""
+    spreads, found = [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        level = rng.lognormal(0, 0.5, 20_000)
+        units = np.repeat(np.arange(20_000), 2)
+        values = level[units] * rng.lognormal(0, 0.2, 40_000)
+        found.append(np.quantile(values, 0.95))
+        if seed < 10:
+            spreads.append(quantile_draws(values, units, quantile=0.95, rng=rng, draws=300).std())
+    assert np.mean(spreads) == pytest.approx(np.std(found), rel=0.25)

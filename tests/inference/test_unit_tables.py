@@ -1,4 +1,4 @@
-"""The unit tables behind lift and experiments against the brute force of `unit_reference.py`, and hand counts."""
+"""The unit tables behind experiments against the brute force of `unit_reference.py`, and hand counts."""
 
 from __future__ import annotations
 
@@ -20,61 +20,11 @@ from launchpad_lib.metrics.exposures import (
     units_by_standing,
 )
 from launchpad_lib.metrics.kernels.unit_rows import unit_rows
-from launchpad_lib.metrics.starters import everybody, newcomers, starters, starters_by_standing
 from launchpad_lib.metrics.windows import property_value
 from tests.inference import unit_reference as reference
 from tests.inference.unit_reference import DAY, START, Event
 
 COUNTS = ["units", "units_immature", "converted", "naive_converted", "events_in_window", "events_before_exposure"]
-
-
-def rows_of(table) -> dict[str, dict]:
-    """The result as the reference gives it: user -> row; a missing number is NaN."""
-    frame = table.to_pandas().set_index("user_id").astype(float)
-    return {str(u): row.to_dict() for u, row in frame.iterrows()}
-
-
-def same(expected: dict):
-    """A row of the reference, to be compared to 12 digits; None is NaN."""
-    return pytest.approx({k: float("nan") if v is None else v for k, v in expected.items()}, rel=1e-12, nan_ok=True)
-
-
-@pytest.mark.parametrize(
-    ("seed", "landmark", "outcome", "zone"), [(1, 1, 1, "UTC"), (2, 3, 2, "Asia/Tokyo"), (3, 2, 5, "America/New_York")]
-)
-def test_starters_are_those_of_the_brute_force(seed, landmark, outcome, zone):
-    log = reference.random_log(random.Random(seed), users=250)
-    through = START + 9 * DAY
-    asked = {"start_event": "begin", "complete_event": "finish", "observed_through": through, "report_timezone": zone}
-    found = rows_of(starters(reference.table(log), landmark_days=landmark, outcome_days=outcome, **asked).drop("t0"))
-    expected = reference.starters(log, landmark=landmark * DAY, outcome=outcome * DAY, through=through, zone=zone)
-    assert found.keys() == expected.keys() and len(expected) > 40
-    for user, row in expected.items():
-        assert found[user] == same(row), user
-
-
-@pytest.mark.parametrize(("seed", "landmark", "outcome"), [(4, 3, 1), (5, 2, 3)])
-def test_newcomers_are_those_of_the_brute_force(seed, landmark, outcome):
-    log = reference.random_log(random.Random(seed), users=250)
-    through = START + 9 * DAY
-    asked = {"complete_event": "finish", "observed_through": through}
-    found = rows_of(newcomers(reference.table(log), landmark_days=landmark, outcome_days=outcome, **asked))
-    expected = reference.newcomers(log, landmark=landmark * DAY, outcome=outcome * DAY, through=through)
-    assert found.keys() == expected.keys() and len(expected) > 40
-    for user, row in expected.items():
-        assert found[user] == same(row), user
-
-
-def test_everybody_is_counted_by_hand():
-    """a completes and comes back after the landmark of one day; b does neither, and its last event is at the landmark itself."""
-    log = [
-        Event("a", "finish", START),
-        Event("a", "look", START + DAY + timedelta(seconds=1)),
-        Event("b", "look", START),
-        Event("b", "look", START + DAY),
-    ]
-    found = rows_of(everybody(reference.table(log), complete_event="finish", landmark_days=1))
-    assert found == {"a": {"treated": 1, "returned": 1}, "b": {"treated": 0, "returned": 0}}
 
 
 def read(events, *, names=("buy",), window=DAY, through=None, experiment="e", **more) -> ExposedUnits:
@@ -208,40 +158,8 @@ def test_without_an_experiment_there_are_no_units():
     assert exposed_between(found, report_timezone="UTC").to_pandas().isna().all(axis=None)
 
 
-def test_both_ends_of_the_outcome_are_as_defined_by_hand():
-    """Start at 0, landmark and outcome of one day: after the landmark, up to and with the end of the outcome."""
-    day = {"start_event": "begin", "complete_event": "finish", "landmark_days": 1, "outcome_days": 1}
-    at = {"on_landmark": DAY, "just_after": DAY + timedelta(microseconds=1), "on_end": 2 * DAY, "late": 2.001 * DAY}
-    log = [Event(user, "begin", START) for user in at] + [Event(user, "look", START + a) for user, a in at.items()]
-    found = rows_of(starters(reference.table(log), observed_through=START + 2 * DAY, **day).drop("t0"))
-    assert {u: r["returned"] for u, r in found.items()} == {"on_landmark": 0, "just_after": 1, "on_end": 1, "late": 0}
-    assert rows_of(starters(reference.table(log), observed_through=START + 1.999 * DAY, **day).drop("t0")) == {}
-
-
 def test_a_variant_whose_units_did_nothing_has_counts_of_nought():
     log = [exposed("u", variant="a"), exposed("v", variant="b"), Event("u", "buy", START)]
     events = reference.table(log)
     found = conversions(read(events)).to_pandas()
     assert found.set_index("variant")[COUNTS].to_numpy().tolist() == [[1, 0, 1, 1, 1, 0], [1, 0, 0, 0, 0, 0]]
-
-
-def test_starters_are_counted_from_their_first_start_and_only_when_their_window_is_over():
-    """Hand count: a completes at once and returns; b never completes, and is back only before the landmark; c starts too late;
-    d never starts; e completes before its first start."""
-    h = timedelta(hours=1)
-    log = [
-        Event("a", "look", START), Event("a", "begin", START + 30 * h), Event("a", "finish", START + 31 * h),
-        Event("a", "look", START + 60 * h),
-        Event("b", "begin", START), Event("b", "look", START + 20 * h),
-        Event("c", "begin", START + 200 * h), Event("d", "look", START),
-        Event("e", "finish", START), Event("e", "begin", START + h),
-    ]  # fmt: skip
-    asked = {"start_event": "begin", "complete_event": "finish", "landmark_days": 1, "outcome_days": 1}
-    asked |= {"observed_through": START + 9 * DAY}
-    found = rows_of(starters(reference.table(log), **asked).drop("t0"))
-    assert {u: (r["treated"], r["returned"], r["tenure_days"]) for u, r in found.items()} == {
-        "a": (1, 1, 30 / 24),
-        "b": (0, 0, 0),
-    }
-    standing = starters_by_standing(reference.table(log), **asked).to_pandas()
-    assert standing.to_dict("records") == [{"compared": 2, "window_open": 1, "completed_first": 1}]

@@ -20,7 +20,6 @@ from launchpad_lib.metrics import retention_curve
 from launchpad_lib.metrics.kernels import (
     SessionFold,
     daily_histograms,
-    fast_daily_quantiles,
     fast_retention,
     fast_sessions,
 )
@@ -182,19 +181,12 @@ def test_a_histogram_quantile_is_within_its_stated_error_of_numpys(values, q):
     assert quantiles(counts, at=[q])[0] == pytest.approx(np.quantile(values, q), rel=RELATIVE_ERROR * 1.0001)
 
 
-def test_daily_quantiles_merge_over_calendar_days_and_leave_the_unknown_out(tmp_path):
-    """The trailing window is calendar days: with 2 January missing, 3 January's three days are the 1st and the 3rd."""
-    first, third = [10.0, 20.0, None, 30.0], [100.0, 200.0]
-    for name, values in (("a", first), ("b", third)):
-        pq.write_table(
-            pa.table({"feature_id": ["quiz"] * len(values), "latency_ms": values}), tmp_path / f"{name}.parquet"
-        )
-    days = daily_histograms(
-        {date(2026, 1, 1): [str(tmp_path / "a.parquet")], date(2026, 1, 3): [str(tmp_path / "b.parquet")]},
-        key="feature_id",
-        value="latency_ms",
+def test_daily_histograms_leave_the_unknown_out(tmp_path):
+    values = [10.0, 20.0, None, 30.0]
+    pq.write_table(
+        pa.table({"feature_id": ["quiz", "quiz", "quiz", None], "latency_ms": values}), tmp_path / "a.parquet"
     )
-    found = fast_daily_quantiles(days, trailing_days=3).order_by("day").to_pandas()
-    assert found["observations"].tolist() == [3, 5]
-    assert found["p50"].tolist() == pytest.approx([20, 30], rel=RELATIVE_ERROR)
-    assert found["p95"][1] == pytest.approx(np.quantile([10, 20, 30, 100, 200], 0.95), rel=RELATIVE_ERROR)
+    found = daily_histograms({date(2026, 1, 1): [str(tmp_path / "a.parquet")]}, key="feature_id", value="latency_ms")
+    counts = found[date(2026, 1, 1)]["quiz"]
+    assert (list(found[date(2026, 1, 1)]), counts.sum()) == (["quiz"], 2)
+    assert quantiles(counts, at=[0.5])[0] == pytest.approx(15, rel=RELATIVE_ERROR)

@@ -119,6 +119,8 @@ SHAPES = {
     "filtered": lambda e: e.filter(e.platform.notnull()).filter(lambda t: t.event_name != "look"),
     "one name": lambda e: e.filter(e.event_name == "start"),
     "no such name": lambda e: e.filter(e.event_name.isin(["nobody's", "start"])),
+    "several names": lambda e: e.filter(is_one_of(e.event_name, ["look", "start"])),
+    "a list that is joined": lambda e: e.filter(is_one_of(e.platform, ["web", "ios", "a", "b", "c", "d", "e"])),
     "nothing": lambda e: e.filter(e.event_name == "nobody's"),
     "projected": lambda e: e.select(
         "received_at",
@@ -150,6 +152,13 @@ def test_day_files_give_what_sorting_everything_gives(lake, shape, unit, most, m
         expected = simple(events, columns, unit=unit, where=condition)
         found = read(events, columns, unit=unit, where=condition)
         assert sorted(map(repr, found)) == sorted(map(repr, expected.values()))
+
+
+def test_rows_are_numbered_only_where_the_plan_may_mix_them(lake):
+    for shape, keeps in (("itself", True), ("several names", True), ("a list that is joined", False)):
+        events = SHAPES[shape](open_lake(lake).events)
+        found = lake_log.lake_rows(events, {"at": events.event_at}, unit="user_id", order=unit_rows.ORDER, where=None)
+        assert unit_rows._keeps_order(found, found.backend.compile(found.rows)) is keeps
 
 
 def test_a_small_part_makes_many(lake, monkeypatch):

@@ -9,6 +9,7 @@ import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import nbformat
 import papermill
 import pytest
@@ -102,6 +103,15 @@ def weekly(tmp_path_factory) -> Path:
     )  # fmt: skip
     assert shown.returncode == 0, shown.stderr + shown.stdout
     return place
+
+
+def test_the_file_of_views_has_the_rows_that_the_run_read(weekly):
+    inputs = json.loads((weekly / "reports/r/manifest.json").read_text())["inputs"]
+    with duckdb.connect(str(weekly / "data/lake/simulated/warehouse.duckdb"), read_only=True) as con:
+        for table, view in {"events": "fact_events", "telemetry": "telemetry", "annotations": "annotations"}.items():
+            assert con.execute(f"SELECT count(*) FROM {view}").fetchall() == [(inputs[table]["rows"],)]
+        versions = dict(con.execute("SELECT table_name, version FROM lake_tables").fetchall())
+    assert versions == {table: one["version"] for table, one in inputs.items() if one["version"] is not None}
 
 
 def test_papermill_by_hand_says_the_numbers_of_the_run(weekly):

@@ -106,6 +106,7 @@ LATENCY_DAILY = ResultTable(
         Column("crash_free_users_rate", "float64", False, "fraction of users whose crash flag is known"),
         Column("error_rate", "float64", False, "fraction of rows whose errors are known"),
         Column("mean_feedback_score", "float64", False, "1 to 5"),
+        Column("p95_7d_latency_ms", "float64", False, "of the 7 calendar days that end here, within 0.4 %"),
     ),
 )
 REGRESSIONS = ResultTable(

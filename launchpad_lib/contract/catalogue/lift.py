@@ -6,67 +6,58 @@ from launchpad_lib.contract.catalogue.metric import Metric, ResultTable
 from launchpad_lib.contract.tables import Column, ColumnType
 
 LIFT_SOURCE = "definitions, Retention lift"
-RETURNED = "active in the {outcome} after the {landmark} that follow"
 
 RETENTION_LIFT_NAIVE = Metric(
     name="retention_lift_naive",
     label="Retention lift, naive (not causal)",
-    question="How much more often do those who ever finish come back?",
+    question="How much more often do those who ever do it come back?",
     numerator=(
-        "share of users with {complete_event} who are active later than {late} after their first event, "
-        "minus that of the others"
+        "share of users who ever {do} that are active later than {late} after their first event, minus that of the "
+        "others"
     ),
     denominator="all users of the log",
     interval="Newcombe 95 %",
     unit="points",
     direction="higher",
-    maturity="Not causal: who stays longer has more time to finish",
+    maturity="Not causal: who stays longer has more time to do it",
     source=f"{LIFT_SOURCE}, point 1",
-)
-RETENTION_LIFT_LANDMARK = Metric(
-    name="retention_lift_landmark",
-    label="Retention lift among all users, from their first event (overstated)",
-    question="How much more often do those who finished early come back?",
-    numerator=(
-        "users with {complete_event} by {late} after their first event minus the others, active in the "
-        "{outcome} after; "
-        "adjusted for the first 24 hours"
-    ),
-    denominator="users whose {late} and {outcome} are over, without those who finished in the first 24 hours",
-    interval="95 %, augmented inverse-probability weighting",
-    unit="points",
-    direction="higher",
-    maturity="Who finished was there to do so, which nothing measured in the first 24 hours takes out",
-    source=f"{LIFT_SOURCE}; docs/studies.md",
 )
 RETENTION_LIFT_ADJUSTED = Metric(
     name="retention_lift_adjusted",
-    label="Retention lift among starters, adjusted",
-    question="How much more often do starters come back if they finish?",
+    label="Retention lift, adjusted",
+    question="How much more often do people come back after a trial in which they do it?",
     numerator=(
-        f"users with {{complete_event}} within {{landmark}} of their first {{start_event}} minus those "
-        f"without, {RETURNED}; "
-        "average over all starters (ATE) by cross-fitted AIPW on what was known before the start"
+        "trials in which they {do} within {grace} minus those in which they do not, active in the {outcome} after the "
+        "grace; average over all trials (ATE) by cross-fitted AIPW on what was known before the trial"
     ),
-    denominator="starters whose outcome is over",
-    interval="influence function 95 %",
+    denominator="trials whose outcome is over; a trial is a {trial}",
+    interval="influence function, clustered by user, 95 % corrected over the features",
     unit="points",
     direction="higher",
-    maturity="A starter whose outcome is not over is in neither count",
-    source="Chernozhukov et al. 2018; docs/studies.md",
+    maturity="A trial whose longest grace and outcome are not over is in neither count",
+    source="Hernan and Robins 2016; Chernozhukov et al. 2018; docs/studies.md",
 )
 RETENTION_LIFT_COMPLETERS = RETENTION_LIFT_ADJUSTED._replace(
     name="retention_lift_completers",
-    label="Retention lift of those who finished, adjusted",
-    question="How much more often did those who finished come back than they would have?",
-    numerator=RETENTION_LIFT_ADJUSTED.numerator.replace("all starters (ATE)", "those who finished (ATT)"),
+    label="Retention lift of those who did it, adjusted",
+    question="How much more often did those who did it come back than they would have?",
+    numerator=RETENTION_LIFT_ADJUSTED.numerator.replace("all trials (ATE)", "those in which they do (ATT)"),
+)
+RETENTION_LIFT_OVERLAP = RETENTION_LIFT_ADJUSTED._replace(
+    name="retention_lift_overlap",
+    label="Retention lift of those who could have gone either way, adjusted",
+    question="How much more often do those come back who could have gone either way?",
+    numerator=RETENTION_LIFT_ADJUSTED.numerator.replace(
+        "all trials (ATE) by cross-fitted AIPW", "those who could have gone either way (ATO), cross-fitted,"
+    ),
+    source="Li, Morgan and Zaslavsky 2018; Robinson 1988; docs/studies.md",
 )
 RETENTION_LIFT_E_VALUE = Metric(
     name="retention_lift_e_value",
     label="E-value of the lift",
     question="How strong would something unmeasured have to be to explain the lift?",
     numerator="RR + sqrt(RR (RR - 1)) of the adjusted return rates",
-    denominator="starters whose outcome is over",
+    denominator="trials whose outcome is over",
     interval="the lower limit is the E-value of the limit nearer 1",
     unit="score",
     direction="higher",
@@ -77,8 +68,8 @@ ROBUSTNESS_VALUE = Metric(
     name="robustness_value",
     label="Robustness value of the lift",
     question="How much would something unmeasured have to explain to bring the lift to 0?",
-    numerator="share of what is left of finishing and of returning that it must explain of both",
-    denominator="starters whose outcome is over",
+    numerator="share of what is left of doing it and of returning that it must explain of both",
+    denominator="trials whose outcome is over",
     interval="",
     unit="fraction",
     direction="higher",
@@ -88,9 +79,9 @@ ROBUSTNESS_VALUE = Metric(
 
 METRICS: tuple[Metric, ...] = (
     RETENTION_LIFT_NAIVE,
-    RETENTION_LIFT_LANDMARK,
     RETENTION_LIFT_ADJUSTED,
     RETENTION_LIFT_COMPLETERS,
+    RETENTION_LIFT_OVERLAP,
     RETENTION_LIFT_E_VALUE,
     ROBUSTNESS_VALUE,
 )
@@ -101,7 +92,7 @@ def _columns(kind: ColumnType, **described: str) -> tuple[Column, ...]:
     return tuple(Column(name, kind, False, text) for name, text in described.items())
 
 
-FEATURE = _columns("string", feature_id="the feature")
+FEATURE = _columns("string", feature_id="the feature", compare="finished or used: who did it against who did not")
 LIMITS = _columns("float64", ci_low="lower 95 % limit", ci_high="upper 95 % limit")
 WHY = _columns("string", refused_because="why the row has no numbers; empty where it stands")
 
@@ -112,30 +103,40 @@ LIFT = ResultTable(
         *FEATURE,
         *_columns(
             "string",
-            compare="finished: who finished against who did not",
-            design="starters, first event, or everybody (not causal)",
-            estimand="difference (unadjusted), ATE or ATT; parametric: by statsmodels",
+            design="start trials, or everybody (not causal)",
+            estimand="difference (unadjusted), ATE (all), ATT (who did it), ATO (who could have gone either way)",
         ),
         *_columns("float64", estimate="difference of return rates, a fraction"),
-        *LIMITS,
-        *_columns("int64", n="users compared"),
+        *_columns(
+            "float64", ci_low="lower limit, 95 % over all features", ci_high="upper limit, 95 % over all features"
+        ),
+        *_columns("int64", n="trials compared (users, where not causal)"),
         *_columns("string", verdict="of the row that the page reports; empty on the others"),
         *WHY,
-        *_columns("int64", n_treated="of them finished", n_control="of them did not"),
+        *_columns("int64", n_treated="of them did it", n_control="of them did not", users="whose trials they are"),
+        *_columns(
+            "float64",
+            effective_treated="users who did it, after weighting (Kish)",
+            effective_control="users who did not, after weighting (Kish)",
+            largest_smd="largest standardised difference of a covariate after weighting",
+        ),
     ),
 )
-LIFT_STARTERS = ResultTable(
-    "lift_starters",
-    "one row per feature: who started, and who of them is compared",
+LIFT_TRIALS = ResultTable(
+    "lift_trials",
+    "one row per feature: its trials, and which of them are compared",
     (
         *FEATURE,
         *_columns("string", start_event="begins an attempt", complete_event="finishes it"),
         *_columns(
             "int64",
-            compared="starters whose outcome is over",
+            compared="trials whose outcome is over",
             window_open="their outcome is not over: in neither count",
-            completed_first="finished before their first start: left out",
+            done_before="would have begun after the user had done it: left out",
+            users="of the trials that were computed with",
         ),
+        *_columns("float64", user_share="of the users, the part whose trials were computed with"),
+        *_columns("string", models="the models chosen by their loss on users they had not seen"),
         *WHY,
     ),
 )
@@ -144,26 +145,26 @@ LIFT_BALANCE = ResultTable(
     "one row per feature and covariate",
     (
         *FEATURE,
-        *_columns("string", covariate="measured before the first start"),
+        *_columns("string", covariate="known before the trial"),
         *_columns(
             "float64",
-            mean_treated="mean of who finished",
+            mean_treated="mean of who did it",
             mean_control="mean of who did not",
             smd_before="standardised mean difference",
-            smd_after="the same after weighting; refused from 0.1",
+            smd_after="the same after weighting for the estimand that is reported",
         ),
     ),
 )
 LIFT_DOUBTS = ResultTable(
     "lift_doubts",
-    "one row per feature and check on what lies before the first start",
+    "one row per feature and check on what lies before the trial",
     (
         *FEATURE,
         *_columns("string", check="the outcome before the exposure"),
         *_columns("float64", estimate="difference of its shares, a fraction"),
         *LIMITS,
         *_columns("float64", limit="the interval must lie within plus or minus this"),
-        *_columns("int64", n="users for whom it is known"),
+        *_columns("int64", n="trials for which it is known"),
         *_columns("string", verdict="passes, fails, too wide to tell or cannot be checked"),
         *WHY,
     ),
@@ -175,11 +176,11 @@ LIFT_STRENGTH = ResultTable(
         *FEATURE,
         *_columns(
             "float64",
-            e_value="risk ratio with finishing and with returning that explains the lift",
+            e_value="risk ratio with doing it and with returning that explains the lift",
             e_value_limit="the same for the limit nearer 0",
             robustness_value="share of what is left of both that brings the lift to 0",
         ),
-        *_columns("string", benchmark_covariate="the measured covariate whose like would change most"),
+        *_columns("string", benchmark_covariate="the measured covariates whose like would change most"),
         *_columns(
             "float64",
             benchmark_estimate="what another one like it would leave",
@@ -191,4 +192,4 @@ LIFT_STRENGTH = ResultTable(
     ),
 )
 
-TABLES: tuple[ResultTable, ...] = (LIFT, LIFT_STARTERS, LIFT_BALANCE, LIFT_DOUBTS, LIFT_STRENGTH)
+TABLES: tuple[ResultTable, ...] = (LIFT, LIFT_TRIALS, LIFT_BALANCE, LIFT_DOUBTS, LIFT_STRENGTH)

@@ -4,7 +4,7 @@ of the scan.
 
 from launchpad_lib.metrics.kernels import compiling  # noqa: F401  # first: finds where compiled kernels are kept
 from launchpad_lib.metrics.kernels.funnel import FunnelFold, fast_funnel
-from launchpad_lib.metrics.kernels.quantiles import daily_histograms, fast_daily_quantiles
+from launchpad_lib.metrics.kernels.quantiles import daily_histograms, trailing_quantiles
 from launchpad_lib.metrics.kernels.reading import EventLog, PlainLog
 from launchpad_lib.metrics.kernels.retention import RetentionFold, fast_retention
 from launchpad_lib.metrics.kernels.sessions import SessionFold, fast_sessions
@@ -16,8 +16,8 @@ __all__ = [
     "RetentionFold",
     "SessionFold",
     "daily_histograms",
-    "fast_daily_quantiles",
     "fast_funnel",
     "fast_retention",
     "fast_sessions",
+    "trailing_quantiles",
 ]

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from launchpad_lib.metrics.kernels.local_days import DAY_US, TO_MONDAY, offset_at, period_of
+
 NEVER = np.iinfo(np.int64).min
 MOST_STEPS = 60
 REMOVES, BLOCKS = 1 << 61, 1 << 62
@@ -143,6 +145,23 @@ def step_order(starts, at, match, steps, disordered):  # pragma: no cover (compi
                     n += 1
             low = end
     return places, rows
+
+
+@njit(cache=True, nogil=True)
+def entry_periods(at, match, entries, edges, offsets, kind, weekday):  # pragma: no cover (compiled)
+    """The number of the local period of every row that may be an entry; 0 for the others."""
+    found = np.zeros(len(at), np.int64)
+    day, since, until, period = NEVER, NEVER, NEVER, np.int64(0)
+    for i in range(len(at)):
+        if match[i] & entries:
+            t = at[i]
+            if t < since or t >= until:
+                offset, begun, ended = offset_at(t, edges, offsets)
+                day = (t + offset) // DAY_US
+                since, until = max(day * DAY_US - offset, begun), min((day + 1) * DAY_US - offset, ended)
+                period = period_of(day + TO_MONDAY, kind, weekday)
+            found[i] = period
+    return found
 
 
 @njit(cache=True, nogil=True)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import importlib
+import pkgutil
 import shutil
 import tempfile
+from typing import Any
 
 from numba import config, njit
+from numba.core.dispatcher import Dispatcher
 
 
 def _probe():  # pragma: no cover (never called)
@@ -23,6 +28,28 @@ def keep_compiled() -> None:
     except RuntimeError:
         config.CACHE_DIR = tempfile.mkdtemp(prefix="launchpad-kernels-")  # type: ignore[attr-defined]  # filled in at import
         atexit.register(shutil.rmtree, config.CACHE_DIR, ignore_errors=True)  # type: ignore[attr-defined]
+
+
+def load_compiled() -> int:
+    """Loads every kernel of the package that lies compiled in the cache, and returns how many; compiles nothing.
+
+    A process that is forked afterwards has them at once, instead of reading each from disk when it is first called.
+    """
+    package = importlib.import_module(__package__)
+    modules = [
+        importlib.import_module(f"{__package__}.{found.name}") for found in pkgutil.iter_modules(package.__path__)
+    ]
+    kernels: set[Any] = {v for module in modules for v in vars(module).values() if isinstance(v, Dispatcher)}
+    loaded = 0
+    for kernel in kernels:
+        # numba has no public way to ask what a cache holds; without it kernels are loaded when they are called.
+        with contextlib.suppress(Exception):
+            machine = kernel.targetctx.codegen()
+            for signature, *rest in kernel._cache._cache_file._load_index():
+                if kernel._cache._index_key(signature, machine) == (signature, *rest):  # not of another processor
+                    kernel.compile(signature)
+                    loaded += 1
+    return loaded
 
 
 keep_compiled()

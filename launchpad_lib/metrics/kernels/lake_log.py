@@ -6,7 +6,7 @@ event's name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import ibis
@@ -15,6 +15,7 @@ import ibis.expr.types as ir
 
 FACT_EVENTS, PART = "fact_events", "part_of_fact_events"
 ENGINE_COLUMNS = ("user_number", "event_code", "session_number")
+LAST_BIT = 62
 ROW = "launchpad engine row"  # the number of a row in the order of the files
 _HIDDEN = {name: f"launchpad engine {name}" for name in ENGINE_COLUMNS} | {ROW: ROW}
 _ORDERS = (("event_at",), ("event_at", "received_at"), ("event_at", "received_at", "event_id"))  # those of the files
@@ -37,6 +38,35 @@ class LakeRows(NamedTuple):
 def is_fact_events(op: ops.Node) -> bool:
     """Whether an operation is the table itself, on a connection that knows its log."""
     return isinstance(op, ops.DatabaseTable) and op.name == FACT_EVENTS and getattr(op.source, "log", None) is not None
+
+
+class LakeTelemetry(NamedTuple):
+    """A lake's telemetry, of one feature or of all: its days, and the connection that has the tables made of them."""
+
+    log: Any
+    backend: Any
+    feature_id: str | None
+
+
+def lake_telemetry(table: ir.Table) -> LakeTelemetry | None:
+    """The lake behind a table that is its telemetry, or that of one feature; None of any other."""
+    op, feature_id = table.op(), None
+    if isinstance(op, ops.Filter) and len(op.predicates) == 1:
+        feature_id, op = _one_feature(op.predicates[0]), op.parent
+        if feature_id is None:
+            return None
+    if not isinstance(op, ops.DatabaseTable) or op.name != "telemetry":
+        return None
+    log = getattr(op.source, "telemetry", None)
+    return None if log is None else LakeTelemetry(log, op.source, feature_id)
+
+
+def _one_feature(op: ops.Node) -> str | None:
+    """The feature that a condition keeps: feature_id == a name."""
+    if isinstance(op, ops.Equals) and isinstance(op.left, ops.Field) and op.left.name == "feature_id":
+        if isinstance(op.right, ops.Literal) and isinstance(op.right.value, str):
+            return op.right.value
+    return None
 
 
 def without_engine_columns(table: ir.Table) -> ir.Table:
@@ -96,8 +126,7 @@ def lake_rows(
         wanted = _event_names(node)
         if wanted is not None and kwargs:  # codes are compared, and the names need not be read
             field = next(v for v in kwargs.values() if isinstance(v, ops.Field))
-            code = _number(field.rel, "event_code").to_expr()
-            return code.isin([codes[n] for n in wanted if n in codes] or [-1]).op()
+            return _is_coded(_number(field.rel, "event_code").to_expr(), [codes[n] for n in wanted if n in codes]).op()
         again = node.__recreate__(kwargs) if kwargs else node
         if isinstance(again, ops.Project):
             more = {hidden: _number(again.parent, name) for name, hidden in _HIDDEN.items()}
@@ -119,6 +148,14 @@ def lake_rows(
     kept = table if where is None else table.filter(where.op().replace(of_part).to_expr())
     chosen = {name: value.op().replace({table.op(): kept.op()}).to_expr() for name, value in (keys | moved).items()}
     return LakeRows(kept.select(**chosen), base.source.log, base.source, frozenset(coded))
+
+
+def _is_coded(code: ir.IntegerValue, wanted: Sequence[int]) -> ir.BooleanValue:
+    """Whether a code is one of some, as a bit of a number where it can be: to an engine a long list is a join."""
+    if len(wanted) < 2 or max(wanted) > LAST_BIT:
+        return code.isin(wanted or [-1])
+    bits = ibis.literal(sum(1 << k for k in set(wanted)), "int64")
+    return ((bits >> code.cast("int64")) & 1) == 1
 
 
 def _looks_elsewhere(node: ops.Node) -> bool:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import reduce
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 
+from launchpad_lib.metrics.checks import READ
 from launchpad_lib.metrics.kernels.unit_rows import UnitRows, unit_rows
 
 BITS_A_COLUMN = 31
@@ -46,7 +48,10 @@ class UnitFold(Protocol):
 
     @property
     def flags(self) -> Mapping[str, ir.BooleanValue | None]:
-        """Conditions, never NULL; None holds for every row. A row for which no condition holds may be left out."""
+        """Conditions, never NULL; None holds for every row. A row for which no condition holds may be left out.
+
+        Where there is one named `READ`, it alone says which rows are needed: it may be NULL, and no part tells it.
+        """
 
     def fold(self, part: Part) -> None:
         """Takes in a part."""
@@ -72,15 +77,21 @@ def read_once(events: ir.Table, folds: Sequence[UnitFold], *, unit: str = "user_
     """
     columns, flags = _Asked([]), _Asked([])
     column_places = [{name: columns.place(value) for name, value in fold.columns.items()} for fold in folds]
+    conditions = [fold.flags for fold in folds]
     flag_places = [
-        {name: None if value is None else flags.place(value) for name, value in fold.flags.items()} for fold in folds
+        {name: None if value is None else flags.place(value) for name, value in held.items() if name != READ}
+        for held in conditions
     ]
     asked: dict[str, ir.Value] = {"at": events.event_at}
     asked |= {f"c{k}": value for k, value in enumerate(columns.values)}
     asked |= {f"bits{k}": bits for k, bits in enumerate(_bits(flags.values))}
     where = events.event_at.notnull()
-    if flags.values and all(held and None not in held.values() for held in flag_places):
-        where = where & reduce(lambda one, other: one | other, flags.values)
+    needed = [[held[READ]] if READ in held else list(held.values()) for held in conditions]
+    if all(one and all(value is not None for value in one) for one in needed):
+        differ = _Asked([])
+        for value in chain.from_iterable(needed):
+            differ.place(value)
+        where = where & reduce(lambda one, other: one | other, differ.values)
     several = len(asked) - 1 - len(columns.values)
     with ThreadPoolExecutor(THREADS) as pool:
         # Folds share nothing, so they run side by side, and the next part is read meanwhile.

@@ -4,13 +4,14 @@ The engine computes columns (which steps an event is, the code of its segment, w
 kernels see integers. Rows of a unit are in the order (event_at, received_at, event_id).
 
 A lake's `fact_events`, and filters and projections of it, are read from the day files a range of users at a time: the
-files are sorted by user and time, so a stable counting sort by user is all the sorting there is (an engine's filters
-may mix the order of the rows: each comes with its number, and is put back where it is needed). The next range is read
-while the kernel works. Any other table is sorted by its engine.
+files are sorted by user and time, so a stable counting sort by user is all the sorting there is (where the engine's
+plan may mix the order of the rows, each comes with its number, and is put back where it is needed). The next range is
+read while the kernel works. Any other table is sorted by its engine.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -30,6 +31,12 @@ ORDER = ("event_at", "received_at", "event_id")
 MOST_ROWS, MOST_BYTES = 8_000_000, 160_000_000  # of a part
 TEXT_BYTES = 24
 SORTED = "launchpad_sorted_rows"
+IN_ORDER = {
+    "PROJECTION",
+    "FILTER",
+    "READ_PARQUET",
+    "EMPTY_RESULT",
+}  # the steps of a plan that keep the order of the rows
 
 
 class UnitRows(NamedTuple):
@@ -132,7 +139,7 @@ class _Texts:
                 known[text] = len(values)
                 values.append(text)
             place[code] = known[text]
-        return place[array.codes]
+        return _renamed(array.codes, place, np.empty(len(array.codes), np.int32))
 
 
 def _lake_parts(
@@ -140,6 +147,8 @@ def _lake_parts(
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray | _Coded]]]:
     """Ranges of users one after the other; the next is read while the caller works on one."""
     query = found.backend.compile(found.rows)
+    if _keeps_order(found, query):
+        query = found.backend.compile(found.rows.drop("row"))
     widths = [TEXT_BYTES if v.value.type().is_string() and key not in found.coded else 8 for key, v in asked.items()]
     most = min(MOST_ROWS, MOST_BYTES // (12 + sum(widths)))
     ranges = _ranges(found, query, most)
@@ -157,12 +166,15 @@ def _read_range(
 ) -> tuple[np.ndarray, dict[str, np.ndarray | _Coded]]:
     """The rows of a range of users, each user's together and in order; or each session's."""
     table = _read(found, query, users, found.log.paths)
-    numbers, rows = (_scattered(table[name], None) for name in ("user", "row"))
+    numbers = _scattered(table["user"], None)
     upto = np.zeros(users[1] - users[0] + 2, np.int64)
     _count(numbers, users[0], upto)
     upto = np.cumsum(upto)
-    order = np.argsort(rows, kind="stable") if _is_mixed(rows) else np.empty(0, np.int64)
-    places = np.empty(len(rows), np.int32)
+    order = np.empty(0, np.int64)
+    if "row" in table.column_names:
+        rows = _scattered(table["row"], None)
+        order = np.argsort(rows, kind="stable") if _is_mixed(rows) else order
+    places = np.empty(len(numbers), np.int32)
     _place(numbers, users[0], order, upto[:-1].copy(), places)
     starts = upto[np.concatenate([[True], np.diff(upto) > 0])]  # users without a row are no unit
     if "session" in table.column_names:
@@ -182,6 +194,18 @@ def _read(found: LakeRows, query: str, users: tuple[int, int], paths: Sequence[s
         return cursor.sql(query).to_arrow_table()
     finally:
         cursor.close()
+
+
+def _keeps_order(found: LakeRows, query: str) -> bool:
+    """Whether the engine hands the rows over in the order of the files: it only reads, filters and computes."""
+    plan = _read(found, f"EXPLAIN (FORMAT json) {query}", (0, 0), found.log.paths[:1])
+    steps = json.loads(plan["explain_value"][0].as_py())
+    while steps:
+        step = steps.pop()
+        if step["name"].strip() not in IN_ORDER:
+            return False
+        steps.extend(step["children"])
+    return True
 
 
 def _ranges(found: LakeRows, query: str, most: int) -> list[tuple[int, int]]:
@@ -268,6 +292,13 @@ def _place(users, low, order, free, places):  # pragma: no cover (compiled)
 def _scatter(values, places, out):  # pragma: no cover (compiled)
     for i in range(len(values)):
         out[places[i]] = values[i]
+
+
+@njit(cache=True, nogil=True)
+def _renamed(codes, place, out):  # pragma: no cover (compiled)
+    for i in range(len(codes)):
+        out[i] = place[codes[i]]
+    return out
 
 
 @njit(cache=True, nogil=True)

@@ -1,0 +1,171 @@
+"""Who is treated and what they do, predicted for rows that a model has not seen: folds of whole users, and a choice
+between a penalised linear and a boosted model by the loss on such rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+ModelName = Literal["linear", "linear, shrunk", "boosted", "linear, then boosted"]
+# The models race on the held-out rows of so many folds; the winner does the others alone.
+RACED_FOLDS = 2
+# A fit sees at most so many rows, of users drawn at random: more would make it slower and hardly better.
+MOST_FITTED = 100_000
+# Under so many rows a boosted model has never won in the studies, and costs most.
+FEWEST_BOOSTED = 400
+MANY_ROWS = 10_000
+SMALLEST_PROBABILITY = 1e-5
+
+
+class Nuisance(NamedTuple):
+    """Predictions for every row by models that did not see its user, and which kind of model made them."""
+
+    predicted: np.ndarray
+    model: ModelName
+
+
+def user_folds(users: np.ndarray, marks: np.ndarray, *, folds: int, rng: np.random.Generator) -> np.ndarray:
+    """The fold of each row: whole users, each fold with about the same share of every mark.
+
+    Args:
+        users: 0, 1, ..., one number per user.
+        marks: a small number per row; a user has the largest of its rows.
+
+    >>> fold = user_folds(np.array([0, 0, 1, 2, 3]), np.zeros(5, int), folds=2, rng=np.random.default_rng(1))
+    >>> fold[0] == fold[1], np.bincount(fold[1:]).tolist()
+    (True, [2, 2])
+    """
+    of_user = np.zeros(int(users.max()) + 1, np.int64)
+    np.maximum.at(of_user, users, marks)
+    fold = np.empty(len(of_user), np.int64)
+    for mark in np.unique(of_user):
+        own = rng.permutation(np.flatnonzero(of_user == mark))
+        fold[own] = (np.arange(len(own)) + int(rng.integers(folds))) % folds
+    return fold[users]
+
+
+def crossfit(
+    x: np.ndarray,
+    y: np.ndarray,
+    fold: np.ndarray,
+    *,
+    users: np.ndarray,
+    rng: np.random.Generator,
+    treated: np.ndarray | None = None,
+    arm: int = 0,
+) -> Nuisance:
+    """Out-of-fold means of y given x: probabilities where y is 0 or 1. Predictions are for all rows.
+
+    Args:
+        treated: 0 or 1 per row, where the mean of one arm is asked: it is learnt from the rows of that arm.
+        arm: which.
+    """
+    learn = np.ones(len(y), np.bool_) if treated is None else treated == arm
+    is_binary = bool(np.isin(y, (0, 1)).all())
+    racing = _candidates(is_binary, int(learn.sum()), seed=int(rng.integers(2**31)))
+    predicted = {name: np.empty(len(y)) for name in racing}
+    losses = dict.fromkeys(racing, 0.0)
+    drawn = learn & _drawn(users, int(learn.sum()), rng)
+    raced = min(RACED_FOLDS, int(fold.max()))
+    for k in range(int(fold.max()) + 1):
+        test = fold == k
+        if k == raced:
+            best = min(losses, key=lambda name: losses[name])
+            racing = {best: racing[best]}
+        for name, make in racing.items():
+            train = drawn & ~test
+            predicted[name][test] = _fitted(make, x[train], y[train], x[test], is_binary)
+            held = test & learn
+            losses[name] += _loss(y[held], predicted[name][held], is_binary)
+    ((name, _),) = racing.items()
+    return Nuisance(predicted[name], name)
+
+
+def _drawn(users: np.ndarray, rows: int, rng: np.random.Generator) -> np.ndarray:
+    """The rows of as many users, drawn at random, as a fit may see."""
+    if rows <= MOST_FITTED:
+        return np.ones(len(users), np.bool_)
+    return (rng.random(int(users.max()) + 1) < MOST_FITTED / rows)[users]
+
+
+def _candidates(is_binary: bool, rows: int, *, seed: int) -> dict[ModelName, Callable[[], Any]]:
+    """The models that race; the first wins a tie."""
+    found: dict[ModelName, Callable[[], Any]] = {}
+    if is_binary:
+        found["linear, shrunk"] = partial(_logistic, 0.02)
+        found["linear"] = partial(_logistic, 1.0)
+    else:
+        found["linear"] = _ridge
+    if rows >= FEWEST_BOOSTED:
+        found["boosted"] = partial(_boosted, is_binary, rows, seed)
+        if not is_binary:
+            found["linear, then boosted"] = partial(_RidgeThenBoosted, rows, seed)
+    return found
+
+
+def _logistic(strength: float) -> Any:
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, solver="newton-cholesky", max_iter=50))
+
+
+def _ridge() -> Any:
+    return make_pipeline(StandardScaler(), RidgeCV(alphas=(1.0, 10.0, 100.0, 1000.0)))
+
+
+def _boosted(is_binary: bool, rows: int, seed: int) -> Any:
+    """Small trees learnt slowly where there are few rows; larger ones, which find what goes together, where many."""
+    kind = HistGradientBoostingClassifier if is_binary else HistGradientBoostingRegressor
+    is_large = rows >= MANY_ROWS
+    return kind(
+        max_iter=120 if is_large else 200,
+        learning_rate=0.12 if is_large else 0.06,
+        max_leaf_nodes=31 if is_large else 6,
+        min_samples_leaf=20,
+        l2_regularization=1.0,
+        early_stopping=False,
+        random_state=seed,
+    )
+
+
+class _RidgeThenBoosted:
+    """A linear model and a boosted one of what it leaves: trees alone do not follow a slope beyond the data."""
+
+    def __init__(self, rows: int, seed: int) -> None:
+        self.linear, self.boosted = _ridge(), _boosted(False, rows, seed)
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> _RidgeThenBoosted:
+        """Learns both."""
+        self.linear.fit(x, y)
+        self.boosted.fit(x, y - self.linear.predict(x))
+        return self
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The sum of both."""
+        return self.linear.predict(x) + self.boosted.predict(x)
+
+
+def _fitted(make: Callable[[], Any], x: np.ndarray, y: np.ndarray, unseen: np.ndarray, is_binary: bool) -> np.ndarray:
+    """Predictions of a model of x and y for rows it has not seen; of a y that is always the same, that value."""
+    if not len(y) or np.ptp(y) == 0:
+        return np.full(len(unseen), y[0] if len(y) else 0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = make().fit(x, y)
+    return model.predict_proba(unseen)[:, 1] if is_binary else model.predict(unseen)
+
+
+def _loss(y: np.ndarray, predicted: np.ndarray, is_binary: bool) -> float:
+    """Summed log loss, or summed squares."""
+    if not is_binary:
+        return float(np.square(y - predicted).sum())
+    p = np.clip(predicted, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    return float(-(y * np.log(p) + (1 - y) * np.log(1 - p)).sum())

@@ -1,0 +1,84 @@
+"""Latency from the hours of each feature, whose histograms merge over hours, days, platforms and versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from launchpad_lib.metrics.checks import known_table
+from launchpad_lib.metrics.kernels.quantiles import trailing_quantiles
+from launchpad_lib.metrics.windows import local_date
+
+QUANTILES = (0.5, 0.95, 0.99)
+
+
+def latency_quantiles(
+    hours: ir.Table,
+    *,
+    by: Sequence[str] = ("feature_id",),
+    trailing_days: int = 1,
+    report_timezone: str = "UTC",
+    at: Sequence[float] = QUANTILES,
+) -> ir.Table:
+    """Latency over the `trailing_days` calendar days that end on a date. Grain: one row per key and local date with a
+    latency.
+
+    Days are calendar days: one without telemetry is a day of the window, with no row in it. An hour counts to the date
+    in which it begins. Columns: those of `by`, observed_on, latency_observations, and p50_latency_ms, p95_latency_ms,
+    p99_latency_ms (one per quantile asked for), each off by at most 0.4 % of the value.
+
+    Args:
+        hours: a lake's `fact_feature_hours`, or rows of it.
+        by: of its columns feature_id, platform and app_version.
+
+    Raises:
+        ValueError: `trailing_days` below 1, or a quantile outside 0 ... 1.
+    """
+    if trailing_days < 1:
+        raise ValueError(f"trailing_days={trailing_days}: must be 1 or more; raise it")
+    if any(not 0 <= q <= 1 for q in at):
+        raise ValueError(f"at={list(at)!r}: quantiles lie between 0 and 1; correct them")
+    table = known_table(hours, needs=(*by, "hour", "latency_histogram"), argument="hours")
+    dated = table.select(*by, "latency_histogram", observed_on=local_date(table.hour, report_timezone))
+    held = dated.filter(dated.latency_histogram.notnull())
+    each = held.select(
+        *by, "observed_on", bucket=held.latency_histogram.keys().unnest(), n=held.latency_histogram.values().unnest()
+    )
+    order = [*by, "observed_on", "bucket"]
+    counts = each.group_by(order).agg(n=each.n.sum().cast("int64")).order_by(order).to_pyarrow()
+    keys = counts.select(list(by)).to_pandas().groupby(list(by), dropna=False, sort=False).ngroup()
+    starts, totals, found = trailing_quantiles(
+        keys.to_numpy(dtype=np.int64),
+        counts["observed_on"].cast(pa.int32()).to_numpy().astype(np.int64),
+        counts["bucket"].to_numpy().astype(np.int64),
+        counts["n"].to_numpy(),
+        trailing_days=trailing_days,
+        at=at,
+    )
+    told = counts.select([*by, "observed_on"]).take(pa.array(starts))
+    told = told.append_column("latency_observations", pa.array(totals))
+    for place, q in enumerate(at):
+        told = told.append_column(f"p{100 * q:g}_latency_ms", pa.array(found[:, place]))
+    return ibis.memtable(told)
+
+
+def with_trailing(
+    daily: pd.DataFrame, hours: ir.Table, *, report_timezone: str, trailing_days: int = 7
+) -> pd.DataFrame:
+    """`daily` with `p95_7d_latency_ms`: p95 latency of the 7 calendar days that end on its date, off by at most 0.4 %;
+    NULL on a date without a latency.
+
+    Args:
+        daily: feature_id, observed_on; one row per feature and local date.
+        hours: a lake's `fact_feature_hours`.
+    """
+    wide = latency_quantiles(hours, trailing_days=trailing_days, report_timezone=report_timezone, at=(0.95,))
+    name = f"p95_{trailing_days}d_latency_ms"
+    found = wide.select("feature_id", "observed_on", **{name: wide.p95_latency_ms}).to_pandas()
+    found["observed_on"] = found["observed_on"].astype(daily["observed_on"].dtype)
+    return daily.merge(found, on=["feature_id", "observed_on"], how="left")
