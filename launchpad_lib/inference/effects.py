@@ -127,7 +127,8 @@ def crossfit_effects(
         cluster: the column of the users; None takes every row for one.
     """
     t, y = table["treated"].to_numpy(dtype=np.int64), table[outcome].to_numpy(dtype=float)
-    users = np.arange(len(table)) if cluster is None else np.unique(table[cluster].to_numpy(), return_inverse=True)[1]
+    # Numbered as they come: the draws hang on the order of the rows, not on what users are called.
+    users = np.arange(len(table)) if cluster is None else pd.factorize(table[cluster].to_numpy())[0]
     used = [c for c in covariates if len(table) and np.ptp(table[c].to_numpy(dtype=float)) != 0]
     counts = (int(t.sum()), int((1 - t).sum()), len(np.unique(users)))
     reason = _cannot_be_asked(table[used], t, y, users, folds, min_group)

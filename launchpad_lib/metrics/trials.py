@@ -127,7 +127,7 @@ def start_trials(
     >>> rows = [{"user_id": u, "event_name": n, "event_at": datetime(2026, 1, 1 + h // 24, h % 24)} for u, n, h in log]
     >>> asked = TrialQuestion("finished", ("end",), begin_events=("go",))
     >>> found = start_trials(ibis.memtable(rows), [asked], outcome_days=1, observed_through=datetime(2026, 1, 9))[0]
-    >>> found.table[["user", "treated", "returned"]].to_numpy().tolist(), found.done_before
+    >>> sorted(found.table[["user", "treated", "returned"]].to_numpy().tolist()), found.done_before
     ([[0, 0, 1], [1, 0, 1]], 1)
     """
     if len(name_list(questions, argument="questions")) > MOST_QUESTIONS:
@@ -271,8 +271,8 @@ class _Reading:
         return kept
 
     def found(self) -> list[Trials]:
-        """The trials of each question; users and their rows in an order that hangs on neither the lake's layout nor the
-        reading, because draws are made of it.
+        """The trials of each question, users in the order of their luck: it hangs on their ids and the seed, not on how
+        the log is stored.
         """
         result = []
         for place, question in enumerate(self.questions):
@@ -284,16 +284,15 @@ class _Reading:
         return result
 
     def _table(self, chunks: list[_Chunk]) -> pd.DataFrame:
+        joined = {name: _joined(chunks, name) for name in ("luck", "user", "at", "treated", "returned")}
+        order = np.lexsort((joined["at"], joined["user"], joined["luck"]))
+        joined = {name: values[order] for name, values in joined.items()}
         known = np.concatenate([c.known for c in chunks]) if chunks else np.empty((0, len(WRITTEN)), np.float32)
-        joined = {name: _joined(chunks, name) for name in ("user", "at", "treated", "returned")}
+        known = known[order]
         where = {
-            name: np.concatenate([c.where[name] for c in chunks]) if chunks else np.empty(0, np.int32)
+            name: np.concatenate([c.where[name] for c in chunks])[order] if chunks else np.empty(0, np.int32)
             for name in ("day", "minute", "platform", "country")
         }
-        luck = _joined(chunks, "luck")
-        order = np.lexsort((joined["at"], luck))
-        known, joined, where = known[order], _in(order, joined), _in(order, where)
-        joined["user"] = np.unique(luck[order], return_inverse=True)[1]
         table = pd.DataFrame(known, columns=list(WRITTEN), copy=False)
         before = table.pop("events_before")
         busy = before.median()
@@ -305,8 +304,8 @@ class _Reading:
         table["weekday"] = ((where["day"] + WEEKDAY_OF_1970) % 7).astype(np.int8)
         for name in ("platform", "country"):
             texts = self.texts.get(name, []) if chunks else []
-            values = pd.Categorical.from_codes(where[name], categories=texts)
-            table[name] = values.reorder_categories(sorted(texts))
+            place = np.append(np.argsort(np.argsort(texts)), -1).astype(np.int32)  # in order of the alphabet
+            table[name] = pd.Categorical.from_codes(place[where[name]], categories=sorted(texts))
         table["active_before"] = (before > 0).astype(np.float32).where(before.notna())
         table["was_busy_before"] = (before > busy).astype(np.float32).where(before.notna())
         return table
@@ -329,10 +328,6 @@ class _Chunk(NamedTuple):
         user, luck, at, treated, returned, known = (values[is_kept] for values in self[:6])
         where = {name: values[is_kept] for name, values in self.where.items()}
         return _Chunk(user, luck, at, treated, returned, known, where)
-
-
-def _in(order: np.ndarray, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: values[order] for name, values in columns.items()}
 
 
 def _joined(chunks: list[_Chunk], name: str) -> np.ndarray:
