@@ -129,9 +129,10 @@ def _estimate_words(name: str, row: pd.Series, question: LiftQuestion) -> str:
     """The adjusted difference with its base, and for whom it is where it is not for all."""
     differs = points(row["estimate"], row["ci_low"], row["ci_high"])
     moment, did = MOMENT[question.compare], DID[question.compare]
-    those = f"{row['n_treated']:,.0f} {moment} of {name} in which users {did} and {row['n_control']:,.0f} in which not"
+    treated, control = f"{row['n_treated']:,.0f}", f"{row['n_control']:,.0f}"
+    those = f"{treated} {moment} of {name} in which users {did} and {control} in which they did not"
     if question.compare == "used":
-        those = f"{row['n_treated']:,.0f} days on which users first {did}, {name}, and {row['n_control']:,.0f} without"
+        those = f"{treated} days on which users first {did}, {name}, and {control} without"
     said = f"Coming back differs by {differs} between {those}, alike in what was measured before."
     if row["estimand"] == ATO:
         said += " That is told for those who could have gone either way; for the others these data have no comparison."

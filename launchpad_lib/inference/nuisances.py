@@ -42,7 +42,7 @@ def user_folds(users: np.ndarray, marks: np.ndarray, *, folds: int, rng: np.rand
         marks: a small number per row; a user has the largest of its rows.
 
     >>> fold = user_folds(np.array([0, 0, 1, 2, 3]), np.zeros(5, int), folds=2, rng=np.random.default_rng(1))
-    >>> fold[0] == fold[1], np.bincount(fold[1:]).tolist()
+    >>> bool(fold[0] == fold[1]), np.bincount(fold[1:]).tolist()
     (True, [2, 2])
     """
     of_user = np.zeros(int(users.max()) + 1, np.int64)

@@ -77,7 +77,7 @@ NOW = (("a", "degraded now"), ("b", "healthy"), ("c", "cannot tell"), ("d", "not
 LIFTS = lift.results(
     lift.HELPED | {"name": "a"}, lift.REFUSED | {"name": "b"}, lift.HELPED | {"name": "c", "is_asked": False}
 )
-LIFTS = LIFTS._replace(starters=pd.DataFrame({"feature_id": ["f0", "f1"], "compared": [900, 20]}))
+LIFTS = LIFTS._replace(trials=pd.DataFrame({"feature_id": ["f0", "f1"], "compared": [900, 20]}))
 WAYS = {"users": "per user", "sessions": "per session"}
 
 HEADLINES: dict[str, Callable[[], Estimate | Worst | dict[str, Estimate]]] = {
@@ -153,7 +153,7 @@ HEADLINES: dict[str, Callable[[], Estimate | Worst | dict[str, Estimate]]] = {
         "not tested": highest_impact(risk.NONE, risk.REFUSED, called={}, horizon_days=7),
         "nobody": highest_impact(risk.NONE, risk.evaluated(), called={}, horizon_days=7),
     },
-    "lift": lambda: LIFTS.estimates("starters", "ATE"),
+    "lift": lambda: LIFTS.estimates("start trials", "ATE"),
     "e-values": lambda: LIFTS.e_values,
     "robustness values": lambda: LIFTS.robustness_values,
     "experiment": lambda: won().lifts,
@@ -235,13 +235,13 @@ def test_every_column_that_the_lift_page_declares_is_filled_where_the_lift_can_b
     finish, back = rng.random(600) < 0.5, rng.random(600) < 0.5
     found = lift.asked(lift.product(rng, 600, finish=finish, back=back, name=("go", "end")), ("go", "end"))
     for what, frame in (
-        (lift_tables.LIFT, found.lifts), (lift_tables.LIFT_STARTERS, found.starters), (lift_tables.LIFT_BALANCE, found.balance),
+        (lift_tables.LIFT, found.lifts), (lift_tables.LIFT_TRIALS, found.trials), (lift_tables.LIFT_BALANCE, found.balance),
         (lift_tables.LIFT_DOUBTS, found.doubts), (lift_tables.LIFT_STRENGTH, found.strength),
     ):  # fmt: skip
         assert frame.columns.tolist() == [c.name for c in what.columns]
         assert [c for c in frame.columns if frame[c].isna().all()] in ([], ["refused_because"]), what.name
         assert set(frame["feature_id"]) == {"f"}
-    assert found.lifts[["design", "estimand"]].duplicated().sum() == 0 and len(found.lifts) == 6
+    assert found.lifts[["design", "estimand"]].duplicated().sum() == 0 and len(found.lifts) == 4
     assert lift_conclusion(found).verdict in (
         "Whether finishing f makes people come back is not settled.",
         "Finishing f has no effect larger than 2 points on coming back.",
