@@ -130,7 +130,7 @@ def test_a_wheel_alone_makes_a_workbook_an_own_notebook_and_a_report(installed, 
     weekly = (book / "params/weekly.yaml").read_text()
     small = weekly.replace("users: 500, days: 14", "users: 200, days: 6")
     stages = (
-        "  - [cohorts, funnels, retention_lift, latency_trends, risk_scoring, engagement, experiments, data_quality]"
+        "  - [retention_lift, latency_trends, cohorts, funnels, data_quality, engagement, experiments, risk_scoring]"
     )
     assert stages in small
     (book / "params/weekly.yaml").write_text(small.replace(stages, "  - [my_days, data_quality]"))
