@@ -133,7 +133,7 @@ def _estimate_words(name: str, row: pd.Series, question: LiftQuestion) -> str:
     those = f"{treated} {moment} of {name} in which users {did} and {control} in which they did not"
     if question.compare == "used":
         those = f"{treated} days on which users first {did}, {name}, and {control} without"
-    said = f"Coming back differs by {differs} between {those}, alike in what was measured before."
+    said = f"Coming back differs by {differs} between {those}, adjusted for what was measured before."
     if row["estimand"] == ATO:
         said += " That is told for those who could have gone either way; for the others these data have no comparison."
     return said
