@@ -43,11 +43,24 @@ def run_report(
 
     Args:
         kernels: the server of kernels, where the caller has started it; otherwise one is started here.
+
+    Raises:
+        ValueError: a notebook of the sequence is not there, before anything is read or written.
     """
+    _all_there(run, notebooks)
     with kernels or kernel_server() as server:  # its imports go on while the lake is brought up to date
         bring_up_to_date(run, now=now, say=progress.say)
         doing = _Doing(run, now, run_id, progress, notebooks, Kernels(server))
         return _execute_and_publish(doing)
+
+
+def _all_there(run: RunParams, notebooks: Path) -> None:
+    missing = [name for stage in run.sequence for name in stage if not (notebooks / f"{name}.ipynb").is_file()]
+    if missing:
+        raise ValueError(
+            f"sequence: {notebooks.resolve()} holds no {', '.join(f'{name}.ipynb' for name in missing)}; run in a "
+            "workbook that has them (`launchpad init DIR` makes one), or take them out of `sequence`"
+        )
 
 
 class _Doing(NamedTuple):

@@ -23,3 +23,16 @@ def test_a_source_every_row_of_which_is_refused_ends_with_2_and_one_sentence_bef
     assert (shown.returncode, shown.stdout, shown.stderr.count("\n")) == (2, "", 1)
     assert "297 of 297 rows refused: event_at: 1541105830796 is not a timestamp" in shown.stderr
     assert not (tmp_path / "lake").exists() and not (tmp_path / "reports").exists()
+
+
+def test_a_notebook_of_the_sequence_that_is_not_there_ends_the_run_before_anything_is_written(tmp_path):
+    notebook(tmp_path / "notebooks", "engagement", "1")
+    (tmp_path / "rows.csv").write_text("user_id,event_at,event_name\nu,2026-01-01T00:00:00Z,seen\n")
+    sources = "[{table: events, path: rows.csv}]"
+    (tmp_path / "p.yaml").write_text(f"name: x\nlake: lake\nsequence: [[engagement, funnels]]\nsources: {sources}\n")
+    shown = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "report", "p.yaml"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (shown.returncode, shown.stdout, shown.stderr.count("\n")) == (2, "", 1)
+    assert "notebooks holds no funnels.ipynb; run in a workbook that has them (`launchpad init DIR`" in shown.stderr
+    assert not (tmp_path / "lake").exists() and not (tmp_path / "reports").exists()
