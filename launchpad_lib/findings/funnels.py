@@ -85,11 +85,16 @@ def headline(found: Estimate, asked: FunnelQuestion, result: pd.DataFrame) -> Fi
     if last["users"] and not is_missing(last["median_seconds_from_entry"]):
         took = f"; half of those in {duration(last['median_seconds_from_entry'])} or less"
     open_ones, removed = int(last["entrants_immature"]), int(last["users_removed"])
-    late = f" {counted(open_ones, asked.unit)} entered too late to be judged and are not counted." if open_ones else ""
-    out = f" {counted(removed, asked.unit)} did an excluded event and are not counted." if removed else ""
+    are = {True: "is", False: "are"}
+    late, out = "", ""
+    if open_ones:
+        late = f" {counted(open_ones, asked.unit)} entered too late to be judged and {are[open_ones == 1]} not counted."
+    if removed:
+        out = f" {counted(removed, asked.unit)} did an excluded event and {are[removed == 1]} not counted."
     target = "all steps" if asked.mode == "any_order" else named(asked.step_names[-1])
     numbers = rate(found.value, found.ci_low, found.ci_high, found.n)
-    return Finding("fine", "nothing", f"Of those that enter, {numbers} reach {target} {asked.within}{took}.{late}{out}")
+    said = f"Of those that enter, {numbers} reach {target} {asked.within}{took}.{late}{out}"
+    return Finding("unknown", "wait", said) if (found.n or 0) < asked.min_cell else Finding("fine", "nothing", said)
 
 
 def losses(asked: FunnelQuestion, result: pd.DataFrame) -> list[Loss]:
@@ -112,8 +117,16 @@ def where_they_stop(asked: FunnelQuestion, result: pd.DataFrame, instead: pd.Dat
         return [Finding("unknown", "declare", "A funnel of one step cannot lose anybody: name at least two steps.")]
     worst = places[0]
     if worst.lost == 0:
-        entered = counted(result["users"].iloc[0], asked.unit)
-        return [Finding("fine", "nothing", f"Nobody was lost: of {entered} that entered, all reached the last step.")]
+        entered = int(result["users"].iloc[0])
+        said = f"Nobody was lost: of {counted(entered, asked.unit)} that entered, all reached the last step."
+        if entered < asked.min_cell:
+            return [Finding("unknown", "wait", f"{said} That is too few to say that nobody is.")]
+        return [Finding("fine", "nothing", said)]
+    if worst.at_risk < asked.min_cell:
+        said = (
+            f"Where most stop cannot be told: {worst.lost:,} of {counted(worst.at_risk, asked.unit)} stop {worst.where}"
+        )
+        return [Finding("unknown", "wait", f"{said}, too few to judge.", users=worst.lost)]
     share = (
         f"{counted(worst.lost, asked.unit)}, {percent(worst.lost / worst.at_risk)} of the {worst.at_risk:,} that "
         "got there"

@@ -157,6 +157,18 @@ def test_too_few_entrants_give_no_rate_in_the_verdict(through):
     assert said.verdict == "Only 12 users entered: too few to say how many reach the last step."
 
 
+def test_too_few_entrants_make_no_finding_fine_or_watched(through):
+    """12 enter and 6 are lost first: nothing to act on, and nothing that is fine; nor is it where nobody of 12 was lost."""
+    lost, whole = told((12, 6, 3), through), told((12, 12, 12), through)
+    assert sentences(
+        lost, "Where most stop cannot be told: 6 of 12 users stop between cart and address, too few to judge."
+    )
+    assert sentences(whole, "Nobody was lost: of 12 users", "That is too few to say that nobody is.")
+    for said in (lost, whole):
+        about = [f for f in said.findings if f.anchor == "how-many-reach-each-step"]
+        assert [f.severity for f in about] == ["unknown", "unknown"], about
+
+
 def test_nobody_at_the_last_step_is_none_and_its_time_is_refused(through):
     said = told((50, 20, 0), through)
     assert said.verdict == "No user that enters at cart reaches paid within 1 day."
