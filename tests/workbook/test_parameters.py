@@ -145,6 +145,7 @@ def test_help_and_params_print_what_is_taken():
 
 
 def test_bad_parameters_and_input_exit_with_2_one_sentence_and_no_lake(tmp_path):
+    (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
     (tmp_path / "bad.yaml").write_text(HEAD + "notebooks: {funnels: {stepps: 1}}\n")
     shown = launchpad("report", "bad.yaml", cwd=tmp_path)
     assert (shown.returncode, shown.stdout, shown.stderr.count("\n")) == (2, "", 1)
