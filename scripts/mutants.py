@@ -85,7 +85,7 @@ class Score(NamedTuple):
 
 
 def scores(
-    room: str, *, sample: int, seeds: list[int], only: list[str], given: list[str], minutes: float
+    room: str, *, sample: int, seeds: list[int], only: list[str], without: list[str], given: list[str], minutes: float
 ) -> list[Score]:
     """Tests a sample of one room's mutants for each seed, in a copy of the committed state; `given` tests for the room's.
 
@@ -98,7 +98,7 @@ def scores(
         with (folder / "pyproject.toml").open("a") as settings:
             settings.write('\n[tool.mutmut]\nsource_paths = ["launchpad_lib"]\n')
         within = folder / "launchpad_lib" / FOLDERS.get(room, room)
-        files = [f for f in sorted(within.rglob("*.py")) if not only or f.stem in only]
+        files = [f for f in sorted(within.rglob("*.py")) if (not only or f.stem in only) and f.stem not in without]
         if room == "kernels":
             for file in (folder / "launchpad_lib").rglob("*.py"):
                 file.write_text(_interpreted(file.read_text()))
@@ -257,6 +257,7 @@ def main() -> int:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="MODULE", help="mutates these modules of the room only"
     )
+    parser.add_argument("--without", nargs="+", default=[], metavar="MODULE", help="leaves these modules as they are")
     parser.add_argument(
         "--tests",
         nargs="+",
@@ -279,6 +280,7 @@ def main() -> int:
         "sample": asked.sample,
         "seeds": asked.seed,
         "only": asked.only,
+        "without": asked.without,
         "given": asked.tests,
         "minutes": asked.minutes,
     }
