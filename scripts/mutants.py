@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import functools
 import json
 import math
 import os
@@ -214,16 +215,26 @@ def _functions(source: str) -> Iterator[tuple[str, int, int]]:
 def _statement(source: str, line: int, first: int, last: int) -> range:
     """The lines of the innermost statement that a line belongs to; of a `def` all, for its defaults hold for every call."""
     best = range(first, last + 1)
-    for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.stmt) or not first < node.lineno <= line <= (node.end_lineno or node.lineno):
-            continue
-        inner = [n for n in ast.iter_child_nodes(node) if isinstance(n, ast.stmt | ast.excepthandler | ast.match_case)]
-        is_head = inner and not isinstance(node, ast.FunctionDef)
-        bodies = [getattr(n, "lineno", None) or n.body[0].lineno for n in inner]  # type: ignore[attr-defined]
-        end = max(min(bodies) - 1, node.lineno) if is_head else node.end_lineno or node.lineno
-        if line <= end and len(range(node.lineno, end + 1)) <= len(best):
-            best = range(node.lineno, end + 1)
+    for head, end in _statements(source):
+        if first < head <= line <= end and end - head < len(best):
+            best = range(head, end + 1)
     return best
+
+
+@functools.cache
+def _statements(source: str) -> list[tuple[int, int]]:
+    """First and last line of every statement; of one that holds others, those of its head."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.stmt):
+            inner = [
+                n for n in ast.iter_child_nodes(node) if isinstance(n, ast.stmt | ast.excepthandler | ast.match_case)
+            ]
+            is_head = inner and not isinstance(node, ast.FunctionDef)
+            bodies = [getattr(n, "lineno", None) or n.body[0].lineno for n in inner]  # type: ignore[attr-defined]
+            end = max(min(bodies) - 1, node.lineno) if is_head else node.end_lineno or node.lineno
+            found.append((node.lineno, end))
+    return found
 
 
 def _interpreted(source: str) -> str:
