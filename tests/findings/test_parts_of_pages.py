@@ -94,3 +94,17 @@ def test_copies_that_were_met_are_counted_though_other_events_came_without_ids()
     assert conflict_estimate(Copies(1, 0, made=40))[:4] == (0.0, None, None, 1)
     assert conflict_estimate(Copies(0, 1, made=40))[:4] == (1.0, None, None, 1)
     assert conflict_estimate(Copies(0, 0))[:4] == (0.0, None, None, 0)
+
+
+def test_shares_of_viewers_that_are_all_open_say_how_many_and_by_when():
+    """Three viewers an hour before the end of the data, with a window of a day."""
+    rows = [(f"u{k}", name, 0.0, {"feature_id": "f"}) for k in range(3) for name in ("seen", "sent")]
+    events, through = log(rows), datetime(2026, 1, 5, 10)
+    feature = Feature(feature_id="f", view_event="seen", share_event="sent")
+    asked = ask_engagement([feature], window="1d", observed_through=through)
+    table = engagement.engagement_table(events, asked, engagement.daily_adoption(events, asked)).set_index("quantity")
+    assert table.loc[engagement.SHARES, "refused_because"] == (
+        "sharing: no user has been observed to the end by 2026-01-05 10:00 UTC (3 still open), so there is no rate yet;"
+        " wait or ask for a shorter time"
+    )
+    assert table.loc[engagement.SHARES, ["value", "ci_low", "ci_high"]].isna().all()
