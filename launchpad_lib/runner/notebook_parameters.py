@@ -11,7 +11,9 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from launchpad_lib.contract.durations import parse_window
+from launchpad_lib.contract.experiments import PlannedExperiment, fault_of_shares
 from launchpad_lib.contract.named import ColumnName, EventName, ExperimentId, PropertyName, VariantName
+from launchpad_lib.contract.names import nearest
 from launchpad_lib.metrics.trials import grace_us
 from launchpad_lib.runner.said_steps import SaidExclusion, SaidStep
 from launchpad_lib.runner.shared_parameters import ChangeParams, FeatureParams, NotebookParams
@@ -147,7 +149,14 @@ class RetentionLiftParams(FeatureParams):
 
 
 class ExperimentsParams(NotebookParams):
-    experiment_id: ExperimentId | None = Field(default=None, description="the experiment; empty for none")
+    experiments: list[PlannedExperiment] = Field(
+        default=[], strict=False, max_length=50, description="plans of experiments, each in full"
+    )
+    experiment_id: ExperimentId | None = Field(
+        default=None,
+        description="in short: an experiment of one success metric, with control and metric_event; without them only "
+        "this one of `experiments`",
+    )
     control: VariantName | None = Field(default=None, description="its control variant")
     metric_event: EventName | None = Field(default=None, description="the outcome, counted after first exposure")
     guardrail_events: list[EventName] = Field(
@@ -169,11 +178,20 @@ class ExperimentsParams(NotebookParams):
         default="fixed", description="fixed: read once at the planned end; sequential: may be read at any time"
     )
     planned_units: int = Field(
-        default=5000, ge=2, description="units of two arms at which a sequential interval is tightest; fixed before"
+        default=5000, ge=2, description="units of all arms at which a sequential interval is tightest; fixed before"
     )
 
     @model_validator(mode="after")
     def _an_experiment_is_declared_whole(self) -> ExperimentsParams:
+        ids = [e.experiment_id for e in self.experiments]
+        twice = next((i for i in ids if ids.count(i) > 1), None)
+        if twice is not None:
+            raise ValueError(f"experiment_id {twice!r} stands twice; plan each experiment once")
+        if self.experiments and self.control is None and self.metric_event is None:
+            if self.experiment_id not in (None, *ids):
+                near = nearest(str(self.experiment_id), ids)
+                raise ValueError(f"experiment_id={self.experiment_id!r}: is none of `experiments`; {near}")
+            return self
         if self.experiment_id is not None and None in (self.control, self.metric_event):
             raise ValueError(
                 f"experiment_id={self.experiment_id!r}: needs its control and its metric_event; declare both"
@@ -182,11 +200,9 @@ class ExperimentsParams(NotebookParams):
 
     @model_validator(mode="after")
     def _shares_are_a_plan(self) -> ExperimentsParams:
-        wrong = next((name for name, share in self.shares.items() if not share > 0), None)
-        if wrong is not None:
-            raise ValueError(f"shares.{wrong}={self.shares[wrong]!r}: must be above 0; leave an unplanned variant out")
-        if self.shares and (self.control not in self.shares or len(self.shares) < 2):
-            raise ValueError(f"shares={self.shares!r}: must name the control {self.control!r} and another variant")
+        fault = fault_of_shares(self.shares, control=self.control)
+        if fault:
+            raise ValueError(fault)
         return self
 
 
