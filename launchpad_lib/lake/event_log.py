@@ -15,6 +15,7 @@ from ibis.backends.duckdb import Backend
 
 from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier, session_key
 from launchpad_lib.contract.tables import EVENTS
+from launchpad_lib.lake.blocks import Block
 from launchpad_lib.lake.day_files import DayFiles
 from launchpad_lib.lake.day_writing import SESSION_NUMBER
 from launchpad_lib.lake.fold_state import FoldStates
@@ -46,6 +47,14 @@ class IndexedEvents(DayFiles):
     within: str | None = None
     names_query: str | None = None
     held: tuple[IO[str], ...] = ()
+    blocks: tuple[Block, ...] = ()
+    observed_from: datetime | None = None
+
+    @property
+    def cut_blocks(self) -> frozenset[str]:
+        """The blocks, by their paths, that have rows beside the window too."""
+        inside = {day.day.isoformat() for day in self.days}
+        return frozenset(b.path for b in self.blocks if self.within is not None or not inside.issuperset(b.days))
 
     @cached_property
     def names(self) -> dict[str, dict[str, NameCounts]]:
@@ -110,7 +119,8 @@ def event_log(found: Indexed) -> IndexedEvents:
     if files is None:
         raise ValueError(f"table={found.table!r}: only events have day files")
     whole = {f.name: getattr(files, f.name) for f in fields(DayFiles)}
-    days = tuple(d for d in files.days if d.day.isoformat() in set(found.days))
+    inside = set(found.days)
+    days = tuple(d for d in files.days if d.day.isoformat() in inside)
     return IndexedEvents(
         **{**whole, "days": days},
         states=FoldStates(found.place / "states"),
@@ -118,6 +128,8 @@ def event_log(found: Indexed) -> IndexedEvents:
         within=found.inside if found.cut else None,
         names_query=found.names() if found.days else None,
         held=found.held,
+        blocks=tuple(b for b in found.blocks if not inside.isdisjoint(b.days)),
+        observed_from=found.window.observed_from if found.window else None,
     )
 
 
