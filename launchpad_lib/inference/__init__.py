@@ -11,7 +11,6 @@ from launchpad_lib.inference.means import (
     absolute_difference,
     detectable_difference,
     fieller_difference,
-    relative_difference,
     sequential_difference,
 )
 from launchpad_lib.inference.multiplicity import benjamini_hochberg, holm
@@ -66,7 +65,6 @@ __all__ = [
     "quantile_changes",
     "quantile_draws",
     "regression_table",
-    "relative_difference",
     "robustness_value",
     "sample_ratio_mismatch",
     "score_test_p",
