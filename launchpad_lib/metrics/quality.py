@@ -150,7 +150,9 @@ def restated_days(events: ir.Table) -> ir.Table:
 
 
 def missing_share(table: ir.Table) -> ir.Table:
-    """Grain: one row per column; of a lake's events, of those that an event has. Columns: column, rows, missing (rows where it is NULL), missing_share (missing / rows,
+    """Grain: one row per column; of a lake's events, of those that an event has.
+
+    Columns: column, rows, missing (rows where it is NULL), missing_share (missing / rows,
     fraction), refused_because (NULL where the row stands)."""
     known = known_table(table, argument="table")
     days = of_days(known, "event_days")
