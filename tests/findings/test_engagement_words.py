@@ -132,7 +132,8 @@ def test_adoption_is_told_of_the_one_in_detail_and_its_span_over_those_with_enou
 
 
 def finished(counted: str, rate: float | None, n: int) -> dict:
-    return {"feature_id": "quiz", "counted": counted, "completion_rate": rate, "ci_low": 0.2, "ci_high": 0.6, "starts": n, "immature": 0, "refused_because": None if rate else "few"}  # fmt: skip
+    about = {"feature_id": "quiz", "counted": counted, "starts": n, "immature": 0}
+    return about | {"completion_rate": rate, "ci_low": 0.2, "ci_high": 0.6, "refused_because": None if rate else "few"}
 
 
 def test_completion_is_told_by_session_and_by_user_or_not_at_all():
