@@ -9,11 +9,14 @@ import pandas as pd
 from launchpad_lib.contract.catalogue import funnel_tables as tables
 from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Finding
+from launchpad_lib.findings import funnel_results as results
 from launchpad_lib.findings import funnels
-from launchpad_lib.findings.funnel_question import FunnelQuestion
+from launchpad_lib.findings.funnel_question import FunnelQuestion, ask_funnel
+from launchpad_lib.findings.funnel_reading import read_funnel
 from launchpad_lib.findings.funnel_results import compared_periods
 from launchpad_lib.findings.rows import declared, refused_rows
 from launchpad_lib.metrics.steps import Step
+from tests.findings.hand_log import log
 
 THROUGH = datetime(2026, 2, 2)
 
@@ -272,3 +275,24 @@ def test_other_products_rules_are_told_from_the_lowest_to_the_highest():
     assert found.sentence == "Under other products' rules the same log gives 20.0 % (P) to 75.0 % (U)."
     assert funnels.by_other_rules(panel(ours)) == []
     assert funnels.by_other_rules(panel(ours, ("S", 0.01, "refused"))) == []
+
+
+def test_those_without_a_value_are_a_segment_with_its_entrants_and_its_change():
+    """Per week 40 on web and 60 whose platform is missing enter; of web 10 pay, of the others 30 in the first week and 45 in the second."""
+    rows = []
+    for week, others in enumerate((30, 45)):
+        for user in range(100):
+            more = {"platform": "web" if user < 40 else None}
+            hours, pays = 168.0 * week, user < 10 or 40 <= user < 40 + others
+            rows.append((f"u{week}-{user}", "a", hours, more))
+            rows += [(f"u{week}-{user}", "b", hours + 1, more)] if pays else []
+    events = log(rows)
+    asked = ask_funnel(events, steps=["a", "b"], observed_through=datetime(2026, 1, 19), window="1d")
+    found = read_funnel(events, asked, periods=results.compared_periods(asked, days=7), breakdown="platform")
+    split = results.funnel_segments(found, asked).astype(object)
+    split = split.where(split.notna(), None)
+    assert split[["segment", "entrants", "users"]].values.tolist() == [[None, 120, 75], ["web", 80, 20]]
+    moved = results.funnel_shift(found, asked)
+    own = moved[moved["scope"] == "segment"].set_index(moved[moved["scope"] == "segment"]["segment"].fillna("missing"))
+    assert own.loc["missing", ["n_before", "rate_before", "n_after", "rate_after"]].tolist() == [60, 0.5, 60, 0.75]
+    assert own.loc["web", ["n_before", "rate_before", "n_after", "rate_after"]].tolist() == [40, 0.25, 40, 0.25]
