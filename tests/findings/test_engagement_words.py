@@ -178,3 +178,33 @@ def test_how_often_they_come_is_told_of_the_whole_product():
     (found,) = page.how_often_they_come(ASKED, engagement(sticky=(0.123, 1_200)))
     assert found == Finding("fine", "nothing", "A mean day sees 12.3 % of the 1,200 users of the last 28 days.")
     assert page.how_often_they_come(ASKED, engagement()) == []
+
+
+def test_each_finding_names_the_heading_that_proves_it():
+    sharing = table(
+        tables.SHARING,
+        {"feature_id": "quiz", "share_rate": 0.5, "ci_low": 0.4, "ci_high": 0.6, "viewers": 40, "immature": 1},
+    )
+    # The rows by session stand first here: the verdict takes those by user.
+    completion = table(
+        tables.COMPLETION, finished("sessions", 0.25, 60), finished("users", 0.5, 40), {"feature_id": "menu", "refused_because": "not asked: declare it"},
+        {"feature_id": "map", "refused_because": "few"},
+    )  # fmt: skip
+    said = page.engagement_conclusion(
+        ASKED, adoption=used(("quiz", 0.5, 30, None), ("menu", 0.1, 30, None), ("map", 0.2, 30, None)),
+        changes=table(tables.ADOPTION_CHANGES, moved("quiz", -0.16, -0.04)), completion=completion, sharing=sharing,
+        engagement=engagement(deep=(2.3, 9), kinds=(1.2, 9), half=(90.0, 9), most=(600.0, 9), shares=(1.2, 40), sticky=(0.1, 9)), smallest_change=0.02,
+    )  # fmt: skip
+    assert said.verdict == "Last full week 50.0 % of active users used Quiz; of all starters 50.0 % finished."
+    assert [(f.anchor, f.severity, " ".join(f.sentence.split()[:3])) for f in said.findings] == [
+        ("every-declared-feature", "act", "Adoption of Quiz"),
+        ("every-declared-feature", "unknown", "Not all can"),
+        ("every-declared-feature", "unknown", "Completion is not"),
+        ("every-declared-feature", "fine", "Quiz was used"),
+        ("every-declared-feature", "fine", "Over 3 declared"),
+        ("every-declared-feature", "fine", "25.0 % (20.0"),
+        ("the-feature-in-detail", "fine", "A started session"),
+        ("the-feature-in-detail", "fine", "Half of all"),
+        ("the-feature-in-detail", "fine", "50.0 % (40.0"),
+        ("how-often-do-they-come", "fine", "A mean day"),
+    ]
