@@ -63,7 +63,10 @@ def arms_of_log(counted: Counted, plan: PlannedExperiment) -> Arms:
             rows.append((metric.called, variant, own, reason))
         counts[metric.called] = _frame(rows)
     names = dict(enumerate(plan.metric_names))
-    conversions = counted.conversions.assign(metric=counted.conversions["outcome"].map(names))
+    # What stands on the exposure itself is no event that a join could count.
+    names = {k: name for k, name in names.items() if plan.metrics[k].event is not None}
+    conversions = counted.conversions[counted.conversions["outcome"].isin(list(names))]
+    conversions = conversions.assign(metric=conversions["outcome"].map(names))
     return Arms(
         counts,
         counted.randomised,

@@ -182,13 +182,13 @@ def counted(
             ends = read_at + 1 if period.ends is None else min(period.ends, read_at + 1)
             period = Period(period.begins, ends)
     parts = experiment_units(events, outcomes=question.outcomes, period=period, **asked)
-    tally = _Tally(plan, question, report_timezone)
+    tally = Tally(plan, question, report_timezone)
     for part in parts:
         tally.add(part)
     return tally.counted(read_at)
 
 
-class _Tally:
+class Tally:
     """Adds parts of units to moments."""
 
     def __init__(self, plan: PlannedExperiment, question: Question, report_timezone: str) -> None:

@@ -31,6 +31,7 @@ Standing = Literal[
 """assigned: compared. The others are counted, named and left out."""
 STANDINGS: tuple[str, ...] = get_args(Standing)
 MOST_OUTCOMES = 62
+ALL = "all"
 PRE_PERIOD = timedelta(days=14)
 
 
@@ -120,6 +121,7 @@ def experiment_units(
     period: Period = ALWAYS,
     labels: Sequence[str] = (),
     cluster: str | None = None,
+    instead: tuple[str, datetime] | None = None,
 ) -> Iterator[ExposedUnits]:
     """Every exposed unit of the experiment with its variant, its standing, and what it did before and after; in parts,
     at least one.
@@ -134,6 +136,8 @@ def experiment_units(
         period: first exposures that count.
         labels: properties of the exposure that are wanted.
         cluster: one of `labels` without which a unit is in no cluster.
+        instead: an event, and the instant from which on the first one of a unit counts as its exposure to the one
+            variant ALL: as if an experiment had begun there.
 
     Raises:
         ValueError: more than 62 outcomes.
@@ -158,7 +162,7 @@ def experiment_units(
     reasons = tuple(_unknown(events, o) for o in asked)
     longest = max((o.ends for o in asked), default=timedelta(0))
     through = None if observed_through is None else micros_of(utc_instant(observed_through)) - _micros(longest)
-    columns, where = _columns(known, experiment_id, asked, labels)
+    columns, where = _columns(known, experiment_id, asked, labels, instead)
     is_read = False
     for part in unit_rows(known, columns, where=where):
         is_read = True
@@ -181,11 +185,21 @@ def instant_of_unit(parts: Iterator[ExposedUnits], number: int) -> int | None:
 
 
 def _columns(
-    events: ir.Table, experiment_id: str | None, outcomes: Sequence[Outcome], labels: Sequence[str]
+    events: ir.Table,
+    experiment_id: str | None,
+    outcomes: Sequence[Outcome],
+    labels: Sequence[str],
+    instead: tuple[str, datetime] | None,
 ) -> tuple[dict[str, ir.Value], ir.BooleanValue]:
     """What the kernel needs of each row, and which rows it needs."""
-    of_experiment = property_value(events, "experiment_id") == ibis.literal(experiment_id, "string")
-    is_exposure = ((events.event_name == EXPOSURE_EVENT) & of_experiment).fill_null(False)
+    if instead is None:
+        of_experiment = property_value(events, "experiment_id") == ibis.literal(experiment_id, "string")
+        is_exposure = ((events.event_name == EXPOSURE_EVENT) & of_experiment).fill_null(False)
+        name_of_variant = property_value(events, "variant")
+    else:
+        is_late = events.event_at >= ibis.literal(utc_instant(instead[1]), "timestamp")
+        is_exposure = (is_one_of(events.event_name, [instead[0]]) & is_late).fill_null(False)
+        name_of_variant = ibis.literal(ALL)
     bits: dict[str, int] = {}
     of_exposure = anything = 0
     for place, outcome in enumerate(outcomes):
@@ -195,13 +209,13 @@ def _columns(
             of_exposure |= 1 << place
         else:
             bits[outcome.event_name] = bits.get(outcome.event_name, 0) | 1 << place
-    cases = [(is_exposure, ibis.literal(of_exposure, "int64"))]
-    cases += [
+    cases = [
         (is_one_of(events.event_name, [n]).fill_null(False), ibis.literal(m | anything, "int64"))
         for n, m in bits.items()
     ]
+    cases.append((is_exposure, ibis.literal(of_exposure, "int64")))
     mask = ibis.cases(*cases, else_=ibis.literal(anything, "int64"))
-    variant = ibis.ifelse(is_exposure, property_value(events, "variant"), ibis.null("string"))
+    variant = ibis.ifelse(is_exposure, name_of_variant, ibis.null("string"))
     columns: dict[str, ir.Value] = {
         "at": events.event_at,
         "is_exposure": is_exposure,
