@@ -11,7 +11,7 @@ import pandas as pd
 
 from launchpad_lib.contract.experiments import Aggregate, PlannedExperiment, PlannedMetric
 from launchpad_lib.inference.arms import WIDTH, Arm, arm_of_mean, arm_of_ratio, quantile_arm
-from launchpad_lib.inference.experiment import Compared
+from launchpad_lib.inference.estimators import Compared
 from launchpad_lib.metrics.experiment_sums import WHOLE, Counted
 
 RATES = ("conversion", "retention")

@@ -12,7 +12,8 @@ import numpy as np
 from launchpad_lib.contract.durations import parse_window, utc_instant
 from launchpad_lib.contract.experiments import PlannedExperiment, PlannedMetric
 from launchpad_lib.metrics.checks import unknown_names
-from launchpad_lib.metrics.experiment_sums import WHOLE, Tally, question_of
+from launchpad_lib.metrics.experiment_question import question_of
+from launchpad_lib.metrics.experiment_sums import WHOLE, Tally
 from launchpad_lib.metrics.exposures import ALL, experiment_units
 from launchpad_lib.metrics.kernels.reading import micros_of
 

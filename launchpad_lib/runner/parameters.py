@@ -13,9 +13,10 @@ from launchpad_lib.contract.experiments import PlannedExperiment, PlannedMetric
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.ingestion import SourceSpec
-from launchpad_lib.runner.notebook_parameters import NOTEBOOKS, ObservedThrough, ParameterError
+from launchpad_lib.runner.notebook_parameters import NOTEBOOKS
 from launchpad_lib.runner.own_notebooks import check_name, model_for
 from launchpad_lib.runner.parameter_table import models_in
+from launchpad_lib.runner.shared_parameters import ObservedThrough, ParameterError
 from launchpad_lib.runner.workbook import workbook_of
 
 __all__ = ["NOTEBOOKS", "ParameterError", "RunParams", "Simulation", "SourceSpec", "load_run"]

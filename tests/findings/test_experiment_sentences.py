@@ -11,8 +11,8 @@ import pytest
 
 from launchpad_lib.contract.findings import VERDICTS, Conclusion
 from launchpad_lib.contract.sentences import named
-from launchpad_lib.findings.experiment_results import ExperimentResults, ask_experiment, experiment_results
 from launchpad_lib.findings.experiment_page import ExperimentsPage
+from launchpad_lib.findings.experiment_results import ExperimentResults, ask_experiment, experiment_results
 from launchpad_lib.findings.experiments import experiment_conclusion
 from tests.findings.hostile_names import NAMES, holds_the_rules_of_a_verdict
 
