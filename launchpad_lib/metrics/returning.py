@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from launchpad_lib.contract.durations import check_timezone, utc_instant, window_us
+from launchpad_lib.contract.sentences import span_words
 from launchpad_lib.metrics.asked import Asked
 from launchpad_lib.metrics.checks import known_table, name_list, never_empty, nobody_counted, refused_table
 from launchpad_lib.metrics.steps import Step, asked_of, is_step
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from launchpad_lib.metrics.kernels.return_fold import ReturnFold, ReturnRules
 
 ROLLING_HOURS = {"day": 24, "week": 7 * 24}
+FEWER = "fewer"  # the cohort of those who did not do it often enough
 NOBODY = "nobody did the start event as asked, so nobody can come back; check filters and period"
 
 
@@ -156,7 +158,8 @@ def checked_deed(event: str | Step, at_least: int, within: str) -> tuple[Step, t
         raise ValueError(f"at_least={at_least}: must be at least 1; raise it")
     window_us(within)
     deed = event if isinstance(event, Step) else Step(event)
-    return deed, ("fewer", f"{deed.event_name} >= {at_least} in {within}")
+    often = "" if at_least == 1 else f" {at_least} times or more"
+    return deed, (FEWER, f"{deed.event_name}{often} within {span_words(within)}")
 
 
 def _condition(events: ir.Table, wanted: str | Step | None) -> ir.BooleanValue | None:
@@ -186,6 +189,8 @@ def _rules(
 
 
 def _brackets(returns: Sequence[int | tuple[int, int]]) -> list[tuple[int, int]]:
+    if isinstance(returns, int):
+        raise ValueError(f"returns={returns}: must be a list of periods; write [{returns}] for one")
     brackets = [(r, r) if isinstance(r, int) else (int(r[0]), int(r[1])) for r in returns]
     if not brackets:
         raise ValueError("returns=[]: names no period; give for example [1, 7]")
@@ -283,14 +288,12 @@ def _table(
     limits = wilson_limits(table.retained, table.users)
     if "persons" in table.columns:
         squares = (table.yy, table.yx, table.xx)
-        limits = {
-            k: ibis.ifelse(v.isnull(), ibis.null("float64"), ibis.least(ibis.greatest(v, 0.0), 1.0))
-            for k, v in ratio_limits(table.retained, table.users, squares, table.persons).items()
-        }
-    what = ibis.literal(f"{rules.period} ") + table.period_from.cast("string") + ": "
+        limits = _recurring_limits(table.retained / table.users.nullif(0), table, squares)
     counted = nobody_counted(
-        table.users, immature=table.users_immature, what="retention", observed_through=rules.observed_through
+        table.users, immature=table.users_immature, what=rules.period, observed_through=rules.observed_through
     )
+    # The sentence begins with the kind of period; its number stands in the row.
+    numbered = ibis.literal(f"{rules.period} ") + table.period_from.cast("string")
     return table.select(
         *names,
         "period_from",
@@ -301,8 +304,25 @@ def _table(
         **limits,
         users_immature=table.users_immature,
         is_complete=table.users_immature == 0,
-        refused_because=what + counted,
+        refused_because=numbered + counted.substr(len(rules.period)),
     )
+
+
+def _recurring_limits(
+    rate: ir.FloatingValue, table: ir.Table, squares: tuple[ir.IntegerColumn, ...]
+) -> dict[str, ir.FloatingValue]:
+    """95 % limits of a rate whose starts are clustered in persons: delta method, within [0, 1].
+
+    Where all persons have the same rate, as where nobody came back, they show no spread; then Wilson's limits with each
+    person counted once. NULL under two persons.
+    """
+    delta = ratio_limits(table.retained, table.users, squares, table.persons)
+    of_persons = wilson_limits(rate * table.persons, table.persons)
+    several = table.persons > 1
+    return {
+        k: ibis.ifelse(several, v.clip(0.0, 1.0).fill_null(of_persons[k]), ibis.null("float64"))
+        for k, v in delta.items()
+    }
 
 
 def _counts(folds: Sequence[ReturnFold], every: int) -> dict[str, np.ndarray]:
