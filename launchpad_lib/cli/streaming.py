@@ -161,8 +161,9 @@ def stream(
             server, _ = start_http_server(metrics_port, addr="127.0.0.1", registry=registry)
             speak(f"metrics: http://127.0.0.1:{server.server_port}/metrics")
         settings = StreamSettings(commit_every_seconds=commit_every_ms / 1000, idle_exit_seconds=idle_exit_seconds)
+        worker = StreamWorker(source, sink, observer=observer, settings=settings)
         speak(f"streaming {source.name} into {lake}")
-        StreamWorker(source, sink, observer=observer, settings=settings).run(stopping.is_set)
+        worker.run(stopping.is_set)
     finally:
         source.close()
     speak(f"stopped; {lake / 'events'} is at version {sink.version}")

@@ -350,8 +350,11 @@ def idle(folder: Path, *, seconds: float) -> None:
         for name, command in commands.items()
     }
     try:
-        time.sleep(30)  # until each has loaded what it needs, on a busy machine too
-        before, started = {name: _cpu_seconds(p.pid) for name, p in running.items()}, time.time()
+        before, after = dict.fromkeys(running, -10.0), {name: _cpu_seconds(p.pid) for name, p in running.items()}
+        while any(after[name] - before[name] > 0.3 for name in running):  # each loads what it needs
+            time.sleep(5)
+            before, after = after, {name: _cpu_seconds(p.pid) for name, p in running.items()}
+        before, started = after, time.time()
         time.sleep(seconds)
         for name, process in running.items():
             used = (_cpu_seconds(process.pid) - before[name]) / (time.time() - started)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -225,7 +226,7 @@ class StreamSink:
         return written
 
     def _remember_recent(self) -> None:
-        """Fills the window with the ids of the files received last."""
+        """Fills the window with the ids and contents of the files received last."""
         self._seen.clear()
         actions = pa.table(self._events.snapshot.get_add_actions(flatten=True))
         if not actions.num_rows:
@@ -242,9 +243,15 @@ class StreamSink:
             if rows >= self._seen.window:
                 break
         for path in reversed(chosen):
-            file = pq.ParquetFile(self._events.place / path)
-            for batch in file.iter_batches(batch_size=200_000, columns=["event_id"]):
-                self._seen.first_seen(batch.column(0))
+            file = pq.ParquetFile(self._events.place / unquote(path))
+            there = [n for n in ROWS_SCHEMA.names if n in file.schema_arrow.names]
+            for batch in file.iter_batches(batch_size=100_000, columns=there):
+                rows = pa.Table.from_batches([batch])
+                for name in ROWS_SCHEMA.names:
+                    if name not in there:  # declared after the file was written
+                        rows = rows.append_column(name, pa.nulls(batch.num_rows, pa.string()))
+                rows = rows.select(ROWS_SCHEMA.names).cast(ROWS_SCHEMA)
+                self._seen.first_seen(_one(rows["event_id"]), columns=_content(rows))
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:
@@ -253,5 +260,7 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 
 def _content(rows: pa.Table) -> list[pa.Array]:
     """The columns in which copies of one event agree: all but the id and the time of receipt."""
-    columns = [_one(rows[n]) for n in rows.column_names if n not in ("event_id", "received_at")]
-    return [c.cast(pa.int64()).cast(pa.string()) if pa.types.is_timestamp(c.type) else c for c in columns]
+    columns = {n: _one(rows[n]) for n in rows.column_names if n not in ("event_id", "received_at")}
+    if columns["properties"].null_count:  # of rows that another writer put into the lake
+        columns["properties"] = pc.fill_null(columns["properties"], "{}")
+    return [c.cast(pa.int64()).cast(pa.string()) if pa.types.is_timestamp(c.type) else c for c in columns.values()]
