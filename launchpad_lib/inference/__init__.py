@@ -9,9 +9,7 @@ from launchpad_lib.inference.means import (
     Contrast,
     Moments,
     absolute_difference,
-    detectable_difference,
     fieller_difference,
-    sequential_difference,
 )
 from launchpad_lib.inference.multiplicity import benjamini_hochberg, holm
 from launchpad_lib.inference.proportions import Difference, Interval, newcombe, wilson
@@ -51,7 +49,6 @@ __all__ = [
     "unequal_rates_p",
     "crossfit_effects",
     "decide",
-    "detectable_difference",
     "doubt_table",
     "e_value",
     "fieller_difference",
@@ -69,6 +66,5 @@ __all__ = [
     "robustness_value",
     "sample_ratio_mismatch",
     "score_test_p",
-    "sequential_difference",
     "wilson",
 ]
