@@ -32,6 +32,7 @@ from launchpad_lib.lake.delta_log import data_files
 from launchpad_lib.lake.event_log import LakeBackend, event_log, no_events
 from launchpad_lib.lake.index import Indexed, indexed
 from launchpad_lib.lake.observed import TIMED_TABLES, Outside, named_instants
+from launchpad_lib.lake.place import lake_place
 from launchpad_lib.lake.snapshot import Snapshot, newest_versions, opened_table
 from launchpad_lib.lake.telemetry_log import telemetry_log
 
@@ -126,7 +127,7 @@ def open_lake(
     Raises:
         ValueError: the lake's folder does not exist, or a named table or version, or an instant cannot be read.
     """
-    root = Path(path)
+    root = lake_place(path)
     if not root.is_dir():
         raise ValueError(
             f"lake={str(path)!r}: there is no such folder; run `launchpad ingest` with a params file first, or "
