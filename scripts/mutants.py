@@ -38,7 +38,7 @@ SEED = 20261126
 TESTS = {
     "inference": "inference/test_inference_numbers inference/test_models_and_edges inference/test_survival_and_multiplicity "
     "inference/test_published_values inference/test_experiments inference/test_lift inference/test_effects",
-    "trends": "trends/test_trend_numbers trends/test_silence_and_refusals",
+    "trends": "trends/test_trend_numbers trends/test_silence_and_refusals trends/test_mixed_columns",
     "risk": "risk/test_risk_numbers",
     "metrics": "spec/test_rules_of_funnels spec/test_time_and_limits spec/test_quality spec/test_reliability spec/test_refusals "
     "spec/test_counter_examples spec/test_engagement_and_paths spec/test_two_periods metrics_kernels/test_usage_kernels "
