@@ -11,10 +11,9 @@ from launchpad_lib.inference.means import (
     absolute_difference,
     detectable_difference,
     fieller_difference,
-    relative_difference,
     sequential_difference,
 )
-from launchpad_lib.inference.multiplicity import benjamini_hochberg, holm
+from launchpad_lib.inference.multiplicity import benjamini_hochberg
 from launchpad_lib.inference.proportions import Difference, Interval, newcombe, wilson
 from launchpad_lib.inference.quantiles import QuantileChange, mix_share, quantile_change, quantile_draws
 from launchpad_lib.inference.regression import changes_table, quantile_changes, regression_table
@@ -55,7 +54,6 @@ __all__ = [
     "doubt_table",
     "e_value",
     "fieller_difference",
-    "holm",
     "independent_columns",
     "kaplan_meier",
     "log_rank",
@@ -66,7 +64,6 @@ __all__ = [
     "quantile_changes",
     "quantile_draws",
     "regression_table",
-    "relative_difference",
     "robustness_value",
     "sample_ratio_mismatch",
     "score_test_p",

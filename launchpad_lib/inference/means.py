@@ -50,18 +50,6 @@ def absolute_difference(treatment: Moments, control: Moments, *, level: float = 
     return Contrast(d, d - half, d + half, float(2 * t.sf(abs(d) / se, freedom)), None)
 
 
-def relative_difference(treatment: Moments, control: Moments, *, level: float = 0.95) -> Contrast:
-    """(treatment mean - control mean) / control mean by the delta method, as experiment platforms print it."""
-    if control.mean == 0:
-        return Contrast(None, None, None, None, "the control mean is 0")
-    ratio = treatment.mean / control.mean
-    se = sqrt(treatment.variance_of_mean / control.mean**2 + ratio**2 * control.variance_of_mean / control.mean**2)
-    freedom = _welch_freedom(treatment, control)
-    half = float(t.ppf((1 + level) / 2, freedom)) * se
-    p_value = float(2 * t.sf(abs(ratio - 1) / se, freedom)) if se > 0 else None
-    return Contrast(ratio - 1, ratio - 1 - half, ratio - 1 + half, p_value, None)
-
-
 def fieller_difference(treatment: Moments, control: Moments, *, level: float = 0.95) -> Contrast:
     """(treatment mean - control mean) / control mean with Fieller's limits (1954); refused where the control mean is
     not clearly above 0.

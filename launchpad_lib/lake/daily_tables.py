@@ -86,7 +86,7 @@ FEATURE_METRICS = """
     FROM source GROUP BY ALL"""
 # Grain: one row per feature, platform, version of the client and UTC hour; each number of several rows is the sum of
 # theirs. The histogram is a map from bucket to rows: 128 buckets an octave of the latency from 2^-20 ms on, bucket 0 is
-# a latency of 0 (`metrics.kernels.histogram`). Sums are of whole microseconds and millionths; a latency over 10^9 ms
+# a latency of 0 (`metrics.kernels.quantiles`). Sums are of whole microseconds and millionths; a latency over 10^9 ms
 # counts as that in the sum.
 LATENCY = "least(latency_ms, 1.8e19)"  # just under the last octave; infinite and no number are more than any
 OCTAVE = f"floor(log2({LATENCY}))"

@@ -10,13 +10,6 @@ from launchpad_lib.metrics.kernels.exact import exact_quantiles
 from launchpad_lib.metrics.windows import micros, wilson_limits
 
 
-def daily_rows(table: ir.Table, time_column: str) -> ir.Table:
-    """Grain: one row per UTC date with data. Columns: day, rows."""
-    known = known_table(table, needs=(time_column,), argument="table")
-    dated = known.select(day=known[time_column].date())
-    return dated.group_by("day").agg(rows=dated.count()).order_by("day")
-
-
 def rejects_by_reason(rejected: ir.Table) -> ir.Table:
     """Grain: one row per table and reason. Columns: table_name, reason, rows."""
     return (

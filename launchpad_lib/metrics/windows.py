@@ -88,18 +88,6 @@ def local_date(at: ir.TimestampValue, report_timezone: str) -> ir.DateValue:
     return local_time(at, report_timezone).date()
 
 
-def period_number(on: ir.DateValue, period: Period, week_starts_on: Weekday = "monday") -> ir.IntegerValue:
-    """The number of a calendar day, week or month, so that the next period has the next number."""
-    days = on.delta(ibis.date(1969, 12, 29), unit="day").cast("int64")  # 1969-12-29 was a Monday
-    if period == "day":
-        return days
-    if period == "week":
-        return ((days - weekday_number(week_starts_on)) / 7).floor().cast("int64")
-    if period == "month":
-        return (on.year() * 12 + on.month() - 1).cast("int64")
-    raise ValueError(f"period={period!r}: must be 'day', 'week' or 'month'; choose one")
-
-
 def weekday_number(week_starts_on: Weekday) -> int:
     """0 for Monday to 6 for Sunday.
 
@@ -122,7 +110,11 @@ def period_start(number: ir.IntegerValue, period: Period, week_starts_on: Weekda
 
 
 def python_period_number(on: date, period: Period, week_starts_on: Weekday = "monday") -> int:
-    """`period_number` of a Python date."""
+    """The number of a calendar day, week or month, so that the next period has the next number.
+
+    >>> python_period_number(date(2026, 1, 5), "week") - python_period_number(date(2026, 1, 4), "week")
+    1
+    """
     days = (on - date(1969, 12, 29)).days
     if period == "week":
         return (days - weekday_number(week_starts_on)) // 7
@@ -142,11 +134,6 @@ def micros(at: ir.TimestampValue) -> ir.IntegerValue:
     """Microseconds since 1970 of an instant."""
     # Not epoch_seconds() and the fraction: DuckDB's seconds hold the fraction already, so it would count twice.
     return _epoch_us(at)
-
-
-def seconds_between(start: ir.TimestampValue, end: ir.TimestampValue) -> ir.FloatingValue:
-    """Seconds from start to end, with fractions."""
-    return (micros(end) - micros(start)).cast("float64") / 1e6
 
 
 def unit_column(events: ir.Table, by: str) -> ir.StringValue:

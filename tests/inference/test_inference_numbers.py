@@ -38,7 +38,6 @@ from launchpad_lib.inference import (
     quantile_changes,
     quantile_draws,
     regression_table,
-    relative_difference,
     robustness_value,
     sample_ratio_mismatch,
     score_test_p,
@@ -326,20 +325,6 @@ def test_a_difference_of_means_is_scipys_welch_test():
     assert (found.ci_low, found.ci_high) == pytest.approx((limits.low, limits.high)) and found.refused_because is None
     flat = Moments(5, 5.0, 5.0)
     assert absolute_difference(flat, flat) == (0.0, None, None, None, "no value varies")
-
-
-def test_a_relative_difference_has_the_delta_methods_error_and_welchs_freedom():
-    """Gradient of m1 / m0 written out: (1 / m0, -m1 / m0^2)."""
-    one, zero, treatment, control = arms()
-    v1, v0, m1, m0 = one.var(ddof=1) / 25, zero.var(ddof=1) / 40, one.mean(), zero.mean()
-    error = sqrt(v1 / m0**2 + m1**2 / m0**4 * v0)
-    freedom = ttest_ind(one, zero, equal_var=False).df
-    half = student.ppf(0.95, freedom) * error
-    found = relative_difference(treatment, control, level=0.9)
-    assert found[:3] == pytest.approx((m1 / m0 - 1, m1 / m0 - 1 - half, m1 / m0 - 1 + half))
-    assert found.p_value == pytest.approx(2 * student.sf(abs(m1 / m0 - 1) / error, freedom))
-    assert relative_difference(treatment, Moments(3, 0.0, 2.0)) == (None, None, None, None, "the control mean is 0")
-    assert relative_difference(Moments(5, 10.0, 20.0), Moments(5, 5.0, 5.0))[:4] == (1.0, 1.0, 1.0, None)
 
 
 def test_fiellers_limits_are_the_roots_of_his_quadratic():

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from launchpad_lib.metrics.kernels import PlainLog
-
 START = datetime(2026, 1, 1)
+
+
+class PlainLog(NamedTuple):
+    """An event log named by hand: files in day order, the event codes and the number of users."""
+
+    paths: Sequence[str]
+    event_codes: Mapping[str, int]
+    users: int
 
 
 def write_days(

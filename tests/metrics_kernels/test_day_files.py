@@ -13,7 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 from kernel_logs import START
 
 from launchpad_lib.lake.day_files import build_day_files, open_day_files
-from launchpad_lib.metrics.kernels import fast_funnel, fast_sessions
+from launchpad_lib.metrics.kernels import fast_funnel, fast_retention
 
 NAMES = ["quiz_started", "quiz_completed", "page_viewed"]
 
@@ -110,7 +110,8 @@ def test_built_in_steps_it_is_byte_for_byte_the_full_rebuild(tmp_path, seed):
     ]
     asked = {"steps": NAMES[:2], "window": "1d", "observed_through": datetime(2027, 1, 1)}
     assert fast_funnel(from_nothing, **asked).to_pandas().equals(fast_funnel(in_steps, **asked).to_pandas())
-    assert fast_sessions(from_nothing).to_pandas().equals(fast_sessions(in_steps).to_pandas())
+    asked = {"days": [0, 1, 2], "observed_through": datetime(2027, 1, 1)}
+    assert fast_retention(from_nothing, **asked).to_pandas().equals(fast_retention(in_steps, **asked).to_pandas())
 
 
 def test_compaction_changes_no_content_hash(tmp_path):

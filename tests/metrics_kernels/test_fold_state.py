@@ -17,7 +17,7 @@ from kernel_logs import START, write_days
 
 from launchpad_lib.lake.day_files import DayFile
 from launchpad_lib.lake.fold_state import FoldStates
-from launchpad_lib.metrics.kernels import FunnelFold, RetentionFold, SessionFold, fast_funnel
+from launchpad_lib.metrics.kernels import FunnelFold, RetentionFold, fast_funnel
 
 CODES = {"A": 1, "B": 2, "C": 3}
 FAR = datetime(2027, 1, 1)
@@ -50,7 +50,6 @@ def folds():
         FunnelFold(step_codes=[1, 2, 3], window="3d", entry="first"),
         RetentionFold(start_code=None, return_code=None),
         RetentionFold(start_code=1, return_code=2, days="calendar", report_timezone="Asia/Tokyo"),
-        SessionFold(),
     ]
 
 

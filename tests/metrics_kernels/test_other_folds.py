@@ -1,4 +1,4 @@
-"""Retention, sessions and daily quantiles by fold, against hand counts and brute force written from the definitions."""
+"""Retention by fold, against hand counts and brute force written from the definitions."""
 
 from __future__ import annotations
 
@@ -9,21 +9,13 @@ from zoneinfo import ZoneInfo
 
 import ibis
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_logs import minutes, write_days
 
 from launchpad_lib.metrics import retention_curve
-from launchpad_lib.metrics.kernels import (
-    SessionFold,
-    daily_histograms,
-    fast_retention,
-    fast_sessions,
-)
-from launchpad_lib.metrics.kernels.histogram import BUCKETS, RELATIVE_ERROR, count_values, quantiles
+from launchpad_lib.metrics.kernels import fast_retention
 
 CODES = {"A": 1, "B": 2, "other": 0}
 FAR = datetime(2027, 1, 1)
@@ -142,51 +134,3 @@ def test_folded_calendar_retention_is_what_its_definition_says(rows, start, back
         }
         found = fast_retention(log, days=list(expected), **asked).order_by("day").to_pandas()
     assert found[["users", "retained"]].to_numpy().tolist() == list(expected.values())
-
-
-def test_exactly_thirty_minutes_do_not_end_a_session_and_midnight_does_not_either(tmp_path):
-    """Hand count: 23:31, 00:01 (30 min), 00:32 (31 min): sessions of 1,800 s and 0 s."""
-    log = write_days(tmp_path, rows_of((0, "A", 1411), (0, "A", 1441), (0, "A", 1472)), event_codes=CODES)
-    found = fast_sessions(log).to_pandas()
-    assert found["sessions"][0] == 2
-    assert found["mean_seconds"][0] == 900
-    assert found["median_seconds"][0] == pytest.approx(900, rel=RELATIVE_ERROR)
-
-
-@settings(max_examples=60, deadline=None)
-@given(EVENTS, st.integers(1, 60), st.integers(1, 3))
-def test_folded_sessions_are_what_their_definition_says(rows, gap, threads):
-    lengths = []
-    for user in {r[0] for r in rows}:
-        times = sorted(t for u, _, t in rows if u == user)
-        starts = [i for i, t in enumerate(times) if i == 0 or t - times[i - 1] > gap]
-        lengths += [
-            60 * (times[end - 1] - times[begin]) for begin, end in zip(starts, [*starts[1:], len(times)], strict=True)
-        ]
-    with tempfile.TemporaryDirectory() as folder:
-        log = write_days(Path(folder), rows_of(*rows), event_codes=CODES)
-        fold = SessionFold(gap_minutes=gap, threads=threads)
-        fold.fold(log.paths, users=log.users)
-    sessions, micros, histogram = fold.totals()
-    assert (sessions, micros) == (len(lengths), 1_000_000 * sum(lengths))
-    for q, found in zip((0.5, 0.9), quantiles(histogram, at=(0.5, 0.9)), strict=True):
-        assert found / 1e6 == pytest.approx(np.quantile(lengths, q), rel=RELATIVE_ERROR, abs=1e-9)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.floats(1e-5, 1e12), min_size=1, max_size=50), st.floats(0, 1))
-def test_a_histogram_quantile_is_within_its_stated_error_of_numpys(values, q):
-    counts = np.zeros(BUCKETS, np.int64)
-    count_values(np.array([*values, float("nan")]), counts)
-    assert quantiles(counts, at=[q])[0] == pytest.approx(np.quantile(values, q), rel=RELATIVE_ERROR * 1.0001)
-
-
-def test_daily_histograms_leave_the_unknown_out(tmp_path):
-    values = [10.0, 20.0, None, 30.0]
-    pq.write_table(
-        pa.table({"feature_id": ["quiz", "quiz", "quiz", None], "latency_ms": values}), tmp_path / "a.parquet"
-    )
-    found = daily_histograms({date(2026, 1, 1): [str(tmp_path / "a.parquet")]}, key="feature_id", value="latency_ms")
-    counts = found[date(2026, 1, 1)]["quiz"]
-    assert (list(found[date(2026, 1, 1)]), counts.sum()) == (["quiz"], 2)
-    assert quantiles(counts, at=[0.5])[0] == pytest.approx(15, rel=RELATIVE_ERROR)

@@ -40,14 +40,6 @@ class EventLog(Protocol):
         """User numbers are 0 ... users - 1."""
 
 
-class PlainLog(NamedTuple):
-    """An event log named by hand: files in day order, the event codes and the number of users."""
-
-    paths: Sequence[str]
-    event_codes: Mapping[str, int]
-    users: int
-
-
 class _Group(NamedTuple):
     path: str
     index: int  # type: ignore[assignment]  # shadows tuple.index, which nobody calls on it

@@ -25,8 +25,8 @@ NOBODYS = -2  # the code of a feature that no row has
 class UserDays(NamedTuple):
     """Grain of `day` and `feature`: one row per user, local day and feature of an event on it, days rising in a user.
 
-    Rows of user i are `starts[i] : starts[i + 1]`. `day` is the number of the local day (`windows.period_number`);
-    `feature` a code into `features`, -1 of events without one.
+    Rows of user i are `starts[i] : starts[i + 1]`. `day` is the number of the local day
+    (`windows.python_period_number`); `feature` a code into `features`, -1 of events without one.
     """
 
     starts: np.ndarray
