@@ -15,9 +15,21 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from launchpad_lib.contract.named import EventName
+from launchpad_lib.contract.named import EventName, PropertyName
 
 EVENT_FIELDS = ("start_event", "complete_event", "view_event", "share_event", "interaction_events")
+
+
+class Rollout(BaseModel):
+    """Where a feature was switched on, and when: the first use of it that nobody chose."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    by: PropertyName = Field(description="column or property whose values are switched on one after the other: country")
+    switched_on: dict[str, datetime] = Field(
+        min_length=1, description="value -> date or instant (UTC where it has no zone); the others stay off"
+    )
+    period_days: int = Field(default=7, ge=1, le=28, description="days in which users are active or not")
 
 
 class Feature(BaseModel):
@@ -45,6 +57,19 @@ class Feature(BaseModel):
     interaction_events: tuple[EventName, ...] = Field(
         default=(), description="uses, counted as depth: names, or one name"
     )
+    rollout: Rollout | None = Field(
+        default=None, description="where and when it was switched on; in the table: the same as JSON"
+    )
+
+    @field_validator("rollout", mode="before")
+    @classmethod
+    def _a_text_is_json(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) and value else value or None
+        except ValueError as error:
+            raise ValueError(
+                'must be a mapping such as {"by": "country", "switched_on": {"NO": "2026-01-15"}}'
+            ) from error
 
     @field_validator(
         "feature_name",

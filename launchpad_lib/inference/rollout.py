@@ -56,8 +56,7 @@ class RolloutEffect(NamedTuple):
     none.
 
     cells: one row per wave and period; study: one row per period since the switch (pre-trends are negative), each
-    averaged by users; checks: one row per wave: what lies before its switch, by equivalence; limits of the checks hold
-    for all cells of all waves together.
+    averaged by users; checks: what lies before the switch, by equivalence, and the waves that went another way already.
     shock: standard deviation of what happens to a whole place in a period, beyond what its number of users explains
     (None: cannot be estimated); it is part of the limits. freedom: degrees of freedom of that.
     """
@@ -193,7 +192,9 @@ class _Counted:
     def estimate(self, weights: np.ndarray, *, has_shocks: bool = True) -> tuple[float, float, float | None]:
         """A weighted sum of shares, its standard error, and that error's degrees of freedom (None: many)."""
         by_users = float(np.einsum("pt,pts,ps->", weights, self.covariances, weights))
-        by_shocks = (self.shock_variance or 0.0) * float(np.square(weights).sum()) if has_shocks else 0.0
+        # Good and bad periods of a place may hang together, which so few cannot tell: all that enters with one sign does.
+        together = sum(np.square(side.sum(axis=1)).sum() for side in (weights.clip(min=0), weights.clip(max=0)))
+        by_shocks = (self.shock_variance or 0.0) * float(together) if has_shocks else 0.0
         total = by_users + by_shocks
         freedom = self.shock_freedom * (total / by_shocks) ** 2 if by_shocks > 0 else None
         return float((weights * self.shares).sum()), sqrt(total), freedom
@@ -227,26 +228,39 @@ class _Counted:
         return pd.DataFrame(found, columns=list(STUDY_COLUMNS))
 
     def checks(self, cells: Sequence[_Cell], estimate: float, level: float) -> pd.DataFrame:
-        """Grain: one row per wave: of its periods before the switch the one that is furthest from 0, and whether all of
-        them are within the limit.
+        """Grain: first a row for all waves together (`switched_on` is empty), then one for each wave that did not go like
+        the others.
 
-        Shocks are not part of these limits: what they would excuse is what is looked for.
+        What is compared is the change from the first period to the last one before the switch, the longest there is.
+        Together the waves weigh what they weigh in the effect, so that a row within the limit bounds what such a trend
+        adds to it; that row has to pass by equivalence. A wave is named where its own change is beyond the limit and its
+        interval (of all waves at once) does not hold 0. Shocks are not part of these limits: what they would excuse is
+        what is looked for.
         """
-        before = [cell for cell in cells if cell.period < cell.switched_on]
-        quantile = _quantile(1 - (1 - level) / max(len(before), 1), None)
         limit, found = placebo_limit(estimate), []
-        for g in sorted({cell.switched_on for cell in cells if cell.period >= cell.switched_on}):
-            own = [self.estimate(c.weights, has_shocks=False)[:2] for c in before if c.switched_on == g]
-            size = next(cell.n_treated for cell in cells if cell.switched_on == g)
-            if not own:
-                why = "one period before the switch is too few: at least two are needed"
-                found.append((g, None, None, None, limit, size, "cannot be checked", why))
-                continue
-            limits = [(value - quantile * error, value + quantile * error) for value, error in own]
-            verdicts: list[PlaceboVerdict] = [placebo_verdict(*ci, limit=limit) for ci in limits]
-            worst = next(v for v in ("fails", "too wide to tell", "passes") if v in verdicts)
-            _, shown = max((abs(own[i][0]), i) for i, v in enumerate(verdicts) if v == worst)
-            found.append((g, own[shown][0], *limits[shown], limit, size, worst, None))
+        waves = [g for g in self.waves if any(c.switched_on == g <= c.period for c in cells)]
+        longest = {c.switched_on: c for c in cells if c.period == 0 and c.switched_on in waves}
+        why = "one period before the switch is too few: at least two are needed"
+        after = [(c.switched_on, c.n_treated) for c in cells if c.period >= c.switched_on]
+        size = sum(n for _, n in after)
+        compared = sum(n for g, n in after if g in longest)
+        users = sum({g: n for g, n in after}.values())
+        if not longest:
+            return pd.DataFrame(
+                [(None, None, None, None, limit, users, "cannot be checked", why)], columns=list(CHECK_COLUMNS)
+            )
+        weights = sum((longest[g].weights * (n / compared) for g, n in after if g in longest), np.zeros(()))
+        value, error, _ = self.estimate(weights, has_shocks=False)
+        half = _quantile(level, None) * error
+        verdict: PlaceboVerdict = placebo_verdict(value - half, value + half, limit=limit)
+        told = None if compared == size else f"{why}; told without the waves that have no more"
+        found.append((None, value, value - half, value + half, limit, users, verdict, told))
+        quantile = _quantile(1 - (1 - level) / len(longest), None)
+        for g, cell in longest.items():
+            value, error, _ = self.estimate(cell.weights, has_shocks=False)
+            ci = value - quantile * error, value + quantile * error
+            if placebo_verdict(*ci, limit=limit) == "fails" and abs(value) > limit:
+                found.append((g, value, *ci, limit, cell.n_treated, "fails", None))
         return pd.DataFrame(found, columns=list(CHECK_COLUMNS))
 
 
