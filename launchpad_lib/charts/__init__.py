@@ -30,21 +30,25 @@ from launchpad_lib.charts.distributions import (
     retention_chart,
     survival_chart,
 )
+from launchpad_lib.charts.experiments import detectable_chart, effect_by_day, lift_chart
 
 __all__ = [
     "active_users_chart",
     "balance_chart",
     "bar_counts",
     "cohort_matrix",
+    "detectable_chart",
     "difference_chart",
     "distribution_chart",
     "drift_chart",
+    "effect_by_day",
     "forest_chart",
     "funnel_chart",
     "interval_bars",
     "latency_chart",
     "level_chart",
     "lifecycle_chart",
+    "lift_chart",
     "matrix_chart",
     "rate_by_period",
     "rates_by",

@@ -13,7 +13,7 @@ from launchpad_lib.inference.means import (
     fieller_difference,
     sequential_difference,
 )
-from launchpad_lib.inference.multiplicity import benjamini_hochberg
+from launchpad_lib.inference.multiplicity import benjamini_hochberg, holm
 from launchpad_lib.inference.proportions import Difference, Interval, newcombe, wilson
 from launchpad_lib.inference.quantiles import QuantileChange, mix_share, quantile_change, quantile_draws
 from launchpad_lib.inference.regression import changes_table, quantile_changes, regression_table
@@ -54,6 +54,7 @@ __all__ = [
     "doubt_table",
     "e_value",
     "fieller_difference",
+    "holm",
     "independent_columns",
     "kaplan_meier",
     "log_rank",

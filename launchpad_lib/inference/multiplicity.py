@@ -27,3 +27,14 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     [0.04, 0.053, 0.053, 0.5]
     """
     return _adjusted(p_values, "fdr_bh")
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values in the order given; rejecting those <= alpha keeps the chance of any false find at alpha.
+
+    p_adj(i) = max over j <= i of (m - j + 1) p(j), p ascending. Holds whatever the dependence. Source: Holm (1979).
+
+    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03, 0.5])]
+    [0.04, 0.09, 0.09, 0.5]
+    """
+    return _adjusted(p_values, "holm")

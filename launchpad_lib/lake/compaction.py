@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -23,12 +23,13 @@ from deltalake import DeltaTable
 from launchpad_lib.contract.arrow import EVENTS_SCHEMA
 from launchpad_lib.contract.sql import literal
 from launchpad_lib.contract.tables import EVENTS, TABLES
-from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal, checkpoint, open_table
+from launchpad_lib.lake.checkpoints import checkpoint
+from launchpad_lib.lake.clean_up import clean_up, note_retired
+from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal
 from launchpad_lib.lake.kept_reports import kept_versions, reports_of
 from launchpad_lib.lake.warehouse import named_through, refresh_warehouse, version_of_views
 
 SMALL_BYTES = 16 << 20
-ORPHAN_SECONDS = 86_400.0
 _ORDER = "user_id, event_at, received_at, event_id"
 _COLUMNS = ", ".join(f'"{c.name}"' for c in EVENTS.columns)
 
@@ -105,43 +106,6 @@ def merge_small(lake: Path, *, small_bytes: int = SMALL_BYTES, min_files: int = 
     """
     log = DeltaLog(lake / "events", schema=EVENTS_SCHEMA, partition_by=["event_on"])
     return _merge(log, small_bytes=small_bytes, min_files=min_files, memory_limit="512MB", say=lambda _: None)[0]
-
-
-def clean_up(
-    place: Path, *, keep_versions: Iterable[int], grace_seconds: float, now_seconds: float | None = None
-) -> int:
-    """Deletes the data files that neither the newest nor a kept version names; how many.
-
-    A file that a commit took out goes `grace_seconds` later, so that a reader with an older snapshot can finish. A file
-    that no commit names may belong to a commit under way; it goes after a day.
-    """
-    now = now_seconds if now_seconds is not None else time.time()
-    table = open_table(place)
-    needed = {unquote(p) for p in pa.table(table.get_add_actions())["path"].to_pylist()}
-    for version in keep_versions:
-        if version <= table.version():
-            needed |= {
-                unquote(p) for p in pa.table(open_table(place, version=version).get_add_actions())["path"].to_pylist()
-            }
-    retired = place / "_delta_log" / ".retired"
-    known = _retired(retired)
-    deleted = 0
-    for path in place.rglob("*.parquet"):
-        name = path.relative_to(place).as_posix()
-        if name.startswith("_delta_log/") or name in needed:
-            continue
-        try:
-            is_due = (
-                now - known[name] >= grace_seconds
-                if name in known
-                else now - path.stat().st_mtime >= max(ORPHAN_SECONDS, grace_seconds)
-            )
-            if is_due:
-                path.unlink()
-                deleted += 1
-        except FileNotFoundError:
-            continue
-    return deleted
 
 
 def _files(log: DeltaLog) -> list[_File]:
@@ -258,7 +222,7 @@ def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, files: list[
         lost = sum(f.rows for f in files) - kept
         addition = [Addition(path, target.stat().st_size, kept, partition_values, minimum, maximum)] if kept else []
         removals = [Removal(f.path, f.size, partition_values) for f in files]
-        _note_retired(log.place, [unquote(f.path) for f in files])
+        note_retired(log.place, [unquote(f.path) for f in files])
         log.commit(
             additions=addition, removals=removals, transactions={}, operation="OPTIMIZE", is_data_change=lost > 0
         )
@@ -266,23 +230,6 @@ def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, files: list[
     except (Fenced, OSError, duckdb.Error):
         target.unlink(missing_ok=True)
         raise
-
-
-def _note_retired(place: Path, paths: list[str]) -> None:
-    """Notes when files are taken out; the clean-up believes it only of files that no version in use names."""
-    note = place / "_delta_log" / ".retired"
-    times = {p: at for p, at in _retired(note).items() if (place / p).exists()} | dict.fromkeys(paths, time.time())
-    draft = note.with_suffix(f".{uuid.uuid4().hex}")
-    draft.write_text("".join(f"{at:.3f} {p}\n" for p, at in times.items()), encoding="utf-8")
-    os.replace(draft, note)
-
-
-def _retired(note: Path) -> dict[str, float]:
-    try:
-        lines = note.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return {}
-    return {path: float(at) for at, _, path in (line.partition(" ") for line in lines)}
 
 
 class Upkeep:

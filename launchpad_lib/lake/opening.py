@@ -71,6 +71,7 @@ class Lake:
     feature_hours: ir.Table
     telemetry: ir.Table
     annotations: ir.Table
+    experiments: ir.Table
     rejected: ir.Table
     gaps: ir.Table
     observed_through: datetime | None
@@ -156,6 +157,7 @@ def open_lake(
         feature_hours=con.table("fact_feature_hours"),
         telemetry=con.table("telemetry"),
         annotations=con.table("annotations"),
+        experiments=con.table("experiments"),
         rejected=con.table("rejected"),
         gaps=con.table("gaps"),
         observed_through=seen["events"].observed_through,

@@ -31,8 +31,16 @@ from launchpad_lib.metrics.kernels.user_days import (
     users_by_period,
     users_of_both,
 )
-from launchpad_lib.metrics.windows import Weekday, is_one_of, last_complete_period, weekday_number, wilson_limits
+from launchpad_lib.metrics.windows import (
+    Weekday,
+    is_one_of,
+    last_complete_period,
+    last_day_seen,
+    weekday_number,
+    wilson_limits,
+)
 
+ONE_DAY = "one day is observed, and of one day all users are users of that day; stickiness takes two days or more"
 FREQUENCY_BUCKETS = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 9), (10, 19), (20, 49), (50, None))
 
 
@@ -136,7 +144,10 @@ def adoption_weekly(
 
 def stickiness(events: ir.Table, *, observed_through: datetime, report_timezone: str = "UTC") -> ir.Table:
     """One row over the trailing 28 local days that end with the day of `observed_through`: mean_dau (over days with
-    data), mau, days (with data), stickiness = mean_dau / mau (fraction), refused_because (NULL where the row stands).
+    data), mau, days (with data), days_observed (since the log begins, at most 28), stickiness = mean_dau / mau
+    (fraction), refused_because (NULL where the row stands).
+
+    Of one observed day every user is a user of that day, so there is no stickiness yet.
 
     >>> from datetime import datetime
     >>> import ibis
@@ -146,21 +157,24 @@ def stickiness(events: ir.Table, *, observed_through: datetime, report_timezone:
     >>> float(stickiness(events, observed_through=datetime(2026, 1, 2)).to_pandas()["stickiness"][0])
     0.75
     """
-    last = last_complete_period(utc_instant(observed_through), report_timezone, "day") + 1
+    last = last_day_seen(utc_instant(observed_through), report_timezone)
     found = _timed(events, report_timezone)
     first, active, _ = users_by_period(found, NOBODYS, length=1, shift=0)
     dau = active[max(last - 27 - first, 0) : max(last + 1 - first, 0)]
     dau, users = dau[dau > 0], users_by_active_days(found, after=last - 28, through=last)
     rows = counted_table(
-        {"mean_dau": "float64", "mau": "int64", "days": "int64"},
+        {"mean_dau": "float64", "mau": "int64", "days": "int64", "days_observed": "int64"},
         mean_dau=[int(dau.sum()) / len(dau) if len(dau) else None],
         mau=[int(users[1:].sum())],
         days=[len(dau)],
+        days_observed=[min(max(last - first + 1, 0), 28) if len(active) else 0],
     )
-    return rows.mutate(
-        stickiness=rows.mean_dau / rows.mau.nullif(0),
-        refused_because=because(rows.mau == 0, "no known user was active in the 28 days before the data end"),
+    nobody = because(rows.mau == 0, "no known user was active in the 28 days before the data end")
+    told = rows.mutate(
+        stickiness=ibis.ifelse(rows.days_observed > 1, rows.mean_dau / rows.mau.nullif(0), ibis.null("float64")),
+        refused_because=nobody.fill_null(because(rows.days_observed == 1, ONE_DAY)),
     )
+    return told.select("mean_dau", "mau", "days", "days_observed", "stickiness", "refused_because")
 
 
 def frequency(

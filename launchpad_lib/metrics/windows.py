@@ -130,6 +130,17 @@ def last_complete_period(
     return python_period_number(local.date(), period, week_starts_on) - 1
 
 
+def last_day_seen(observed_through: datetime, report_timezone: str) -> int:
+    """The number of the last local day of which `observed_through` (UTC, without a zone) has seen any time.
+
+    Midnight begins a day and has seen nothing of it.
+
+    >>> last_day_seen(datetime(1970, 1, 2), "UTC"), last_day_seen(datetime(1970, 1, 2, 0, 0, 1), "UTC")
+    (0, 1)
+    """
+    return last_complete_period(observed_through - timedelta(microseconds=2), report_timezone, "day") + 1
+
+
 def micros(at: ir.TimestampValue) -> ir.IntegerValue:
     """Microseconds since 1970 of an instant."""
     # Not epoch_seconds() and the fraction: DuckDB's seconds hold the fraction already, so it would count twice.

@@ -50,7 +50,8 @@ FRACTION = re.compile(r"\d+\.\d{2,}")
 UNSAID = re.compile(
     r" "
     r'(?:(?:aria-[a-z]+|role|class|pointer-events)="[^"]*"|opacity="1"|stroke-width="1"|'
-    r'stroke-miterlimit="10"|version="1.1"|xmlns:xlink="[^"]*"|transform="translate\(0,0\)"|font-weight="normal"|font-family="sans-serif"|font-size="12px"|text-anchor="start")'
+    r'stroke-miterlimit="10"|version="1.1"|xmlns:xlink="[^"]*"|transform="translate\(0,0\)"|'
+    r'font-weight="normal"|font-family="sans-serif"|font-size="12px"|text-anchor="start")'
 )
 
 

@@ -24,7 +24,7 @@ def test_every_module_is_reached_by_a_command_a_notebook_or_an_example():
 
 
 def test_every_function_and_class_is_reached_by_a_command_a_notebook_a_script_or_an_example():
-    assert set(house.unreached_names(ROOT)) == WAITING
+    assert set(house.unreached_names(ROOT)) <= WAITING
 
 
 def test_what_is_named_only_by_what_nobody_reaches_is_not_reached():
@@ -33,6 +33,24 @@ def test_what_is_named_only_by_what_nobody_reaches_is_not_reached():
     own, words = house._parts(house.ast.parse(code))
     assert set(own) == set("abcde")
     assert house.reached(own, words) == {"a", "b"}
+
+
+# Modules of more than 300 lines that are to be cut by meaning; this list may only shrink.
+LONG = {
+    "ingestion/files/event_rows.py",
+    "ingestion/files/json_scan.py",
+    "ingestion/files/sink.py",
+    "ingestion/stream/sink.py",
+    "lake/day_files.py",
+    "lake/index.py",
+    "metrics/kernels/chains.py",
+    "metrics/kernels/retention.py",
+    "metrics/kernels/unit_rows.py",
+}
+
+
+def test_no_module_is_longer_than_300_lines_but_those_that_wait():
+    assert set(house.long_modules(ROOT)) <= LONG
 
 
 def test_the_name_of_a_segment_and_the_quoting_of_sql_each_have_one_home():

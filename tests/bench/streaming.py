@@ -1,6 +1,6 @@
 """Streaming figures: throughput paired against a bare poll loop, event to queryable, memory, many small commits.
 
-python -m tests.bench.streaming throughput     single records, then envelopes of 50; bare kafka-python loop and worker in turn
+python -m tests.bench.streaming throughput     single records, then envelopes of 50; bare loops of kafka-python and of the worker's client, and the worker, in turn
 python -m tests.bench.streaming latency        10,000 events a second for 30 s through Kafka, read by DuckDB
 python -m tests.bench.streaming memory         10 million events through a spool
 python -m tests.bench.streaming commits        small commits with upkeep: time to commit, to open and to count
@@ -48,36 +48,58 @@ def fill(address: str, topic: str, *, events: int, envelope: int) -> None:
     producer.close()
 
 
-def bare_loop(address: str, topic: str, records: int) -> float:
-    """kafka-python alone: poll until all records were seen; seconds from the first."""
+def bare_loop(address: str, topic: str, records: int) -> tuple[float, float]:
+    """kafka-python alone: poll until all records were seen; wall and CPU seconds from the first."""
     from kafka import KafkaConsumer, TopicPartition
 
     consumer = KafkaConsumer(bootstrap_servers=address, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed",
                              max_poll_records=5000, max_partition_fetch_bytes=4 << 20, fetch_max_wait_ms=100)  # fmt: skip
     consumer.assign([TopicPartition(topic, 0)])
-    seen, started = 0, 0.0
+    seen, started, cpu = 0, 0.0, 0.0
     while seen < records:
         for found in consumer.poll(100).values():
-            started = started or time.perf_counter()
+            if not started:
+                started, cpu = time.perf_counter(), time.process_time()
             seen += len(found)
-    seconds = time.perf_counter() - started
+    taken = time.perf_counter() - started, time.process_time() - cpu
     consumer.close()
-    return seconds
+    return taken
 
 
-def worker_run(address: str, topic: str, events: int, lake: str) -> float:
-    """The worker on a fresh lake: seconds from its first poll that brought something to its last commit."""
+def bare_client(address: str, topic: str, records: int) -> tuple[float, float]:
+    """The worker's own client alone, with the worker's settings: each record's value taken and nothing else."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    from launchpad_lib.ingestion.stream.kafka_source import CONSUMER
+    from launchpad_lib.kafka.settings import client_settings
+
+    consumer = Consumer(client_settings(address, {}) | CONSUMER)
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    seen, started, cpu = 0, 0.0, 0.0
+    while seen < records:
+        values = [m.value() for m in consumer.consume(5000, 0.02) if m.error() is None]
+        if values and not started:
+            started, cpu = time.perf_counter(), time.process_time()
+        seen += len(values)
+    taken = time.perf_counter() - started, time.process_time() - cpu
+    consumer.close()
+    return taken
+
+
+def worker_run(address: str, topic: str, events: int, lake: str) -> tuple[float, float]:
+    """The worker on a fresh lake: wall and CPU seconds from its first poll that brought something to its last commit."""
     from launchpad_lib.ingestion.stream.kafka_source import KafkaSource
     from launchpad_lib.ingestion.stream.sink import StreamSink
     from launchpad_lib.ingestion.stream.worker import StreamSettings, StreamWorker
     from tests.streaming.test_spool_to_lake import Quiet
 
     class Timed(KafkaSource):
-        first = 0.0
+        first, cpu = 0.0, 0.0
 
         def poll(self, *, timeout_seconds):
             found = super().poll(timeout_seconds=timeout_seconds)
-            self.first = self.first or (time.perf_counter() if found.blocks else 0.0)
+            if found.blocks and not self.first:
+                self.first, self.cpu = time.perf_counter(), time.process_time()
             return found
 
     source, quiet = Timed(address, topic), Quiet()
@@ -85,11 +107,11 @@ def worker_run(address: str, topic: str, events: int, lake: str) -> float:
     StreamWorker(source, sink, observer=quiet, settings=StreamSettings()).run(
         lambda: quiet.rows + quiet.duplicates >= events
     )
-    seconds = time.perf_counter() - source.first
+    taken = time.perf_counter() - source.first, time.process_time() - source.cpu
     source.close()
     if (quiet.rows, quiet.refused) != (events, 0):
         raise RuntimeError(f"expected {events} rows, got {quiet.rows} and {quiet.refused} refused")
-    return seconds
+    return taken
 
 
 def in_process(function, *arguments):
@@ -108,23 +130,25 @@ def throughput(folder: Path, *, single: int, enveloped: int, rounds: int) -> Non
             )
             in_process_fill.start()
             in_process_fill.join()
-            pairs = []
+            rows = []
             for number in range(rounds):
                 bare = in_process(bare_loop, broker.address, topic, -(-events // envelope))
+                client = in_process(bare_client, broker.address, topic, -(-events // envelope))
                 ours = in_process(worker_run, broker.address, topic, events, str(folder / f"lake-{topic}-{number}"))
-                pairs.append((bare, ours))
-                print(
-                    f"{topic}: bare {events / bare:,.0f} events/s, worker {events / ours:,.0f} events/s, ratio {ours / bare:.2f}",
-                    flush=True,
-                )
-            bare, ours = (statistics.median(p[i] for p in pairs) for i in (0, 1))
-            ratio = statistics.median(o / b for b, o in pairs)
-            print(
-                f"{topic} median of {rounds}: bare {events / bare:,.0f}, worker {events / ours:,.0f} events/s, ratio {ratio:.2f}",
-                flush=True,
-            )
+                rows.append((bare, client, ours))
+                _say_rates(f"{topic} {number + 1}", events, rows[-1:])
+            _say_rates(f"{topic} median of {rounds}", events, rows)
     finally:
         broker.stop()
+
+
+def _say_rates(what: str, events: int, rows: list[tuple[tuple[float, float], ...]]) -> None:
+    """Events a second, and the worker's wall and CPU time as multiples of each bare loop's, of the paired runs."""
+    rates = [events / statistics.median(row[i][0] for row in rows) for i in range(3)]
+    times = [[statistics.median(row[2][k] / row[i][k] for row in rows) for k in range(2)] for i in range(2)]
+    cpu = statistics.median(row[2][1] for row in rows) / events * 1e6
+    print(f"{what}: kafka-python {rates[0]:,.0f}, client {rates[1]:,.0f}, worker {rates[2]:,.0f} events/s; worker of kafka-python {times[0][0]:.2f} (CPU {times[0][1]:.2f}),"
+          f" of the client {times[1][0]:.2f} (CPU {times[1][1]:.2f}); {cpu:.2f} us CPU an event", flush=True)  # fmt: skip
 
 
 def _send_steadily(address: str, rate: int, seconds: float, envelope: int) -> None:

@@ -101,7 +101,7 @@ UNKNOWN_FEATURE = {
 EMPTY = {
     **UNKNOWN_FEATURE,
     "lifecycle": lambda e: metrics.lifecycle(e, **SEEN),
-    "active_users": lambda e: metrics.active_users(e),
+    "active_users": lambda e: metrics.active_users(e, **SEEN),
     "active_days": lambda e: metrics.active_days(e, **SEEN),
     "stickiness": lambda e: metrics.stickiness(e, **SEEN),
     "feature_overlap": lambda e: metrics.feature_overlap(e),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import ibis
 import pandas as pd
@@ -289,10 +289,13 @@ def test_lifecycle_balances_on_small_logs(events):
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
 def test_active_users_are_the_distinct_users_of_trailing_days(zone):
     events = spread(60, seed=9)
-    found = active_users(ref.table(events), report_timezone=zone).order_by("active_on").to_pandas()
+    through = seen(max(e.at for e in events) + 40 * DAY)  # a product that fell silent is seen to the end
+    found = active_users(ref.table(events), observed_through=through, report_timezone=zone).order_by("active_on")
+    found, last = found.to_pandas(), through.replace(tzinfo=UTC).astimezone(ref.ZoneInfo(zone)).date()
     for name, days in (("dau", 1), ("wau", 7), ("mau", 28)):
-        assert found[name].tolist() == list(ref.active_users(events, days, zone).values())
-    assert [pd.Timestamp(d).date() for d in found["active_on"]] == list(ref.active_users(events, 1, zone))
+        assert found[name].tolist() == list(ref.active_users(events, days, zone, last).values())
+    assert [pd.Timestamp(d).date() for d in found["active_on"]] == list(ref.active_users(events, 1, zone, last))
+    assert found["mau"].iloc[-1] == 0 and found["stickiness"].isna().iloc[-1], "nobody is undefined, never 0"
     assert (found["dau"] <= found["wau"]).all() and (found["wau"] <= found["mau"]).all()
 
 

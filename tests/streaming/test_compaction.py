@@ -14,7 +14,8 @@ from deltalake import DeltaTable
 
 from launchpad_lib.cli.main import main
 from launchpad_lib.lake import compaction, open_lake
-from launchpad_lib.lake.compaction import clean_up, compact, merge_small
+from launchpad_lib.lake.clean_up import clean_up
+from launchpad_lib.lake.compaction import compact, merge_small
 from launchpad_lib.lake.kept_reports import kept_versions, pin_versions, reports_of, tell_of_reports
 from tests.streaming.test_spool_to_lake import drain, event, ids
 

@@ -15,8 +15,9 @@ from launchpad_lib.ingestion.stream.sink import EVENTS_SCHEMA, StreamSink
 from launchpad_lib.ingestion.stream.spool_source import SpoolSource
 from launchpad_lib.ingestion.stream.worker import SourceError, StreamSettings, StreamWorker
 from launchpad_lib.lake import open_lake
+from launchpad_lib.lake.checkpoints import checkpoint
 from launchpad_lib.lake.copies import Copies, copies
-from launchpad_lib.lake.delta_log import DeltaLog, Fenced, checkpoint
+from launchpad_lib.lake.delta_log import DeltaLog, Fenced
 
 
 class Quiet:

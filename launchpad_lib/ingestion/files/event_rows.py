@@ -68,9 +68,12 @@ def judge_events(asked: EventRows, *, source: SourceSpec, moment: datetime) -> t
             kept.append(line)
         except RefusedEvent as error:
             refused.append((line, str(error)))
-    whole = pa.concat_tables([rows.filter(pa.array(plain)), rows_of(judged)])
-    whole = whole.append_column("__line", pa.array(np.concatenate([lines[plain], np.array(kept, dtype=np.int64)])))
-    whole = whole.sort_by("__line") if kept else whole
+    if plain.all():
+        whole = rows.append_column("__line", pa.array(lines))
+    else:
+        whole = pa.concat_tables([rows.filter(pa.array(plain)), rows_of(judged)])
+        whole = whole.append_column("__line", pa.array(np.concatenate([lines[plain], np.array(kept, dtype=np.int64)])))
+        whole = whole.sort_by("__line") if kept else whole
     whole, outside = _within(whole, source)
     refused = sorted(refused + outside)
     columns = [pa.array([r[i] for r in refused], t) for i, t in enumerate((pa.int64(), pa.string()))]

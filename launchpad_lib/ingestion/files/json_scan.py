@@ -100,11 +100,9 @@ def texts_at(data: np.ndarray, offsets: np.ndarray, is_valid: np.ndarray) -> pa.
 
 def gathered(data: np.ndarray, begins: np.ndarray, ends: np.ndarray, is_valid: np.ndarray) -> pa.Array:
     """Texts that stand anywhere."""
-    lengths = np.where(is_valid, ends - begins, 0)
-    offsets = np.zeros(len(begins) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    out = np.empty(int(offsets[-1]), np.uint8)
-    _gather(data, begins, lengths, offsets, out)
+    offsets = np.empty(len(begins) + 1, np.int64)
+    out = np.empty(_lengths(begins, ends, is_valid, offsets), np.uint8)
+    _gather(data, begins, offsets, out)
     return texts_at(out, offsets, is_valid)
 
 
@@ -385,6 +383,8 @@ def _scan(data, starts, slots, places, is_used, status, begins, ends, kinds, out
     pairs = np.empty((MOST_PAIRS, 3), np.int64)  # of a field that goes into the properties: its key, its end, its hash
     hashes = np.empty(MOST_PAIRS, np.uint64)
     wanted, found, o, own_line = len(is_used) - 1, 0, 0, np.int64(-1)
+    # Lines mostly have the fields of the line before, in its order: where each stood, its length, its hash and place.
+    last, last_hash, nth = np.zeros((MOST_PAIRS, 3), np.int64), np.zeros(MOST_PAIRS, np.uint64), 0
     for i in range(len(status)):
         offsets[i + 1] = o
         status[i] = STRICT
@@ -396,7 +396,7 @@ def _scan(data, starts, slots, places, is_used, status, begins, ends, kinds, out
         if data[p] != 123:
             continue
         extras, own_begin, own_end, own_count = 0, np.int64(-1), np.int64(-1), 0
-        is_kept, is_sound = True, False
+        is_kept, is_sound, nth = True, False, 0
         p = _space(data, p + 1, end)
         if p < end and data[p] == 125:
             p += 1
@@ -405,28 +405,46 @@ def _scan(data, starts, slots, places, is_used, status, begins, ends, kinds, out
             if p >= end or data[p] != 34:
                 break
             key_begin = p
-            q, how = _text(data, p + 1, end)
-            if q < 0 or how > 0:
-                break
-            key = _hash(data, p + 1, q)
+            slot = min(nth, MOST_PAIRS - 1)
+            nth += 1
+            begin, size = last[slot, 0], last[slot, 1]
+            is_same = size > 0 and p + size <= end
+            if is_same:
+                for k in range(size):
+                    is_same = is_same and data[p + k] == data[begin + k]
+            if is_same:
+                q, key, place = p + size - 1, last_hash[slot], last[slot, 2]
+            else:
+                q, how = _text(data, p + 1, end)
+                if q < 0 or how > 0:
+                    break
+                key = _hash(data, p + 1, q)
+                at = np.int64(key % np.uint64(_SLOTS))
+                while slots[at] != np.uint64(0) and slots[at] != key:
+                    at = (at + 1) % _SLOTS
+                if slots[at] == np.uint64(0):
+                    if found >= MOST_NAMES:
+                        break
+                    slots[at], places[at] = key, wanted + 1 + found
+                    spans[found, 0], spans[found, 1] = p + 1, q
+                    found += 1
+                place = np.int64(places[at])
+                last[slot, 0], last[slot, 1], last[slot, 2], last_hash[slot] = p, q + 1 - p, place, key
             p = _space(data, q + 1, end)
             if p >= end or data[p] != 58:
                 break
             p = _space(data, p + 1, end)
-            slot = np.int64(key % np.uint64(_SLOTS))
-            while slots[slot] != np.uint64(0) and slots[slot] != key:
-                slot = (slot + 1) % _SLOTS
-            if slots[slot] == np.uint64(0):
-                if found >= MOST_NAMES:
+            value_begin, q = p, p
+            if p < end and data[p] == 34:  # most values are plain texts
+                q += 1
+                while q < end and data[q] != 34 and data[q] != 92 and data[q] >= 32:
+                    q += 1
+            if q > p and q < end and data[q] == 34:
+                p, kind, is_same, count = q + 1, TEXT, True, 0
+            else:
+                p, kind, is_same, count = _value(data, p, end, keys, is_object, bases)
+                if p < 0:
                     break
-                slots[slot], places[slot] = key, wanted + 1 + found
-                spans[found, 0], spans[found, 1] = key_begin + 1, q
-                found += 1
-            place = places[slot]
-            value_begin = p
-            p, kind, is_same, count = _value(data, p, end, keys, is_object, bases)
-            if p < 0:
-                break
             if place == _OWN:
                 if own_line == i:
                     break
@@ -491,8 +509,18 @@ def _scan(data, starts, slots, places, is_used, status, begins, ends, kinds, out
 
 
 @njit(cache=True, nogil=True)
-def _gather(data, begins, lengths, offsets, out):  # noqa: ANN001, ANN202
-    for i in range(len(lengths)):
+def _lengths(begins, ends, is_valid, offsets):  # noqa: ANN001, ANN202
+    o = offsets[0] = 0
+    for i in range(len(begins)):
+        if is_valid[i]:
+            o += ends[i] - begins[i]
+        offsets[i + 1] = o
+    return o
+
+
+@njit(cache=True, nogil=True)
+def _gather(data, begins, offsets, out):  # noqa: ANN001, ANN202
+    for i in range(len(begins)):
         a, o = begins[i], offsets[i]
-        for k in range(lengths[i]):
+        for k in range(offsets[i + 1] - o):
             out[o + k] = data[a + k]

@@ -50,6 +50,8 @@ def lines_of(content: bytes) -> Lines:
 
 def is_utf8(content: bytes) -> bool:
     """Whether the whole content is UTF-8."""
+    if content.isascii():
+        return True
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:

@@ -213,7 +213,8 @@ class _Physical:
 
 def _check_text(path: Path, content: bytes, before: int) -> None:
     try:
-        content.decode("utf-8")
+        if not content.isascii():
+            content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise IngestError(
             f"{path}, line {before + content[: error.start].count(10) + 1}: not UTF-8; save the file as UTF-8, or "
@@ -227,7 +228,7 @@ def _check_text(path: Path, content: bytes, before: int) -> None:
 
 
 def _has_lone_return(content: bytes) -> bool:
-    return content.count(b"\r") != content.count(b"\r\n")
+    return b"\r" in content and content.count(b"\r") != content.count(b"\r\n")
 
 
 def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:

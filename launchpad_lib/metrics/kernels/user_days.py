@@ -138,12 +138,14 @@ def _by_period(starts, days, features, wanted, length, shift, low, active, users
                 used = period
 
 
-def trailing_users(found: UserDays, windows: tuple[int, ...]) -> np.ndarray:
-    """Distinct users of the trailing `windows[k]` days, for every day from the first to the last. Shape: windows, days.
+def trailing_users(found: UserDays, windows: tuple[int, ...], *, through: int) -> np.ndarray:
+    """Distinct users of the trailing `windows[k]` days, for every day from the first to `through`, or to the last where
+    that is later. Shape: windows, days.
 
     A user's active day counts until it leaves the window or the user's next active day takes over.
     """
     low, high = found.span()
+    high = max(high, through) if len(found.day) else high
     changes = np.zeros((len(windows), high - low + 1 + max(windows)), np.int64)
     _trailing(found.starts, found.day, low, np.array(windows, np.int64), changes)
     return changes.cumsum(axis=1)[:, : high - low + 1]
