@@ -84,7 +84,15 @@ class Score(NamedTuple):
 
 
 def scores(
-    room: str, *, sample: int, seeds: list[int], only: list[str], without: list[str], given: list[str], minutes: float
+    room: str,
+    *,
+    sample: int,
+    seeds: list[int],
+    only: list[str],
+    without: list[str],
+    given: list[str],
+    named: list[str],
+    minutes: float,
 ) -> list[Score]:
     """Tests a sample of one room's mutants for each seed, in a copy of the committed state; `given` tests for the room's.
 
@@ -115,6 +123,8 @@ def scores(
                 mutants |= _mutated(file.relative_to(folder), covered["lines"])
         size = min(sample, len(mutants)) or len(mutants)
         chosen = {seed: random.Random(f"{seed}/{room}").sample(sorted(mutants), size) for seed in seeds}
+        if named:
+            chosen = {seeds[0]: [name for name in sorted(mutants) if name.endswith(tuple(named))]}
         drawn = list(dict.fromkeys(name for one in zip(*chosen.values(), strict=True) for name in one))
         asked = {name: mutants[name].tests for name in drawn}
         verdicts = _verdicts(folder, room, tests, asked, covered, minutes)
@@ -126,7 +136,7 @@ def scores(
             print(f"  {verdict} (seed {told}): {mutants[name].where}\n{mutants[name].change}", flush=True)
     judged = {seed: [name for name in some if name in verdicts] for seed, some in chosen.items()}
     lives = {seed: [name for name in some if verdicts[name][0] == "survived"] for seed, some in judged.items()}
-    return [Score(room, s, len(mutants), len(judged[s]), len(judged[s]) - len(lives[s]), lives[s]) for s in seeds]
+    return [Score(room, s, len(mutants), len(judged[s]), len(judged[s]) - len(lives[s]), lives[s]) for s in chosen]
 
 
 def _pytest(folder: Path, room: str, tests: list[str], **variables: str) -> None:
@@ -276,6 +286,7 @@ def main() -> int:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="MODULE", help="mutates these modules of the room only"
     )
+    parser.add_argument("--named", nargs="+", default=[], metavar="MUTANT", help="judges these instead of a sample")
     parser.add_argument("--without", nargs="+", default=[], metavar="MODULE", help="leaves these modules as they are")
     parser.add_argument(
         "--tests",
@@ -300,6 +311,7 @@ def main() -> int:
         "seeds": asked.seed,
         "only": asked.only,
         "without": asked.without,
+        "named": asked.named,
         "given": asked.tests,
         "minutes": asked.minutes,
     }

@@ -11,7 +11,7 @@ import pandas as pd
 
 from launchpad_lib.contract.experiments import Aggregate, PlannedExperiment, PlannedMetric
 from launchpad_lib.inference.arms import WIDTH, Arm, arm_of_mean, arm_of_ratio, quantile_arm
-from launchpad_lib.inference.experiment import Compared
+from launchpad_lib.inference.estimators import Compared
 from launchpad_lib.metrics.experiment_sums import WHOLE, Counted
 
 RATES = ("conversion", "retention")
@@ -63,7 +63,10 @@ def arms_of_log(counted: Counted, plan: PlannedExperiment) -> Arms:
             rows.append((metric.called, variant, own, reason))
         counts[metric.called] = _frame(rows)
     names = dict(enumerate(plan.metric_names))
-    conversions = counted.conversions.assign(metric=counted.conversions["outcome"].map(names))
+    # What stands on the exposure itself is no event that a join could count.
+    names = {k: name for k, name in names.items() if plan.metrics[k].event is not None}
+    conversions = counted.conversions[counted.conversions["outcome"].isin(list(names))]
+    conversions = conversions.assign(metric=conversions["outcome"].map(names))
     return Arms(
         counts,
         counted.randomised,

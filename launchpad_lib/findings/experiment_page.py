@@ -11,9 +11,10 @@ import pandas as pd
 from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Conclusion
 from launchpad_lib.contract.sentences import named
+from launchpad_lib.findings.experiment_overview import overview
 from launchpad_lib.findings.experiment_plans import ExperimentPlan
 from launchpad_lib.findings.experiment_results import ExperimentResults, experiment_results
-from launchpad_lib.findings.experiments import experiments_conclusion, overview
+from launchpad_lib.findings.experiments import experiments_conclusion
 
 ROW_CELLS = 24
 

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any, NamedTuple
 
 import ibis.expr.types as ir
 import pandas as pd
 
 from launchpad_lib.contract.catalogue import experiments as tables
-from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
 from launchpad_lib.contract.experiments import PlannedExperiment, PlannedMetric
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.sentences import counted as number_of
 from launchpad_lib.contract.sentences import named
 from launchpad_lib.findings.experiment_arms import Arms, arms_of_aggregates, arms_of_log, days_apart, segments_apart
+from launchpad_lib.findings.experiment_due import not_yet_because
 from launchpad_lib.findings.experiment_plans import ExperimentPlan, ask_experiment, ask_experiments
 from launchpad_lib.findings.rows import declared, refused_rows
 from launchpad_lib.inference import Decision, best_first, compare_variants, decide, sample_ratio_mismatch
-from launchpad_lib.inference.experiment import ALPHA, compare_exploratory, estimates_beside
+from launchpad_lib.inference.estimators import estimates_beside
 from launchpad_lib.inference.sample_ratio import SampleRatio
+from launchpad_lib.inference.variants import ALPHA, compare_exploratory
 from launchpad_lib.metrics.experiment_sums import counted
 
 __all__ = [
@@ -148,7 +149,7 @@ def experiment_results(events: ir.Table, plan: ExperimentPlan) -> ExperimentResu
     reason = _cannot_be_compared(plan, arms.randomised)
     if reason:
         return _refused(plan._replace(refused_because=reason))._replace(units=_unit_rows(plan, arms))
-    not_yet = _not_yet(plan, plan.planned, arms)
+    not_yet = not_yet_because(plan, plan.planned, arms)
     compared = _compared(plan, plan.planned, arms, not_yet)
     ratio = _ratio(plan, arms.randomised)
     variants = [v for v in dict.fromkeys(compared["variant"]) if v != plan.control]
@@ -178,37 +179,6 @@ def _cannot_be_compared(plan: ExperimentPlan, units: Mapping[str, int]) -> str |
         what = "control" if missing == plan.control else "planned variant"
         return f"{what} {missing!r}: no unit was exposed to it alone; {nearest(missing, list(units))}"
     return "only one variant was seen, so there is nothing to compare" if len(units) < 2 else None
-
-
-def _not_yet(plan: ExperimentPlan, planned: PlannedExperiment, arms: Arms) -> str | None:
-    """Why a fixed design must not be read yet; None where its planned end is over, or none is planned."""
-    if planned.design != "fixed" or planned.aggregates or (planned.planned_units is None and planned.ends_on is None):
-        return None
-    units = sum(arms.randomised.values())
-    is_full = planned.planned_units is not None and units >= planned.planned_units
-    is_ended = planned.ends_on is not None and _is_over(plan, planned.ends_on)
-    said = "not yet: a fixed design is read once, at its planned end"
-    if not is_full and not is_ended:
-        due = []
-        if planned.planned_units is not None:
-            due.append(f"{number_of(units, 'unit')} of {planned.planned_units:,} planned are there")
-        if planned.ends_on is not None:
-            due.append(f"exposures go on until {planned.ends_on}")
-        return f"{said}; {' and '.join(due)}"
-    waiting = int(arms.standing.loc[arms.standing["standing"] == "assigned", "units_immature"].sum())
-    if waiting and planned.immature_units == "leave_out":
-        return f"{said}; the window of {plan.within} is not over for {number_of(waiting, 'unit')}"
-    return None
-
-
-def _is_over(plan: ExperimentPlan, last: date) -> bool:
-    if plan.observed_through is None:
-        return True
-    end = pd.Timestamp(datetime(last.year, last.month, last.day) + timedelta(days=1)).tz_localize(plan.report_timezone)
-    through = pd.Timestamp(plan.observed_through)
-    through = through.tz_localize("UTC") if through.tzinfo is None else through
-    window = parse_window(plan.longest) if plan.immature_units == "leave_out" else timedelta(0)
-    return bool(end + window <= through + pd.Timedelta(microseconds=1))
 
 
 def _tuning(plan: ExperimentPlan, variants: Sequence[str], variant: str) -> float:

@@ -27,6 +27,7 @@ from launchpad_lib.lake.checkpoints import checkpoint
 from launchpad_lib.lake.clean_up import clean_up, note_retired
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal
 from launchpad_lib.lake.kept_reports import kept_versions, reports_of
+from launchpad_lib.lake.place import lake_place
 from launchpad_lib.lake.warehouse import named_through, refresh_warehouse, version_of_views
 
 SMALL_BYTES = 16 << 20
@@ -66,7 +67,7 @@ def compact(
     Raises:
         ValueError: the lake has no events yet.
     """
-    if not DeltaTable.is_deltatable(str(lake / "events")):
+    if not DeltaTable.is_deltatable(str(lake_place(lake) / "events")):
         raise ValueError(
             f"lake={str(lake)!r}: there is no events table; run `launchpad ingest` or `launchpad stream` "
             "first, or correct the path"

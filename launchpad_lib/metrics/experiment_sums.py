@@ -7,59 +7,29 @@ Nothing here grows with the units but the values of winsorised sums and of quant
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from numba import njit
 
 from launchpad_lib.contract.durations import parse_window
-from launchpad_lib.contract.experiments import PlannedExperiment, PlannedMetric
-from launchpad_lib.contract.tables import EXPOSURE_EVENT
+from launchpad_lib.contract.experiments import PlannedExperiment
+from launchpad_lib.metrics.experiment_clusters import Clusters
+from launchpad_lib.metrics.experiment_question import Place, Question, question_of
+from launchpad_lib.metrics.exposure_counts import conversions, exposed_between, units_by_standing
 from launchpad_lib.metrics.exposures import (
     ExposedUnits,
-    Outcome,
     Period,
-    conversions,
     experiment_units,
-    exposed_between,
     instant_of_unit,
     period_of,
-    units_by_standing,
 )
-from launchpad_lib.metrics.kernels.exposed import add_moments
+from launchpad_lib.metrics.kernels.exposed import MOMENTS, add_moments
 
-MOMENTS = 15
 MOST_LEVELS = 200  # of a segment
-SLICES = 7  # of a success metric's window, for its course since exposure
-Taken = Literal["did", "count", "value", "one", "nothing"]
 WHOLE = ("", "")
-
-
-class Place(NamedTuple):
-    """Where one of the four numbers of a unit stands: an outcome and what is taken of it, in its window or before."""
-
-    outcome: int
-    taken: Taken
-    is_before: bool = False
-
-
-class Slice(NamedTuple):
-    """A part of a metric's window, since exposure."""
-
-    metric: int
-    begins: timedelta
-    ends: timedelta
-
-
-class Question(NamedTuple):
-    """The outcomes of a plan; of each metric (then of each slice) its places of y, d, x, z."""
-
-    outcomes: tuple[Outcome, ...]
-    places: tuple[tuple[Place, Place, Place, Place], ...]
-    slices: tuple[Slice, ...]
 
 
 class Counted(NamedTuple):
@@ -84,72 +54,6 @@ class Counted(NamedTuple):
     refused: tuple[str | None, ...]
     too_many: tuple[str, ...]
     read_at: int | None
-
-
-def question_of(plan: PlannedExperiment) -> Question:
-    """The outcomes that a plan asks for, and where the numbers of each metric stand among them."""
-    outcomes: list[Outcome] = []
-    places = []
-    for metric in plan.metrics:
-        begins = parse_window(metric.begins) if metric.begins else timedelta(0)
-        ends = parse_window(metric.window or plan.window)
-        keeps = metric.kind == "quantile"
-        outcomes.append(_outcome(metric.event, metric.value, begins, ends, keeps=keeps))
-        places.append(_places(metric, outcomes, begins, ends))
-    slices = []
-    for k, metric in enumerate(plan.metrics):
-        if metric.role != "success" or metric.kind not in ("conversion", "count", "sum") or metric.event is None:
-            continue
-        if len(outcomes) + SLICES > 60 or metric.begins:
-            break
-        for begins, ends in _sliced(parse_window(metric.window or plan.window)):
-            slices.append(Slice(k, begins, ends))
-            outcomes.append(Outcome(metric.event, ends - timedelta(microseconds=1), begins, value=metric.value))
-            one = places[k][0]
-            places.append((Place(len(outcomes) - 1, one.taken), *places[k][1:]))
-    return Question(tuple(outcomes), tuple(places), tuple(slices))
-
-
-def _sliced(window: timedelta) -> list[tuple[timedelta, timedelta]]:
-    """Whole days since exposure, as many together as make at most seven parts; none of a window under two days."""
-    days = window // timedelta(days=1)
-    if days < 2:
-        return []
-    length = -(-days // SLICES)
-    edges = [*range(0, days, length), days]
-    return [(timedelta(days=a), timedelta(days=b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-
-
-def _outcome(
-    event: str | None, value: str | None, begins: timedelta, ends: timedelta, *, keeps: bool = False
-) -> Outcome:
-    """An outcome after the exposure; without an event the value on the exposure itself, or any event."""
-    if event is None and value is not None:
-        return Outcome(EXPOSURE_EVENT, timedelta(0), value=value)
-    return Outcome(event, ends, begins, value=value, keeps_values=keeps)
-
-
-def _places(
-    metric: PlannedMetric, outcomes: list[Outcome], begins: timedelta, ends: timedelta
-) -> tuple[Place, Place, Place, Place]:
-    """Of one metric whose outcome was added last; a denominator and a covariate are outcomes of their own."""
-    own = len(outcomes) - 1
-    kinds: dict[str, Taken] = {"conversion": "did", "retention": "did", "count": "count", "sum": "value"}
-    taken: Taken = kinds.get(metric.kind, "value" if metric.value else "count")
-    if metric.event is None and metric.kind == "conversion":
-        taken = "value"
-    y, d = Place(own, taken), Place(own, "one")
-    x, z = Place(own, taken, is_before=True), Place(own, "one")
-    if metric.kind == "ratio":
-        outcomes.append(_outcome(metric.per_event, metric.per_value, begins, ends))
-        below: Taken = "value" if metric.per_value else "count"
-        d, z = Place(len(outcomes) - 1, below), Place(len(outcomes) - 1, below, is_before=True)
-    if metric.covariate is not None:
-        outcomes.append(Outcome(EXPOSURE_EVENT, timedelta(0), value=metric.covariate))
-        x, z = Place(len(outcomes) - 1, "value"), Place(own, "one")
-    elif metric.event is None and metric.value is not None:
-        x, z = Place(own, "nothing"), Place(own, "nothing")
-    return y, d, x, z
 
 
 def counted(
@@ -182,13 +86,13 @@ def counted(
             ends = read_at + 1 if period.ends is None else min(period.ends, read_at + 1)
             period = Period(period.begins, ends)
     parts = experiment_units(events, outcomes=question.outcomes, period=period, **asked)
-    tally = _Tally(plan, question, report_timezone)
+    tally = Tally(plan, question, report_timezone)
     for part in parts:
         tally.add(part)
     return tally.counted(read_at)
 
 
-class _Tally:
+class Tally:
     """Adds parts of units to moments."""
 
     def __init__(self, plan: PlannedExperiment, question: Question, report_timezone: str) -> None:
@@ -199,7 +103,7 @@ class _Tally:
         self._days: list[Any] = []
         self._kept: dict[int, list[tuple[str, np.ndarray]]] = {}
         self._values: dict[int, dict[str, list[tuple[np.ndarray, np.ndarray]]]] = {}
-        self._clusters = _Clusters(len(question.places)) if plan.cluster else None
+        self._clusters = Clusters(len(question.places)) if plan.cluster else None
         self._too_many: set[str] = set()
         self._units = 0
         self._refused: tuple[str | None, ...] = ()
@@ -351,61 +255,3 @@ def _winsorised(kept: list[tuple[str, np.ndarray]], share: float) -> tuple[float
         add_moments(np.zeros(len(own), np.int64), capped[:, None, :], sums, rest)
         found[name] = _added(found.get(name), (sums[0, 0], rest[0, 0]))
     return cap, {name: a + b for name, (a, b) in found.items()}
-
-
-class _Clusters:
-    """Sums of whole clusters; a cluster whose units were in several variants is in none."""
-
-    def __init__(self, metrics: int) -> None:
-        self._sums, self._rest = np.zeros((0, metrics, 4)), np.zeros((0, metrics, 4))
-        self._variant, self._mature = np.zeros(0, np.int64), np.zeros(0, np.int64)
-        self._names: list[str] = []
-
-    def add(
-        self, codes: np.ndarray, variant: np.ndarray, names: list[str], is_over: np.ndarray, own: np.ndarray
-    ) -> None:
-        """Units of a part with their clusters."""
-        self._names = names
-        most = int(codes.max(initial=-1)) + 1
-        if most > len(self._variant):
-            wider = max(most, 2 * len(self._variant))
-            grown = np.zeros((2, wider, *self._sums.shape[1:]))
-            grown[0, : len(self._variant)], grown[1, : len(self._variant)] = self._sums, self._rest
-            self._sums, self._rest = grown
-            more = wider - len(self._variant)
-            self._variant = np.concatenate([self._variant, np.full(more, -1)])
-            self._mature = np.concatenate([self._mature, np.zeros(more, np.int64)])
-        self._mature += np.bincount(codes[is_over], minlength=len(self._mature))
-        _add_to_clusters(codes, variant.astype(np.int64), is_over, own, self._variant, self._sums, self._rest)
-
-    def by_variant(self) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, int]]:
-        """Moments over the clusters of each variant, and how many there are."""
-        found, randomised = {}, {}
-        whole = self._sums + self._rest
-        for code in np.unique(self._variant[self._variant >= 0]).tolist():
-            is_own = self._variant == code
-            randomised[self._names[code]] = int(is_own.sum())
-            own = whole[is_own & (self._mature > 0)]
-            sums, rest = (np.zeros((1, own.shape[1], MOMENTS)) for _ in range(2))
-            add_moments(np.zeros(len(own), np.int64), own, sums, rest)
-            found[self._names[code]] = (sums[0], rest[0])
-        return found, randomised
-
-
-@njit(cache=True, nogil=True)
-def _add_to_clusters(codes, variant, is_over, own, variant_of, sums, rest):  # pragma: no cover (compiled)
-    for unit in range(len(codes)):
-        c = codes[unit]
-        if variant_of[c] == -1:
-            variant_of[c] = variant[unit]
-        elif variant_of[c] != variant[unit]:
-            variant_of[c] = -2
-        if not is_over[unit]:
-            continue
-        for m in range(own.shape[1]):
-            for k in range(4):
-                old = sums[c, m, k]
-                new = old + own[unit, m, k]
-                back = new - old
-                rest[c, m, k] += (old - (new - back)) + (own[unit, m, k] - back)
-                sums[c, m, k] = new

@@ -13,7 +13,6 @@ from typing import Literal, NamedTuple, get_args
 import ibis
 import ibis.expr.types as ir
 import numpy as np
-import pandas as pd
 
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.names import nearest
@@ -31,6 +30,7 @@ Standing = Literal[
 """assigned: compared. The others are counted, named and left out."""
 STANDINGS: tuple[str, ...] = get_args(Standing)
 MOST_OUTCOMES = 62
+ALL = "all"
 PRE_PERIOD = timedelta(days=14)
 
 
@@ -120,6 +120,7 @@ def experiment_units(
     period: Period = ALWAYS,
     labels: Sequence[str] = (),
     cluster: str | None = None,
+    instead: tuple[str, datetime] | None = None,
 ) -> Iterator[ExposedUnits]:
     """Every exposed unit of the experiment with its variant, its standing, and what it did before and after; in parts,
     at least one.
@@ -134,6 +135,8 @@ def experiment_units(
         period: first exposures that count.
         labels: properties of the exposure that are wanted.
         cluster: one of `labels` without which a unit is in no cluster.
+        instead: an event, and the instant from which on the first one of a unit counts as its exposure to the one
+            variant ALL: as if an experiment had begun there.
 
     Raises:
         ValueError: more than 62 outcomes.
@@ -158,7 +161,7 @@ def experiment_units(
     reasons = tuple(_unknown(events, o) for o in asked)
     longest = max((o.ends for o in asked), default=timedelta(0))
     through = None if observed_through is None else micros_of(utc_instant(observed_through)) - _micros(longest)
-    columns, where = _columns(known, experiment_id, asked, labels)
+    columns, where = _columns(known, experiment_id, asked, labels, instead)
     is_read = False
     for part in unit_rows(known, columns, where=where):
         is_read = True
@@ -181,11 +184,21 @@ def instant_of_unit(parts: Iterator[ExposedUnits], number: int) -> int | None:
 
 
 def _columns(
-    events: ir.Table, experiment_id: str | None, outcomes: Sequence[Outcome], labels: Sequence[str]
+    events: ir.Table,
+    experiment_id: str | None,
+    outcomes: Sequence[Outcome],
+    labels: Sequence[str],
+    instead: tuple[str, datetime] | None,
 ) -> tuple[dict[str, ir.Value], ir.BooleanValue]:
     """What the kernel needs of each row, and which rows it needs."""
-    of_experiment = property_value(events, "experiment_id") == ibis.literal(experiment_id, "string")
-    is_exposure = ((events.event_name == EXPOSURE_EVENT) & of_experiment).fill_null(False)
+    if instead is None:
+        of_experiment = property_value(events, "experiment_id") == ibis.literal(experiment_id, "string")
+        is_exposure = ((events.event_name == EXPOSURE_EVENT) & of_experiment).fill_null(False)
+        name_of_variant = property_value(events, "variant")
+    else:
+        is_late = events.event_at >= ibis.literal(utc_instant(instead[1]), "timestamp")
+        is_exposure = (is_one_of(events.event_name, [instead[0]]) & is_late).fill_null(False)
+        name_of_variant = ibis.literal(ALL)
     bits: dict[str, int] = {}
     of_exposure = anything = 0
     for place, outcome in enumerate(outcomes):
@@ -195,13 +208,13 @@ def _columns(
             of_exposure |= 1 << place
         else:
             bits[outcome.event_name] = bits.get(outcome.event_name, 0) | 1 << place
-    cases = [(is_exposure, ibis.literal(of_exposure, "int64"))]
-    cases += [
+    cases = [
         (is_one_of(events.event_name, [n]).fill_null(False), ibis.literal(m | anything, "int64"))
         for n, m in bits.items()
     ]
+    cases.append((is_exposure, ibis.literal(of_exposure, "int64")))
     mask = ibis.cases(*cases, else_=ibis.literal(anything, "int64"))
-    variant = ibis.ifelse(is_exposure, property_value(events, "variant"), ibis.null("string"))
+    variant = ibis.ifelse(is_exposure, name_of_variant, ibis.null("string"))
     columns: dict[str, ir.Value] = {
         "at": events.event_at,
         "is_exposure": is_exposure,
@@ -298,70 +311,3 @@ def _exposed(
 
 def _micros(length: timedelta) -> int:
     return length // timedelta(microseconds=1)
-
-
-def units_by_standing(units: ExposedUnits) -> ir.Table:
-    """Grain: one row per standing and variant: standing, variant (NULL where it is none), units, units_immature (of
-    them, window not over).
-    """
-    rows = []
-    for standing, name in enumerate(STANDINGS):
-        for code in range(-1, len(units.variants)):
-            own = (units.standing == standing) & (units.variant == code)
-            if own.any():
-                variant = units.variants[code] if code >= 0 else None
-                rows.append((name, variant, int(own.sum()), int((own & ~units.is_over).sum())))
-    schema = {"standing": "string", "variant": "string", "units": "int64", "units_immature": "int64"}
-    rows.sort(key=lambda row: (row[0], row[1] is None, row[1] or ""))
-    return ibis.memtable(pd.DataFrame(rows, columns=list(schema)), schema=schema)
-
-
-def exposed_between(units: ExposedUnits, *, report_timezone: str) -> ir.Table:
-    """Grain: one row: first_on and last_on, the local dates of the first and the last first exposure; NULL without
-    units.
-    """
-    at = units.exposed_at
-    ends = [None, None] if not len(at) else [_local_date(int(t), report_timezone) for t in (at.min(), at.max())]
-    frame = pd.DataFrame([ends], columns=["first_on", "last_on"], dtype=object)
-    return ibis.memtable(frame, schema={"first_on": "date", "last_on": "date"})
-
-
-def _local_date(at: int, report_timezone: str):
-    return pd.Timestamp(at, unit="us", tz="UTC").tz_convert(zone(report_timezone)).date()
-
-
-def conversions(units: ExposedUnits) -> ir.Table:
-    """Grain: one row per outcome and variant of the assigned units.
-
-    Columns: outcome (its place), metric (the event name), variant, units (window over), units_immature (in no other
-    count), converted (units that did it in the window), naive_converted (units that did it at any time: what a join on
-    the user alone counts), events_in_window, events_before_exposure (events of all assigned units before their first
-    exposure), refused_because (the event does not occur in the log, so a misspelt name is never a 0).
-    """
-    rows = []
-    for place, outcome in enumerate(units.outcomes):
-        for code, variant in enumerate(units.variants):
-            own = (units.standing == 0) & (units.variant == code)
-            over = own & units.is_over
-            if not own.any():
-                continue
-            inside = units.inside[over, place]
-            rows.append(
-                (
-                    place,
-                    outcome.event_name,
-                    variant,
-                    int(over.sum()),
-                    int((own & ~units.is_over).sum()),
-                    int((inside > 0).sum()),
-                    int(units.ever[over, place].sum()),
-                    int(inside.sum(dtype=np.int64)),
-                    int(units.before[own, place].sum(dtype=np.int64)),
-                    units.refused[place],
-                )
-            )
-    counts = ("units", "units_immature", "converted", "naive_converted", "events_in_window", "events_before_exposure")
-    names = {"outcome": "int64", "metric": "string", "variant": "string"}
-    schema = names | dict.fromkeys(counts, "int64") | {"refused_because": "string"}
-    rows.sort(key=lambda row: (row[0], row[2]))
-    return ibis.memtable(pd.DataFrame(rows, columns=list(schema)), schema=schema)

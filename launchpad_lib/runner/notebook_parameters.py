@@ -6,12 +6,12 @@ No default belongs to any product: what is not declared is None or empty, and no
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from launchpad_lib.contract.durations import parse_window
-from launchpad_lib.contract.experiments import PlannedExperiment, fault_of_shares
+from launchpad_lib.contract.experiments import PlannedExperiment, PlannedMetric, fault_of_shares
 from launchpad_lib.contract.named import ColumnName, EventName, ExperimentId, PropertyName, VariantName
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.metrics.trials import grace_us
@@ -206,6 +206,44 @@ class ExperimentsParams(NotebookParams):
         return self
 
 
+class ExperimentDesignParams(NotebookParams):
+    unit_event: EventName | None = Field(
+        default=None, description="who does it would be exposed, at the first time; empty for no design"
+    )
+    metrics: list[PlannedMetric] = Field(
+        default=[], strict=False, max_length=20, description="what would decide or be guarded, as in `experiments`"
+    )
+    window: str = Field(default="7d", description="time from exposure to the outcome, with a unit")
+    pre_period: str = Field(default="14d", description="time before exposure that CUPED would use, with a unit")
+    variants: int = Field(default=2, ge=2, le=50, description="arms, the control included, of equal shares")
+    power: float = Field(default=0.8, ge=0.5, lt=1, description="how often a difference of that size is to be found")
+    durations: list[Annotated[int, Field(ge=1, le=730)]] = Field(
+        default=[7, 14, 28], min_length=1, max_length=20, description="days of exposures that are compared"
+    )
+    effects: list[Annotated[float, Field(gt=0, le=10)]] = Field(
+        default=[0.02, 0.05, 0.1],
+        min_length=1,
+        max_length=20,
+        description="differences to be found, as parts of the value",
+    )
+    look_every_days: int = Field(default=1, ge=1, le=90, description="days between two looks of the peeking plan")
+    seed: int = Field(default=20260101, ge=0, description="seed of the simulated looks")
+
+    @field_validator("pre_period")
+    @classmethod
+    def _duration_has_a_unit(cls, value: str) -> str:
+        parse_window(value)
+        return value
+
+    @model_validator(mode="after")
+    def _a_metric_stands_once(self) -> ExperimentDesignParams:
+        names = [m.called for m in self.metrics]
+        twice = next((n for n in names if names.count(n) > 1), None)
+        if twice is not None:
+            raise ValueError(f"metrics: {twice!r} stands twice; give each its own name")
+        return self
+
+
 class LatencyTrendsParams(FeatureParams):
     window_days: int = Field(default=7, ge=1, le=90, description="length of each compared window")
     sustained_days: int = Field(
@@ -251,6 +289,7 @@ NOTEBOOKS: dict[str, type[NotebookParams]] = {
     "cohorts": CohortsParams,
     "retention_lift": RetentionLiftParams,
     "experiments": ExperimentsParams,
+    "experiment_design": ExperimentDesignParams,
     "latency_trends": LatencyTrendsParams,
     "risk_scoring": RiskScoringParams,
     "data_quality": DataQualityParams,

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from launchpad_lib.contract.experiments import PlannedExperiment
+from launchpad_lib.contract.experiments import PlannedExperiment, PlannedMetric
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.ingestion import SourceSpec
@@ -83,7 +83,7 @@ class RunParams(BaseModel):
         said = {
             name: [one.model_dump(mode="json", exclude_defaults=True) for one in value]
             for name, value in parameters
-            if isinstance(value, list) and value and all(isinstance(one, Feature | PlannedExperiment) for one in value)
+            if isinstance(value, list) and value and all(isinstance(one, DECLARED) for one in value)
         }
         decided = {k: v for k, v in (given or {}).items() if k in type(parameters).model_fields}
         return parameters.model_dump(mode="json") | said | decided
@@ -150,6 +150,9 @@ def _model_at(model: type[BaseModel], path: tuple) -> type[BaseModel]:
             inner = models_in(model.model_fields[part].annotation)
             model = inner[0] if inner else model
     return model
+
+
+DECLARED = (Feature, PlannedExperiment, PlannedMetric)
 
 
 class _Loader(yaml.SafeLoader):

@@ -15,7 +15,8 @@ from launchpad_lib.findings.experiment_results import ExperimentPlan, ask_experi
 from launchpad_lib.findings.experiments import experiment_conclusion
 from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.lake import open_lake
-from launchpad_lib.metrics.exposures import Outcome, conversions, experiment_units
+from launchpad_lib.metrics.exposure_counts import conversions
+from launchpad_lib.metrics.exposures import Outcome, experiment_units
 from launchpad_lib.runner.parameters import load_run
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -34,7 +34,7 @@ EXPERIMENT_RELATIVE_LIFT = Metric(
 )
 EXPERIMENT_MEAN_LIFT = Metric(
     name="experiment_mean_lift",
-    label="{metric}: {variant} against {control}",
+    label="{metric}: {variant} minus {control}",
     question="By how much does the variant's mean or ratio differ?",
     numerator="difference of the value of {metric} within {window} after first exposure, {variant} minus {control}",
     denominator="the units of these two arms: {units}",

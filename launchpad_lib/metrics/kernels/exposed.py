@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 NO_VARIANT, SEVERAL = -1, -2
+MOMENTS = 15
 
 
 @njit(cache=True, nogil=True)

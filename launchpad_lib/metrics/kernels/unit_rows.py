@@ -12,8 +12,9 @@ read while the kernel works. Any other table is sorted by its engine.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numba import njit
 
+from launchpad_lib.metrics.kernels.block_rows import Asked as AskedOfKinds
+from launchpad_lib.metrics.kernels.block_rows import Blocks, asked_of_kinds, open_blocks
 from launchpad_lib.metrics.kernels.lake_log import PART, ROW, LakeRows, lake_rows
 
 ORDER = ("event_at", "received_at", "event_id")
@@ -142,28 +145,71 @@ class _Texts:
         return _renamed(array.codes, place, np.empty(len(array.codes), np.int32))
 
 
-def _lake_parts(
-    found: LakeRows, asked: Mapping[str, _Value]
-) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray | _Coded]]]:
+_Range = tuple[np.ndarray, dict[str, np.ndarray | _Coded]]  # where units start; columns
+
+
+def _lake_parts(found: LakeRows, asked: Mapping[str, _Value]) -> Iterator[_Range]:
     """Ranges of users one after the other; the next is read while the caller works on one."""
-    query = found.backend.compile(found.rows)
-    if _keeps_order(found, query):
-        query = found.backend.compile(found.rows.drop("row"))
     widths = [TEXT_BYTES if v.value.type().is_string() and key not in found.coded else 8 for key, v in asked.items()]
     most = min(MOST_ROWS, MOST_BYTES // (12 + sum(widths)))
-    ranges = _ranges(found, query, most)
+    of_blocks = asked_of_kinds(found)
+    if of_blocks is not None:
+        blocks = open_blocks(found)
+        names = {key: found.log.event_names for key in found.coded}
+        of_kind = {key: _column(blocks.answers[key], one, names=names.get(key)) for key, one in asked.items()}
+        ranges = blocks.ranges(most) or [(0, -1)]
+        read: Callable[[tuple[int, int]], _Range] = partial(
+            _block_range, blocks, of_kind, of_blocks, "session" in blocks.answers.column_names
+        )
+    else:
+        query = found.backend.compile(found.rows)
+        if _keeps_order(found, query):
+            query = found.backend.compile(found.rows.drop("row"))
+        ranges = _ranges(found, query, most)
+        read = partial(_read_range, found, query, asked)
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(_read_range, found, query, ranges[0], asked)
+        coming = pool.submit(read, ranges[0])
         for following in [*ranges[1:], None]:
             part = coming.result()
             if following is not None:
-                coming = pool.submit(_read_range, found, query, following, asked)
+                coming = pool.submit(read, following)
             yield part
 
 
-def _read_range(
-    found: LakeRows, query: str, users: tuple[int, int], asked: Mapping[str, _Value]
-) -> tuple[np.ndarray, dict[str, np.ndarray | _Coded]]:
+def _block_range(
+    blocks: Blocks,
+    of_kind: Mapping[str, np.ndarray | _Coded],
+    asked: AskedOfKinds,
+    by_session: bool,
+    users: tuple[int, int],
+) -> _Range:
+    """The rows of a range of users out of blocks; `of_kind` are the values of each kind's row."""
+    rows = blocks.rows(users, instants=bool(asked.instants), sessions=by_session)
+    starts, place, at = rows.starts, rows.place, rows.at
+    user = np.repeat(rows.users, np.diff(starts)) if asked.users else at  # sorting by session stays within a user
+    if by_session:
+        order = np.arange(len(place), dtype=np.int32)
+        starts = _by_session(starts, rows.session, order)
+        place = _moved(place, order)
+        at = _moved(at, order) if asked.instants else at
+    found: dict[str, np.ndarray | _Coded] = {}
+    for key, values in of_kind.items():
+        if key in asked.instants or key in asked.users:
+            found[key] = at if key in asked.instants else user
+        elif isinstance(values, _Coded):
+            found[key] = _Coded(values.codes[place], values.names)
+        else:
+            found[key] = values[place]
+    return starts, found
+
+
+def _moved(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    out = np.empty_like(values)
+    _scatter(values, places, out)
+    return out
+
+
+def _read_range(found: LakeRows, query: str, asked: Mapping[str, _Value], users: tuple[int, int]) -> _Range:
     """The rows of a range of users, each user's together and in order; or each session's."""
     table = _read(found, query, users, found.log.paths)
     numbers = _scattered(table["user"], None)
