@@ -17,7 +17,8 @@ from launchpad_lib.contract.findings import (
 from launchpad_lib.contract.sentences import counted, ended, listed, named
 from launchpad_lib.contract.wording import percent, points
 from launchpad_lib.findings.lift_questions import LiftQuestion
-from launchpad_lib.findings.lift_results import ATO, LiftResults
+from launchpad_lib.findings.lift_results import ATO, TRIALS, LiftResults
+from launchpad_lib.findings.lift_rollouts import ROLLOUT, rollout_finding, unanswered_rollout
 
 SEVERITIES: dict[str, tuple[Severity, Verb]] = {
     "likely hurt": ("watch", "look"),
@@ -44,6 +45,11 @@ def lift_conclusion(found: LiftResults) -> Conclusion:
         return not_asked(found)
     reported = found.reported
     findings = [_of_feature(question, reported.loc[question.feature_id], found) for question in found.asked]
+    findings += [
+        unanswered_rollout(named(_question(found, feature_id).feature_name), answer)
+        for feature_id, answer in found.rollouts.items()
+        if answer.effect.refused_because and reported.loc[feature_id, "design"] != ROLLOUT
+    ]
     verdicts = {q.feature_id: reported.loc[q.feature_id, "verdict"] for q in found.asked}
     said = conclusion(lift_sentence(found, verdicts), [*findings, *_left_out(found)])
     reasons = [str(reported.loc[q.feature_id, "refused_because"]) for q in found.asked]
@@ -67,7 +73,9 @@ def lift_sentence(found: LiftResults, verdicts: dict[str, LiftVerdict]) -> str:
     """At most 16 words beside names: the verdict of one feature, or who likely helped or hurt among several."""
     if len(verdicts) == 1:
         ((feature_id, verdict),) = verdicts.items()
-        return _single(named(_question(found, feature_id).feature_name), verdict, found)
+        is_switched = found.reported.loc[feature_id, "design"] == ROLLOUT
+        doing = "Switching on" if is_switched else DOING[found.rules.compare]
+        return _single(named(_question(found, feature_id).feature_name), verdict, found, doing=doing)
     by_word = {
         word: [named(_question(found, f).feature_name) for f, v in verdicts.items() if v == word]
         for word in get_args(LiftVerdict)
@@ -83,8 +91,7 @@ def lift_sentence(found: LiftResults, verdicts: dict[str, LiftVerdict]) -> str:
     return f"None of {len(verdicts)} features is shown to have likely helped or hurt."
 
 
-def _single(name: str, verdict: LiftVerdict, found: LiftResults) -> str:
-    doing = DOING[found.rules.compare]
+def _single(name: str, verdict: LiftVerdict, found: LiftResults, *, doing: str) -> str:
     said = {
         "likely helped": f"{doing} {name} likely helped people come back.",
         "likely hurt": f"{doing} {name} likely hurt: people came back less.",
@@ -108,10 +115,14 @@ def _of_feature(question: LiftQuestion, row: pd.Series, found: LiftResults) -> F
     """The estimate of one feature, and what keeps it from being more, or what it survived."""
     name, verdict = named(question.feature_name), row["verdict"]
     severity, verb = SEVERITIES[verdict]
+    if row["design"] == ROLLOUT:
+        answer = found.rollouts[question.feature_id]
+        return rollout_finding(name, answer, row, severity=severity, verb=verb, limit=_limit(found))
     if verdict == "refused":
         sentence = f"No difference is given for {name}: {ended(str(row['refused_because']))}"
         return Finding(severity, verb, sentence, feature_id=question.feature_id)
-    checks = found.doubts[found.doubts["feature_id"] == question.feature_id].to_dict("records")
+    own = found.doubts[(found.doubts["feature_id"] == question.feature_id) & (found.doubts["design"] == TRIALS)]
+    checks = own.to_dict("records")
     strength = found.strength[found.strength["feature_id"] == question.feature_id].iloc[0]
     if verdict == "not settled":
         why = f"Not settled: {'; '.join(_open_reasons(row, checks, strength))}."

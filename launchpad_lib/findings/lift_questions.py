@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import ibis.expr.types as ir
 
-from launchpad_lib.contract.features import Feature, not_declared
+from launchpad_lib.contract.features import Feature, Rollout, not_declared
 from launchpad_lib.contract.sentences import counted, named, span_words
 from launchpad_lib.findings.rows import not_asked
 from launchpad_lib.metrics import unknown_names
@@ -28,10 +28,18 @@ class LiftQuestion(NamedTuple):
     refused_because: str | None
     compare: Compare = "finished"
     event_names: tuple[str, ...] = ()
+    rollout: Rollout | None = None
 
     @property
     def is_asked(self) -> bool:
-        """Whether the feature declares what is compared: a start and a finish, or any event of its own."""
+        """Whether the feature declares what is compared: a start and a finish, or any event of its own, or where it was
+        switched on.
+        """
+        return self.rollout is not None or self.is_tried
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether it declares what start trials compare."""
         if self.compare == "used":
             return bool(self.event_names)
         return self.start_event is not None and self.complete_event is not None
@@ -91,5 +99,6 @@ def ask_lift(
         if reason is None:
             reason = unknown_names(events, event_names=names)
         declared = (feature.start_event, feature.complete_event)
-        found.append(LiftQuestion(feature.feature_id, feature.name, *declared, reason, compare, feature.event_names))
+        asked = (reason, compare, feature.event_names, feature.rollout)
+        found.append(LiftQuestion(feature.feature_id, feature.name, *declared, *asked))
     return tuple(found)

@@ -24,10 +24,19 @@ from launchpad_lib.findings.lift_answers import (
     unanswered,
 )
 from launchpad_lib.findings.lift_questions import LiftQuestion, LiftRules
+from launchpad_lib.findings.lift_rollouts import (
+    ROLLOUT,
+    RolloutAnswer,
+    answered_rollout,
+    rollout_cells,
+    rollout_checks,
+    rollout_row,
+)
 from launchpad_lib.findings.rows import declared
+from launchpad_lib.inference.rollout import STUDY_COLUMNS
 from launchpad_lib.metrics.trials import start_trials
 
-__all__ = ["ATE", "ATO", "ATT", "DIFFERENCE", "EVERYBODY", "TRIALS", "LiftResults", "lift_results"]
+__all__ = ["ATE", "ATO", "ATT", "DIFFERENCE", "EVERYBODY", "ROLLOUT", "TRIALS", "LiftResults", "lift_results"]
 
 REPORTED, BESIDE = "reported", "beside it"
 ALPHA = 0.05
@@ -44,6 +53,8 @@ class LiftResults(NamedTuple):
     balance: pd.DataFrame
     doubts: pd.DataFrame
     strength: pd.DataFrame
+    cells: pd.DataFrame
+    rollouts: dict[str, RolloutAnswer]
 
     def estimates(self, design: str, estimand: str) -> dict[str, Estimate]:
         """The estimates of one design and estimand by feature."""
@@ -70,11 +81,21 @@ class LiftResults(NamedTuple):
         rows: list[tuple] = []
         for shown, words, kind in ((self.reported.reset_index(), None, REPORTED), (naive, "naive, not causal", BESIDE)):
             for r in shown.itertuples():
-                rows.append((self._of(r.feature_id, words or r.estimand), kind, r.estimate, r.ci_low, r.ci_high))
+                said = words or (r.design if r.design == ROLLOUT else r.estimand)
+                rows.append((self._of(r.feature_id, said), kind, r.estimate, r.ci_low, r.ci_high))
         for r in self.doubts.itertuples():
             rows.append((self._of(r.feature_id, r.check), BESIDE, r.estimate, r.ci_low, r.ci_high))
         drawn = pd.DataFrame(rows, columns=["row", "kind", "absolute_lift", "ci_low", "ci_high"])
         return drawn[drawn["absolute_lift"].notna()].reset_index(drop=True)
+
+    @property
+    def event_study(self) -> pd.DataFrame:
+        """Grain: one row per feature that was switched on by place and period since the switch: feature, since_switch,
+        estimate, ci_low, ci_high; empty without any.
+        """
+        studies = [a.effect.study.assign(feature=self._name(feature_id)) for feature_id, a in self.rollouts.items()]
+        drawn = pd.concat(studies) if studies else pd.DataFrame(columns=["feature", *STUDY_COLUMNS])
+        return drawn.reset_index(drop=True)
 
     @property
     def balance_by_name(self) -> pd.DataFrame:
@@ -84,8 +105,10 @@ class LiftResults(NamedTuple):
 
     def _of(self, feature_id: str, words: str) -> str:
         """The name of a feature, and what of it."""
-        name = next(q.feature_name for q in self.questions if q.feature_id == feature_id)
-        return f"{named(name, cells=24)}: {words}"
+        return f"{named(self._name(feature_id), cells=24)}: {words}"
+
+    def _name(self, feature_id: str) -> str:
+        return next(q.feature_name for q in self.questions if q.feature_id == feature_id)
 
     @property
     def e_values(self) -> dict[str, Estimate]:
@@ -126,7 +149,20 @@ def lift_results(events: ir.Table, questions: tuple[LiftQuestion, ...], rules: L
         seed=rules.seed,
     ) if asked else []  # fmt: skip
     answers = {q.feature_id: answered(q, t, rules) for q, t in zip(asked, found, strict=True)}
+    rollouts = {
+        q.feature_id: answered_rollout(
+            events,
+            q.rollout,
+            feature_id=q.feature_id,
+            compare=q.compare,
+            observed_through=rules.observed_through,
+            min_cell=rules.min_cell,
+        )
+        for q in questions
+        if q.rollout is not None
+    }
     compared = sum(answer.fitted.best.absolute_lift is not None for answer in answers.values())
+    compared += sum(answer.effect.estimate is not None for answer in rollouts.values())
     level = 1 - ALPHA / max(compared, 1)
     parts = [
         unanswered(question)
@@ -134,7 +170,34 @@ def lift_results(events: ir.Table, questions: tuple[LiftQuestion, ...], rules: L
         else feature_rows(question, answers[question.feature_id], level, rules)
         for question in questions
     ]
-    return LiftResults(questions, rules, *(_stacked(t, [part[i] for part in parts]) for i, t in enumerate(TABLES)))
+    switched = {name: a._replace(effect=a.effect.at_level(level)) for name, a in rollouts.items()}
+    parts = [_with_rollout(part, switched.get(q.feature_id), rules) for part, q in zip(parts, questions, strict=True)]
+    cells = _stacked(tables.LIFT_ROLLOUT, [rollout_cells(a) for a in switched.values()])
+    stacked = (_stacked(t, [part[i] for part in parts]) for i, t in enumerate(TABLES))
+    return LiftResults(questions, rules, *stacked, cells, switched)
+
+
+def _with_rollout(
+    part: tuple[pd.DataFrame, ...], rollout: RolloutAnswer | None, rules: LiftRules
+) -> tuple[pd.DataFrame, ...]:
+    """The tables of one feature with its roll-out: where that has an estimate, or nothing else was asked, the verdict is
+    that of the roll-out, which nobody chose for themselves.
+    """
+    if rollout is None:
+        return part
+    lifts, trials, balance, doubts, strength = part
+    row = rollout_row(rollout, rollout.verdict(rules.smallest_lift))
+    if row["estimate"] is not None or set(lifts["verdict"].dropna()) == {"not asked"}:
+        lifts = lifts[lifts["verdict"] != "not asked"].assign(verdict=None)
+    else:
+        row["verdict"] = None
+    return (
+        pd.concat([lifts, pd.DataFrame([row])], ignore_index=True),
+        trials,
+        balance,
+        pd.concat([doubts, rollout_checks(rollout)], ignore_index=True),
+        strength,
+    )
 
 
 def _stacked(table, frames: list[pd.DataFrame]) -> pd.DataFrame:

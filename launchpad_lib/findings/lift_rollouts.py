@@ -135,9 +135,7 @@ def rollout_finding(
     """The estimate of one roll-out, and what keeps it from being more, or what it survived."""
     verdict, effect = row["verdict"], answer.effect
     if verdict == "refused":
-        why = ended(str(row["refused_because"]))
-        return Finding(severity, verb, f"No difference is given for where {name} was switched on: {why}",
-                       feature_id=answer.feature_id)  # fmt: skip
+        return unanswered_rollout(name, answer)
     length = counted(answer.counts.period_days, "day")
     differs = points(row["estimate"], row["ci_low"], row["ci_high"])
     told = (
@@ -157,6 +155,13 @@ def rollout_finding(
     also = f" Left out: {listed([named(p) for p in left])}, where nobody can be compared." if left else ""
     users = int(row["n_treated"]) if verdict == "likely hurt" else None
     return Finding(severity, verb, f"{told} {why}{also}", feature_id=answer.feature_id, users=users)
+
+
+def unanswered_rollout(name: str, answer: RolloutAnswer) -> Finding:
+    """Why a roll-out has no number."""
+    why = ended(str(answer.effect.refused_because))
+    sentence = f"No difference is given for where {name} was switched on: {why}"
+    return Finding("unknown", "wait", sentence, feature_id=answer.feature_id)
 
 
 def _open_reasons(answer: RolloutAnswer, row: pd.Series) -> list[str]:

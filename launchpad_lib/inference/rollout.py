@@ -192,7 +192,7 @@ class _Counted:
     def estimate(self, weights: np.ndarray, *, has_shocks: bool = True) -> tuple[float, float, float | None]:
         """A weighted sum of shares, its standard error, and that error's degrees of freedom (None: many)."""
         by_users = float(np.einsum("pt,pts,ps->", weights, self.covariances, weights))
-        # Good and bad periods of a place may hang together, which so few cannot tell: all that enters with one sign does.
+        # Good and bad periods of a place may hang together, which so few cannot tell: what enters with one sign does.
         together = sum(np.square(side.sum(axis=1)).sum() for side in (weights.clip(min=0), weights.clip(max=0)))
         by_shocks = (self.shock_variance or 0.0) * float(together) if has_shocks else 0.0
         total = by_users + by_shocks
@@ -228,8 +228,8 @@ class _Counted:
         return pd.DataFrame(found, columns=list(STUDY_COLUMNS))
 
     def checks(self, cells: Sequence[_Cell], estimate: float, level: float) -> pd.DataFrame:
-        """Grain: first a row for all waves together (`switched_on` is empty), then one for each wave that did not go like
-        the others.
+        """Grain: first a row for all waves together (`switched_on` is empty), then one for each wave that did not go
+        like the others.
 
         What is compared is the change from the first period to the last one before the switch, the longest there is.
         Together the waves weigh what they weigh in the effect, so that a row within the limit bounds what such a trend

@@ -121,8 +121,8 @@ LIFT = ResultTable(
             "string",
             design="start trials, roll-out, or everybody (not causal)",
             estimand=(
-                "difference (unadjusted), ATE (all), ATT (who did it, or where it was switched on), ATO (who could have "
-                "gone either way)"
+                "difference (unadjusted), ATE (all), ATT (who did it, or where it was switched on), ATO (who could "
+                "have gone either way)"
             ),
         ),
         *_columns("float64", estimate="difference of return rates, a fraction"),
