@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
-from launchpad_lib.contract.experiments import Role
 from launchpad_lib.contract.findings import ExperimentVerdict
 from launchpad_lib.contract.planned_metrics import Role
 from launchpad_lib.inference.sample_ratio import SampleRatio
