@@ -87,7 +87,7 @@ def lift_sentence(found: LiftResults, verdicts: dict[str, LiftVerdict]) -> str:
     ]
     others = len(verdicts) - len(by_word["likely hurt"]) - len(by_word["likely helped"])
     if parts:
-        return " ".join([*parts, f"{others} others: neither shown."] if others else parts)
+        return " ".join([*parts, f"{counted(others, 'other')}: neither shown."] if others else parts)
     return f"None of {len(verdicts)} features is shown to have likely helped or hurt."
 
 

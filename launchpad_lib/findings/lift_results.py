@@ -180,8 +180,8 @@ def lift_results(events: ir.Table, questions: tuple[LiftQuestion, ...], rules: L
 def _with_rollout(
     part: tuple[pd.DataFrame, ...], rollout: RolloutAnswer | None, rules: LiftRules
 ) -> tuple[pd.DataFrame, ...]:
-    """The tables of one feature with its roll-out: where that has an estimate, or nothing else was asked, the verdict is
-    that of the roll-out, which nobody chose for themselves.
+    """The tables of one feature with its roll-out: where that has an estimate, or nothing else was asked, the verdict
+    is that of the roll-out, which nobody chose for themselves.
     """
     if rollout is None:
         return part

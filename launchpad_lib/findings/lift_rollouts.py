@@ -72,7 +72,7 @@ def rollout_row(answer: RolloutAnswer, verdict: LiftVerdict) -> dict[str, Any]:
     """The row of the table `lift`."""
     effect = answer.effect
     sizes = {} if effect.estimate is None else {
-        "n": effect.n_treated + effect.n_control,
+        "n": int(answer.counts.users.sum()),
         "n_treated": effect.n_treated,
         "n_control": effect.n_control,
         "users": int(answer.counts.users.sum()),
@@ -138,9 +138,10 @@ def rollout_finding(
         return unanswered_rollout(name, answer)
     length = counted(answer.counts.period_days, "day")
     differs = points(row["estimate"], row["ci_low"], row["ci_high"])
+    sizes = f"{row['n_treated']:,.0f} users who were there before, {row['n_control']:,.0f} to compare with"
     told = (
         f"Where {name} was switched on, the share of users active within {length} changed by {differs} against where "
-        f"it was not yet ({row['n_treated']:,.0f} users of before, {row['n_control']:,.0f} to compare with)."
+        f"it was not yet ({sizes})."
     )
     if verdict == "not settled":
         why = f"Not settled: {'; '.join(_open_reasons(answer, row))}."

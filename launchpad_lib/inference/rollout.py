@@ -233,9 +233,9 @@ class _Counted:
 
         What is compared is the change from the first period to the last one before the switch, the longest there is.
         Together the waves weigh what they weigh in the effect, so that a row within the limit bounds what such a trend
-        adds to it; that row has to pass by equivalence. A wave is named where its own change is beyond the limit and its
-        interval (of all waves at once) does not hold 0. Shocks are not part of these limits: what they would excuse is
-        what is looked for.
+        adds to it; that row has to pass by equivalence. A wave is named where its own change is beyond the limit and
+        its interval (of all waves at once) does not hold 0. Shocks are not part of these limits: what they would excuse
+        is what is looked for.
         """
         limit, found = placebo_limit(estimate), []
         waves = [g for g in self.waves if any(c.switched_on == g <= c.period for c in cells)]
