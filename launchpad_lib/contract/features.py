@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from launchpad_lib.contract.named import EventName, PropertyName
+from launchpad_lib.contract.named import EventName, ExperimentId, PropertyName, VariantName
 
 EVENT_FIELDS = ("start_event", "complete_event", "view_event", "share_event", "interaction_events")
 
@@ -30,6 +30,17 @@ class Rollout(BaseModel):
         min_length=1, description="value -> date or instant (UTC where it has no zone); the others stay off"
     )
     period_days: int = Field(default=7, ge=1, le=28, description="days in which users are active or not")
+
+
+class ShownBy(BaseModel):
+    """The experiment that shows a feature to one variant and not to the control."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    experiment_id: ExperimentId = Field(description="the experiment, as in its exposures")
+    variant: VariantName = Field(description="the variant that is shown the feature")
+    control: VariantName = Field(description="the variant that is not")
+    share: float = Field(default=0.5, gt=0, lt=1, description="planned share of the variant among the two")
 
 
 class Feature(BaseModel):
@@ -61,7 +72,11 @@ class Feature(BaseModel):
         default=None, description="where and when it was switched on; in the table: the same as JSON"
     )
 
-    @field_validator("rollout", mode="before")
+    experiment: ShownBy | None = Field(
+        default=None, description="the experiment that shows it to one variant only; in the table: the same as JSON"
+    )
+
+    @field_validator("rollout", "experiment", mode="before")
     @classmethod
     def _a_text_is_json(cls, value: object) -> object:
         try:

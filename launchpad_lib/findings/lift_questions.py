@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import ibis.expr.types as ir
 
-from launchpad_lib.contract.features import Feature, Rollout, not_declared
+from launchpad_lib.contract.features import Feature, Rollout, ShownBy, not_declared
 from launchpad_lib.contract.sentences import counted, named, span_words
 from launchpad_lib.findings.rows import not_asked
 from launchpad_lib.metrics import unknown_names
@@ -29,13 +29,21 @@ class LiftQuestion(NamedTuple):
     compare: Compare = "finished"
     event_names: tuple[str, ...] = ()
     rollout: Rollout | None = None
+    experiment: ShownBy | None = None
 
     @property
     def is_asked(self) -> bool:
-        """Whether the feature declares what is compared: a start and a finish, or any event of its own, or where it was
-        switched on.
+        """Whether the feature declares what is compared: a start and a finish, or any event of its own; where it was
+        switched on; or the experiment that shows it.
         """
-        return self.rollout is not None or self.is_tried
+        return self.rollout is not None or self.experiment is not None or self.is_tried
+
+    @property
+    def done_events(self) -> tuple[str, ...]:
+        """What counts as doing it."""
+        if self.compare == "used":
+            return self.event_names
+        return () if self.complete_event is None else (self.complete_event,)
 
     @property
     def is_tried(self) -> bool:
@@ -99,6 +107,6 @@ def ask_lift(
         if reason is None:
             reason = unknown_names(events, event_names=names)
         declared = (feature.start_event, feature.complete_event)
-        asked = (reason, compare, feature.event_names, feature.rollout)
+        asked = (reason, compare, feature.event_names, feature.rollout, feature.experiment)
         found.append(LiftQuestion(feature.feature_id, feature.name, *declared, *asked))
     return tuple(found)

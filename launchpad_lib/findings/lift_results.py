@@ -23,6 +23,14 @@ from launchpad_lib.findings.lift_answers import (
     feature_rows,
     unanswered,
 )
+from launchpad_lib.findings.lift_experiments import (
+    ASSIGNED,
+    COMPLIERS,
+    EXPERIMENT,
+    ExperimentAnswer,
+    answered_experiment,
+    experiment_rows,
+)
 from launchpad_lib.findings.lift_questions import LiftQuestion, LiftRules
 from launchpad_lib.findings.lift_rollouts import (
     ROLLOUT,
@@ -36,7 +44,20 @@ from launchpad_lib.findings.rows import declared
 from launchpad_lib.inference.rollout import STUDY_COLUMNS
 from launchpad_lib.metrics.trials import start_trials
 
-__all__ = ["ATE", "ATO", "ATT", "DIFFERENCE", "EVERYBODY", "ROLLOUT", "TRIALS", "LiftResults", "lift_results"]
+__all__ = [
+    "ATE",
+    "ATO",
+    "ATT",
+    "ASSIGNED",
+    "COMPLIERS",
+    "DIFFERENCE",
+    "EVERYBODY",
+    "EXPERIMENT",
+    "ROLLOUT",
+    "TRIALS",
+    "LiftResults",
+    "lift_results",
+]
 
 REPORTED, BESIDE = "reported", "beside it"
 ALPHA = 0.05
@@ -55,6 +76,8 @@ class LiftResults(NamedTuple):
     strength: pd.DataFrame
     cells: pd.DataFrame
     rollouts: dict[str, RolloutAnswer]
+    experiments: dict[str, ExperimentAnswer]
+    level: float
 
     def estimates(self, design: str, estimand: str) -> dict[str, Estimate]:
         """The estimates of one design and estimand by feature."""
@@ -81,7 +104,7 @@ class LiftResults(NamedTuple):
         rows: list[tuple] = []
         for shown, words, kind in ((self.reported.reset_index(), None, REPORTED), (naive, "naive, not causal", BESIDE)):
             for r in shown.itertuples():
-                said = words or (r.design if r.design == ROLLOUT else r.estimand)
+                said = words or (r.estimand if r.design == TRIALS else r.design)
                 rows.append((self._of(r.feature_id, said), kind, r.estimate, r.ci_low, r.ci_high))
         for r in self.doubts.itertuples():
             rows.append((self._of(r.feature_id, r.check), BESIDE, r.estimate, r.ci_low, r.ci_high))
@@ -161,8 +184,23 @@ def lift_results(events: ir.Table, questions: tuple[LiftQuestion, ...], rules: L
         for q in questions
         if q.rollout is not None
     }
+    experiments = {
+        q.feature_id: answered_experiment(
+            events,
+            q.experiment,
+            feature_id=q.feature_id,
+            compare=q.compare,
+            done_events=q.done_events,
+            outcome_days=rules.outcome_days,
+            observed_through=rules.observed_through,
+            min_cell=rules.min_cell,
+        )
+        for q in questions
+        if q.experiment is not None
+    }
     compared = sum(answer.fitted.best.absolute_lift is not None for answer in answers.values())
     compared += sum(answer.effect.estimate is not None for answer in rollouts.values())
+    compared += sum(answer.refused_because is None for answer in experiments.values())
     level = 1 - ALPHA / max(compared, 1)
     parts = [
         unanswered(question)
@@ -171,33 +209,43 @@ def lift_results(events: ir.Table, questions: tuple[LiftQuestion, ...], rules: L
         for question in questions
     ]
     switched = {name: a._replace(effect=a.effect.at_level(level)) for name, a in rollouts.items()}
-    parts = [_with_rollout(part, switched.get(q.feature_id), rules) for part, q in zip(parts, questions, strict=True)]
+    parts = [
+        _ranked(part, switched.get(q.feature_id), experiments.get(q.feature_id), level, rules)
+        for part, q in zip(parts, questions, strict=True)
+    ]
     cells = _stacked(tables.LIFT_ROLLOUT, [rollout_cells(a) for a in switched.values()])
     stacked = (_stacked(t, [part[i] for part in parts]) for i, t in enumerate(TABLES))
-    return LiftResults(questions, rules, *stacked, cells, switched)
+    return LiftResults(questions, rules, *stacked, cells, switched, experiments, level)
 
 
-def _with_rollout(
-    part: tuple[pd.DataFrame, ...], rollout: RolloutAnswer | None, rules: LiftRules
+def _ranked(
+    part: tuple[pd.DataFrame, ...],
+    rollout: RolloutAnswer | None,
+    experiment: ExperimentAnswer | None,
+    level: float,
+    rules: LiftRules,
 ) -> tuple[pd.DataFrame, ...]:
-    """The tables of one feature with its roll-out: where that has an estimate, or nothing else was asked, the verdict
-    is that of the roll-out, which nobody chose for themselves.
+    """The tables of one feature with the designs that outrank its trials: an experiment, then a roll-out, which nobody
+    chose for themselves. The verdict is that of the first of them that has an estimate; where none has, of the trials.
     """
-    if rollout is None:
-        return part
     lifts, trials, balance, doubts, strength = part
-    row = rollout_row(rollout, rollout.verdict(rules.smallest_lift))
-    if row["estimate"] is not None or set(lifts["verdict"].dropna()) == {"not asked"}:
+    if rollout is not None:
+        lifts = _with_design(lifts, [rollout_row(rollout, rollout.verdict(rules.smallest_lift))])
+        doubts = pd.concat([doubts, rollout_checks(rollout)], ignore_index=True)
+    if experiment is not None:
+        limits = {"smallest_lift": rules.smallest_lift, "min_cell": rules.min_cell}
+        lifts = _with_design(lifts, experiment_rows(experiment, level=level, **limits))
+    return lifts, trials, balance, doubts, strength
+
+
+def _with_design(lifts: pd.DataFrame, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The rows of a design besides; the verdict is theirs where they have one, or where nothing else was asked."""
+    first = rows[0]
+    if first["refused_because"] is None or set(lifts["verdict"].dropna()) == {"not asked"}:
         lifts = lifts[lifts["verdict"] != "not asked"].assign(verdict=None)
     else:
-        row["verdict"] = None
-    return (
-        pd.concat([lifts, pd.DataFrame([row])], ignore_index=True),
-        trials,
-        balance,
-        pd.concat([doubts, rollout_checks(rollout)], ignore_index=True),
-        strength,
-    )
+        first = first | {"verdict": None}
+    return pd.concat([lifts, pd.DataFrame([first, *rows[1:]])], ignore_index=True)
 
 
 def _stacked(table, frames: list[pd.DataFrame]) -> pd.DataFrame:

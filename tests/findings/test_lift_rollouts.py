@@ -108,7 +108,7 @@ def test_without_a_roll_out_nothing_is_said_of_one():
     [
         ({"by": "country", "switched_on": {}}, "at least 1"),
         ({"by": "country", "switched_on": {"NO": "soon"}}, "datetime"),
-        ("no mapping", "must be a mapping such as"),
+        ("no mapping", "must be a mapping"),
         ({"by": "country", "switched_on": {"NO": "2026-01-01"}, "period_days": 0}, "greater than or equal to 1"),
     ],
 )

@@ -67,6 +67,33 @@ RETENTION_LIFT_ROLLOUT = Metric(
     maturity="Only periods that are over count; places without anybody left to compare with are left out",
     source="Callaway and Sant'Anna 2021; docs/studies.md",
 )
+RETENTION_LIFT_SHOWN = Metric(
+    name="retention_lift_shown",
+    label="Retention lift of being shown it (experiment)",
+    question="How much more often do those come back who were drawn to be shown it?",
+    numerator=(
+        "share of the variant's users active in the {outcome} after the day of their first exposure, minus that of the "
+        "control (intention to treat)"
+    ),
+    denominator="users exposed to one of the two variants only, whose time is over",
+    interval="Newcombe, 95 % corrected over the features",
+    unit="points",
+    direction="higher",
+    maturity="Users whose outcome is not over are in neither arm; a broken assignment is refused",
+    source=f"{LIFT_SOURCE}, point 5",
+)
+RETENTION_LIFT_COMPLIERS = Metric(
+    name="retention_lift_compliers",
+    label="Retention lift of those who did it because they were shown it",
+    question="How much more often do those come back who did it because they were shown it?",
+    numerator="the difference of return over the difference of doing it within a day of the exposure",
+    denominator="users exposed to one of the two variants only, whose time is over",
+    interval="Anderson and Rubin (holds however few complied), 95 % corrected over the features",
+    unit="points",
+    direction="higher",
+    maturity="Being shown it must change return only by doing it",
+    source="Angrist, Imbens and Rubin 1996; Anderson and Rubin 1949",
+)
 RETENTION_LIFT_E_VALUE = Metric(
     name="retention_lift_e_value",
     label="E-value of the lift",
@@ -98,6 +125,8 @@ METRICS: tuple[Metric, ...] = (
     RETENTION_LIFT_COMPLETERS,
     RETENTION_LIFT_OVERLAP,
     RETENTION_LIFT_ROLLOUT,
+    RETENTION_LIFT_SHOWN,
+    RETENTION_LIFT_COMPLIERS,
     RETENTION_LIFT_E_VALUE,
     ROBUSTNESS_VALUE,
 )
@@ -119,10 +148,10 @@ LIFT = ResultTable(
         *FEATURE,
         *_columns(
             "string",
-            design="start trials, roll-out, or everybody (not causal)",
+            design="experiment, roll-out, start trials, or everybody (not causal)",
             estimand=(
-                "difference (unadjusted), ATE (all), ATT (who did it, or where it was switched on), ATO (who could "
-                "have gone either way)"
+                "ITT (by assignment), compliers (who did it because of it), ATE (all), ATT (who did it, or where it "
+                "was switched on), ATO (who could have gone either way), difference (unadjusted)"
             ),
         ),
         *_columns("float64", estimate="difference of return rates, a fraction"),
