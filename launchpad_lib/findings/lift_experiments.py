@@ -13,7 +13,8 @@ from launchpad_lib.contract.sentences import counted, ended, named
 from launchpad_lib.contract.wording import percent, points
 from launchpad_lib.inference import Difference, newcombe, sample_ratio_mismatch
 from launchpad_lib.inference.complier import AssignedArm, ComplierEffect, complier_effect
-from launchpad_lib.metrics.exposures import STANDINGS, Outcome, experiment_units, nobody_exposed
+from launchpad_lib.metrics.exposure_period import nobody_exposed
+from launchpad_lib.metrics.exposures import STANDINGS, Outcome, experiment_units
 
 EXPERIMENT, ASSIGNED, COMPLIERS = "experiment", "ITT", "compliers"
 DAY = timedelta(days=1)
