@@ -28,7 +28,7 @@ def engagement(**numbers: tuple) -> pd.DataFrame:
     """value and n of each quantity; what is not given is refused."""
     names = {
         "deep": results.INTERACTIONS, "kinds": results.KINDS, "half": results.DURATION, "most": results.DURATION_P90, "shares": results.SHARES,
-        "sticky": results.STICKINESS, "mau": results.MAU,
+        "sticky": results.STICKINESS, "mau": results.MAU, "days": results.DAYS,
     }  # fmt: skip
     rows = []
     for short, name in names.items():
@@ -157,6 +157,7 @@ def test_depth_and_duration_are_told_where_they_are_known():
     assert page.how_deep(ASKED, engagement(half=(90.0, 1_200), most=(600.0, 1_200))) == [lasts]
     assert page.how_deep(ASKED, engagement(deep=(2.345, 1), kinds=(1.25, 1))) == [deep]
     assert page.how_deep(ASKED, engagement()) == []
+    assert page.how_deep(ASKED, engagement(half=(90.0, 1), most=(90.0, 1))) == [], "half of one session tells nothing"
 
 
 def test_sharing_is_told_with_how_often_where_that_is_known():
@@ -177,7 +178,10 @@ def test_sharing_is_told_with_how_often_where_that_is_known():
 def test_how_often_they_come_is_told_of_the_whole_product():
     (found,) = page.how_often_they_come(ASKED, engagement(sticky=(0.123, 1_200)))
     assert found == Finding("fine", "nothing", "A mean day sees 12.3 % of the 1,200 users of the last 28 days.")
-    assert page.how_often_they_come(ASKED, engagement()) == []
+    (young,) = page.how_often_they_come(ASKED, engagement(sticky=(0.5, 40), days=(14, 40)))
+    assert young.sentence == "A mean day sees 50.0 % of the 40 users of the 14 days observed so far."
+    (refused,) = page.how_often_they_come(ASKED, engagement())
+    assert refused == Finding("unknown", "wait", "How often people come cannot be told: left out.")
 
 
 def test_each_finding_names_the_heading_that_proves_it():
