@@ -87,7 +87,7 @@ def unanswered(question: LiftQuestion) -> tuple[pd.DataFrame, ...]:
     """The tables of a feature that cannot be asked."""
     why = str(question.refused_because)
     known: dict[str, list[Any]] = {"feature_id": [question.feature_id], "compare": [question.compare]}
-    verdict = "refused" if question.is_asked else "not asked"
+    verdict = "refused" if question.is_tried else "not asked"
     return (
         refused_rows(tables.LIFT, why, **known, design=[TRIALS], estimand=[ATE]).assign(verdict=verdict),
         refused_rows(tables.LIFT_TRIALS, why, **known),
@@ -121,7 +121,13 @@ def feature_rows(question: LiftQuestion, answer: Answer, level: float, rules: Li
         "models": "; ".join(dict.fromkeys(fitted.models)) or None,
     }
     balance = fitted.balance.assign(smd_after=fitted.balance[f"smd_{best.estimand.lower()}"])
-    frames = (pd.DataFrame(rows), pd.DataFrame([counts]), balance, answer.doubts, _strength(best, mark))
+    frames = (
+        pd.DataFrame(rows),
+        pd.DataFrame([counts]),
+        balance,
+        answer.doubts.assign(design=TRIALS),
+        _strength(best, mark),
+    )
     known = {"feature_id": question.feature_id, "compare": question.compare}
     return tuple(frame.assign(**known) for frame in frames)
 

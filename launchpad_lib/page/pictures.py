@@ -38,7 +38,7 @@ def packed(text: str) -> Packed:
 
 @functools.cache
 def drawing_library() -> Packed | None:
-    """Vega, Vega-Lite and Vega-Embed in one script; None where it cannot be had."""
+    """Vega in one script; None where it cannot be had."""
     library = renderer().drawing_library()
     return None if library is None else packed(library)
 
