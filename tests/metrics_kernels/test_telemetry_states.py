@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from kernel_logs import START, TELEMETRY
 
 from launchpad_lib.lake import daily_tables, open_lake
 from launchpad_lib.metrics import latency_quantiles, with_trailing
@@ -24,24 +25,7 @@ from launchpad_lib.metrics.kernels.lake_log import lake_telemetry
 from launchpad_lib.metrics.kernels.quantiles import BUCKETS, LOWEST_EXPONENT
 from launchpad_lib.metrics.kernels.stability import StabilityFold
 
-START = datetime(2026, 1, 1)
 RELATIVE_ERROR = 1 / 256  # half a bucket of 1/128 of its lower edge
-TELEMETRY = pa.schema(
-    [
-        ("observation_id", pa.string()),
-        ("feature_id", pa.string()),
-        ("user_id", pa.string()),
-        ("observed_at", pa.timestamp("us")),
-        ("latency_ms", pa.float64()),
-        ("crashed", pa.bool_()),
-        ("error_count", pa.int64()),
-        ("feedback_score", pa.float64()),
-        ("session_seconds", pa.float64()),
-        ("app_version", pa.string()),
-        ("platform", pa.string()),
-        ("observed_on", pa.date32()),
-    ]
-)
 
 
 def append(lake: Path, rng: random.Random, *, count: int, days: range, first_id: int = 0, users: int = 7) -> None:

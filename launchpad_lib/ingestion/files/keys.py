@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numba import njit
 
 from launchpad_lib.contract.tables import Table
-from launchpad_lib.ingestion.files.json_scan import buffers_of
+from launchpad_lib.ingestion.files.text_arrays import buffers_of
 
 BITS_A_KEY = 16
 

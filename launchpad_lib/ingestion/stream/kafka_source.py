@@ -20,6 +20,7 @@ from launchpad_lib.kafka.settings import TOPIC, client_settings
 # The client's types take every message for one that may have neither partition nor offset: hence Any.
 ENVELOPE = (NDJSON.encode(), f"{NDJSON}; charset=utf-8".encode())
 ANSWER_SECONDS = 5.0
+GATHER_SECONDS = 0.01
 NEW_TOPIC_SECONDS = 1.0  # until every broker has heard of a topic that was just made
 POLL_BYTES = 2 << 20  # of one poll, about: what a processor holds near while it is decoded
 # Reading ahead happens in the client's own threads; 16 MB are a tenth of a second at full speed.
@@ -128,6 +129,9 @@ class KafkaSource:
     def poll(self, *, timeout_seconds: float) -> Poll:
         first: Any = self._consumer.poll(timeout_seconds) if not self._moved else None
         found: list[Any] = [] if first is None else [first, *self._consumer.consume(self._poll_records - 1, 0)]
+        if found and len(found) < self._poll_records:
+            # A block costs the same for one event as for hundreds: what comes within a moment goes along.
+            found += self._consumer.consume(self._poll_records - len(found), GATHER_SECONDS)
         told = [m for m in found if m.error() is not None]
         records = [m for m in found if m.error() is None] if told else found
         numbers = [m.partition() for m in records]
