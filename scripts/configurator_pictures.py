@@ -9,28 +9,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tests.chromium import launched  # noqa: E402
 from tests.collecting import running  # noqa: E402
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
 
 
 def main() -> int:
     """One visit per picture set: phone by day going offline, desktop by day, desktop by night."""
-    from playwright.sync_api import sync_playwright
-
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs/images"
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as spool, running(Path(spool)) as collector, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+    with tempfile.TemporaryDirectory() as spool, running(Path(spool)) as collector, launched() as browser:
         for name, viewport, scheme in (
             ("phone", PHONE, "light"),
             ("desktop", DESKTOP, "light"),
@@ -64,7 +53,6 @@ def main() -> int:
                 page.get_by_text("Everything is sent").wait_for()
             picture("result")
             context.close()
-        browser.close()
     return 0
 
 

@@ -68,6 +68,8 @@ def _named(tree: ast.AST, known: dict[str, Path]) -> set[str]:
             names |= within if within <= set(known) else within | {node.module}
         elif isinstance(node, ast.Import):
             names |= {a.name for a in node.names if a.name.startswith(PACKAGE)}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names.add(node.value)  # a program that is started by its name: python -m package.module
     return {n for n in names if n in known}
 
 
@@ -107,6 +109,83 @@ def unreached(root: Path, graph: dict[str, set[str]]) -> list[str]:
     return sorted(set(graph) - seen)
 
 
+def _words(node: ast.AST) -> set[str]:
+    """Identifiers that a piece of code names; also within its texts, for annotations and lazy imports stand in those."""
+    found: set[str] = set()
+    for n in ast.walk(node):
+        if isinstance(n, ast.Name):
+            found.add(n.id)
+        elif isinstance(n, ast.Attribute):
+            found.add(n.attr)
+        elif isinstance(n, ast.Constant) and isinstance(n.value, str):
+            found |= set(re.findall(r"[A-Za-z_]\w+", n.value))
+    return found
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _parts(tree: ast.Module) -> tuple[dict[str, set[str]], set[str]]:
+    """Name of each function and class of a module -> words of its code; and the words of what is run at import."""
+    own: dict[str, set[str]] = {}
+    at_import: set[str] = set()
+    for statement in tree.body:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            code = [n for n in ast.iter_child_nodes(statement) if not _is_docstring(n)]
+            own.setdefault(statement.name, set()).update(*(_words(n) for n in code))
+        elif not isinstance(statement, ast.Import | ast.ImportFrom) and not _is_docstring(statement):
+            names = [t.id for t in getattr(statement, "targets", []) if isinstance(t, ast.Name)]
+            at_import |= _words(statement) if names != ["__all__"] else set()
+    return own, at_import
+
+
+def told_names(root: Path) -> set[str]:
+    """Names in the code of notebooks, scripts, make targets, entry points and the examples of the documents."""
+    pages = [root / "README.md", *(p for p in (root / "docs").glob("*.md") if p.name != "benchmarks.md")]
+    text = "\n".join(p.read_text(encoding="utf-8") for p in pages)
+    code = re.findall(r"^(?: {4}|\t).*$|`[^`\n]+`", text, re.M) + re.findall(r"^```\w*\n.*?^```", text, re.M | re.S)
+    code += [(root / name).read_text(encoding="utf-8") for name in ("Makefile", "pyproject.toml")]
+    code += [p.read_text(encoding="utf-8") for p in (root / PACKAGE).rglob("*.ipynb")]
+    found = set(re.findall(r"[A-Za-z_]\w+", "\n".join(code)))
+    for source in [*code_cells(root), *(p.read_text(encoding="utf-8") for p in (root / "scripts").rglob("*.py"))]:
+        found |= _words(ast.parse(source))
+    return found
+
+
+def unreached_names(root: Path) -> list[str]:
+    """Functions and classes of modules that no command, notebook, script or documented example reaches, by their names.
+
+    A name stands for everything of that name, so what is listed is not reached; not everything unreached is listed.
+    """
+    own: dict[str, set[str]] = {}
+    words = told_names(root)
+    for path in (root / PACKAGE).rglob("*.py"):
+        parts, at_import = _parts(ast.parse(path.read_text(encoding="utf-8")))
+        words |= at_import
+        for name, used in parts.items():
+            own.setdefault(name, set()).update(used)
+    return sorted(set(own) - reached(own, words))
+
+
+def reached(own: dict[str, set[str]], words: set[str]) -> set[str]:
+    """The names of `own` that `words` lead to: those among them, those in their code, and so on."""
+    seen: set[str] = set()
+    queue = [w for w in words if w in own]
+    while queue:
+        name = queue.pop()
+        if name not in seen:
+            seen.add(name)
+            queue += [w for w in own[name] if w in own]
+    return seen
+
+
+def long_modules(root: Path, *, most: int = 300) -> list[str]:
+    """Modules of more lines than `most`."""
+    paths = (root / PACKAGE).rglob("*.py")
+    return sorted(str(p.relative_to(root / PACKAGE)) for p in paths if p.read_text("utf-8").count("\n") > most)
+
+
 def figures(root: Path) -> dict[str, int]:
     """Every figure of the table, by its name."""
     graph = imports_of(root)
@@ -119,10 +198,11 @@ def figures(root: Path) -> dict[str, int]:
         ),
         "homes of the segment's name": sum(":012d}" in s for s in sources),
         "modules": len(graph),
-        "modules over 330 lines": sum(s.count("\n") > 330 for s in sources),
+        "modules over 300 lines": len(long_modules(root)),
         "lines over 120 columns": sum(len(line) > 120 for s in sources for line in s.splitlines()),
         "import circles": len(circles(graph)),
         "modules that only tests reach": len(unreached(root, graph)),
+        "functions and classes that only tests reach": len(unreached_names(root)),
     }
 
 
@@ -140,7 +220,8 @@ def main() -> int:
     print(f"| what | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}")
     for name in columns["today"]:
         print(f"| {name} | {' | '.join(str(c[name]) for c in columns.values())} |")
-    print("only tests reach: " + (", ".join(unreached(ROOT, imports_of(ROOT))) or "nothing"))
+    found = unreached(ROOT, imports_of(ROOT)) + unreached_names(ROOT)
+    print("only tests reach: " + (", ".join(found) or "nothing"))
     return 0
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import functools
 import json
 import math
 import os
@@ -33,35 +34,33 @@ from mutmut.mutation.file_mutation import mutate_file_contents
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 20261126
+# What is simulated for many seconds is left out, by file or by name (`SLOW`).
 TESTS = {
-    "inference": ["tests/inference", "--ignore=tests/inference/test_unit_tables.py"],  # those are tables of metrics
-    "trends": ["tests/trends"],
-    "risk": ["tests/risk"],
-    "metrics": [
-        *("tests/spec", "tests/metrics_kernels", "tests/inference/test_unit_tables.py"),
-        "tests/findings/test_health_reads.py",
-    ],
-    "kernels": ["tests/metrics_kernels", "tests/spec/test_coming_back_folds.py"],
-    "page": ["tests/page"],
-    "findings": ["tests/findings"],
-    "contract": ["tests/contract", "tests/spec/test_wording.py", "tests/findings/test_sentences.py"],
+    "inference": "inference/test_inference_numbers inference/test_models_and_edges inference/test_survival_and_multiplicity "
+    "inference/test_published_values inference/test_experiments inference/test_lift inference/test_effects",
+    "trends": "trends/test_trend_numbers trends/test_silence_and_refusals trends/test_mixed_columns",
+    "risk": "risk/test_risk_numbers",
+    "metrics": "spec/test_rules_of_funnels spec/test_time_and_limits spec/test_quality spec/test_reliability spec/test_refusals "
+    "spec/test_counter_examples spec/test_engagement_and_paths spec/test_two_periods metrics_kernels/test_usage_kernels "
+    "metrics_kernels/test_trials inference/test_unit_tables findings/test_whole_tables findings/test_health_reads",
+    "kernels": "metrics_kernels/test_kernels_by_loops metrics_kernels/test_chain_kernels metrics_kernels/test_trials "
+    "metrics_kernels/test_usage_kernels spec/test_coming_back_folds",
+    "page": "page",
+    "findings": "findings",
+    "contract": "contract spec/test_wording findings/test_sentences",
 }
 FOLDERS = {"kernels": "metrics/kernels"}
 EXAMPLES = "tests/spec/test_docstrings.py::test_the_examples_of_the_docstrings_run"
-SHIFTS, LIFT, QUANTILES = (
-    f"tests/{name}.py::test_"
-    for name in ("trends/test_shifts_and_drift", "inference/test_lift", "inference/test_quantiles")
-)
-SLOW = [
-    f"{SHIFTS}the_planted_regressions_are_found_and_nothing_else_beyond_the_false_alarm_rate",
-    f"{SHIFTS}undrifted_columns_are_called_drifted_about_five_times_in_a_hundred",
-    f"{LIFT}statsmodels_gives_the_standardised_effect_of_nhefs",
-    f"{LIFT}the_intervals_of_both_effects_cover_the_truth_at_their_level",
-    f"{LIFT}a_placebo_outcome_that_the_confounder_made_fails_unless_it_is_adjusted_for",
-    f"{QUANTILES}weeks_that_move_all_users_need_their_own_noise_in_the_interval",
-    f"{QUANTILES}the_interval_covers_and_no_change_is_called_one_about_five_times_in_a_hundred",
-    "tests/inference/test_experiments.py::test_between_identical_arms_the_rule_ships_at_most_one_time_in_forty",
-]
+SLOW = {
+    "inference/test_lift": "a_placebo_outcome_that_the_confounder_made_fails_unless_it_is_adjusted_for "
+    "without_any_effect_only_landmark_and_adjustment_together_give_none",
+    "inference/test_effects": "intervals_hold_the_effects_of_the_public_worlds limits_of_users_with_several_trials_cover_at_their_level "
+    "randomised_treatment_is_never_refused_whatever_its_share smokers_who_quit_gain_what_hernan_and_robins_report "
+    "where_half_are_out_of_reach_only_those_who_could_go_either_way_have_an_effect",
+    "inference/test_experiments": "between_identical_arms_the_rule_ships_at_most_one_time_in_forty",
+    "metrics_kernels/test_chain_kernels": "a_bot_costs_its_events_and_no_more",
+    "spec/test_coming_back_folds": "a_bot_costs_its_share",
+}
 COMPILED = {"njit", "jit", "vectorize", "guvectorize"}
 
 
@@ -85,7 +84,15 @@ class Score(NamedTuple):
 
 
 def scores(
-    room: str, *, sample: int, seeds: list[int], only: list[str], given: list[str], minutes: float
+    room: str,
+    *,
+    sample: int,
+    seeds: list[int],
+    only: list[str],
+    without: list[str],
+    given: list[str],
+    named: list[str],
+    minutes: float,
 ) -> list[Score]:
     """Tests a sample of one room's mutants for each seed, in a copy of the committed state; `given` tests for the room's.
 
@@ -98,27 +105,31 @@ def scores(
         with (folder / "pyproject.toml").open("a") as settings:
             settings.write('\n[tool.mutmut]\nsource_paths = ["launchpad_lib"]\n')
         within = folder / "launchpad_lib" / FOLDERS.get(room, room)
-        files = [f for f in sorted(within.rglob("*.py")) if not only or f.stem in only]
+        files = [f for f in sorted(within.rglob("*.py")) if (not only or f.stem in only) and f.stem not in without]
         if room == "kernels":
             for file in (folder / "launchpad_lib").rglob("*.py"):
                 file.write_text(_interpreted(file.read_text()))
         else:
             files = [f for f in files if "kernels" not in f.parts]
         tests = [
-            *(given or TESTS[room]),
+            *(given or map(_file, TESTS[room].split())),
             *(f"{EXAMPLES}[{_module(f.relative_to(folder))}]" for f in files if ">>>" in f.read_text()),
         ]
         covered = _covered(folder, room, tests, files)
         mutants = {}
+        asked, reached = _reached(folder, files, covered["lines"])
+        print(f"{room}: its tests reach {reached:,} of {asked:,} statements, {reached / asked:.0%}", flush=True)
         with contextlib.chdir(folder):
             reset_config()
             for file in files:
                 mutants |= _mutated(file.relative_to(folder), covered["lines"])
         size = min(sample, len(mutants)) or len(mutants)
         chosen = {seed: random.Random(f"{seed}/{room}").sample(sorted(mutants), size) for seed in seeds}
+        if named:
+            chosen = {seeds[0]: [name for name in sorted(mutants) if name.endswith(tuple(named))]}
         drawn = list(dict.fromkeys(name for one in zip(*chosen.values(), strict=True) for name in one))
-        asked = {name: mutants[name].tests for name in drawn}
-        verdicts = _verdicts(folder, room, tests, asked, covered["seconds"], minutes)
+        reaching = {name: mutants[name].tests for name in drawn}
+        verdicts = _verdicts(folder, room, tests, reaching, covered, minutes)
     counts = Counter(verdict for verdict, *_ in verdicts.values())
     print(f"{room}: {len(mutants):,} mutants, {len(verdicts)} tested: {dict(counts)}", flush=True)
     for name, (verdict, *_) in sorted(verdicts.items()):
@@ -127,7 +138,7 @@ def scores(
             print(f"  {verdict} (seed {told}): {mutants[name].where}\n{mutants[name].change}", flush=True)
     judged = {seed: [name for name in some if name in verdicts] for seed, some in chosen.items()}
     lives = {seed: [name for name in some if verdicts[name][0] == "survived"] for seed, some in judged.items()}
-    return [Score(room, s, len(mutants), len(judged[s]), len(judged[s]) - len(lives[s]), lives[s]) for s in seeds]
+    return [Score(room, s, len(mutants), len(judged[s]), len(judged[s]) - len(lives[s]), lives[s]) for s in chosen]
 
 
 def _pytest(folder: Path, room: str, tests: list[str], **variables: str) -> None:
@@ -137,10 +148,19 @@ def _pytest(folder: Path, room: str, tests: list[str], **variables: str) -> None
         own["NUMBA_DISABLE_JIT"] = "1"
     (folder / "tmp").mkdir(exist_ok=True)
     run = [sys.executable, "-m", "pytest", "-q", "-s", "-x", *"-p mutant_tests -p no:cacheprovider -p no:xdist".split()]
-    run += ["--hypothesis-seed=1", *tests, *(f"--deselect={test}" for test in SLOW)]
+    run += ["--hypothesis-seed=1", *tests, *_deselected()]
     done = subprocess.run(run, cwd=folder, env=os.environ | own | variables, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(done.stdout[-4000:] + f"\nroom={room!r}: its tests do not pass, so no mutant can be judged")
+
+
+def _file(name: str) -> str:
+    """A file or folder of tests by its short name."""
+    return f"tests/{name}.py" if "/" in name else f"tests/{name}"
+
+
+def _deselected() -> list[str]:
+    return [f"--deselect={_file(home)}::test_{name}" for home, names in SLOW.items() for name in names.split()]
 
 
 def _covered(folder: Path, room: str, tests: list[str], files: list[Path]) -> dict:
@@ -150,17 +170,31 @@ def _covered(folder: Path, room: str, tests: list[str], files: list[Path]) -> di
     return json.loads(told.read_text())
 
 
+def _reached(folder: Path, files: list[Path], lines: dict[str, dict[str, list[str]]]) -> tuple[int, int]:
+    """How many statements the functions of the files have, and how many of them a test reaches."""
+    asked = reached = 0
+    for file in files:
+        source, known = file.read_text(), lines.get(str(file.relative_to(folder)), {})
+        spans = [(first, last) for _, first, last in _functions(source)]
+        for head, end in _statements(source):
+            if any(first < head <= last for first, last in spans):
+                asked += 1
+                reached += any(known.get(str(line)) for line in range(head, end + 1))
+    return asked, reached
+
+
 def _verdicts(
     folder: Path,
     room: str,
     tests: list[str],
     mutants: dict[str, list[str]],
-    seconds: dict[str, float],
+    covered: dict,
     minutes: float,
 ) -> dict[str, list]:
     """What the tests say to each mutant: killed, hung or survived, and by which test."""
     job = folder / "job.json"
-    job.write_text(json.dumps({"mutants": mutants, "seconds": seconds, "minutes": minutes}))
+    known = {name: covered[name] for name in ("seconds", "modules")}
+    job.write_text(json.dumps({"mutants": mutants, "minutes": minutes, **known}))
     _pytest(folder, room, tests, MUTANTS_JUDGE=str(job))
     return json.loads(job.with_suffix(".verdicts").read_text())
 
@@ -214,16 +248,27 @@ def _functions(source: str) -> Iterator[tuple[str, int, int]]:
 def _statement(source: str, line: int, first: int, last: int) -> range:
     """The lines of the innermost statement that a line belongs to; of a `def` all, for its defaults hold for every call."""
     best = range(first, last + 1)
-    for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.stmt) or not first < node.lineno <= line <= (node.end_lineno or node.lineno):
-            continue
-        inner = [n for n in ast.iter_child_nodes(node) if isinstance(n, ast.stmt | ast.excepthandler | ast.match_case)]
-        is_head = inner and not isinstance(node, ast.FunctionDef)
-        bodies = [getattr(n, "lineno", None) or n.body[0].lineno for n in inner]  # type: ignore[attr-defined]
-        end = max(min(bodies) - 1, node.lineno) if is_head else node.end_lineno or node.lineno
-        if line <= end and len(range(node.lineno, end + 1)) <= len(best):
-            best = range(node.lineno, end + 1)
+    for head, end in _statements(source):
+        if first < head <= line <= end and end - head < len(best):
+            best = range(head, end + 1)
     return best
+
+
+@functools.cache
+def _statements(source: str) -> list[tuple[int, int]]:
+    """First and last line of every statement; of one that holds others, those of its head."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if isinstance(node, ast.stmt) and not is_text:
+            inner = [
+                n for n in ast.iter_child_nodes(node) if isinstance(n, ast.stmt | ast.excepthandler | ast.match_case)
+            ]
+            is_head = inner and not isinstance(node, ast.FunctionDef)
+            bodies = [getattr(n, "lineno", None) or n.body[0].lineno for n in inner]  # type: ignore[attr-defined]
+            end = max(min(bodies) - 1, node.lineno) if is_head else node.end_lineno or node.lineno
+            found.append((node.lineno, end))
+    return found
 
 
 def _interpreted(source: str) -> str:
@@ -257,6 +302,8 @@ def main() -> int:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="MODULE", help="mutates these modules of the room only"
     )
+    parser.add_argument("--named", nargs="+", default=[], metavar="MUTANT", help="judges these instead of a sample")
+    parser.add_argument("--without", nargs="+", default=[], metavar="MODULE", help="leaves these modules as they are")
     parser.add_argument(
         "--tests",
         nargs="+",
@@ -279,6 +326,8 @@ def main() -> int:
         "sample": asked.sample,
         "seeds": asked.seed,
         "only": asked.only,
+        "without": asked.without,
+        "named": asked.named,
         "given": asked.tests,
         "minutes": asked.minutes,
     }

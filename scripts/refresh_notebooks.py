@@ -50,11 +50,12 @@ def main() -> int:
     subprocess.run(
         [sys.executable, "-m", "launchpad_lib.cli.main", "ingest", "params/weekly.yaml"], cwd=ROOT, check=True
     )
-    names, run = set(sys.argv[1:]), load_run(ROOT / "params/weekly.yaml")
+    names, weekly = set(sys.argv[1:]), load_run(ROOT / "params/weekly.yaml")
     with kernel_server():
         for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
             if not names or path.stem in names:
-                refresh(path, run)
+                own = ROOT / f"params/{path.stem}.yaml"  # of a notebook that is run on demand
+                refresh(path, load_run(own) if own.is_file() else weekly)
     return 0
 
 

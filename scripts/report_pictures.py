@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
-IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
+from tests.chromium import launched  # noqa: E402
+
+IMAGES = ROOT / "docs" / "images"
 PICTURES = (("index.html", "report.png", 1100, 800), ("funnels.html", "phone.png", 375, 740))
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def main() -> int:
     """Opens each page in Chromium, by day, and keeps what the first screen shows."""
     report = Path(sys.argv[1]).resolve()
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+    with launched() as chromium:
         for page_name, picture, width, height in PICTURES:
             page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme="light")
             page.goto((report / page_name).as_uri())
@@ -33,7 +25,6 @@ def main() -> int:
                 page.wait_for_function("document.documentElement.dataset.drawn === 'yes'")
             page.screenshot(path=IMAGES / picture)
             print(f"{picture}: {(IMAGES / picture).stat().st_size / 1000:.0f} KB")
-        chromium.close()
     return 0
 
 

@@ -21,7 +21,7 @@ class Names(NamedTuple):
     within: str | None = None
 
 
-def _as_in_the_data(said: object) -> object:
+def as_in_the_data(said: object) -> object:
     """A number as its JSON text: `control: 0` in YAML is the variant 0. A truth value may have been `no` or `off`."""
     return json.dumps(said) if isinstance(said, int | float) and not isinstance(said, bool) else said
 
@@ -31,7 +31,7 @@ PropertyName = Annotated[str, Field(min_length=1), Names("property")]
 FeatureId = Annotated[str, Field(min_length=1), Names("feature")]
 ExperimentId = Annotated[str, Field(min_length=1), Names("experiment")]
 VariantName = Annotated[
-    str, BeforeValidator(_as_in_the_data), Field(min_length=1), Names("variant", within="experiment_id")
+    str, BeforeValidator(as_in_the_data), Field(min_length=1), Names("variant", within="experiment_id")
 ]
 ColumnName = Annotated[str, Field(min_length=1), Names("column")]
 

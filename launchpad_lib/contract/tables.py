@@ -113,6 +113,18 @@ FEATURES = Table(
     None,
 )
 
+EXPERIMENTS = Table(
+    "experiments",
+    "one row per planned experiment",
+    (
+        Column("experiment_id", "string", True, "key, as in its exposures"),
+        Column("control", "string", True, "its control variant"),
+        Column("plan", "string", True, "the rest of the plan as a JSON object: metrics, shares, planned_units, ..."),
+    ),
+    ("experiment_id",),
+    None,
+)
+
 REJECTED = Table(
     "rejected",
     "one row per refused input row",
@@ -143,7 +155,7 @@ GAPS = Table(
     None,
 )
 
-TABLES: dict[str, Table] = {t.name: t for t in (EVENTS, TELEMETRY, ANNOTATIONS, FEATURES, REJECTED, GAPS)}
+TABLES: dict[str, Table] = {t.name: t for t in (EVENTS, TELEMETRY, ANNOTATIONS, FEATURES, EXPERIMENTS, REJECTED, GAPS)}
 
 NDJSON = "application/x-ndjson"
 

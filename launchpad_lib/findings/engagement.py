@@ -6,7 +6,7 @@ import pandas as pd
 
 from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Conclusion, Finding, conclusion
-from launchpad_lib.contract.sentences import counted, listed, without_subject
+from launchpad_lib.contract.sentences import counted, ended, listed, without_subject
 from launchpad_lib.contract.wording import amount, duration, percent, rate
 from launchpad_lib.findings import engagement_results as results
 from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
@@ -51,7 +51,7 @@ def engagement_verdict(
     """Who used the feature last week and who of those that start finish; rates only from `min_cell` users on."""
     if asked.detail is None:
         users = counted(quantity(engagement, results.MAU, asked).value or 0, "user")
-        return f"No feature is declared; {users} were active in the last 28 days."
+        return f"No feature is declared; {users} were active in {results.observed_days(engagement, asked)}."
     name = asked.name_of(asked.detail.feature_id)
     is_used, is_finished = (not e.is_refused and (e.n or 0) >= asked.min_cell for e in (adopted, finished))
     if is_used and is_finished:
@@ -187,6 +187,6 @@ def how_often_they_come(asked: EngagementQuestion, engagement: pd.DataFrame) -> 
     """Stickiness of the whole product."""
     found = quantity(engagement, results.STICKINESS, asked)
     if found.is_refused:
-        return []
-    users = counted(found.n or 0, "user")
-    return [Finding("fine", "nothing", f"A mean day sees {percent(found.value)} of the {users} of the last 28 days.")]
+        return [Finding("unknown", "wait", ended(f"How often people come cannot be told: {found.refused_because}"))]
+    users, days = counted(found.n or 0, "user"), results.observed_days(engagement, asked)
+    return [Finding("fine", "nothing", f"A mean day sees {percent(found.value)} of the {users} of {days}.")]

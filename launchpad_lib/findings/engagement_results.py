@@ -36,6 +36,7 @@ SHARES = "shares per viewer"
 DAILY_ADOPTION = "adoption, mean of daily rates"
 STICKINESS = "stickiness, mean DAU / MAU"
 MAU = "users of the trailing 28 days"
+DAYS = "days of the trailing 28 that are observed"
 
 
 def daily_adoption(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame:
@@ -64,11 +65,7 @@ def engagement_table(events: ir.Table, asked: EngagementQuestion, daily: pd.Data
         ),
         *_sharing(events, asked, detail),
         *_daily(asked, daily),
-        *_rows(
-            {STICKINESS: Part("fraction", "mau", "stickiness"), MAU: Part("count", "mau", "mau")},
-            lambda: stickiness(events, **asked.place),
-            asked.refused_because,
-        ),
+        *_coming(events, asked),
     ]
     return declared(tables.ENGAGEMENT, pd.DataFrame(rows))
 
@@ -113,6 +110,27 @@ def _sharing(events: ir.Table, asked: EngagementQuestion, detail: Feature) -> li
     return [_row(SHARES, "count", estimate_of(found, value="shares_per_viewer", n="viewers").refused(nobody))]
 
 
+def _coming(events: ir.Table, asked: EngagementQuestion) -> list[dict]:
+    """Stickiness, and what it is counted over: that stands also where there is no stickiness yet."""
+    counts = {MAU: "mau", DAYS: "days_observed"}
+    if asked.refused_because:
+        none = refusal(asked.refused_because)
+        return [_row(STICKINESS, "fraction", none), *(_row(name, "count", none) for name in counts)]
+    row = single(stickiness(events, **asked.place))
+    over = {name: {"value": getattr(row, column) or None, "n": row.mau} for name, column in counts.items()}
+    nobody = {} if row.mau else {"refused_because": row.refused_because}
+    return [
+        _row(STICKINESS, "fraction", estimate_of(row, value="stickiness", n="mau")),
+        *(_row(name, "count", estimate_of(own | nobody, value="value", n="n")) for name, own in over.items()),
+    ]
+
+
+def observed_days(engagement: pd.DataFrame, asked: EngagementQuestion) -> str:
+    """The days over which users of the month are counted, in words: the last 28, or as many as are observed."""
+    days = int(quantity(engagement, DAYS, asked).value or 28)
+    return f"the last {days} days" if days == 28 else f"the {counted(days, 'day')} observed so far"
+
+
 def _daily(asked: EngagementQuestion, daily: pd.DataFrame) -> list[dict]:
     if daily.empty:
         return [_row(DAILY_ADOPTION, "fraction", refusal(asked.refused_because or NO_FEATURE))]
@@ -146,7 +164,7 @@ def activity(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame:
     """The table `active_users`; no rows without events."""
     if asked.refused_because:
         return refused_rows(tables.ACTIVE_USERS, "").head(0)
-    rows = active_users(events, report_timezone=asked.report_timezone).order_by("active_on").to_pandas()
+    rows = active_users(events, **asked.place).order_by("active_on").to_pandas()
     return rows.assign(active_on=rows["active_on"].astype(str))
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from launchpad_lib.contract.findings import Conclusion, Finding, Severity, Verb, conclusion
 from launchpad_lib.contract.sentences import counted, ended, listed, named
-from launchpad_lib.contract.wording import is_missing, percent, points
-from launchpad_lib.findings.experiment_results import ExperimentPlan, ExperimentResults, left_out
-from launchpad_lib.inference import Decision, Shortfall
+from launchpad_lib.contract.wording import is_missing
+from launchpad_lib.findings.experiment_overview import choice_of, nothing_decided_because
+from launchpad_lib.findings.experiment_plans import ExperimentPlan
+from launchpad_lib.findings.experiment_results import ExperimentResults
+from launchpad_lib.findings.experiment_words import is_share, left_out, metric_words, missing_words
+from launchpad_lib.inference import Decision, holm
+from launchpad_lib.metrics.experiment_sums import MOST_LEVELS
 
 SEVERITIES: dict[str, tuple[Severity, Verb]] = {
     "ship": ("fine", "ship"),
@@ -17,42 +21,86 @@ SEVERITIES: dict[str, tuple[Severity, Verb]] = {
     "refused": ("unknown", "find out"),
 }
 MOST_VARIANTS = 10
+MOST_METRICS_TOLD = 6
 
 
 def experiment_conclusion(found: ExperimentResults) -> Conclusion:
     """The verdict on the experiment; a finding on each variant, on who is left out, and on the sample ratio."""
     plan = found.plan
     if not plan.is_asked:
-        sentence = "Not asked: no experiment is declared with its experiment_id, control and metric_event."
+        sentence = "Not asked: no experiment is declared with its experiment_id, control and metrics."
         return conclusion("Not asked: no experiment is declared.", [Finding("unknown", "declare", sentence)])
-    reason = _reason(found)
+    reason = nothing_decided_because(found)
     if reason:
         said = [Finding("unknown", "find out", f"Nothing is decided: {ended(reason)}"), *_about_units(found)]
         return conclusion(f"These data cannot decide {named(plan.experiment_id)}.", said)._replace(
             refused_because=reason
         )
-    return conclusion(
-        experiment_sentence(found), [*_about_variants(found), *_about_units(found), _about_ratio(found), *_naive(found)]
-    )
+    said = [*_about_variants(found), *_about_units(found), _about_ratio(found), *_before(found), *_naive(found)]
+    return conclusion(experiment_sentence(found), [*said, *_about_looks(found)])
+
+
+def experiments_conclusion(found: Sequence[ExperimentResults]) -> Conclusion:
+    """The page's verdict: of one experiment its own, of several how many may be shipped, stopped, go on, or are
+    refused; the findings of each begin with its name.
+    """
+    own = [experiment_conclusion(one) for one in found]
+    if len(own) == 1:
+        return own[0]
+    choices = [choice_of(one) for one in found]
+    said = [
+        f"{named(one.plan.experiment_id, cells=24)}: {finding.sentence}"
+        for one, conclusion_ in zip(found, own, strict=True)
+        for finding in conclusion_.findings
+    ]
+    findings = [f for conclusion_ in own for f in conclusion_.findings]
+    told = [finding._replace(sentence=text) for finding, text in zip(findings, said, strict=True)]
+    words = [f"{choices.count(c)} {word}" for c, word in WORDS.items() if c in choices]
+    verdict = f"Of {counted(len(own), 'experiment')} {listed(words, most=len(words))}."
+    reasons = [c.refused_because for c in own]
+    return conclusion(verdict, told)._replace(refused_because=str(reasons[0]) if all(reasons) else None)
+
+
+WORDS = {
+    "ship": "can be shipped",
+    "do not ship: harm shown": "must not be shipped",
+    "keep running": "should keep running",
+    "refused": "cannot be decided",
+}
 
 
 def experiment_sentence(found: ExperimentResults) -> str:
     """At most 16 words beside names: ship which, do not ship, or keep running and what is missing first."""
-    best, metric = found.decisions[0], named(found.plan.metric_event)
+    best, plan = found.decisions[0], found.plan
     if best.choice == "ship":
-        guards = "every guardrail is within its margin" if found.plan.guardrail_events else "no guardrail was declared"
-        return f"Ship {named(best.variant)}: {metric} is above control, {guards}."
+        guards = "every guardrail is within its margin" if plan.guardrails else "no guardrail was declared"
+        metric = best.better[0]
+        return f"Ship {named(best.variant)}: {named(metric)} is {_side_of(plan, metric)} control, {guards}."
     if best.choice == "do not ship: harm shown":
         if len(found.decisions) > 1:
             return "Do not ship any variant: harm shown for each."
-        return f"Do not ship {named(best.variant)}: harm shown, {listed([named(m) for m in best.harmed], most=2)} fell."
-    return f"Keep running {named(found.plan.experiment_id)}: {_missing_first(best)}."
+        fell = "fell" if all(_is_rise_good(plan, m) for m in best.harmed) else "got worse"
+        return (
+            f"Do not ship {named(best.variant)}: harm shown, {listed([named(m) for m in best.harmed], most=2)} {fell}."
+        )
+    return f"Keep running {named(plan.experiment_id)}: {_missing_first(best)}."
+
+
+def _is_rise_good(plan: ExperimentPlan, metric: str) -> bool:
+    declared_ = plan.metric(metric)
+    return declared_ is None or declared_.direction == "increase"
+
+
+def _side_of(plan: ExperimentPlan, metric: str) -> str:
+    return "above" if _is_rise_good(plan, metric) else "below"
 
 
 def _missing_first(best: Decision) -> str:
     """What the best variant lacks, in a few words."""
     first = best.missing[0]
     metric, variant = named(first.metric), named(best.variant)
+    if first.reading == "not yet":
+        return "it is read at its planned end, which is not reached"
     if first.reading == "not measured":
         return f"{metric} was not measured, no unit did it"
     if first.reading == "too few units":
@@ -60,29 +108,6 @@ def _missing_first(best: Decision) -> str:
     if first.role == "guardrail":
         return f"{metric} of {variant} is not shown to be within its margin"
     return f"{metric} of {variant} is not shown to differ from control"
-
-
-def _reason(found: ExperimentResults) -> str | None:
-    """Why nothing can be decided; None where at least one variant can."""
-    if found.plan.refused_because:
-        return found.plan.refused_because
-    if found.ratio.is_mismatch:
-        return _mismatch(found)
-    reasons = [d.refused_because for d in found.decisions]
-    return str(reasons[0]) if all(reasons) else None
-
-
-def _mismatch(found: ExperimentResults) -> str:
-    """Units per variant against what was planned, and what to state if no split was planned."""
-    assigned = found.units[found.units["standing"] == "assigned"]
-    total = int(assigned["units"].sum())
-    seen = [
-        f"{named(r.variant)} {r.units:,} where {r.planned_share * total:,.0f} are due" for r in assigned.itertuples()
-    ]
-    said = f"units were not assigned in the planned ratio, {listed(seen)}, so no difference can be trusted"
-    if found.plan.shares:
-        return said
-    return f"{said}; no shares are planned, so an equal split was expected: state `shares` if another one was meant"
 
 
 def _about_variants(found: ExperimentResults) -> list[Finding]:
@@ -110,47 +135,17 @@ def _about_variant(decision: Decision, found: ExperimentResults) -> Finding:
         "do not ship: harm shown": f"Do not ship {name}, harm is shown",
         "keep running": f"Keep running {name}",
     }[decision.choice]
-    numbers = "; ".join(_numbers(row, base, found.plan) for row in own)
-    needs = dict.fromkeys(_missing_words(m, found.plan) for m in decision.missing)  # several metrics may need the same
+    needs = dict.fromkeys(missing_words(m, found) for m in decision.missing)  # several metrics may need the same
     missing = "".join(f" {need}" for need in needs)
-    guards = "" if found.plan.guardrail_events else " No guardrail was declared, so none was measured."
+    guards = "" if found.plan.guardrails else " No guardrail was declared, so none was measured."
+    if found.not_yet:
+        return Finding(severity, verb, f"{told}.{missing}{guards}")
+    deciding = [row for row in own if row["role"] != "exploratory"]
+    shown = "; ".join(metric_words(row, base, found.plan) for row in deciding[:MOST_METRICS_TOLD])
+    more = len(deciding) - MOST_METRICS_TOLD
+    numbers = shown + (f"; {counted(more, 'more metric')} in the table" if more > 0 else "")
     users = int(own[0]["n"]) if decision.choice == "do not ship: harm shown" else None
     return Finding(severity, verb, f"{told}: {numbers}.{missing}{guards}", users=users)
-
-
-def _numbers(row: dict[str, Any], base: Any, plan: ExperimentPlan) -> str:
-    """One metric of a variant with its base, beside the control."""
-    metric, control = named(row["metric"]), named(plan.control)
-    shares = (
-        f"{percent(row['value'])} of {counted(row['n'], 'unit')} against {percent(base[row['metric']])} of {control}"
-    )
-    differs = points(row["lift"], row["ci_low"], row["ci_high"])
-    if row["role"] == "guardrail":
-        return f"guardrail {metric} {shares}, {differs}, {_guard_words(row)}"
-    return f"{metric} {shares}, {differs}"
-
-
-def _guard_words(row: dict[str, Any]) -> str:
-    margin = f"{100 * row['margin']:g} points"
-    return {
-        "within the margin": f"within the margin of {margin}",
-        "below": f"below control and not within {margin}",
-        "open": f"not shown to be within {margin}",
-        "not measured": "not measured",
-        "too few units": "too few units to tell",
-    }[row["reading"]]
-
-
-def _missing_words(missing: Shortfall, plan: ExperimentPlan) -> str:
-    """What would settle it, roughly; more units where they would."""
-    metric = named(missing.metric)
-    if missing.reading == "not measured":
-        return f"No unit of these arms did {metric} within {plan.within}, so it was not measured."
-    if missing.reading == "too few units":
-        return f"Each arm needs {counted(plan.min_cell, 'unit')} whose window is over."
-    if missing.more_units is None:
-        return f"If {metric} stays as it is, more units alone will hardly settle it."
-    return f"If {metric} stays as it is, about {counted(missing.more_units, 'more unit')} of both arms would settle it."
 
 
 def _about_units(found: ExperimentResults) -> list[Finding]:
@@ -192,11 +187,14 @@ def _about_ratio(found: ExperimentResults) -> Finding:
 
 def _naive(found: ExperimentResults) -> list[Finding]:
     """What a join on the user alone would have counted, where it differs."""
-    success = found.rows[found.rows["role"] == "success"]
+    success = found.rows[(found.rows["role"] == "success") & (found.rows["metric"] == found.plan.metric_name)]
+    success = success.dropna(subset=["converted"])
+    if success.empty or not is_share(found.plan, str(found.plan.metric_name)) or found.not_yet:
+        return []
     naive, right = int(success["naive_converted"].sum()), int(success["converted"].sum())
     if naive == right:
         return []
-    metric = named(found.plan.metric_event)
+    metric = named(found.plan.metric_name)
     return [
         Finding(
             "fine",
@@ -205,3 +203,35 @@ def _naive(found: ExperimentResults) -> list[Finding]:
             "the others did it before their first exposure or after the window.",
         )
     ]
+
+
+def _before(found: ExperimentResults) -> list[Finding]:
+    """Metrics in which the arms differed before anything could have changed: corrected over all of them."""
+    own = found.estimates[(found.estimates["estimator"] == "before exposure") & found.estimates["p"].notna()]
+    if own.empty:
+        return []
+    adjusted = holm([float(p) for p in own["p"]])
+    differs = own[[p <= PRE_ALPHA for p in adjusted]]
+    if differs.empty:
+        return []
+    which = listed([f"{named(r.metric)} of {named(r.variant)}" for r in differs.itertuples()])
+    sentence = (
+        f"Before exposure the arms differ already in {which}; see how units were assigned before trusting a lift."
+    )
+    return [Finding("watch", "look", sentence)]
+
+
+PRE_ALPHA = 0.01
+
+
+def _about_looks(found: ExperimentResults) -> list[Finding]:
+    """What a design without a planned end does not cover; what was left out of the segments."""
+    said = []
+    if found.plan.is_short and found.plan.design == "fixed":
+        sentence = "No planned end is declared: the 5 % hold for one reading only, at an end that was fixed before."
+        said.append(Finding("fine", "nothing", sentence))
+    for name in found.too_many:
+        said.append(
+            Finding("watch", "look", f"{named(name)} has more than {MOST_LEVELS} values, so it is not shown apart.")
+        )
+    return said

@@ -4,36 +4,61 @@ or refused.
 
 from __future__ import annotations
 
-import zlib
 from typing import Any, NamedTuple
 
 import ibis.expr.types as ir
-import numpy as np
 import pandas as pd
 
 from launchpad_lib.contract.catalogue import lift as tables
 from launchpad_lib.contract.estimates import Estimate, estimate_of
-from launchpad_lib.contract.sentences import counted, named
-from launchpad_lib.findings.lift_design import PLACEBOS, Design, designed
-from launchpad_lib.findings.lift_questions import LiftQuestion, LiftRules
-from launchpad_lib.findings.lift_verdicts import lift_verdict
-from launchpad_lib.findings.rows import declared, refused_rows
-from launchpad_lib.inference import (
-    ESTIMANDS,
-    Benchmark,
-    CrossFit,
-    Effect,
-    benchmark,
-    crossfit_effects,
-    doubt_table,
-    e_value,
-    newcombe,
-    robustness_value,
+from launchpad_lib.contract.sentences import named
+from launchpad_lib.findings.lift_answers import (
+    ATE,
+    ATO,
+    ATT,
+    DIFFERENCE,
+    EVERYBODY,
+    TRIALS,
+    answered,
+    feature_rows,
+    unanswered,
 )
-from launchpad_lib.metrics.trials import Naive, Trials, start_trials
+from launchpad_lib.findings.lift_experiments import (
+    ASSIGNED,
+    COMPLIERS,
+    EXPERIMENT,
+    ExperimentAnswer,
+    answered_experiment,
+    experiment_rows,
+)
+from launchpad_lib.findings.lift_questions import LiftQuestion, LiftRules
+from launchpad_lib.findings.lift_rollouts import (
+    ROLLOUT,
+    RolloutAnswer,
+    answered_rollout,
+    rollout_cells,
+    rollout_checks,
+    rollout_row,
+)
+from launchpad_lib.findings.rows import declared
+from launchpad_lib.inference.rollout import STUDY_COLUMNS
+from launchpad_lib.metrics.trials import start_trials
 
-TRIALS, EVERYBODY = "start trials", "everybody (not causal)"
-DIFFERENCE, ATE, ATT, ATO = "difference", *ESTIMANDS
+__all__ = [
+    "ATE",
+    "ATO",
+    "ATT",
+    "ASSIGNED",
+    "COMPLIERS",
+    "DIFFERENCE",
+    "EVERYBODY",
+    "EXPERIMENT",
+    "ROLLOUT",
+    "TRIALS",
+    "LiftResults",
+    "lift_results",
+]
+
 REPORTED, BESIDE = "reported", "beside it"
 ALPHA = 0.05
 TABLES = (tables.LIFT, tables.LIFT_TRIALS, tables.LIFT_BALANCE, tables.LIFT_DOUBTS, tables.LIFT_STRENGTH)
@@ -49,6 +74,10 @@ class LiftResults(NamedTuple):
     balance: pd.DataFrame
     doubts: pd.DataFrame
     strength: pd.DataFrame
+    cells: pd.DataFrame
+    rollouts: dict[str, RolloutAnswer]
+    experiments: dict[str, ExperimentAnswer]
+    level: float
 
     def estimates(self, design: str, estimand: str) -> dict[str, Estimate]:
         """The estimates of one design and estimand by feature."""
@@ -75,11 +104,21 @@ class LiftResults(NamedTuple):
         rows: list[tuple] = []
         for shown, words, kind in ((self.reported.reset_index(), None, REPORTED), (naive, "naive, not causal", BESIDE)):
             for r in shown.itertuples():
-                rows.append((self._of(r.feature_id, words or r.estimand), kind, r.estimate, r.ci_low, r.ci_high))
+                said = words or (r.estimand if r.design == TRIALS else r.design)
+                rows.append((self._of(r.feature_id, said), kind, r.estimate, r.ci_low, r.ci_high))
         for r in self.doubts.itertuples():
             rows.append((self._of(r.feature_id, r.check), BESIDE, r.estimate, r.ci_low, r.ci_high))
         drawn = pd.DataFrame(rows, columns=["row", "kind", "absolute_lift", "ci_low", "ci_high"])
         return drawn[drawn["absolute_lift"].notna()].reset_index(drop=True)
+
+    @property
+    def event_study(self) -> pd.DataFrame:
+        """Grain: one row per feature that was switched on by place and period since the switch: feature, since_switch,
+        estimate, ci_low, ci_high; empty without any.
+        """
+        studies = [a.effect.study.assign(feature=self._name(feature_id)) for feature_id, a in self.rollouts.items()]
+        drawn = pd.concat(studies) if studies else pd.DataFrame(columns=["feature", *STUDY_COLUMNS])
+        return drawn.reset_index(drop=True)
 
     @property
     def balance_by_name(self) -> pd.DataFrame:
@@ -89,8 +128,10 @@ class LiftResults(NamedTuple):
 
     def _of(self, feature_id: str, words: str) -> str:
         """The name of a feature, and what of it."""
-        name = next(q.feature_name for q in self.questions if q.feature_id == feature_id)
-        return f"{named(name, cells=24)}: {words}"
+        return f"{named(self._name(feature_id), cells=24)}: {words}"
+
+    def _name(self, feature_id: str) -> str:
+        return next(q.feature_name for q in self.questions if q.feature_id == feature_id)
 
     @property
     def e_values(self) -> dict[str, Estimate]:
@@ -130,178 +171,84 @@ def lift_results(events: ir.Table, questions: tuple[LiftQuestion, ...], rules: L
         most_trials=max(rules.most_trials // max(len(asked), 1), 1),
         seed=rules.seed,
     ) if asked else []  # fmt: skip
-    answers = {q.feature_id: _answered(q, t, rules) for q, t in zip(asked, found, strict=True)}
+    answers = {q.feature_id: answered(q, t, rules) for q, t in zip(asked, found, strict=True)}
+    rollouts = {
+        q.feature_id: answered_rollout(
+            events,
+            q.rollout,
+            feature_id=q.feature_id,
+            compare=q.compare,
+            observed_through=rules.observed_through,
+            min_cell=rules.min_cell,
+        )
+        for q in questions
+        if q.rollout is not None
+    }
+    experiments = {
+        q.feature_id: answered_experiment(
+            events,
+            q.experiment,
+            feature_id=q.feature_id,
+            compare=q.compare,
+            done_events=q.done_events,
+            outcome_days=rules.outcome_days,
+            observed_through=rules.observed_through,
+            min_cell=rules.min_cell,
+        )
+        for q in questions
+        if q.experiment is not None
+    }
     compared = sum(answer.fitted.best.absolute_lift is not None for answer in answers.values())
+    compared += sum(answer.effect.estimate is not None for answer in rollouts.values())
+    compared += sum(answer.refused_because is None for answer in experiments.values())
     level = 1 - ALPHA / max(compared, 1)
     parts = [
-        _unanswered(question)
+        unanswered(question)
         if question.refused_because
-        else _rows(question, answers[question.feature_id], level, rules)
+        else feature_rows(question, answers[question.feature_id], level, rules)
         for question in questions
     ]
-    return LiftResults(questions, rules, *(_stacked(t, [part[i] for part in parts]) for i, t in enumerate(TABLES)))
+    switched = {name: a._replace(effect=a.effect.at_level(level)) for name, a in rollouts.items()}
+    parts = [
+        _ranked(part, switched.get(q.feature_id), experiments.get(q.feature_id), level, rules)
+        for part, q in zip(parts, questions, strict=True)
+    ]
+    cells = _stacked(tables.LIFT_ROLLOUT, [rollout_cells(a) for a in switched.values()])
+    stacked = (_stacked(t, [part[i] for part in parts]) for i, t in enumerate(TABLES))
+    return LiftResults(questions, rules, *stacked, cells, switched, experiments, level)
+
+
+def _ranked(
+    part: tuple[pd.DataFrame, ...],
+    rollout: RolloutAnswer | None,
+    experiment: ExperimentAnswer | None,
+    level: float,
+    rules: LiftRules,
+) -> tuple[pd.DataFrame, ...]:
+    """The tables of one feature with the designs that outrank its trials: an experiment, then a roll-out, which nobody
+    chose for themselves. The verdict is that of the first of them that has an estimate; where none has, of the trials.
+    """
+    lifts, trials, balance, doubts, strength = part
+    if rollout is not None:
+        lifts = _with_design(lifts, [rollout_row(rollout, rollout.verdict(rules.smallest_lift))])
+        doubts = pd.concat([doubts, rollout_checks(rollout)], ignore_index=True)
+    if experiment is not None:
+        limits = {"smallest_lift": rules.smallest_lift, "min_cell": rules.min_cell}
+        lifts = _with_design(lifts, experiment_rows(experiment, level=level, **limits))
+    return lifts, trials, balance, doubts, strength
+
+
+def _with_design(lifts: pd.DataFrame, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The rows of a design besides; the verdict is theirs where they have one, or where nothing else was asked."""
+    first = rows[0]
+    if first["refused_because"] is None or set(lifts["verdict"].dropna()) == {"not asked"}:
+        lifts = lifts[lifts["verdict"] != "not asked"].assign(verdict=None)
+    else:
+        first = first | {"verdict": None}
+    return pd.concat([lifts, pd.DataFrame([first, *rows[1:]])], ignore_index=True)
 
 
 def _stacked(table, frames: list[pd.DataFrame]) -> pd.DataFrame:
     """The declared columns of all frames, one below the other."""
     rows = [row for frame in frames for row in declared(table, frame).to_dict("records")]
     return pd.DataFrame(rows, columns=[c.name for c in table.columns])
-
-
-class _Answer(NamedTuple):
-    """What is known of one feature before its limits are corrected."""
-
-    counted: Trials
-    fitted: CrossFit
-    doubts: pd.DataFrame
-    mark: Benchmark
-
-
-def _answered(question: LiftQuestion, trials: Trials, rules: LiftRules) -> _Answer:
-    # A feature's luck depends on its name only, so that its number does not hang on which others are asked.
-    rng = np.random.default_rng([rules.seed, zlib.crc32(question.feature_id.encode(errors="replace"))])
-    design = designed(trials.table)
-    shared: dict[str, Any] = {"rng": rng, "cluster": "user", "min_group": rules.min_cell}
-    fitted = _explained(crossfit_effects(design.table, covariates=design.covariates, **shared), trials)
-    best = fitted.best
-    doubts = pd.DataFrame()
-    if best.absolute_lift is not None:
-        doubts = doubt_table(
-            design.table,
-            covariates=design.placebo_covariates,
-            placebos=PLACEBOS,
-            estimate=best.absolute_lift,
-            estimand=best.estimand,
-            **shared,
-        )
-    # The table is large, and done with.
-    return _Answer(trials._replace(table=trials.table.iloc[:0]), fitted, doubts, _benchmark(design, best))
-
-
-def _benchmark(design: Design, effect: Effect) -> Benchmark:
-    return benchmark(
-        design.table,
-        groups=design.groups,
-        outcome="returned",
-        estimate=effect.absolute_lift,
-        standard_error=effect.standard_error,
-    )
-
-
-def _explained(fitted: CrossFit, trials: Trials) -> CrossFit:
-    """The refusal of a feature whose trials are not observed to the end says so."""
-    if fitted.best.refused_because is None or not trials.window_open:
-        return fitted
-    told = f"; the outcome of {counted(trials.window_open, 'trial')} is not over yet"
-    ate, att, ato = (
-        e._replace(refused_because=e.refused_because + told) if e.refused_because else e for e in fitted[:3]
-    )
-    return fitted._replace(ate=ate, att=att, ato=ato)
-
-
-def _unanswered(question: LiftQuestion) -> tuple[pd.DataFrame, ...]:
-    """The tables of a feature that cannot be asked."""
-    why = str(question.refused_because)
-    known: dict[str, list[Any]] = {"feature_id": [question.feature_id], "compare": [question.compare]}
-    verdict = "refused" if question.is_asked else "not asked"
-    return (
-        refused_rows(tables.LIFT, why, **known, design=[TRIALS], estimand=[ATE]).assign(verdict=verdict),
-        refused_rows(tables.LIFT_TRIALS, why, **known),
-        pd.DataFrame(),
-        pd.DataFrame(),
-        refused_rows(tables.LIFT_STRENGTH, why, **known),
-    )
-
-
-def _rows(question: LiftQuestion, answer: _Answer, level: float, rules: LiftRules) -> tuple[pd.DataFrame, ...]:
-    """The five tables of one feature, in the order of the catalogue."""
-    fitted, trials = answer.fitted, answer.counted
-    best = fitted.best.at_level(level)
-    checks = answer.doubts["verdict"].tolist() if len(answer.doubts) else []
-    mark = _at_level(answer.mark, fitted.best, best)
-    verdict = lift_verdict(
-        best, checks=checks, is_benchmark_survived=mark.is_survived, smallest_lift=rules.smallest_lift
-    )
-    rows = [_naive(trials.naive)]
-    for estimand in ESTIMANDS:
-        effect = fitted.of(estimand).at_level(level)
-        rows.append(_row(effect) | {"verdict": verdict if estimand == best.estimand else None})
-    counts = {
-        "start_event": question.start_event,
-        "complete_event": question.complete_event,
-        "compared": trials.compared,
-        "window_open": trials.window_open,
-        "done_before": trials.done_before,
-        "user_share": trials.user_share,
-        "users": fitted.best.users,
-        "models": "; ".join(dict.fromkeys(fitted.models)) or None,
-    }
-    balance = fitted.balance.assign(smd_after=fitted.balance[f"smd_{best.estimand.lower()}"])
-    frames = (pd.DataFrame(rows), pd.DataFrame([counts]), balance, answer.doubts, _strength(best, mark))
-    known = {"feature_id": question.feature_id, "compare": question.compare}
-    return tuple(frame.assign(**known) for frame in frames)
-
-
-def _at_level(mark: Benchmark, plain: Effect, corrected: Effect) -> Benchmark:
-    """The benchmark with limits as wide as the corrected ones."""
-    if mark.left is None or plain.ci_high is None or corrected.ci_high is None or plain.absolute_lift is None:
-        return mark
-    wider = (corrected.ci_high - plain.absolute_lift) / (plain.ci_high - plain.absolute_lift)
-    half = (mark.left.ci_high - mark.left.estimate) * wider
-    left = mark.left._replace(ci_low=mark.left.estimate - half, ci_high=mark.left.estimate + half)
-    is_survived = left.ci_low > 0 if plain.absolute_lift >= 0 else left.ci_high < 0
-    return mark._replace(left=left, is_survived=is_survived)
-
-
-def _naive(naive: Naive) -> dict[str, Any]:
-    """Users who ever did it against those who never did; not causal."""
-    found = newcombe(naive.treated_returned, naive.treated, naive.control_returned, naive.control)
-    return {
-        "design": EVERYBODY,
-        "estimand": DIFFERENCE,
-        "estimate": found.absolute_lift,
-        "ci_low": found.ci_low,
-        "ci_high": found.ci_high,
-        "n": naive.treated + naive.control,
-        "n_treated": naive.treated,
-        "n_control": naive.control,
-        "refused_because": None if found.absolute_lift is not None else "one of the two groups is empty",
-    }
-
-
-def _row(effect: Effect) -> dict[str, Any]:
-    """An effect as columns of the table `lift`."""
-    return {
-        "design": TRIALS,
-        "estimand": effect.estimand,
-        "estimate": effect.absolute_lift,
-        "ci_low": effect.ci_low,
-        "ci_high": effect.ci_high,
-        "n": effect.n_treated + effect.n_control,
-        "n_treated": effect.n_treated,
-        "n_control": effect.n_control,
-        "users": effect.users,
-        "effective_treated": effect.effective_treated,
-        "effective_control": effect.effective_control,
-        "largest_smd": effect.largest_smd,
-        "refused_because": effect.refused_because,
-    }
-
-
-def _strength(effect: Effect, mark: Benchmark) -> pd.DataFrame:
-    """How strong something unmeasured would have to be; one row."""
-    value = e_value(effect.ratio, ratio_low=effect.ratio_low, ratio_high=effect.ratio_high)
-    robustness = robustness_value(effect.absolute_lift, standard_error=mark.plain_error, freedom=mark.freedom)
-    left = mark.left or (None, None, None)
-    row = {
-        "e_value": value.estimate,
-        "e_value_limit": value.limit,
-        "robustness_value": robustness,
-        "benchmark_covariate": mark.covariate,
-        "benchmark_estimate": left[0],
-        "benchmark_low": left[1],
-        "benchmark_high": left[2],
-        "is_benchmark_survived": mark.is_survived,
-        "refused_because": effect.refused_because,
-    }
-    return pd.DataFrame([row])

@@ -4,15 +4,12 @@ from launchpad_lib.inference.benchmark import Benchmark, benchmark, bounded_esti
 from launchpad_lib.inference.comparison import compare_rates, largest_differs_p, score_test_p, unequal_rates_p
 from launchpad_lib.inference.doubt import EValue, Placebo, doubt_table, e_value, robustness_value
 from launchpad_lib.inference.effects import ESTIMANDS, CrossFit, Effect, Estimand, crossfit_effects, crossfit_outcomes
-from launchpad_lib.inference.experiment import Decision, Shortfall, best_first, compare_variants, decide
+from launchpad_lib.inference.experiment import Decision, Shortfall, best_first, decide
 from launchpad_lib.inference.means import (
     Contrast,
     Moments,
     absolute_difference,
-    detectable_difference,
     fieller_difference,
-    relative_difference,
-    sequential_difference,
 )
 from launchpad_lib.inference.multiplicity import benjamini_hochberg, holm
 from launchpad_lib.inference.proportions import Difference, Interval, newcombe, wilson
@@ -20,6 +17,7 @@ from launchpad_lib.inference.quantiles import QuantileChange, mix_share, quantil
 from launchpad_lib.inference.regression import changes_table, quantile_changes, regression_table
 from launchpad_lib.inference.sample_ratio import SampleRatio, sample_ratio_mismatch
 from launchpad_lib.inference.survival import LogRank, SurvivalPoint, kaplan_meier, log_rank, median_survival
+from launchpad_lib.inference.variants import compare_variants
 
 __all__ = [
     "ESTIMANDS",
@@ -52,7 +50,6 @@ __all__ = [
     "crossfit_effects",
     "crossfit_outcomes",
     "decide",
-    "detectable_difference",
     "doubt_table",
     "e_value",
     "fieller_difference",
@@ -67,10 +64,8 @@ __all__ = [
     "quantile_changes",
     "quantile_draws",
     "regression_table",
-    "relative_difference",
     "robustness_value",
     "sample_ratio_mismatch",
     "score_test_p",
-    "sequential_difference",
     "wilson",
 ]

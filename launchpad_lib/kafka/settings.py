@@ -83,6 +83,31 @@ def settings_from(environment: Mapping[str, str]) -> dict[str, str | bool]:
     return found
 
 
+_CLIENT = {
+    "security_protocol": "security.protocol",
+    "sasl_mechanism": "sasl.mechanism",
+    "sasl_plain_username": "sasl.username",
+    "sasl_plain_password": "sasl.password",
+    "ssl_cafile": "ssl.ca.location",
+    "ssl_certfile": "ssl.certificate.location",
+    "ssl_keyfile": "ssl.key.location",
+    "ssl_password": "ssl.key.password",
+    "ssl_check_hostname": "ssl.endpoint.identification.algorithm",
+}
+
+
+def client_settings(servers: str, settings: Mapping[str, str | bool]) -> dict[str, Any]:
+    """The same settings in the words of librdkafka, which says nothing by itself then.
+
+    >>> client_settings("a:9092", {"ssl_check_hostname": False})["ssl.endpoint.identification.algorithm"]
+    'none'
+    """
+    said = {_CLIENT[name]: value for name, value in settings.items()}
+    if "ssl_check_hostname" in settings:
+        said[_CLIENT["ssl_check_hostname"]] = "https" if settings["ssl_check_hostname"] else "none"
+    return said | {"bootstrap.servers": servers, "log_level": 0, "reconnect.backoff.max.ms": 1000}
+
+
 def producer(servers: str | list[str], *, settings: Mapping[str, Any], **options: Any) -> Any:
     """A producer whose records are acknowledged by every replica in sync, each once; `options` are kafka-python's."""
     from kafka import KafkaProducer

@@ -3,7 +3,7 @@ as day files.
 """
 
 from launchpad_lib.lake.copies import Copies, copies
-from launchpad_lib.lake.event_log import IndexedEvents, open_event_log
+from launchpad_lib.lake.event_log import IndexedEvents
 from launchpad_lib.lake.observed import Outside
 from launchpad_lib.lake.opening import Lake, TableVersion, open_lake, take_snapshot
 from launchpad_lib.lake.snapshot import Snapshot, newest_versions
@@ -17,7 +17,6 @@ __all__ = [
     "TableVersion",
     "copies",
     "newest_versions",
-    "open_event_log",
     "open_lake",
     "take_snapshot",
 ]

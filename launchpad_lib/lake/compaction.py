@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -23,14 +23,26 @@ from deltalake import DeltaTable
 from launchpad_lib.contract.arrow import EVENTS_SCHEMA
 from launchpad_lib.contract.sql import literal
 from launchpad_lib.contract.tables import EVENTS, TABLES
-from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal, checkpoint, open_table
+from launchpad_lib.lake.checkpoints import checkpoint
+from launchpad_lib.lake.clean_up import clean_up, note_retired
+from launchpad_lib.lake.copies import Copies, content_sql, counted
+from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal
+from launchpad_lib.lake.dropped_copies import SOURCE, told_copies
 from launchpad_lib.lake.kept_reports import kept_versions, reports_of
+from launchpad_lib.lake.place import lake_place
 from launchpad_lib.lake.warehouse import named_through, refresh_warehouse, version_of_views
 
 SMALL_BYTES = 16 << 20
-ORPHAN_SECONDS = 86_400.0
 _ORDER = "user_id, event_at, received_at, event_id"
 _COLUMNS = ", ".join(f'"{c.name}"' for c in EVENTS.columns)
+# Of the copies of an event the one received first is kept; whether another says something else is told.
+_RANKED = f"""SELECT {_COLUMNS}, filename, file_row_number, row_number() OVER copies AS copy,
+    {content_sql(EVENTS)} <> first_value({content_sql(EVENTS)}) OVER copies AS is_other
+    FROM read_parquet($files, filename = true, file_row_number = true, union_by_name = true, hive_partitioning = false)
+    WHERE event_id IN (
+        SELECT event_id FROM read_parquet($files, union_by_name = true, hive_partitioning = false)
+        GROUP BY event_id HAVING count(*) > 1)
+    WINDOW copies AS (PARTITION BY event_id ORDER BY received_at, event_at, filename, file_row_number)"""
 
 
 class CompactionResult(NamedTuple):
@@ -65,7 +77,7 @@ def compact(
     Raises:
         ValueError: the lake has no events yet.
     """
-    if not DeltaTable.is_deltatable(str(lake / "events")):
+    if not DeltaTable.is_deltatable(str(lake_place(lake) / "events")):
         raise ValueError(
             f"lake={str(lake)!r}: there is no events table; run `launchpad ingest` or `launchpad stream` "
             "first, or correct the path"
@@ -107,43 +119,6 @@ def merge_small(lake: Path, *, small_bytes: int = SMALL_BYTES, min_files: int = 
     return _merge(log, small_bytes=small_bytes, min_files=min_files, memory_limit="512MB", say=lambda _: None)[0]
 
 
-def clean_up(
-    place: Path, *, keep_versions: Iterable[int], grace_seconds: float, now_seconds: float | None = None
-) -> int:
-    """Deletes the data files that neither the newest nor a kept version names; how many.
-
-    A file that a commit took out goes `grace_seconds` later, so that a reader with an older snapshot can finish. A file
-    that no commit names may belong to a commit under way; it goes after a day.
-    """
-    now = now_seconds if now_seconds is not None else time.time()
-    table = open_table(place)
-    needed = {unquote(p) for p in pa.table(table.get_add_actions())["path"].to_pylist()}
-    for version in keep_versions:
-        if version <= table.version():
-            needed |= {
-                unquote(p) for p in pa.table(open_table(place, version=version).get_add_actions())["path"].to_pylist()
-            }
-    retired = place / "_delta_log" / ".retired"
-    known = _retired(retired)
-    deleted = 0
-    for path in place.rglob("*.parquet"):
-        name = path.relative_to(place).as_posix()
-        if name.startswith("_delta_log/") or name in needed:
-            continue
-        try:
-            is_due = (
-                now - known[name] >= grace_seconds
-                if name in known
-                else now - path.stat().st_mtime >= max(ORPHAN_SECONDS, grace_seconds)
-            )
-            if is_due:
-                path.unlink()
-                deleted += 1
-        except FileNotFoundError:
-            continue
-    return deleted
-
-
 def _files(log: DeltaLog) -> list[_File]:
     actions = pa.table(log.snapshot.get_add_actions(flatten=True))
     dates = (
@@ -181,25 +156,15 @@ def _drop_duplicates(log: DeltaLog, *, memory_limit: str) -> int:
     con = _connect(memory_limit, log.place)
     names = {str(log.place / unquote(f.path)): f for f in files}
     try:
-        con.execute(
-            """CREATE TEMP TABLE losers AS SELECT filename, file_row_number FROM (
-                SELECT filename, file_row_number, row_number() OVER (
-                    PARTITION BY event_id ORDER BY received_at, event_at, filename, file_row_number) AS copy
-                FROM read_parquet($files, filename = true, file_row_number = true, union_by_name = true,
-                    hive_partitioning = false)
-                WHERE event_id IN (
-                    SELECT event_id FROM read_parquet($files, union_by_name = true, hive_partitioning = false)
-                    GROUP BY event_id HAVING count(*) > 1)
-            ) WHERE copy > 1""",
-            {"files": list(names)},
-        )
+        con.execute(f"CREATE TEMP TABLE losers AS FROM ({_RANKED}) WHERE copy > 1", {"files": list(names)})
         total = 0
         for (name,) in con.execute("SELECT DISTINCT filename FROM losers ORDER BY 1").fetchall():
             file = names[name]
             rows = f"""SELECT {_COLUMNS} FROM read_parquet($files, file_row_number = true, union_by_name = true,
                 hive_partitioning = false)
                 WHERE file_row_number NOT IN (SELECT file_row_number FROM losers WHERE filename = $files[1])"""
-            total += _swap(log, con, rows, [file])
+            dropped = f"SELECT {_COLUMNS}, is_other FROM losers WHERE filename = $files[1]"
+            total += _swap(log, con, rows, dropped, [file])
         return total
     finally:
         con.close()
@@ -218,10 +183,12 @@ def _merge(
         for event_on, files in sorted(by_date.items(), key=lambda x: str(x[0])):
             if len(files) < min_files:
                 continue
-            rows = f"""SELECT {_COLUMNS} FROM read_parquet($files, union_by_name = true, hive_partitioning = false)
-                QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY received_at, event_at) = 1"""
+            rows = f"""SELECT {_COLUMNS} FROM read_parquet($files, filename = true, file_row_number = true,
+                union_by_name = true, hive_partitioning = false) QUALIFY row_number() OVER (
+                PARTITION BY event_id ORDER BY received_at, event_at, filename, file_row_number) = 1"""
+            copies = f"SELECT {_COLUMNS}, is_other FROM ({_RANKED}) WHERE copy > 1"
             try:
-                dropped += _swap(log, con, rows, files)
+                dropped += _swap(log, con, rows, copies, files)
                 dates += 1
             except Fenced as error:
                 say(f"{event_on}: left as it is, {error}")
@@ -231,14 +198,16 @@ def _merge(
     return dates, dropped
 
 
-def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, files: list[_File]) -> int:
-    """Writes `rows` (of `files`) in order of user as one file in their place; how many rows fewer it has."""
+def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, dropped: str, files: list[_File]) -> int:
+    """Writes `rows` (of `files`) in order of user as one file in their place, and counts the `dropped` ones; how many
+    rows fewer it has.
+    """
     partition_values: dict[str, str | None] = {} if files[0].event_on is None else {"event_on": files[0].event_on}
     folder = "/".join(f"{k}={v}" for k, v in partition_values.items())
     path = f"{folder}/{int(time.time() * 1000):013d}-{uuid.uuid4().hex}.parquet".lstrip("/")
     target = log.place / path
     target.parent.mkdir(exist_ok=True)
-    sources = {"files": [str(log.place / unquote(f.path)) for f in files]}
+    sources: dict[str, object] = {"files": [str(log.place / unquote(f.path)) for f in files]}
     try:
         query = (
             f"COPY ({rows} ORDER BY {_ORDER}) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd, "
@@ -256,33 +225,21 @@ def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, files: list[
         ).fetchall()[0]
         minimum, maximum = dict(zip(names, bounds[:2], strict=True)), dict(zip(names, bounds[2:], strict=True))
         lost = sum(f.rows for f in files) - kept
+        copies = told_copies(log.place.parent, con, dropped, sources) if lost else Copies(0, 0)
         addition = [Addition(path, target.stat().st_size, kept, partition_values, minimum, maximum)] if kept else []
         removals = [Removal(f.path, f.size, partition_values) for f in files]
-        _note_retired(log.place, [unquote(f.path) for f in files])
+        note_retired(log.place, [unquote(f.path) for f in files])
         log.commit(
-            additions=addition, removals=removals, transactions={}, operation="OPTIMIZE", is_data_change=lost > 0
+            additions=addition,
+            removals=removals,
+            transactions=counted(copies, source=SOURCE, before=log.transaction),
+            operation="OPTIMIZE",
+            is_data_change=lost > 0,
         )
         return lost
     except (Fenced, OSError, duckdb.Error):
         target.unlink(missing_ok=True)
         raise
-
-
-def _note_retired(place: Path, paths: list[str]) -> None:
-    """Notes when files are taken out; the clean-up believes it only of files that no version in use names."""
-    note = place / "_delta_log" / ".retired"
-    times = {p: at for p, at in _retired(note).items() if (place / p).exists()} | dict.fromkeys(paths, time.time())
-    draft = note.with_suffix(f".{uuid.uuid4().hex}")
-    draft.write_text("".join(f"{at:.3f} {p}\n" for p, at in times.items()), encoding="utf-8")
-    os.replace(draft, note)
-
-
-def _retired(note: Path) -> dict[str, float]:
-    try:
-        lines = note.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return {}
-    return {path: float(at) for at, _, path in (line.partition(" ") for line in lines)}
 
 
 class Upkeep:

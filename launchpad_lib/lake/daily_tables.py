@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
 
-from launchpad_lib.contract.sql import file_list, literal, session_key
-from launchpad_lib.contract.tables import EXPOSURE_EVENT
+from launchpad_lib.contract.sql import file_list, identifier, literal, session_key
+from launchpad_lib.contract.tables import EVENTS, EXPOSURE_EVENT
 from launchpad_lib.lake.day_writing import SESSION_NUMBER
 from launchpad_lib.lake.manifests import Manifests, described, is_intact
 
@@ -24,23 +24,30 @@ MINUTES = """
     SELECT epoch_us(date_trunc('minute', {at})) // 60000000 AS minute, count(*) AS rows, min({at}) AS first_at,
         max({at}) AS last_at
     FROM source WHERE {at} IS NOT NULL GROUP BY minute ORDER BY minute"""
-# Grain: one row per user and UTC date. Its sums, firsts and lasts over days are dim_users.
-USER_DAYS = """
+# Of rows at one instant the first in the order of a day file counts. One thread that reads the file meets it first;
+# where rows come in any order, what they are ordered by is compared.
+IN_ORDER, IN_ANY_ORDER = "event_at", "(event_at, received_at, event_id)"
+_USER_DAYS = """
     SELECT user_number, any_value(user_id) AS user_id, min(event_at) AS first_seen_at, max(event_at) AS last_seen_at,
-        count(*) AS events, arg_min(platform, event_at) AS platform, arg_min(country, event_at) AS country
+        count(*) AS events, arg_min(platform, {first}) AS platform, arg_min(country, {first}) AS country
     FROM source GROUP BY user_number ORDER BY user_number"""
+# Grain: one row per user and UTC date. Its sums, firsts and lasts over days are dim_users.
+USER_DAYS = _USER_DAYS.format(first=IN_ORDER)
+USER_DAYS_OF_CUT_DAYS = _USER_DAYS.format(first=IN_ANY_ORDER)
 DIM_USERS = """
     SELECT any_value(user_id) AS user_id, min(first_seen_at) AS first_seen_at, max(last_seen_at) AS last_seen_at,
         sum(events)::BIGINT AS events, count(*) AS active_days, arg_min(platform, first_seen_at) AS platform,
         arg_min(country, first_seen_at) AS country
     FROM source GROUP BY user_number"""
-# Grain: one row per user, session and UTC date: a day's share of a session.
-SESSION_PARTS = f"""
+_SESSION_PARTS = f"""
     SELECT user_number, {SESSION_NUMBER} AS session_number, any_value(user_id) AS user_id,
         any_value(session_id) AS session_id, any_value(stretch_started_at) AS stretch_started_at,
         min(event_at) AS started_at, max(event_at) AS ended_at, count(*) AS events,
-        arg_min(platform, event_at) AS platform, min(event_at) FILTER (platform IS NOT NULL) AS platform_at
+        arg_min(platform, {{first}}) AS platform, min(event_at) FILTER (platform IS NOT NULL) AS platform_at
     FROM source GROUP BY user_number, session_number ORDER BY user_number, session_number"""
+# Grain: one row per user, session and UTC date: a day's share of a session.
+SESSION_PARTS = _SESSION_PARTS.format(first=IN_ORDER)
+SESSION_PARTS_OF_CUT_DAYS = _SESSION_PARTS.format(first=IN_ANY_ORDER)
 SESSIONS = f"""
     SELECT user_id, {session_key("stretch_started_at")} AS session_key, started_at, ended_at,
         epoch_us(ended_at - started_at) / 1e6 AS duration_seconds, events, platform
@@ -86,7 +93,7 @@ FEATURE_METRICS = """
     FROM source GROUP BY ALL"""
 # Grain: one row per feature, platform, version of the client and UTC hour; each number of several rows is the sum of
 # theirs. The histogram is a map from bucket to rows: 128 buckets an octave of the latency from 2^-20 ms on, bucket 0 is
-# a latency of 0 (`metrics.kernels.histogram`). Sums are of whole microseconds and millionths; a latency over 10^9 ms
+# a latency of 0 (`metrics.kernels.quantiles`). Sums are of whole microseconds and millionths; a latency over 10^9 ms
 # counts as that in the sum.
 LATENCY = "least(latency_ms, 1.8e19)"  # just under the last octave; infinite and no number are more than any
 OCTAVE = f"floor(log2({LATENCY}))"
@@ -102,7 +109,27 @@ FEATURE_HOURS = f"""
         (sum(round(least(feedback_score, 1e6) * 1e6)::BIGINT) FILTER (feedback_score IS NOT NULL))::BIGINT
             AS feedback_millionths  -- `least` of NULL and a number is the number
     FROM source GROUP BY ALL"""
+# Grain: one row per UTC date: rows, those whose delay was observed (received_at is not event_at), of them those that
+# came on a later date, or over a minute ahead; and of every column the rows that have a value.
+_DELAY = "epoch_us(received_at) - epoch_us(event_at)"
+_OBSERVED = "received_at <> event_at"
+EVENT_DAYS = f"""
+    SELECT event_at::DATE AS day, count(*) AS rows, count(*) FILTER ({_OBSERVED}) AS observed,
+        count(*) FILTER ({_OBSERVED} AND received_at::DATE > event_at::DATE) AS late_rows,
+        count(*) FILTER ({_OBSERVED} AND {_DELAY} < -60000000) AS ahead, max(received_at) AS last_received_at,
+        {", ".join(f"count({identifier(c.name)}) AS {identifier(f'has_{c.name}')}" for c in EVENTS.columns)},
+        count(*) AS has_session_key  -- every event is of a session
+    FROM source GROUP BY ALL"""
+# Grain: one row per delay (microseconds) of a day whose delay was observed; of a day with more different ones than
+# MOST_DELAYS one row without a delay, whose values have to be read.
+MOST_DELAYS = 50_000
+_DELAYS = f"(SELECT {_DELAY} AS delay, count(*) AS rows FROM source WHERE {_OBSERVED} GROUP BY delay)"
+EVENT_DELAYS = f"""
+    SELECT CASE WHEN kinds <= {MOST_DELAYS} THEN delay END AS delay, sum(rows)::BIGINT AS rows
+    FROM (SELECT delay, rows, count(*) OVER () AS kinds FROM {_DELAYS}) GROUP BY 1 ORDER BY 1"""
 EVENT_PARTS = {
+    "days": EVENT_DAYS,
+    "delays": EVENT_DELAYS,
     "minutes": MINUTES.format(at="event_at"),
     "user_days": USER_DAYS,
     "session_parts": SESSION_PARTS,
@@ -158,7 +185,7 @@ def build_parts(
                 parts[name] = entry
     finally:
         con.close()
-    body = more({"version": version, "days": days})
+    body = more({"version": version, "days": days, "queries": _hash_of(queries)})
     manifests.write(version, body)
     wanted = {
         e["file"] for b in manifests.forget(keep=[version]) for parts in b["days"].values() for e in parts.values()
@@ -190,13 +217,19 @@ def part_paths(folder: Path, body: Mapping[str, Any], name: str, *, days: Sequen
     return [str(folder / name / body["days"][day][name]["file"]) for day in days]
 
 
-def opened_parts(folder: Path, version: int, *, names: Collection[str]) -> dict[str, Any] | None:
-    """The manifest of a version; None where it is not there, lacks a table, or a part is not as it was written."""
+def opened_parts(folder: Path, version: int, *, queries: Mapping[str, str]) -> dict[str, Any] | None:
+    """The manifest of a version; None where it is not there, its parts were made by other queries, or a part is not as
+    it was written.
+    """
     body = Manifests(folder).read(version)
-    if body is None or any(set(names) - set(parts) for parts in body["days"].values()):
+    if body is None or body.get("queries") != _hash_of(queries):
         return None
     entries = [(folder / name, entry) for parts in body["days"].values() for name, entry in parts.items()]
     return body if all(is_intact(place, entry) for place, entry in entries) else None
+
+
+def _hash_of(queries: Mapping[str, str]) -> str:
+    return hashlib.sha256(repr(sorted(queries.items())).encode()).hexdigest()
 
 
 def merged(query: str, part_query: str, *, paths: Sequence[str], cut_rows: Sequence[str]) -> str:

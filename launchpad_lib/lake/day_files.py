@@ -172,6 +172,7 @@ def _build(
     )
     try:
         con.execute("SET TimeZone = 'UTC'")
+        con.execute("SET enable_progress_bar = false")
         before: tuple[date, dict[str, Any]] | None = None
         for day in sorted(sources):
             open_then = before if before is not None and (day - before[0]).days == 1 else None

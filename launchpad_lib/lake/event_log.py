@@ -1,12 +1,11 @@
-"""The lake's events for metrics: day files beside the lake, and the saved states of folds over them."""
+"""The lake's events for metrics: its day files and its blocks, as kernels read them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, NamedTuple
 
@@ -15,12 +14,10 @@ from ibis.backends.duckdb import Backend
 
 from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier, session_key
 from launchpad_lib.contract.tables import EVENTS
+from launchpad_lib.lake.blocks import Block
 from launchpad_lib.lake.day_files import DayFiles
 from launchpad_lib.lake.day_writing import SESSION_NUMBER
-from launchpad_lib.lake.fold_state import FoldStates
-from launchpad_lib.lake.index import Indexed, indexed
-from launchpad_lib.lake.observed import named_instants
-from launchpad_lib.lake.snapshot import newest_version
+from launchpad_lib.lake.index import Indexed
 from launchpad_lib.lake.telemetry_log import TelemetryLog
 
 
@@ -34,18 +31,24 @@ class NameCounts(NamedTuple):
 
 @dataclass(frozen=True)
 class IndexedEvents(DayFiles):
-    """The day files of the days that have events within the window, and what is saved of folds over them: asked again,
-    only days that are new or restated are read.
+    """The day files of the days that have events within the window, and the blocks that have their rows.
 
     `observed_through` is the instant (UTC) that metrics over them take; None without events. `within` is the SQL
     condition of the window where a day has other rows too.
     """
 
-    states: FoldStates | None = None
     observed_through: datetime | None = None
     within: str | None = None
     names_query: str | None = None
     held: tuple[IO[str], ...] = ()
+    blocks: tuple[Block, ...] = ()
+    observed_from: datetime | None = None
+
+    @property
+    def cut_blocks(self) -> frozenset[str]:
+        """The blocks, by their paths, that have rows beside the window too."""
+        inside = {day.day.isoformat() for day in self.days}
+        return frozenset(b.path for b in self.blocks if self.within is not None or not inside.issuperset(b.days))
 
     @cached_property
     def names(self) -> dict[str, dict[str, NameCounts]]:
@@ -110,33 +113,14 @@ def event_log(found: Indexed) -> IndexedEvents:
     if files is None:
         raise ValueError(f"table={found.table!r}: only events have day files")
     whole = {f.name: getattr(files, f.name) for f in fields(DayFiles)}
-    days = tuple(d for d in files.days if d.day.isoformat() in set(found.days))
+    inside = set(found.days)
+    days = tuple(d for d in files.days if d.day.isoformat() in inside)
     return IndexedEvents(
         **{**whole, "days": days},
-        states=FoldStates(found.place / "states"),
         observed_through=found.window.observed_through if found.window else None,
         within=found.inside if found.cut else None,
         names_query=found.names() if found.days else None,
         held=found.held,
+        blocks=tuple(b for b in found.blocks if not inside.isdisjoint(b.days)),
+        observed_from=found.window.observed_from if found.window else None,
     )
-
-
-def open_event_log(
-    lake: str | Path, *, version: int | None = None, observed_through: str | Mapping[str, str] | None = None
-) -> IndexedEvents:
-    """Brings the day files of a lake up to date and opens them for `metrics.funnel` and `metrics.retention_curve`.
-
-    Days outside the window of the events are left out (`lake.observed`; its end may be named). The files lie in the
-    lake's folder `_index`, which may be deleted at any time: that costs time, never a number.
-
-    Raises:
-        ValueError: the lake has no events table, or an instant cannot be read.
-    """
-    named = named_instants(observed_through).get("events")
-    newest = newest_version(Path(lake) / "events") if version is None else version
-    if newest is None:
-        raise ValueError(
-            f"lake={str(lake)!r}: has no events table; run `launchpad ingest` with a params file first, or correct "
-            "the path"
-        )
-    return event_log(indexed(Path(lake), "events", version=newest, through=named))

@@ -26,7 +26,7 @@ LEAST_DAYS_BETWEEN = 6
 
 
 class Fold(Protocol):
-    """What is saved: a fold over day files, such as `metrics.kernels.FunnelFold`."""
+    """What is saved: a fold over day files, such as `metrics.kernels.stability.StabilityFold`."""
 
     @property
     def spec(self) -> dict[str, Any]:

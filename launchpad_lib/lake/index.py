@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier
 from launchpad_lib.contract.tables import TABLES, TELEMETRY
+from launchpad_lib.lake.blocks import Block, block_of, build_blocks
 from launchpad_lib.lake.daily_tables import (
     ALL_NAMES,
     EVENT_PARTS,
@@ -37,11 +38,11 @@ from launchpad_lib.lake.daily_tables import (
     part_paths,
 )
 from launchpad_lib.lake.day_files import DayFiles, build_day_files, opened_version
-from launchpad_lib.lake.manifests import Manifests, only_builder, read_body, write_body
+from launchpad_lib.lake.manifests import Manifests, is_intact, only_builder, read_body, write_body
 from launchpad_lib.lake.observed import Outside
 from launchpad_lib.lake.snapshot import Minutes, Observed, observed_window, opened_table
 
-INDEX = "_index"
+INDEX, BLOCKS = "_index", "blocks"
 ALL_DAYS = "all"  # a table whose files cannot be told apart by day has one part
 FULL = ("No space left", "Disk quota exceeded", "File too large")  # as the engine words it
 _Made = TypeVar("_Made")
@@ -63,6 +64,7 @@ class Indexed(NamedTuple):
     cut: tuple[str, ...]
     held: tuple[IO[str], ...]
     files: DayFiles | None = None
+    blocks: tuple[Block, ...] = ()
 
     def paths(self, name: str) -> list[str]:
         """The parts of a table made day by day of the days that the window does not cut."""
@@ -167,9 +169,11 @@ def _opened(lake: Path, place: Path, table: str, version: int, through: datetime
     folders = _folders(place, table)
     held = [file for file in (Manifests(folder).hold(version) for folder in folders) if file is not None]
     tables = EVENT_PARTS if table == "events" else TELEMETRY_PARTS
-    body = opened_parts(folders[0], version, names=tables) if len(held) == len(folders) else None
+    body = opened_parts(folders[0], version, queries=tables) if len(held) == len(folders) else None
     files = opened_version(folders[1], version) if table == "events" and body is not None else None
-    if body is None or (table == "events" and files is None):
+    blocks = body.get("blocks") if body is not None and table == "events" else ()
+    is_whole = blocks is not None and all(is_intact(folders[0] / BLOCKS, entry) for entry in blocks)
+    if body is None or not is_whole or (table == "events" and files is None):
         for file in held:
             file.close()
         return None
@@ -177,7 +181,8 @@ def _opened(lake: Path, place: Path, table: str, version: int, through: datetime
     window = _window(place, table, version, body, files, through)
     days, cut = _days_within(body, window)
     rows = body["rows"] - sum(o.rows for o in window.outside) if window else 0
-    return Indexed(table, version, place, body, window, rows, days, cut, tuple(held), files)
+    made = tuple(block_of(folders[0] / BLOCKS, entry) for entry in blocks or ())
+    return Indexed(table, version, place, body, window, rows, days, cut, tuple(held), files, made)
 
 
 def _folders(place: Path, table: str) -> list[Path]:
@@ -286,15 +291,25 @@ def _build_events(lake: Path, place: Path, version: int) -> None:
     opened_table(lake / "events", version)  # says so where there is no such version
     files = build_day_files(lake / "events", place / "events", version=version)
     sources = [Source(d.day.isoformat(), f"read_parquet({file_list([d.path])})", d.content_hash) for d in files.days]
-    with only_builder(place / "events_parts"):
+    folder = place / "events_parts"
+    with only_builder(folder):
+        known = [entry for body in Manifests(folder).bodies() for entry in body.get("blocks", ())]
         build_parts(
-            place / "events_parts",
+            folder,
             version=version,
             sources=sources,
             queries=EVENT_PARTS,
-            more=lambda body: {**body, "rows": sum(d.rows for d in files.days)},
+            more=lambda body: {
+                **body,
+                "rows": sum(d.rows for d in files.days),
+                "blocks": build_blocks(folder / BLOCKS, files.days, known=known),
+            },
         )
-        _forget_windows(place / "events_parts")
+        wanted = {entry["file"] for body in Manifests(folder).bodies() for entry in body.get("blocks", ())}
+        for path in (folder / BLOCKS).glob("*"):
+            if path.name not in wanted:
+                path.unlink(missing_ok=True)
+        _forget_windows(folder)
 
 
 def _build_telemetry(lake: Path, place: Path, version: int) -> None:

@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +21,7 @@ from launchpad_lib.contract.whole_files import write_whole
 
 LAYOUT = 2
 VERSIONS, LOCK, PINNED = "versions", ".lock", "pinned.json"
+NOTED = ".read.json"  # of files whose content was read and found intact
 KEPT_VERSIONS = 2
 
 
@@ -126,17 +128,45 @@ def described(path: Path, **more: Any) -> dict[str, Any]:
 
 
 def is_intact(folder: Path, entry: dict[str, Any]) -> bool:
-    """Whether a file is as it was written: by size and times; its content is read only where the times are others."""
+    """Whether a file is as it was written: by size and times; its content is read only where the times are others.
+
+    A copy of a lake has other times: that its files were read and found intact is noted beside their folder, with
+    their times, so that they are read once.
+    """
     path = folder / entry["file"]
     try:
         if path.stat().st_size != entry["size"]:
             return False
-        if _stamp(path) == entry["stamp"]:
+        stamp = _stamp(path)
+        if stamp == entry["stamp"] or _noted(folder).get(entry["file"]) == [entry["content_hash"], *stamp]:
             return True
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == entry["content_hash"]
+            is_same = hashlib.file_digest(file, "sha256").hexdigest() == entry["content_hash"]
     except OSError:
         return False
+    if is_same:
+        with suppress(OSError):  # a lake that cannot be written is read again the next time
+            write_body(_note(folder), {**_noted(folder), entry["file"]: [entry["content_hash"], *stamp]})
+            _read_note.cache_clear()
+    return is_same
+
+
+def _note(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}{NOTED}")
+
+
+def _noted(folder: Path) -> dict[str, Any]:
+    """Files of a folder whose content was read: name to content hash and times."""
+    try:
+        found = _note(folder).stat()
+    except OSError:
+        return {}
+    return _read_note(_note(folder), found.st_mtime_ns, found.st_ino)
+
+
+@lru_cache(maxsize=16)
+def _read_note(path: Path, changed: int, number: int) -> dict[str, Any]:
+    return read_body(path) or {}
 
 
 def _stamp(path: Path) -> list[int]:

@@ -17,11 +17,14 @@ from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier
 from launchpad_lib.contract.tables import TABLES, Table
 from launchpad_lib.lake.daily_tables import (
     DIM_USERS,
+    EVENT_DAYS,
+    EVENT_DELAYS,
+    EVENT_PARTS,
     FEATURE_HOURS,
     FEATURE_METRICS,
-    SESSION_PARTS,
+    SESSION_PARTS_OF_CUT_DAYS,
     SESSIONS,
-    USER_DAYS,
+    USER_DAYS_OF_CUT_DAYS,
     merged,
     over,
 )
@@ -29,6 +32,7 @@ from launchpad_lib.lake.delta_log import data_files
 from launchpad_lib.lake.event_log import LakeBackend, event_log, no_events
 from launchpad_lib.lake.index import Indexed, indexed
 from launchpad_lib.lake.observed import TIMED_TABLES, Outside, named_instants
+from launchpad_lib.lake.place import lake_place
 from launchpad_lib.lake.snapshot import Snapshot, newest_versions, opened_table
 from launchpad_lib.lake.telemetry_log import telemetry_log
 
@@ -71,6 +75,7 @@ class Lake:
     feature_hours: ir.Table
     telemetry: ir.Table
     annotations: ir.Table
+    experiments: ir.Table
     rejected: ir.Table
     gaps: ir.Table
     observed_through: datetime | None
@@ -122,7 +127,7 @@ def open_lake(
     Raises:
         ValueError: the lake's folder does not exist, or a named table or version, or an instant cannot be read.
     """
-    root = Path(path)
+    root = lake_place(path)
     if not root.is_dir():
         raise ValueError(
             f"lake={str(path)!r}: there is no such folder; run `launchpad ingest` with a params file first, or "
@@ -156,6 +161,7 @@ def open_lake(
         feature_hours=con.table("fact_feature_hours"),
         telemetry=con.table("telemetry"),
         annotations=con.table("annotations"),
+        experiments=con.table("experiments"),
         rejected=con.table("rejected"),
         gaps=con.table("gaps"),
         observed_through=seen["events"].observed_through,
@@ -177,7 +183,7 @@ def _connection() -> LakeBackend:
 
 
 def _star_views(con: LakeBackend, timed: Mapping[str, Indexed]) -> None:
-    for name, query in star_queries(timed).items():
+    for name, query in {**star_queries(timed), **day_queries(timed.get("events"))}.items():
         con.raw_sql(f"CREATE VIEW {name} AS {query}")
     con.raw_sql("CREATE VIEW dim_feature_metadata AS FROM features")
     if "events" in timed:
@@ -196,22 +202,36 @@ def star_queries(timed: Mapping[str, Indexed]) -> dict[str, str]:
     health = f"FROM {telemetry.rows_within(telemetry.days)}" if telemetry else _none_of(TABLES["telemetry"])
     return {
         "fact_events": log,
-        "sessions": _merged(SESSIONS, SESSION_PARTS, events, "session_parts"),
-        "dim_users": _merged(DIM_USERS, USER_DAYS, events, "user_days"),
+        "sessions": _merged(SESSIONS, SESSION_PARTS_OF_CUT_DAYS, events, "session_parts"),
+        "dim_users": _merged(DIM_USERS, USER_DAYS_OF_CUT_DAYS, events, "user_days"),
         "telemetry": health,
         "fact_feature_metrics": _daily(FEATURE_METRICS, telemetry, "feature_metrics"),
         "fact_feature_hours": _daily(FEATURE_HOURS, telemetry, "feature_hours"),
     }
 
 
-def _merged(query: str, part_query: str, events: Indexed | None, name: str) -> str:
-    """A table merged over days; without any day it has its columns and no row."""
+def day_queries(events: Indexed | None) -> dict[str, str]:
+    """The SQL of what metrics ask of a lake's events day by day instead of reading them: rows and arrivals by day,
+    delays, minutes.
+    """
+    minutes = "SELECT minute, rows FROM source"
+    return {
+        "event_days": _merged("FROM source", EVENT_DAYS, events, "days"),
+        "event_delays": _merged("FROM source", EVENT_DELAYS, events, "delays"),
+        "event_minutes": _merged(minutes, EVENT_PARTS["minutes"], events, "minutes"),
+    }
+
+
+def _merged(query: str, cut_query: str, events: Indexed | None, name: str) -> str:
+    """A table merged over days, by `cut_query` of those that the window cuts; without any day it has its columns and
+    no row.
+    """
     if events is None or not events.days:
         more = "NULL::UINTEGER AS user_number, NULL::BIGINT AS session_hash, NULL::TIMESTAMP AS stretch_started_at"
         typed = f"(SELECT *, {more} FROM ({_none_of(TABLES['events'])}))"
-        return over(query, f"({over(part_query, typed)})")
+        return over(query, f"({over(cut_query, typed)})")
     cut = [events.rows_within([day]) for day in events.cut]
-    return merged(query, part_query, paths=events.paths(name), cut_rows=cut)
+    return merged(query, cut_query, paths=events.paths(name), cut_rows=cut)
 
 
 def _daily(query: str, telemetry: Indexed | None, name: str) -> str:

@@ -19,6 +19,7 @@ from deltalake.exceptions import DeltaError
 
 from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.lake.observed import Outside, covered_window, end_of_dates
+from launchpad_lib.lake.place import lake_place
 
 MINUTE_US, DAY_US = 60_000_000, 86_400_000_000
 
@@ -132,7 +133,8 @@ def newest_versions(path: str | Path) -> dict[str, int]:
     """The newest version of every table that is there: what `open_lake` is given so that several readers
     read the same.
     """
-    return {name: version for name in TABLES if (version := newest_version(Path(path) / name)) is not None}
+    root = lake_place(path)
+    return {name: version for name in TABLES if (version := newest_version(root / name)) is not None}
 
 
 def newest_version(place: Path) -> int | None:

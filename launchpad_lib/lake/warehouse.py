@@ -22,6 +22,7 @@ from launchpad_lib.lake.index import INDEX, Indexed
 from launchpad_lib.lake.manifests import described, is_intact, only_builder, read_body, write_body
 from launchpad_lib.lake.observed import TIMED_TABLES, named_instants
 from launchpad_lib.lake.opening import small_table, star_queries, timed_tables
+from launchpad_lib.lake.place import lake_place
 
 WAREHOUSE = "warehouse.duckdb"
 NOTE = "named.json"
@@ -57,7 +58,7 @@ def warehouse_views(
     Raises:
         ValueError: the lake's folder does not exist, or a named table or version, or an instant cannot be read.
     """
-    root = Path(lake).resolve()
+    root = lake_place(lake).resolve()
     if not root.is_dir():
         raise ValueError(
             f"lake={str(lake)!r}: there is no such folder; run `launchpad ingest` with a params file first, or "

@@ -21,7 +21,6 @@ from launchpad_lib.metrics.latency import latency_quantiles, with_trailing
 from launchpad_lib.metrics.lifecycle import lifecycle
 from launchpad_lib.metrics.paths import path_steps, transitions
 from launchpad_lib.metrics.quality import (
-    daily_rows,
     delivery,
     missing_share,
     rejects_by_reason,
@@ -59,7 +58,6 @@ __all__ = [
     "crash_free_sessions",
     "crash_free_users",
     "daily_active_users",
-    "daily_rows",
     "delivery",
     "depth",
     "feature_adoption",

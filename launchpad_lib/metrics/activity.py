@@ -11,15 +11,16 @@ from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.checks import NO_EVENTS, because, counted_table, known_table, never_empty
 from launchpad_lib.metrics.kernels.local_days import dates_of
 from launchpad_lib.metrics.kernels.user_days import trailing_users, user_days, users_by_active_days
-from launchpad_lib.metrics.windows import last_complete_period
+from launchpad_lib.metrics.windows import last_complete_period, last_day_seen
 
 TRAILING_DAYS = {"dau": 1, "wau": 7, "mau": 28}
 
 
-def active_users(events: ir.Table, *, report_timezone: str = "UTC") -> ir.Table:
+def active_users(events: ir.Table, *, observed_through: datetime, report_timezone: str = "UTC") -> ir.Table:
     """DAU, WAU, MAU and stickiness.
 
-    Grain: one row per local date from the first to the last with an event, gaps included.
+    Grain: one row per local date from the first with an event to the day of `observed_through`, which is usually not
+    complete; days without an event included, also the last ones: a product that fell silent is seen to.
 
     Distinct users on the day, in the trailing 7 and the trailing 28 local days. Columns: active_on, dau, wau, mau,
     stickiness (dau / mau, fraction), days_observed (days of data up to 28: under 28, mau does not cover its whole
@@ -30,13 +31,15 @@ def active_users(events: ir.Table, *, report_timezone: str = "UTC") -> ir.Table:
     >>> import ibis
     >>> log = [("a", 1), ("b", 1), ("a", 9)]
     >>> events = ibis.memtable([{"user_id": u, "event_name": "x", "event_at": datetime(2026, 1, d)} for u, d in log])
-    >>> active_users(events).order_by("active_on").to_pandas()[["dau", "wau", "mau"]].values.tolist()[-2:]
-    [[0, 0, 2], [1, 1, 2]]
+    >>> rows = active_users(events, observed_through=datetime(2026, 1, 10, 9)).order_by("active_on").to_pandas()
+    >>> rows[["dau", "wau", "mau"]].values.tolist()[-3:]
+    [[0, 0, 2], [1, 1, 2], [0, 1, 2]]
     """
+    through = last_day_seen(utc_instant(observed_through), report_timezone)
     found = user_days(known_table(events, needs=("user_id", "event_at")), report_timezone=report_timezone)
-    first, last = found.span()
-    days = np.arange(first, last + 1)
-    users = trailing_users(found, tuple(TRAILING_DAYS.values()))
+    first, _ = found.span()
+    users = trailing_users(found, tuple(TRAILING_DAYS.values()), through=through)
+    days = np.arange(first, first + users.shape[1])
     rows = counted_table(
         {"active_on": "date", **dict.fromkeys(TRAILING_DAYS, "int64"), "days_observed": "int64"},
         active_on=dates_of(days),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
@@ -29,15 +29,11 @@ from launchpad_lib.metrics.windows import (
     wilson_limits,
 )
 
-if TYPE_CHECKING:
-    from launchpad_lib.metrics.kernels import EventLog
-
-
 ENTRANTS = "mature units that entered"
 
 
 def funnel(
-    events: ir.Table | EventLog,
+    events: ir.Table,
     *,
     steps: Sequence[Step | str],
     window: str | None,
@@ -57,8 +53,6 @@ def funnel(
 
     Args:
         events: user_id, event_name, event_at (UTC); also received_at and event_id (ties), session_key (by), properties.
-            Day files (`lake.open_event_log`) are answered by the compiled fold: the ordered funnel per user without
-            filters, optional steps, exclusions, held property or breakdown; its time columns are NULL.
         steps: event names or `Step`s with property filters; an optional step is counted but not asked for.
         window: time from entry to the last step, both ends included; "7d", "30m"; None is unbounded.
         mode: "ordered": t1 <= ... <= tk with distinct events, other events may come between. "strict": no other event
@@ -120,8 +114,6 @@ def funnel(
     through = utc_instant(observed_through)
     if immature not in ("left_out", "counted"):
         raise ValueError(f"immature={immature!r}: must be 'left_out' or 'counted'; choose one")
-    if hasattr(events, "event_codes"):
-        return _compiled_funnel(events, rules, window=window, observed_through=through, immature=immature)
     log, unknown = checked_log(events, rules)
     log, unit = units_of(log, rules.by)
     fold = ChainFold(log, rules, observed_through=through, spans=(rules.entered,))
@@ -148,52 +140,11 @@ def asked_counts(
     return Asked([fold] if unknown is None else [], answer)
 
 
-def _compiled_funnel(
-    log: EventLog, rules: Rules, *, window: str | None, observed_through: datetime, immature: str
-) -> ir.Table:
-    """The compiled fold behind `funnel`, with its columns; refused where the fold has no form of what is asked."""
-    from launchpad_lib.metrics.kernels import fast_funnel
-
-    asked = {
-        "mode": rules.mode != "ordered",
-        "by": rules.by != "user_id",
-        "exclusions": bool(rules.exclusions),
-        "hold_constant": bool(rules.hold_constant),
-        "breakdown": bool(rules.breakdown),
-        "same_instant": rules.same_instant != "counts",
-        "entered": rules.entered is not None,
-        "immature": immature != "left_out",
-        "steps (filters, optional or equal ones)": any(s.filters or s.is_optional for s in rules.steps)
-        or len({s.event_name for s in rules.steps}) < len(rules.steps),
-    }
-    if any(asked.values()):
-        named = ", ".join(k for k, is_asked in asked.items() if is_asked)
-        raise ValueError(
-            f"{named}: day files answer the plain ordered funnel per user only; pass the events table instead"
-        )
-    names = [s.event_name for s in rules.steps]
-    states = getattr(log, "states", None)
-    found = fast_funnel(
-        log, steps=names, window=window, observed_through=observed_through, entry=rules.entry, states=states
-    )
-    nothing, seconds = (
-        ibis.null("float64"),
-        ("median_seconds", "p90_seconds", "median_seconds_from_entry", "p90_seconds_from_entry"),
-    )
-    at_risk = ibis.coalesce(found.users.lag().over(order_by=found.step), found.users)
-    return found.mutate(
-        is_optional=ibis.literal(False),
-        users_at_risk=at_risk,
-        users_removed=ibis.ifelse(found.users.isnull(), ibis.null("int64"), 0),
-        **dict.fromkeys(seconds, nothing),
-    )
-
-
 def named_steps(rules: Rules) -> dict[str, list]:
     """The rows of a refused funnel that can be named."""
     return {
         "step": list(range(1, len(rules.steps) + 1)),
-        "step_name": [s.event_name for s in rules.steps],
+        "step_name": [s.label for s in rules.steps],
         "is_optional": [s.is_optional for s in rules.steps],
     }
 
@@ -207,7 +158,7 @@ def counted_steps(counts: StepCounts, *, observed_through: datetime) -> ir.Table
     rows = long.select(
         *by,
         step=long.step,
-        step_name=ibis.cases(*((long.step == k, rules.steps[k - 1].event_name) for k in numbers)),
+        step_name=ibis.cases(*((long.step == k, rules.steps[k - 1].label) for k in numbers)),
         is_optional=ibis.cases(*((long.step == k, rules.steps[k - 1].is_optional) for k in numbers)),
         users=long.users,
         n=long.entrants,

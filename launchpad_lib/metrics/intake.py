@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from launchpad_lib.contract.event.rules import PLACEHOLDER_USERS
-from launchpad_lib.metrics.kernels.lake_log import is_fact_events, without_engine_columns
+from launchpad_lib.metrics.kernels.lake_log import is_fact_events, of_days
 from launchpad_lib.metrics.quality import missing_share
 from launchpad_lib.metrics.windows import local_date
 
@@ -54,12 +54,13 @@ def placeholder_users(**tables: ir.Table) -> pd.DataFrame:
 
 def rows_with_a_user(*tables: ir.Table) -> int:
     """Rows that name a user, placeholder or not."""
-    return sum(int(t.user_id.count().execute()) for t in tables)
+    # Every event of a lake names one: without it is in no day file.
+    return sum(int((t.count() if is_fact_events(t.op()) else t.user_id.count()).execute()) for t in tables)
 
 
 def missing_values(**tables: ir.Table) -> pd.DataFrame:
     """Grain: one row per column of each table that has rows: `table_name, column, rows, missing, missing_share`."""
-    frames = [missing_share(without_engine_columns(t)).to_pandas().assign(table_name=n) for n, t in tables.items()]
+    frames = [missing_share(t).to_pandas().assign(table_name=n) for n, t in tables.items()]
     found = pd.concat(frames, ignore_index=True)
     return found.loc[found["rows"] > 0, ["table_name", "column", "rows", "missing", "missing_share"]].reset_index(
         drop=True
@@ -77,8 +78,12 @@ def busiest_days(events: ir.Table, telemetry: ir.Table, *, report_timezone: str)
     has_events = bool(events.limit(1).count().execute())
     table, at = (events, "event_at") if has_events else (telemetry, "observed_at")
     # By the minute first: the engine's own conversion costs more than the scan, and days begin at whole minutes.
-    minutes = table.select(minute=table[at].truncate("m")).filter(lambda t: t.minute.notnull())
-    counted = minutes.group_by("minute").agg(rows=minutes.count())
+    made = of_days(table, "event_minutes")
+    if made is not None:
+        counted = made.select(minute=(made.minute * 60).as_timestamp("s").cast("timestamp"), rows=made.rows)
+    else:
+        minutes = table.select(minute=table[at].truncate("m")).filter(lambda t: t.minute.notnull())
+        counted = minutes.group_by("minute").agg(rows=minutes.count())
     dated = counted.mutate(day=local_date(counted.minute, report_timezone))
     daily = dated.group_by("day").agg(rows=dated.rows.sum().cast("int64")).order_by("day").to_pandas()
     return daily.assign(day=pd.to_datetime(daily["day"]).astype("datetime64[us]"))

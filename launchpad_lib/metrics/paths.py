@@ -22,13 +22,8 @@ OTHER, START, END = MARKS = ("(other)", "(start)", "(end)")
 MOST_NAMES = 2_000
 
 
-def apart_from_marks(event_name: ir.StringValue) -> ir.StringValue:
-    """An event that is called as one of our marks is shown in quotes, so that it is not taken for the mark."""
-    return ibis.ifelse(event_name.isin(MARKS), "'" + event_name + "'", event_name)
-
-
 def _shown(name: str) -> str:
-    """`apart_from_marks` of a text."""
+    """An event that is called as one of our marks is shown in quotes, so that it is not taken for the mark."""
     return f"'{name}'" if name in MARKS else name
 
 

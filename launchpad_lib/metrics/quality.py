@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import ibis
 import ibis.expr.types as ir
 
 from launchpad_lib.metrics.checks import because, counted_table, known_table
-from launchpad_lib.metrics.kernels.exact import exact_quantiles
+from launchpad_lib.metrics.kernels.exact import exact_quantiles, quantiles_of_counts
+from launchpad_lib.metrics.kernels.lake_log import of_days
 from launchpad_lib.metrics.windows import micros, wilson_limits
-
-
-def daily_rows(table: ir.Table, time_column: str) -> ir.Table:
-    """Grain: one row per UTC date with data. Columns: day, rows."""
-    known = known_table(table, needs=(time_column,), argument="table")
-    dated = known.select(day=known[time_column].date())
-    return dated.group_by("day").agg(rows=dated.count()).order_by("day")
 
 
 def rejects_by_reason(rejected: ir.Table) -> ir.Table:
@@ -54,14 +50,7 @@ def delivery(events: ir.Table) -> ir.Table:
     >>> float(row["median_seconds"]), int(row["delay_observed"]), int(row["delay_unknown"])
     (5.0, 2, 1)
     """
-    timed = _timed(events)
-    counted = timed.agg(
-        events=timed.count(),
-        delay_observed=timed.delay.count(),
-        late=timed.is_late.sum().cast("int64"),
-        ahead=(timed.delay < -60_000_000).sum().cast("int64"),
-    )
-    seconds = exact_quantiles(timed, timed.delay, at=(0.5, 0.9, 0.99), per=1e6)
+    counted, seconds = _arrivals(events, at=(0.5, 0.9, 0.99))
     found = counted.select(
         events=counted.events,
         delay_observed=counted.delay_observed,
@@ -78,6 +67,30 @@ def delivery(events: ir.Table) -> ir.Table:
         **wilson_limits(found.late, found.delay_observed),
         refused_because=_nothing_observed(found.events, found.delay_observed),
     )
+
+
+def _arrivals(events: ir.Table, *, at: Sequence[float]) -> tuple[ir.Table, list[float | None]]:
+    """One row: events, delay_observed, late, ahead; and quantiles of the delays in seconds. Of a lake's events both
+    are counted by day already; delays are read where a day has too many different ones to be counted.
+    """
+    days, delays = of_days(events, "event_days"), of_days(events, "event_delays")
+    if days is not None and delays is not None:
+        sums = {"events": "rows", "delay_observed": "observed", "late": "late_rows", "ahead": "ahead"}
+        counted = days.agg(**{name: days[own].sum().cast("int64") for name, own in sums.items()})
+        counted = counted.mutate(events=counted.events.fill_null(0), delay_observed=counted.delay_observed.fill_null(0))
+        held = delays.group_by("delay").agg(rows=delays.rows.sum().cast("int64")).to_pyarrow()
+        if not held["delay"].null_count:
+            return counted, quantiles_of_counts(held["delay"].to_numpy(), held["rows"].to_numpy(), at, per=1e6)
+        timed = _timed(events)
+    else:
+        timed = _timed(events)
+        counted = timed.agg(
+            events=timed.count(),
+            delay_observed=timed.delay.count(),
+            late=timed.is_late.sum().cast("int64"),
+            ahead=(timed.delay < -60_000_000).sum().cast("int64"),
+        )
+    return counted, exact_quantiles(timed, timed.delay, at=at, per=1e6)
 
 
 def _timed(events: ir.Table) -> ir.Table:
@@ -111,13 +124,15 @@ def restated_days(events: ir.Table) -> ir.Table:
     late_share (late_rows / rows, fraction), last_received_at (UTC), refused_because (NULL where the row stands). Where
     no time of arrival was observed, one row without numbers says so.
     """
-    timed = _timed(events)
-    counted = timed.group_by("day").agg(
-        rows=timed.count(),
-        late_rows=timed.is_late.sum().fill_null(0),
-        last_received_at=timed.received_at.max(),
-        observed=timed.delay.count(),
-    )
+    counted = of_days(events, "event_days")
+    if counted is None:
+        timed = _timed(events)
+        counted = timed.group_by("day").agg(
+            rows=timed.count(),
+            late_rows=timed.is_late.sum().fill_null(0),
+            last_received_at=timed.received_at.max(),
+            observed=timed.delay.count(),
+        )
     moved = counted.filter(counted.late_rows > 0)
     rows = moved.select(
         "day", "rows", "late_rows", "last_received_at", late_share=moved.late_rows / moved.rows
@@ -135,14 +150,22 @@ def restated_days(events: ir.Table) -> ir.Table:
 
 
 def missing_share(table: ir.Table) -> ir.Table:
-    """Grain: one row per column. Columns: column, rows, missing (rows where it is NULL), missing_share (missing / rows,
+    """Grain: one row per column; of a lake's events, of those that an event has.
+
+    Columns: column, rows, missing (rows where it is NULL), missing_share (missing / rows,
     fraction), refused_because (NULL where the row stands)."""
     known = known_table(table, argument="table")
+    days = of_days(known, "event_days")
+    columns = [c for c in known.columns if days is None or f"has_{c}" in days.columns]
     # Numbered on the way: what an engine calls a column of the answer is no name of the data.
-    counts = {f"known_{k}": known[name].count() for k, name in enumerate(known.columns)}
-    whole = known.agg(rows=known.count(), **counts).to_pandas().iloc[0]
-    rows, names = int(whole["rows"]), sorted(known.columns)
-    place = {name: k for k, name in enumerate(known.columns)}
+    if days is not None:
+        counts = {f"known_{k}": days[f"has_{name}"].sum().fill_null(0) for k, name in enumerate(columns)}
+        whole = days.agg(rows=days.rows.sum().fill_null(0), **counts).to_pandas().iloc[0]
+    else:
+        counts = {f"known_{k}": known[name].count() for k, name in enumerate(columns)}
+        whole = known.agg(rows=known.count(), **counts).to_pandas().iloc[0]
+    rows, names = int(whole["rows"]), sorted(columns)
+    place = {name: k for k, name in enumerate(columns)}
     told = counted_table(
         {"column": "string", "rows": "int64", "missing": "int64"},
         column=names,

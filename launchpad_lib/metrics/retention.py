@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
@@ -14,9 +14,6 @@ from launchpad_lib.metrics.asked import answers
 from launchpad_lib.metrics.returning import asked_retention
 from launchpad_lib.metrics.steps import Step
 from launchpad_lib.metrics.windows import Period, Weekday, wilson_limits
-
-if TYPE_CHECKING:
-    from launchpad_lib.metrics.kernels import EventLog
 
 
 def on_or_after(number: int, *, horizon: int) -> tuple[int, int]:
@@ -120,7 +117,7 @@ def pooled_retention(matrix: ir.Table) -> ir.Table:
 
 
 def retention_curve(
-    events: ir.Table | EventLog,
+    events: ir.Table,
     *,
     days: Sequence[int],
     observed_through: datetime,
@@ -131,21 +128,9 @@ def retention_curve(
 
     A return is an event in [t0 + 24 N h, t0 + 24 (N + 1) h), t0 the user's first start event. Only users with
     t0 + 24 (N + 1) h <= observed_through are counted. Columns: day, users, retained, retention_rate, ci_low, ci_high,
-    users_immature, refused_because. Day files (`lake.open_event_log`) are answered by the compiled fold, for days 0 to
-    63.
+    users_immature, refused_because.
     """
     through = utc_instant(observed_through)
-    if hasattr(events, "event_codes"):
-        from launchpad_lib.metrics.kernels import fast_retention
-
-        return fast_retention(
-            events,
-            days=list(days),
-            observed_through=through,
-            start_event=start_event,
-            return_event=return_event,
-            states=getattr(events, "states", None),
-        )
     found = retention(
         events,
         returns=list(days),

@@ -1,4 +1,4 @@
-"""Retention questions as folds over the log, and the table that their counts make."""
+"""Retention questions as folds over the log."""
 
 from __future__ import annotations
 
@@ -6,28 +6,23 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
 from launchpad_lib.contract.durations import check_timezone, utc_instant, window_us
+from launchpad_lib.contract.sentences import span_words
 from launchpad_lib.metrics.asked import Asked
-from launchpad_lib.metrics.checks import known_table, name_list, never_empty, nobody_counted, refused_table
+from launchpad_lib.metrics.checks import known_table, name_list, never_empty, refused_table
+from launchpad_lib.metrics.retention_table import retention_table
 from launchpad_lib.metrics.steps import Step, asked_of, is_step
-from launchpad_lib.metrics.windows import (
-    Period,
-    Weekday,
-    period_start,
-    property_value,
-    ratio_limits,
-    wilson_limits,
-)
+from launchpad_lib.metrics.windows import Period, Weekday, property_value
 
 if TYPE_CHECKING:
     from launchpad_lib.metrics.kernels.return_fold import ReturnFold, ReturnRules
 
 ROLLING_HOURS = {"day": 24, "week": 7 * 24}
+FEWER = "fewer"  # the cohort of those who did not do it often enough
 NOBODY = "nobody did the start event as asked, so nobody can come back; check filters and period"
 
 
@@ -156,7 +151,8 @@ def checked_deed(event: str | Step, at_least: int, within: str) -> tuple[Step, t
         raise ValueError(f"at_least={at_least}: must be at least 1; raise it")
     window_us(within)
     deed = event if isinstance(event, Step) else Step(event)
-    return deed, ("fewer", f"{deed.event_name} >= {at_least} in {within}")
+    often = "" if at_least == 1 else f" {at_least} times or more"
+    return deed, (FEWER, f"{deed.event_name}{often} within {span_words(within)}")
 
 
 def _condition(events: ir.Table, wanted: str | Step | None) -> ir.BooleanValue | None:
@@ -186,6 +182,8 @@ def _rules(
 
 
 def _brackets(returns: Sequence[int | tuple[int, int]]) -> list[tuple[int, int]]:
+    if isinstance(returns, int):
+        raise ValueError(f"returns={returns}: must be a list of periods; write [{returns}] for one")
     brackets = [(r, r) if isinstance(r, int) else (int(r[0]), int(r[1])) for r in returns]
     if not brackets:
         raise ValueError("returns=[]: names no period; give for example [1, 7]")
@@ -250,69 +248,7 @@ def _question(
     named = {"period_from": [low for low, _ in rules.brackets], "period_to": [high for _, high in rules.brackets]}
 
     def answer() -> ir.Table:
-        found = _table(folds, cohort_of, cohort_by=cohort_by, every=every)
+        found = retention_table(folds, cohort_of, cohort_by=cohort_by, every=every)
         return never_empty(found, nobody) if unknown is None else refused_table(found, unknown, **named)
 
     return Asked(folds if unknown is None else [], answer)
-
-
-def _table(
-    folds: Sequence[ReturnFold],
-    cohort_of: Callable[[np.ndarray], pa.Array] | None,
-    *,
-    cohort_by: Period | None,
-    every: int,
-) -> ir.Table:
-    """One row per cohort and bracket."""
-    rules = folds[0].rules
-    counts, names = _counts(folds, every), []
-    rows, several = len(counts["users"]), len(rules.brackets)
-    columns = {
-        "period_from": pa.array(np.tile([low for low, _ in rules.brackets], rows), pa.int64()),
-        "period_to": pa.array(np.tile([high for _, high in rules.brackets], rows), pa.int64()),
-        **{
-            name: pa.array(held.ravel(), pa.int64()) for name, held in counts.items() if held.ndim > 1 and held.shape[1]
-        },
-    }
-    if cohort_of is not None:
-        names = ["cohort"]
-        columns["cohort"] = cohort_of(np.repeat(counts["cohorts"], several))
-    table = ibis.memtable(pa.table(columns))
-    if cohort_by:
-        table = table.mutate(cohort=period_start(table.cohort, cohort_by, rules.week_starts_on))
-    limits = wilson_limits(table.retained, table.users)
-    if "persons" in table.columns:
-        squares = (table.yy, table.yx, table.xx)
-        limits = {
-            k: ibis.ifelse(v.isnull(), ibis.null("float64"), ibis.least(ibis.greatest(v, 0.0), 1.0))
-            for k, v in ratio_limits(table.retained, table.users, squares, table.persons).items()
-        }
-    what = ibis.literal(f"{rules.period} ") + table.period_from.cast("string") + ": "
-    counted = nobody_counted(
-        table.users, immature=table.users_immature, what="retention", observed_through=rules.observed_through
-    )
-    return table.select(
-        *names,
-        "period_from",
-        "period_to",
-        "users",
-        "retained",
-        retention_rate=table.retained / table.users.nullif(0),
-        **limits,
-        users_immature=table.users_immature,
-        is_complete=table.users_immature == 0,
-        refused_because=what + counted,
-    )
-
-
-def _counts(folds: Sequence[ReturnFold], every: int) -> dict[str, np.ndarray]:
-    """The counts of all folds by cohort: integers, so their order does not matter."""
-    found = [fold.answer() for fold in folds]
-    cohorts = np.unique(np.concatenate([np.arange(every), *(one.cohorts for one in found)]))
-    counts: dict[str, np.ndarray] = {"cohorts": cohorts}
-    for place, name in enumerate(("users", "retained", "users_immature", "persons", "yy", "yx", "xx"), start=1):
-        total = np.zeros((len(cohorts), found[0][place].shape[1]), np.int64)
-        for one in found:
-            np.add.at(total, np.searchsorted(cohorts, one.cohorts), one[place])
-        counts[name] = total
-    return counts

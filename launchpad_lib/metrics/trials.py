@@ -17,6 +17,7 @@ import pandas as pd
 
 from launchpad_lib.contract.durations import utc_instant, window_us
 from launchpad_lib.metrics.checks import known_table, name_list
+from launchpad_lib.metrics.drawn_trials import Chunk, is_within, mixed, trial_table
 from launchpad_lib.metrics.kernels.reading import micros_of
 from launchpad_lib.metrics.kernels.trials import DAY_US, NEVER, WRITTEN, count_trials, fill_trials
 from launchpad_lib.metrics.kernels.unit_rows import UnitRows, unit_rows
@@ -25,7 +26,6 @@ from launchpad_lib.metrics.windows import is_one_of, is_storable, local_date, lo
 Compare = Literal["finished", "used"]
 MOST_QUESTIONS = 62
 MOST_TRIALS = 2_000_000
-WEEKDAY_OF_1970 = 3  # 1 January 1970 was a Thursday; Monday is 0
 
 
 class TrialQuestion(NamedTuple):
@@ -208,7 +208,7 @@ class _Reading:
         self.halvings = np.zeros(len(questions), np.int64)
         self.counts = np.zeros((len(questions), 3), np.int64)
         self.naive = np.zeros((len(questions), 2, 2), np.int64)
-        self.chunks: list[list[_Chunk]] = [[] for _ in questions]
+        self.chunks: list[list[Chunk]] = [[] for _ in questions]
 
     def read(self, part: UnitRows) -> None:
         """Adds the trials of a part."""
@@ -222,7 +222,7 @@ class _Reading:
         count_trials(starts, at, day, *masks, self.daily, self.latest, first_done, counts)
         self.counts += counts.sum(axis=0)
         self._count_naive(at[starts[:-1]], at[starts[1:] - 1], first_done)
-        luck = _mixed(columns["luck"][starts[:-1]], self.seed)
+        luck = mixed(columns["luck"][starts[:-1]], self.seed)
         kept = self._kept(luck, counts[:, :, 0])
         sizes = (counts[:, :, 0] * kept).sum(axis=0)
         ends = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
@@ -242,7 +242,7 @@ class _Reading:
             row = row_of[own]
             where = {name: columns[name][row] for name in ("day", "minute", "platform", "country")}
             self.chunks[place].append(
-                _Chunk(
+                Chunk(
                     self.users + unit_of[own], luck[unit_of[own]], instant_of[own], treated[own], returned[own],
                     known[own].copy(), where,
                 )
@@ -262,7 +262,7 @@ class _Reading:
         kept = np.ones((len(luck), len(self.questions)), np.bool_)
         for place in range(len(self.questions)):
             while True:
-                kept[:, place] = _is_within(luck, self.halvings[place])
+                kept[:, place] = is_within(luck, self.halvings[place])
                 held = sum(len(chunk.user) for chunk in self.chunks[place])
                 if held + int(counts[kept[:, place], place].sum()) <= self.most_trials or self.halvings[place] == 63:
                     break
@@ -280,68 +280,15 @@ class _Reading:
             share = 0.5 ** int(self.halvings[place])
             chunks, self.chunks[place] = self.chunks[place], []
             naive = Naive(*(int(n) for n in self.naive[place].ravel()))
-            result.append(Trials(question, self._table(chunks), compared, window_open, done_before, share, naive))
+            result.append(
+                Trials(
+                    question,
+                    trial_table(chunks, self.texts if chunks else {}),
+                    compared,
+                    window_open,
+                    done_before,
+                    share,
+                    naive,
+                )
+            )
         return result
-
-    def _table(self, chunks: list[_Chunk]) -> pd.DataFrame:
-        joined = {name: _joined(chunks, name) for name in ("luck", "user", "at", "treated", "returned")}
-        order = np.lexsort((joined["at"], joined["user"], joined["luck"]))
-        joined = {name: values[order] for name, values in joined.items()}
-        known = np.concatenate([c.known for c in chunks]) if chunks else np.empty((0, len(WRITTEN)), np.float32)
-        known = known[order]
-        where = {
-            name: np.concatenate([c.where[name] for c in chunks])[order] if chunks else np.empty(0, np.int32)
-            for name in ("day", "minute", "platform", "country")
-        }
-        table = pd.DataFrame(known, columns=list(WRITTEN), copy=False)
-        before = table.pop("events_before")
-        busy = before.median()
-        table.insert(0, "user", joined["user"])
-        table.insert(1, "began_at", joined["at"].view("datetime64[us]"))
-        table.insert(2, "treated", joined["treated"])
-        table.insert(3, "returned", joined["returned"])
-        table["hour"] = (where["minute"] / 60).astype(np.float32)
-        table["weekday"] = ((where["day"] + WEEKDAY_OF_1970) % 7).astype(np.int8)
-        for name in ("platform", "country"):
-            texts = self.texts.get(name, []) if chunks else []
-            place = np.append(np.argsort(np.argsort(texts)), -1).astype(np.int32)  # in order of the alphabet
-            table[name] = pd.Categorical.from_codes(place[where[name]], categories=sorted(texts))
-        table["active_before"] = (before > 0).astype(np.float32).where(before.notna())
-        table["was_busy_before"] = (before > busy).astype(np.float32).where(before.notna())
-        return table
-
-
-class _Chunk(NamedTuple):
-    """Trials of one question from one part, and the luck of their users."""
-
-    user: np.ndarray
-    luck: np.ndarray
-    at: np.ndarray
-    treated: np.ndarray
-    returned: np.ndarray
-    known: np.ndarray
-    where: dict[str, np.ndarray]
-
-    def within(self, halvings: int) -> _Chunk:
-        """The trials whose users are still drawn."""
-        is_kept = _is_within(self.luck, halvings)
-        user, luck, at, treated, returned, known = (values[is_kept] for values in self[:6])
-        where = {name: values[is_kept] for name, values in self.where.items()}
-        return _Chunk(user, luck, at, treated, returned, known, where)
-
-
-def _joined(chunks: list[_Chunk], name: str) -> np.ndarray:
-    return np.concatenate([getattr(c, name) for c in chunks]) if chunks else np.empty(0, np.int64)
-
-
-def _is_within(luck: np.ndarray, halvings: int) -> np.ndarray:
-    """Whether a user is in the part 1 / 2^halvings."""
-    return luck >> np.uint64(64 - halvings) == 0 if halvings else np.ones(len(luck), np.bool_)
-
-
-def _mixed(hashes: np.ndarray, seed: int) -> np.ndarray:
-    """The user's hash with the seed, spread over all 64 bits (the finaliser of splitmix64)."""
-    mixed = hashes.astype(np.int64, copy=False).view(np.uint64) + np.uint64((seed * 0x9E3779B97F4A7C15) % 2**64)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))

@@ -30,9 +30,18 @@ from launchpad_lib.metrics.kernels.user_days import (
     users_by_active_days,
     users_by_period,
     users_of_both,
+    users_with_one,
 )
-from launchpad_lib.metrics.windows import Weekday, is_one_of, last_complete_period, weekday_number, wilson_limits
+from launchpad_lib.metrics.windows import (
+    Weekday,
+    is_one_of,
+    last_complete_period,
+    last_day_seen,
+    weekday_number,
+    wilson_limits,
+)
 
+ONE_DAY = "one day is observed, and of one day all users are users of that day; stickiness takes two days or more"
 FREQUENCY_BUCKETS = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 9), (10, 19), (20, 49), (50, None))
 
 
@@ -136,7 +145,10 @@ def adoption_weekly(
 
 def stickiness(events: ir.Table, *, observed_through: datetime, report_timezone: str = "UTC") -> ir.Table:
     """One row over the trailing 28 local days that end with the day of `observed_through`: mean_dau (over days with
-    data), mau, days (with data), stickiness = mean_dau / mau (fraction), refused_because (NULL where the row stands).
+    data), mau, days (with data), days_observed (since the log begins, at most 28), stickiness = mean_dau / mau
+    (fraction), refused_because (NULL where the row stands).
+
+    Of one observed day every user is a user of that day, so there is no stickiness yet.
 
     >>> from datetime import datetime
     >>> import ibis
@@ -146,21 +158,24 @@ def stickiness(events: ir.Table, *, observed_through: datetime, report_timezone:
     >>> float(stickiness(events, observed_through=datetime(2026, 1, 2)).to_pandas()["stickiness"][0])
     0.75
     """
-    last = last_complete_period(utc_instant(observed_through), report_timezone, "day") + 1
+    last = last_day_seen(utc_instant(observed_through), report_timezone)
     found = _timed(events, report_timezone)
     first, active, _ = users_by_period(found, NOBODYS, length=1, shift=0)
     dau = active[max(last - 27 - first, 0) : max(last + 1 - first, 0)]
     dau, users = dau[dau > 0], users_by_active_days(found, after=last - 28, through=last)
     rows = counted_table(
-        {"mean_dau": "float64", "mau": "int64", "days": "int64"},
+        {"mean_dau": "float64", "mau": "int64", "days": "int64", "days_observed": "int64"},
         mean_dau=[int(dau.sum()) / len(dau) if len(dau) else None],
         mau=[int(users[1:].sum())],
         days=[len(dau)],
+        days_observed=[min(max(last - first + 1, 0), 28) if len(active) else 0],
     )
-    return rows.mutate(
-        stickiness=rows.mean_dau / rows.mau.nullif(0),
-        refused_because=because(rows.mau == 0, "no known user was active in the 28 days before the data end"),
+    nobody = because(rows.mau == 0, "no known user was active in the 28 days before the data end")
+    told = rows.mutate(
+        stickiness=ibis.ifelse(rows.days_observed > 1, rows.mean_dau / rows.mau.nullif(0), ibis.null("float64")),
+        refused_because=nobody.fill_null(because(rows.days_observed == 1, ONE_DAY)),
     )
+    return told.select("mean_dau", "mau", "days", "days_observed", "stickiness", "refused_because")
 
 
 def frequency(
@@ -221,7 +236,9 @@ def feature_overlap(events: ir.Table, *, feature_id: str | None = None) -> ir.Ta
 
     share_of_a = users_both / users_a with Wilson limits: of those who use a, how many use b. jaccard = both / either.
     overlap_lift = users_both * active / (users_a * users_b): 1 where the use of one tells nothing about the other; like
-    any association it is no effect. Cost: pairs of features per user, whatever the events.
+    any association it is no effect. Cost: pairs of features per user, whatever the events; of one named
+    feature the features per user.
+
     Columns: feature_a, feature_b, users_a, users_b, users_both, share_of_a, ci_low, ci_high, jaccard, overlap_lift,
     refused_because (NULL where the row stands).
 
@@ -237,13 +254,19 @@ def feature_overlap(events: ir.Table, *, feature_id: str | None = None) -> ir.Ta
     """
     known_table(events, needs=("user_id", "feature_id"))
     days = user_days(events)
-    active, both = users_of_both(days)
     order = sorted(range(len(days.features)), key=days.features.__getitem__)  # codes have an order of their own
-    both, names = both[np.ix_(order, order)], np.array(days.features, dtype=object)[order]
-    users = both.diagonal().astype(np.int64)
-    a, b = np.nonzero(~np.eye(len(both), dtype=bool))
-    if feature_id is not None:
-        a, b = (place[names[a] == feature_id] for place in (a, b))
+    names = np.array(days.features, dtype=object)[order]
+    codes = np.array(order, np.int64)
+    if feature_id is None:
+        active, pairs = users_of_both(days)
+        both_of, users = pairs[np.ix_(codes, codes)].astype(np.int64), pairs.diagonal()[codes].astype(np.int64)
+        a, b = np.nonzero(~np.eye(len(codes), dtype=bool))
+        both = both_of[a, b]
+    else:
+        a = np.flatnonzero(names == feature_id)
+        b = np.flatnonzero(names != feature_id) if len(a) else a
+        active, users, with_it = users_with_one(days, int(codes[a[0]]) if len(a) else -1)
+        a, users, both = np.resize(a, len(b)), users[codes], with_it[codes][b]
     kinds = {
         "feature_a": "string",
         "feature_b": "string",
@@ -257,7 +280,7 @@ def feature_overlap(events: ir.Table, *, feature_id: str | None = None) -> ir.Ta
         feature_b=names[b],
         users_a=users[a],
         users_b=users[b],
-        users_both=both[a, b].astype(np.int64),
+        users_both=both,
     )
     n = rows.users_both
     found = rows.select(

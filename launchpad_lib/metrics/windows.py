@@ -60,7 +60,8 @@ def ratio_limits(
     """`ci_low, ci_high`: 95 % limits of a ratio of sums over independent units, by the delta method.
 
     `squares` are the sums over units of numerator squared, numerator times denominator, denominator squared. With
-    r = numerator / denominator the variance is units / (units - 1) * sum (y - r x)^2 / (sum x)^2. NULL under two units.
+    r = numerator / denominator the variance is units / (units - 1) * sum (y - r x)^2 / (sum x)^2. NULL under two units,
+    and where all have the same ratio, as where all are 0: without spread it would claim certainty.
     Source: Deng, Knoblich and Lu (2018), Applying the delta method in metric analytics.
     """
     total = denominator.cast("float64").nullif(0.0)
@@ -68,7 +69,9 @@ def ratio_limits(
     spread = (
         squares[0].cast("float64") - 2 * ratio * squares[1].cast("float64") + ratio * ratio * squares[2].cast("float64")
     )
-    half = Z95 * (n / (n - 1).nullif(0.0) * ibis.greatest(spread, 0.0)).sqrt() / total
+    # Sums of many terms: what is nothing but rounding is no spread either.
+    spread = ibis.ifelse(spread <= 1e-12 * squares[0].cast("float64"), ibis.null("float64"), spread)
+    half = Z95 * (n / (n - 1).nullif(0.0) * spread).sqrt() / total
     return {"ci_low": ratio - half, "ci_high": ratio + half}
 
 
@@ -86,18 +89,6 @@ def local_time(at: ir.TimestampValue, report_timezone: str) -> ir.TimestampValue
 def local_date(at: ir.TimestampValue, report_timezone: str) -> ir.DateValue:
     """The calendar date of a UTC instant in the report time zone."""
     return local_time(at, report_timezone).date()
-
-
-def period_number(on: ir.DateValue, period: Period, week_starts_on: Weekday = "monday") -> ir.IntegerValue:
-    """The number of a calendar day, week or month, so that the next period has the next number."""
-    days = on.delta(ibis.date(1969, 12, 29), unit="day").cast("int64")  # 1969-12-29 was a Monday
-    if period == "day":
-        return days
-    if period == "week":
-        return ((days - weekday_number(week_starts_on)) / 7).floor().cast("int64")
-    if period == "month":
-        return (on.year() * 12 + on.month() - 1).cast("int64")
-    raise ValueError(f"period={period!r}: must be 'day', 'week' or 'month'; choose one")
 
 
 def weekday_number(week_starts_on: Weekday) -> int:
@@ -122,7 +113,11 @@ def period_start(number: ir.IntegerValue, period: Period, week_starts_on: Weekda
 
 
 def python_period_number(on: date, period: Period, week_starts_on: Weekday = "monday") -> int:
-    """`period_number` of a Python date."""
+    """The number of a calendar day, week or month, so that the next period has the next number.
+
+    >>> python_period_number(date(2026, 1, 5), "week") - python_period_number(date(2026, 1, 4), "week")
+    1
+    """
     days = (on - date(1969, 12, 29)).days
     if period == "week":
         return (days - weekday_number(week_starts_on)) // 7
@@ -138,15 +133,21 @@ def last_complete_period(
     return python_period_number(local.date(), period, week_starts_on) - 1
 
 
+def last_day_seen(observed_through: datetime, report_timezone: str) -> int:
+    """The number of the last local day of which `observed_through` (UTC, without a zone) has seen any time.
+
+    Midnight begins a day and has seen nothing of it.
+
+    >>> last_day_seen(datetime(1970, 1, 2), "UTC"), last_day_seen(datetime(1970, 1, 2, 0, 0, 1), "UTC")
+    (0, 1)
+    """
+    return last_complete_period(observed_through - timedelta(microseconds=2), report_timezone, "day") + 1
+
+
 def micros(at: ir.TimestampValue) -> ir.IntegerValue:
     """Microseconds since 1970 of an instant."""
     # Not epoch_seconds() and the fraction: DuckDB's seconds hold the fraction already, so it would count twice.
     return _epoch_us(at)
-
-
-def seconds_between(start: ir.TimestampValue, end: ir.TimestampValue) -> ir.FloatingValue:
-    """Seconds from start to end, with fractions."""
-    return (micros(end) - micros(start)).cast("float64") / 1e6
 
 
 def unit_column(events: ir.Table, by: str) -> ir.StringValue:

@@ -17,6 +17,7 @@ from launchpad_lib.contract.whole_files import write_whole
 from launchpad_lib.ingestion import commit, prepare
 from launchpad_lib.lake import Lake, Snapshot, open_lake
 from launchpad_lib.lake.index import INDEX
+from launchpad_lib.lake.place import lake_place
 from launchpad_lib.lake.warehouse import WAREHOUSE
 from launchpad_lib.runner.history import rows_by_date
 from launchpad_lib.runner.parameters import RunParams, Simulation
@@ -35,6 +36,7 @@ def bring_up_to_date(run: RunParams, *, now: datetime, say: Callable[[str], None
         ValueError: a source cannot be read or every row of it is refused; the lake is as before. Or a simulation would
             take the place of something that no simulation made.
     """
+    lake_place(run.lake)
     if run.simulate:
         _simulate_once(run.simulate, lake=Path(run.lake), say=say)
     # Every source is read and checked before any is written: a file that cannot be read leaves the whole lake as

@@ -14,6 +14,8 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from rich.table import Table
 
+from launchpad_lib.lake.place import lake_place
+
 
 class LiveFigures(NamedTuple):
     """Events by `received_at`, refused and gaps by when they were noticed, within the last minutes.
@@ -45,7 +47,7 @@ def live_figures(lake: Path, *, minutes: float, now: datetime) -> LiveFigures:
     """
     if minutes <= 0:
         raise ValueError(f"minutes={minutes}: must be above 0; choose for example 5")
-    if not DeltaTable.is_deltatable(str(lake / "events")):
+    if not DeltaTable.is_deltatable(str(lake_place(lake) / "events")):
         raise ValueError(
             f"lake={str(lake)!r}: there is no events table; run `launchpad stream` or `launchpad ingest` "
             "first, or correct the path"

@@ -93,7 +93,9 @@ def named_things(run: RunParams, *, notebooks: Path) -> Iterator[Named]:
 
 
 def named_in(model: BaseModel, place: str, *, without: Collection[str] = ()) -> Iterator[Named]:
-    """What the fields of a model name, at any depth, in their order."""
+    """What the fields of a model name, at any depth, in their order; nothing where it brings its own counts."""
+    if getattr(model, "aggregates", None):
+        return
     for field, info in type(model).model_fields.items():
         if field in without:
             continue

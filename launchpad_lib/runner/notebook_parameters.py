@@ -8,92 +8,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from launchpad_lib.contract.durations import check_timezone, parse_window
-from launchpad_lib.contract.features import Feature
-from launchpad_lib.contract.named import ColumnName, EventName, ExperimentId, FeatureId, PropertyName, VariantName
-from launchpad_lib.lake.observed import named_instants
+from launchpad_lib.contract.durations import parse_window
+from launchpad_lib.contract.experiments import PlannedExperiment, PlannedMetric, fault_of_shares
+from launchpad_lib.contract.named import ColumnName, EventName, ExperimentId, PropertyName, VariantName
+from launchpad_lib.contract.names import nearest
 from launchpad_lib.metrics.trials import grace_us
 from launchpad_lib.runner.said_steps import SaidExclusion, SaidStep
-
-Named = str | dict[str, str] | None
-
-
-def _readable(value: Named) -> Named:
-    named_instants(value)
-    return value
-
-
-ObservedThrough = Annotated[Named, AfterValidator(_readable)]
-
-
-class ParameterError(ValueError):
-    """A parameter that cannot be used; one sentence with argument, value, rule and remedy."""
-
-
-class CheckedParams(BaseModel):
-    """What holds for the parameters of every notebook, brought or own."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_text_is_none(cls, said: object) -> object:
-        """`breakdown: ""`, `breakdown: null` and no breakdown at all are the same."""
-        if not isinstance(said, dict):
-            return said
-        optional = {name for name, f in cls.model_fields.items() if not f.is_required() and f.default is None}
-        return {k: None if v == "" and k in optional else v for k, v in said.items()}
-
-    @field_validator("report_timezone", check_fields=False)
-    @classmethod
-    def _timezone_is_known(cls, value: str) -> str:
-        check_timezone(value)
-        return value
-
-
-class NotebookParams(CheckedParams):
-    """What every brought notebook takes."""
-
-    lake: str = Field(default="../data/lake", description="folder of the Delta tables; a run gives its own")
-    lake_versions: dict[str, int] = Field(
-        default={}, description="table: the version of it to read; the newest of every other"
-    )
-    observed_through: ObservedThrough = Field(
-        default=None,
-        description="date or UTC instant through which data are complete, or table: instant; empty: derived",
-    )
-    report_timezone: str = Field(default="UTC", description="IANA name; decides calendar days")
-    min_cell: int = Field(default=30, ge=1, le=100_000, description="cells with fewer units are marked")
-
-    @field_validator("window", check_fields=False)
-    @classmethod
-    def _window_has_a_unit(cls, value: str) -> str:
-        parse_window(value)
-        return value
-
-
-class FeatureParams(NotebookParams):
-    """What a notebook takes that can answer for one feature or for all that are declared."""
-
-    features: list[Feature] = Field(
-        default=[],
-        strict=False,
-        description="declared features; a run gives its own, the table `features` adds to them",
-    )
-    feature_id: FeatureId | None = Field(default=None, description="only this feature; empty for all declared ones")
-
-
-class ChangeParams(FeatureParams):
-    """What a notebook takes that counts in periods and says whether a rate moved."""
-
-    week_starts_on: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = Field(
-        default="monday", description="first day of a local week"
-    )
-    smallest_change: float = Field(
-        default=0.02, gt=0, lt=1, description="a change of a rate known to be smaller counts as none, as a fraction"
-    )
+from launchpad_lib.runner.shared_parameters import ChangeParams, FeatureParams, NotebookParams
 
 
 class EngagementParams(ChangeParams):
@@ -226,7 +149,14 @@ class RetentionLiftParams(FeatureParams):
 
 
 class ExperimentsParams(NotebookParams):
-    experiment_id: ExperimentId | None = Field(default=None, description="the experiment; empty for none")
+    experiments: list[PlannedExperiment] = Field(
+        default=[], strict=False, max_length=50, description="plans of experiments, each in full"
+    )
+    experiment_id: ExperimentId | None = Field(
+        default=None,
+        description="in short: an experiment of one success metric, with control and metric_event; without them only "
+        "this one of `experiments`",
+    )
     control: VariantName | None = Field(default=None, description="its control variant")
     metric_event: EventName | None = Field(default=None, description="the outcome, counted after first exposure")
     guardrail_events: list[EventName] = Field(
@@ -248,11 +178,20 @@ class ExperimentsParams(NotebookParams):
         default="fixed", description="fixed: read once at the planned end; sequential: may be read at any time"
     )
     planned_units: int = Field(
-        default=5000, ge=2, description="units of two arms at which a sequential interval is tightest; fixed before"
+        default=5000, ge=2, description="units of all arms at which a sequential interval is tightest; fixed before"
     )
 
     @model_validator(mode="after")
     def _an_experiment_is_declared_whole(self) -> ExperimentsParams:
+        ids = [e.experiment_id for e in self.experiments]
+        twice = next((i for i in ids if ids.count(i) > 1), None)
+        if twice is not None:
+            raise ValueError(f"experiment_id {twice!r} stands twice; plan each experiment once")
+        if self.experiments and self.control is None and self.metric_event is None:
+            if self.experiment_id not in (None, *ids):
+                near = nearest(str(self.experiment_id), ids)
+                raise ValueError(f"experiment_id={self.experiment_id!r}: is none of `experiments`; {near}")
+            return self
         if self.experiment_id is not None and None in (self.control, self.metric_event):
             raise ValueError(
                 f"experiment_id={self.experiment_id!r}: needs its control and its metric_event; declare both"
@@ -261,11 +200,47 @@ class ExperimentsParams(NotebookParams):
 
     @model_validator(mode="after")
     def _shares_are_a_plan(self) -> ExperimentsParams:
-        wrong = next((name for name, share in self.shares.items() if not share > 0), None)
-        if wrong is not None:
-            raise ValueError(f"shares.{wrong}={self.shares[wrong]!r}: must be above 0; leave an unplanned variant out")
-        if self.shares and (self.control not in self.shares or len(self.shares) < 2):
-            raise ValueError(f"shares={self.shares!r}: must name the control {self.control!r} and another variant")
+        fault = fault_of_shares(self.shares, control=self.control)
+        if fault:
+            raise ValueError(fault)
+        return self
+
+
+class ExperimentDesignParams(NotebookParams):
+    unit_event: EventName | None = Field(
+        default=None, description="who does it would be exposed, at the first time; empty for no design"
+    )
+    metrics: list[PlannedMetric] = Field(
+        default=[], strict=False, max_length=20, description="what would decide or be guarded, as in `experiments`"
+    )
+    window: str = Field(default="7d", description="time from exposure to the outcome, with a unit")
+    pre_period: str = Field(default="14d", description="time before exposure that CUPED would use, with a unit")
+    variants: int = Field(default=2, ge=2, le=50, description="arms, the control included, of equal shares")
+    power: float = Field(default=0.8, ge=0.5, lt=1, description="how often a difference of that size is to be found")
+    durations: list[Annotated[int, Field(ge=1, le=730)]] = Field(
+        default=[7, 14, 28], min_length=1, max_length=20, description="days of exposures that are compared"
+    )
+    effects: list[Annotated[float, Field(gt=0, le=10)]] = Field(
+        default=[0.02, 0.05, 0.1],
+        min_length=1,
+        max_length=20,
+        description="differences to be found, as parts of the value",
+    )
+    look_every_days: int = Field(default=1, ge=1, le=90, description="days between two looks of the peeking plan")
+    seed: int = Field(default=20260101, ge=0, description="seed of the simulated looks")
+
+    @field_validator("pre_period")
+    @classmethod
+    def _duration_has_a_unit(cls, value: str) -> str:
+        parse_window(value)
+        return value
+
+    @model_validator(mode="after")
+    def _a_metric_stands_once(self) -> ExperimentDesignParams:
+        names = [m.called for m in self.metrics]
+        twice = next((n for n in names if names.count(n) > 1), None)
+        if twice is not None:
+            raise ValueError(f"metrics: {twice!r} stands twice; give each its own name")
         return self
 
 
@@ -314,6 +289,7 @@ NOTEBOOKS: dict[str, type[NotebookParams]] = {
     "cohorts": CohortsParams,
     "retention_lift": RetentionLiftParams,
     "experiments": ExperimentsParams,
+    "experiment_design": ExperimentDesignParams,
     "latency_trends": LatencyTrendsParams,
     "risk_scoring": RiskScoringParams,
     "data_quality": DataQualityParams,

@@ -15,13 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from launchpad_lib.contract.named import NAMED_TYPES
 from launchpad_lib.contract.names import nearest
-from launchpad_lib.runner.notebook_parameters import (
-    NOTEBOOKS,
-    CheckedParams,
-    FeatureParams,
-    NotebookParams,
-    ParameterError,
-)
+from launchpad_lib.runner.notebook_parameters import NOTEBOOKS
+from launchpad_lib.runner.shared_parameters import CheckedParams, FeatureParams, NotebookParams, ParameterError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")
 PLAIN: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict, "Any": Any}

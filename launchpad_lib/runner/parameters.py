@@ -9,12 +9,14 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from launchpad_lib.contract.experiments import PlannedExperiment, PlannedMetric
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.ingestion import SourceSpec
-from launchpad_lib.runner.notebook_parameters import NOTEBOOKS, ObservedThrough, ParameterError
+from launchpad_lib.runner.notebook_parameters import NOTEBOOKS
 from launchpad_lib.runner.own_notebooks import check_name, model_for
 from launchpad_lib.runner.parameter_table import models_in
+from launchpad_lib.runner.shared_parameters import ObservedThrough, ParameterError
 from launchpad_lib.runner.workbook import workbook_of
 
 __all__ = ["NOTEBOOKS", "ParameterError", "RunParams", "Simulation", "SourceSpec", "load_run"]
@@ -78,9 +80,13 @@ class RunParams(BaseModel):
             given: what the run itself decides (lake, versions); a notebook gets what its `parameters` cell names.
         """
         parameters = self.parameters_of(name, notebooks=notebooks)
-        features = [f.model_dump(mode="json", exclude_defaults=True) for f in getattr(parameters, "features", [])]
+        said = {
+            name: [one.model_dump(mode="json", exclude_defaults=True) for one in value]
+            for name, value in parameters
+            if isinstance(value, list) and value and all(isinstance(one, DECLARED) for one in value)
+        }
         decided = {k: v for k, v in (given or {}).items() if k in type(parameters).model_fields}
-        return parameters.model_dump(mode="json") | ({"features": features} if features else {}) | decided
+        return parameters.model_dump(mode="json") | said | decided
 
 
 def _rule_of_text(model: type[BaseModel], name: str, text: str) -> str | None:
@@ -125,6 +131,8 @@ def _sentence(error: ValidationError, model: type[BaseModel], place: str) -> str
         .removeprefix(f"{where}={first['input']!r}: ")
         .removeprefix(f"{first['input']!r} ")
     )
+    if not path:  # several parameters do not fit together: the rule names them
+        return f"{place}: {rule}"
     if rule.endswith("?"):  # it names the right ones itself
         return f"{place}: {where}={shown!r}: {rule}"
     return f"{place}: {where}={shown!r}: {rule}; correct it (`launchpad params` lists what is taken)"
@@ -144,6 +152,9 @@ def _model_at(model: type[BaseModel], path: tuple) -> type[BaseModel]:
             inner = models_in(model.model_fields[part].annotation)
             model = inner[0] if inner else model
     return model
+
+
+DECLARED = (Feature, PlannedExperiment, PlannedMetric)
 
 
 class _Loader(yaml.SafeLoader):

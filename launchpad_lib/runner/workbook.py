@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launchpad_lib.runner.notebook_parameters import ParameterError
+from launchpad_lib.runner.shared_parameters import ParameterError
 
 USUAL_PARAMS = Path("params/weekly.yaml")
 

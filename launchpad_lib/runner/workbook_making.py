@@ -11,9 +11,10 @@ from pathlib import Path
 
 import nbformat
 
-from launchpad_lib.runner.notebook_parameters import NOTEBOOKS, ParameterError
+from launchpad_lib.runner.notebook_parameters import NOTEBOOKS
 from launchpad_lib.runner.own_notebooks import check_name, parameters_cell
 from launchpad_lib.runner.parameter_cell import cell_source
+from launchpad_lib.runner.shared_parameters import ParameterError
 from launchpad_lib.runner.workbook import USUAL_PARAMS
 
 PACKAGED = files("launchpad_lib") / "workbook"  # only in a wheel; a clone has the same files at its top

@@ -133,7 +133,7 @@ def sizes(s: Sessions) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def _filled(lengths, count, s, variant, flow_features, quiz_feature, pages, is_slider, slider, option, gaps):  # noqa: ANN001, ANN202
+def _filled(lengths, count, s, variant, flow_features, quiz_feature, pages, is_slider, slider, option, gaps):
     """Per event: its session, codes of name, feature and properties, and the millisecond of the day.
 
     A session sees `FIRST_VIEWS` pages; then come the attempts, the last flow first, then the quiz, then other pages.

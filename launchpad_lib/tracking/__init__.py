@@ -9,7 +9,9 @@
 Nothing in it raises into the product after construction: what cannot be kept is counted and told to a callback.
 """
 
-from launchpad_lib.tracking.tracker import Counts, Tracker, TrackingError
+from launchpad_lib.tracking.settings import TrackingError
+from launchpad_lib.tracking.tally import Counts
+from launchpad_lib.tracking.tracker import Tracker
 from launchpad_lib.tracking.transports import CollectorTransport, KafkaTransport, Outcome
 
 __all__ = ["CollectorTransport", "Counts", "KafkaTransport", "Outcome", "Tracker", "TrackingError"]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -20,32 +20,14 @@ from launchpad_lib.contract.event import RefusedEvent, judge
 from launchpad_lib.tracking.configurator import ConfiguratorEvents
 from launchpad_lib.tracking.sender import Sender
 from launchpad_lib.tracking.sessions import SESSION_GAP_SECONDS, Identity, Pseudonyms, Sessions, new_id
+from launchpad_lib.tracking.settings import DEFAULT_CAP_BYTES, TrackingError, check_limits, checked_key
 from launchpad_lib.tracking.spool import Spool
+from launchpad_lib.tracking.tally import Counts, Tally
 from launchpad_lib.tracking.transports import Transport
 
-HASH_KEY_VARIABLE = "LAUNCHPAD_HASH_KEY"
-DEFAULT_CAP_BYTES = 256 * 1024 * 1024
-SMALLEST_CAP_BYTES = 128 * 1024
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _living: weakref.WeakSet[Tracker] = weakref.WeakSet()
-
-
-class TrackingError(ValueError):
-    """A tracker cannot be made with these settings."""
-
-
-class Counts(NamedTuple):
-    """Events since this process made the tracker: kept by `track`, delivered, refused (here or there), dropped at the
-    cap, and failed attempts to send. `pending_bytes` wait in the spool.
-    """
-
-    tracked: int
-    delivered: int
-    refused: int
-    dropped: int
-    retries: int
-    pending_bytes: int
 
 
 class Tracker(ConfiguratorEvents):
@@ -85,21 +67,13 @@ class Tracker(ConfiguratorEvents):
         on_dropped: Callable[[int, str], object] = lambda count, reason: None,
         on_error: Callable[[str], object] = lambda reason: None,
     ) -> None:
-        if identity not in ("plain", "hashed", "anonymous"):
-            raise TrackingError(f"identity={identity!r}: must be plain, hashed or anonymous; choose one")
-        key = hash_key if hash_key is not None else os.environ.get(HASH_KEY_VARIABLE)
-        key = key.encode() if isinstance(key, str) else key
-        if identity == "hashed" and (key is None or len(key) < 16):
-            raise TrackingError(
-                f"identity='hashed' needs a key of at least 16 bytes; give hash_key or set {HASH_KEY_VARIABLE}"
-            )
-        if cap_bytes is not None and cap_bytes < SMALLEST_CAP_BYTES:
-            raise TrackingError(f"cap_bytes={cap_bytes}: must be at least {SMALLEST_CAP_BYTES}; raise it")
-        if interval_seconds <= 0 or batch_events < 1 or batch_bytes < 1:
-            raise TrackingError(
-                f"interval_seconds={interval_seconds}, batch_events={batch_events}, batch_bytes={batch_bytes}: "
-                "must be positive; raise them"
-            )
+        key = checked_key(identity, hash_key)
+        check_limits(
+            cap_bytes=cap_bytes,
+            interval_seconds=interval_seconds,
+            batch_events=batch_events,
+            batch_bytes=batch_bytes,
+        )
         self._transport = transport
         self._folder = Path(spool)
         self._user_id = user_id
@@ -110,11 +84,9 @@ class Tracker(ConfiguratorEvents):
         self._sessions = Sessions(gap_seconds=session_gap_seconds)
         self._interval_seconds, self._batch_events, self._batch_bytes = interval_seconds, batch_events, batch_bytes
         self._exit_timeout_seconds = exit_timeout_seconds
-        self._callbacks = (on_refused, on_dropped, on_error)
-        self._hurry_bytes = batch_bytes
-        self._counting = threading.Lock()
-        self._starting = threading.Lock()
-        self._tracked = self._refused = self._dropped = self._unhurried = 0
+        self._on_error = on_error
+        self._tally = Tally(on_refused=on_refused, on_dropped=on_dropped, batch_bytes=batch_bytes)
+        self._spooling, self._starting = threading.Lock(), threading.Lock()
         self._sender: Sender | None = None
         self._is_closed = False
         self._spool: Spool | None = None
@@ -151,7 +123,7 @@ class Tracker(ConfiguratorEvents):
             self._keep(self._line(event["event_id"], event_name, at, user_id, feature_id, properties, session_id))
         except Exception as error:
             # Whatever the product hands in or the disk says: the product goes on, and hears of it.
-            self._refuse(
+            self._tally.refuse(
                 event,
                 str(error)
                 if isinstance(error, (TrackingError, RefusedEvent))
@@ -197,12 +169,12 @@ class Tracker(ConfiguratorEvents):
 
     def counts(self) -> Counts:
         """What happened so far."""
-        sender, spool = self._sender, self._spool
+        sender, spool, tally = self._sender, self._spool, self._tally
         return Counts(
-            self._tracked,
+            tally.tracked,
             sender.delivered if sender else 0,
-            self._refused,
-            self._dropped,
+            tally.refused,
+            tally.dropped,
             sender.retries if sender else 0,
             spool.pending_bytes if spool else 0,
         )
@@ -261,57 +233,33 @@ class Tracker(ConfiguratorEvents):
         if spool is None:
             spool = self._after_fork_spool()
         dropped = spool.append(line)
-        with self._counting:
-            self._tracked += 1
-            self._dropped += dropped
-            self._unhurried += len(line)
-            is_full = self._unhurried >= self._hurry_bytes
-            if is_full:
-                self._unhurried = 0
+        is_full = self._tally.keep(len(line), dropped)
         if self._transport is not None:
             sender = self._sender or self._started(self._transport)
             if is_full:
                 sender.hurry()
         if dropped:
-            self._tell_dropped(dropped, "the spool is over its cap", is_counted=True)
+            self._tally.tell_dropped(dropped, "the spool is over its cap")
 
     def _started(self, transport: Transport) -> Sender:
         with self._starting:
             if self._sender is None:
-                _, _, on_error = self._callbacks
                 self._sender = Sender(
                     transport,
                     self._spool or self._after_fork_spool(),
                     cap_bytes=self._cap_bytes or DEFAULT_CAP_BYTES,
-                    on_refused=self._refuse,
-                    on_dropped=self._tell_dropped,
-                    on_error=on_error,
+                    on_refused=self._tally.refuse,
+                    on_dropped=self._tally.drop,
+                    on_error=self._on_error,
                     interval_seconds=self._interval_seconds,
                     batch_events=self._batch_events,
                     batch_bytes=self._batch_bytes,
                 )
             return self._sender
 
-    def _refuse(self, event: dict[str, Any], reason: str) -> None:
-        with self._counting:
-            self._refused += 1
-        try:
-            self._callbacks[0](event, reason)
-        except Exception:  # a broken callback is the product's; tracking goes on
-            return
-
-    def _tell_dropped(self, count: int, reason: str, *, is_counted: bool = False) -> None:
-        if not is_counted:
-            with self._counting:
-                self._dropped += count
-        try:
-            self._callbacks[1](count, reason)
-        except Exception:  # a broken callback is the product's; tracking goes on
-            return
-
     def _after_fork_spool(self) -> Spool:
         """The child's own spool, made when it first tracks: most children never do."""
-        with self._counting:
+        with self._spooling:
             if self._spool is None:
                 self._spool = Spool(self._folder, cap_bytes=self._cap_bytes, is_source=self._transport is None)
             return self._spool
@@ -329,8 +277,8 @@ class Tracker(ConfiguratorEvents):
             getattr(self._transport, "forked", self._transport.close)()
         self._spool = self._sender = None
         self._sessions = self._sessions.forked()
-        self._counting, self._starting = threading.Lock(), threading.Lock()
-        self._tracked = self._refused = self._dropped = self._unhurried = 0
+        self._spooling, self._starting = threading.Lock(), threading.Lock()
+        self._tally.begin_anew()
 
 
 def _close_all() -> None:

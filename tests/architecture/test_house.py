@@ -10,9 +10,8 @@ SPEC = importlib.util.spec_from_file_location("house", ROOT / "scripts" / "house
 house = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(house)
 
-WAITING = {
-    "launchpad_lib.findings",
-}
+# What only tests reach and is about to be wired in or deleted; this list may only shrink.
+WAITING = {"open_day_files"}
 
 
 def test_no_modules_import_each_other_in_a_circle():
@@ -21,7 +20,37 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 def test_every_module_is_reached_by_a_command_a_notebook_or_an_example():
-    assert set(house.unreached(ROOT, house.imports_of(ROOT))) <= WAITING
+    assert house.unreached(ROOT, house.imports_of(ROOT)) == []
+
+
+def test_every_function_and_class_is_reached_by_a_command_a_notebook_a_script_or_an_example():
+    assert set(house.unreached_names(ROOT)) <= WAITING
+
+
+def test_what_is_named_only_by_what_nobody_reaches_is_not_reached():
+    """By hand: `b` is named in `a`, `d` in `c` only, and `c` nowhere; a docstring and `__all__` name nothing."""
+    code = '__all__ = ["c"]\nTOLD = a()\ndef a():\n    b\ndef b(): ...\ndef c():\n    "e"\n    d\ndef d(): ...\ndef e(): ...'
+    own, words = house._parts(house.ast.parse(code))
+    assert set(own) == set("abcde")
+    assert house.reached(own, words) == {"a", "b"}
+
+
+# Modules of more than 300 lines that are to be cut by meaning; this list may only shrink.
+LONG = {
+    "ingestion/files/event_rows.py",
+    "ingestion/files/json_scan.py",
+    "ingestion/files/sink.py",
+    "ingestion/stream/sink.py",
+    "lake/day_files.py",
+    "lake/index.py",
+    "metrics/kernels/chains.py",
+    "metrics/kernels/retention.py",
+    "metrics/kernels/unit_rows.py",
+}
+
+
+def test_no_module_is_longer_than_300_lines_but_those_that_wait():
+    assert set(house.long_modules(ROOT)) <= LONG
 
 
 def test_the_name_of_a_segment_and_the_quoting_of_sql_each_have_one_home():

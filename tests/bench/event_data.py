@@ -66,20 +66,3 @@ def write_day_files(folder: Path, *, users: int, days: int, bot_events: int = 0)
             {names}[event_code + 1] AS event_name FROM ({rows}) ORDER BY user_number, event_at, place"""
         _write(con, ordered, path)
     return [str(p) for p in paths]
-
-
-def write_telemetry(folder: Path, *, rows: int, days: int) -> list[str]:
-    """Telemetry by day: feature_id (eight features) and a latency_ms of long tail."""
-    folder.mkdir(parents=True, exist_ok=True)
-    con = duckdb.connect(config={"threads": 2})
-    paths = [folder / f"{day:03d}.parquet" for day in range(days)]
-    for day, path in enumerate(paths):
-        _write(
-            con,
-            f"""SELECT 'feature-' || (hash(i * 31 + {day}) % 8) AS feature_id,
-                round(exp(4 + 0.9 * sqrt(-2 * ln((1 + hash(i + {day} * 1000003) % 1000000) / 1000001))
-                    * cos(2 * pi() * (hash(i * 7 + {day}) % 1000003) / 1000003)), 3) AS latency_ms
-            FROM range({rows // days}) AS r(i)""",
-            path,
-        )
-    return [str(p) for p in paths]

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 import sys
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.chromium import launched  # noqa: E402
 
 
 def main() -> int:
     """Prints, per page, kilobytes and the median milliseconds to first paint and to the last chart drawn."""
     report, rounds = Path(sys.argv[1]).resolve(), int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+    with launched() as chromium:
         for path in sorted(report.glob("*.html")):
             painted, drawn = [], []
             for _ in range(rounds):
@@ -45,7 +35,6 @@ def main() -> int:
                 "first_paint_ms": round(statistics.median(painted)),
             }
             print(json.dumps(row | {"drawn_ms": round(statistics.median(drawn)) if drawn else None}))
-        chromium.close()
     return 0
 
 

@@ -36,19 +36,6 @@ def duck(threads: int = 2, memory_limit: str | None = None):
     return lambda query: con.execute(query).fetchall()
 
 
-def log_of(files: list[str]):
-    import pyarrow.parquet as pq
-    from event_data import CODES
-
-    from launchpad_lib.metrics.kernels import PlainLog
-
-    last = 0
-    for path in files:
-        metadata = pq.read_metadata(path)
-        last = max(last, *(metadata.row_group(i).column(0).statistics.max for i in range(metadata.num_row_groups)))
-    return PlainLog(files, CODES, last + 1)
-
-
 def listed(files: list[str]) -> str:
     return "[" + ", ".join(f"'{f}'" for f in files) + "]"
 
@@ -57,56 +44,51 @@ def scan(columns: str) -> Callable:
     return lambda files: duck()(f"SELECT {columns} FROM read_parquet({listed(files)})") and None
 
 
+def lake_of(files: list[str]) -> str:
+    """A lake of the events in these files, made beside them once, with its index."""
+    from deltalake import write_deltalake
+
+    from launchpad_lib.lake import open_lake
+
+    lake = Path(files[0]).parent / f"lake-{len(files)}"
+    if not lake.exists():
+        import duckdb
+
+        for number, file in enumerate(files):
+            rows = duckdb.sql(
+                f"""SELECT printf('%03d-%012d', {number}, file_row_number) AS event_id, event_name, user_id, event_at,
+                    event_at AS received_at, event_at::DATE AS event_on
+                FROM read_parquet('{file}', file_row_number = true)"""
+            )
+            write_deltalake(f"{lake}.new/events", rows.to_arrow_table(), mode="append", partition_by=["event_on"])
+        Path(f"{lake}.new").rename(lake)
+        open_lake(lake)
+    return str(lake)
+
+
 def ours_funnel(entry: str) -> Callable:
     def run(files):
-        from event_data import CODES, STEPS
+        from event_data import STEPS
 
-        from launchpad_lib.metrics.kernels import FunnelFold
+        from launchpad_lib.lake import open_lake
+        from launchpad_lib.metrics import funnel
 
-        fold = FunnelFold(step_codes=[CODES[s] for s in STEPS], window="7d", entry=entry)
-        fold.fold(files, users=log_of(files).users)
-        return fold.counts(observed_through=FAR)[0]
+        asked = {"steps": STEPS, "window": "7d", "observed_through": FAR, "entry": entry}
+        return funnel(open_lake(lake_of(files)).events, **asked).order_by("step").to_pandas()["users"].tolist()
 
     return run
 
 
 def ours_retention(period: str) -> Callable:
     def run(files):
-        from launchpad_lib.metrics.kernels import RetentionFold
+        from launchpad_lib.lake import open_lake
+        from launchpad_lib.metrics import retention
 
-        fold = RetentionFold(start_code=None, return_code=None, days=period)
-        fold.fold(files, users=log_of(files).users)
-        users, retained, _ = fold.counts(observed_through=FAR)
-        return [[int(users[d]), int(retained[d])] for d in RETENTION_DAYS]
+        asked = {"returns": RETENTION_DAYS, "observed_through": FAR, "counting": period}
+        found = retention(open_lake(lake_of(files)).events, **asked).to_pandas().sort_values("period_from")
+        return found[["users", "retained"]].to_numpy().tolist()
 
     return run
-
-
-def ours_sessions(files):
-    from launchpad_lib.metrics.kernels import SessionFold
-
-    fold = SessionFold()
-    fold.fold(files, users=log_of(files).users)
-    return list(fold.totals()[:2])
-
-
-def ours_quantiles(files):
-    """p50 and p95 of a feature and day, rounded to whole milliseconds' first two digits so that 0.4 % cannot show."""
-    from datetime import date, timedelta
-
-    from launchpad_lib.metrics.kernels import daily_histograms
-    from launchpad_lib.metrics.kernels.histogram import quantiles
-
-    found = daily_histograms(
-        {date(2026, 1, 1) + timedelta(days=n): [f] for n, f in enumerate(files)}, key="feature_id", value="latency_ms"
-    )
-    return [[k, *quantiles(h, at=(0.5, 0.95, 0.99))] for day in found.values() for k, h in sorted(day.items())]
-
-
-def duck_quantiles(files):
-    rows = duck()(f"""SELECT filename, feature_id, quantile_cont(latency_ms, [0.5, 0.95, 0.99]) FROM read_parquet({listed(files)}, filename = true)
-        GROUP BY ALL ORDER BY ALL""")
-    return [[k, *q] for _, k, q in rows]
 
 
 def duck_funnel(files):
@@ -133,14 +115,6 @@ def duck_retention(files):
         0
     ]
     return [[int(row[0]), int(n)] for n in row[1:]]
-
-
-def duck_sessions(files):
-    row = duck()(f"""SELECT count(*), sum(epoch_us(ended) - epoch_us(begun)) FROM (SELECT min(event_at) AS begun, max(event_at) AS ended FROM (
-        SELECT user_number, event_at, sum(fresh) OVER (PARTITION BY user_number ORDER BY event_at ROWS UNBOUNDED PRECEDING) AS visit FROM (
-            SELECT user_number, event_at, (event_at - lag(event_at) OVER (PARTITION BY user_number ORDER BY event_at) > INTERVAL 30 MINUTE)::INTEGER AS fresh
-            FROM read_parquet({listed(files)}))) GROUP BY user_number, visit))""")[0]
-    return [int(row[0]), int(row[1])]
 
 
 def chdb_query(query: str):
@@ -185,21 +159,6 @@ def chdb_retention_rolling(files):
     return [[int(row[0]), int(n)] for n in row[1:]]
 
 
-def chdb_sessions(files):
-    row = chdb_query(f"""SELECT sum(1 + length(gaps)), sum(a[-1] - a[1] - arraySum(gaps)) FROM (SELECT arraySort(groupArray(toUnixTimestamp64Micro(event_at))) AS a,
-        arrayFilter(d -> d > 1800000000, arrayDifference(a)) AS gaps FROM {chdb_files(files)} GROUP BY user_number)""")[
-        0
-    ]
-    return [int(row[0]), int(row[1])]
-
-
-def chdb_quantiles(files):
-    rows = chdb_query(
-        f"SELECT _file, feature_id, quantilesExactInclusive(0.5, 0.95, 0.99)(latency_ms) FROM {chdb_files(files)} GROUP BY ALL ORDER BY ALL"
-    )
-    return [[k, *q] for _, k, q in rows]
-
-
 def polars_funnel(files):
     """The same automaton as cumulative maxima: sort once, then one window a step."""
     import polars as pl
@@ -223,9 +182,8 @@ def polars_funnel(files):
 
 SCAN_3 = scan("sum(user_number), max(event_at), sum(event_code)")
 SCAN_2 = scan("sum(user_number), max(event_at)")
-SCAN_LATENCY = scan("max(feature_id), sum(latency_ms)")
 # Forms that take minutes or more memory than the machine has on a hundred million events.
-SMALL_ONLY = {"polars", "ours, sorted by DuckDB", "DuckDB windows"}
+SMALL_ONLY = {"polars", "ours, sorted by DuckDB"}
 # question: (form that is 1, forms). The first form of ours gives the answer that all others must give.
 QUESTIONS: dict[str, dict[str, Callable]] = {
     "funnel, 6 steps, 7 days, any entry": {
@@ -247,24 +205,14 @@ QUESTIONS: dict[str, dict[str, Callable]] = {
         "ours": ours_retention("rolling"),
         "chdb lists": chdb_retention_rolling,
     },
-    "sessions, 30 minutes": {
-        "scan": SCAN_2,
-        "ours": ours_sessions,
-        "chdb lists": chdb_sessions,
-        "DuckDB windows": duck_sessions,
-    },
-    "daily p50, p95, p99 of 8 features": {
-        "scan": SCAN_LATENCY,
-        "ours (0.4 %)": ours_quantiles,
-        "DuckDB exact": duck_quantiles,
-        "chdb exact": chdb_quantiles,
-    },
 }
 
 
 def measure(question: str, form: str, files: list[str]) -> None:
     """In a process of its own: warm up on one file, run once on all, print what it took."""
     run = QUESTIONS[question][form]
+    if form == "ours":
+        lake_of(files)
     run(files[:1])
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here, not from the parent process
     wall, cpu = time.perf_counter(), time.process_time()
@@ -434,12 +382,11 @@ def main() -> None:
         sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
         measure_lake(chosen.lake, chosen.rounds)
         return
-    from event_data import write_day_files, write_telemetry
+    from event_data import write_day_files
 
     users = chosen.events // 40
     place = chosen.dir.resolve() / str(chosen.events)
     events = write_day_files(place / "events", users=users, days=DAYS)
-    telemetry = write_telemetry(place / "telemetry", rows=chosen.events, days=DAYS)
     oracles = None if chosen.ours_only else oracle_python(chosen.dir.resolve())
     print(f"{chosen.events:,} events, {DAYS} days, {users:,} users, {chosen.rounds} rounds\n")
     print(
@@ -451,7 +398,7 @@ def main() -> None:
             continue
         names = [f for f in forms if f in ("scan", "ours") or f.startswith("ours") or not chosen.ours_only]
         names = [f for f in names if chosen.events <= 20_000_000 or f not in SMALL_ONLY]
-        (place / "files.json").write_text(json.dumps(telemetry if "daily" in question else events))
+        (place / "files.json").write_text(json.dumps(events))
         table(
             question,
             names,

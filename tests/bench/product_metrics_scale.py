@@ -1,4 +1,4 @@
-"""Product metrics as data grow: linearity, a bot, a memory limit, a week on saved state, and what numbering users costs.
+"""Product metrics as data grow: linearity, a bot, a memory limit, and what an index costs.
 
     python tests/bench/product_metrics_scale.py --events 10000000 --dir <a folder with room>
 
@@ -18,36 +18,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
 from pathlib import Path
-
-FAR = datetime(2027, 1, 1)
-
-
-class Log:
-    """Bench files as a log with days; a file's name stands for its content."""
-
-    def __init__(self, files: list[str], users: int) -> None:
-        from event_data import CODES
-
-        from launchpad_lib.lake.day_files import DayFile
-
-        self.days = tuple(DayFile(date(2026, 1, 1) + timedelta(days=n), f, 0, f, "") for n, f in enumerate(files))
-        self.paths, self.users, self.event_codes, self.table_version = files, users, CODES, 0
-
-
-def new_fold(threads: int = 2):
-    from event_data import CODES, STEPS
-
-    from launchpad_lib.metrics.kernels import FunnelFold
-
-    return FunnelFold(step_codes=[CODES[s] for s in STEPS], window="7d", entry="any", threads=threads)
 
 
 def fold_all(job: dict) -> list[int]:
-    fold = new_fold()
-    fold.fold(job["files"], users=job["users"])
-    return fold.counts(observed_through=FAR)[0]
+    from product_metrics import ours_funnel
+
+    return ours_funnel("any")(job["files"])
 
 
 def fold_limited(job: dict) -> list[int]:
@@ -56,34 +33,11 @@ def fold_limited(job: dict) -> list[int]:
     return fold_all(job)
 
 
-def fold_saved(job: dict) -> list[int]:
-    from launchpad_lib.lake.fold_state import FoldStates
-
-    fold = new_fold()
-    FoldStates(Path(job["states"])).advance(fold, Log(job["files"], job["users"]))
-    return fold.counts(observed_through=FAR)[0]
-
-
 def build(job: dict) -> list[int]:
     from launchpad_lib.lake.day_files import build_day_files
 
     files = build_day_files(Path(job["lake"]), Path(job["days"]), memory_limit="1GB")
     return [len(files.rewritten), files.users, sum(d.rows for d in files.days)]
-
-
-def number_only(job: dict) -> list[int]:
-    """The part of a build that gives users their numbers."""
-    import duckdb
-    from deltalake import DeltaTable
-
-    from launchpad_lib.lake.day_files import _number_users
-
-    shutil.rmtree(job["days"], ignore_errors=True)
-    (Path(job["days"]) / "users").mkdir(parents=True)
-    manifest = {"users": 0, "user_parts": []}
-    con = duckdb.connect(config={"threads": 2, "memory_limit": "1GB"})
-    _number_users(con, Path(job["days"]), manifest, DeltaTable(job["lake"]).file_uris())
-    return [manifest["users"]]
 
 
 def group_by(job: dict) -> list[int]:
@@ -100,16 +54,13 @@ def group_by(job: dict) -> list[int]:
     ]
 
 
-WORK: dict[str, Callable[[dict], list[int]]] = {
-    f.__name__: f for f in (fold_all, fold_limited, fold_saved, build, number_only, group_by)
-}
+WORK: dict[str, Callable[[dict], list[int]]] = {f.__name__: f for f in (fold_all, fold_limited, build, group_by)}
 
 
 def measure(name: str, job: dict) -> None:
     from product_metrics import peak_mb
 
-    import launchpad_lib.lake.day_files
-    import launchpad_lib.lake.fold_state  # noqa: F401  (imports are not what is measured)
+    import launchpad_lib.lake.day_files  # noqa: F401  (imports are not what is measured)
 
     if name.startswith("fold"):
         fold_all({**job, "files": job["files"][:1]})
@@ -209,64 +160,6 @@ def bot(place: Path, events: int, rounds: int) -> None:
         )
 
 
-def weekly(place: Path, events: int, rounds: int) -> None:
-    from event_data import write_day_files
-
-    users = events // 40
-    files = write_day_files(place / str(events) / "events", users=users, days=67)
-    states = place / str(events) / "states"
-    head("A week on saved state", "run", "days read", "wall s", "CPU s", "x full", "MB of states kept")
-    taken: dict[str, list[dict]] = {"full": [], "first": [], "week": []}
-    for _ in range(rounds):
-        shutil.rmtree(states, ignore_errors=True)
-        job = {"files": files, "users": users, "states": str(states)}
-        taken["full"].append(run("fold_all", job))
-        taken["first"].append(run("fold_saved", {**job, "files": files[:60]}))
-        taken["week"].append(run("fold_saved", job))
-        if taken["week"][-1]["answer"] != taken["full"][-1]["answer"]:
-            raise SystemExit("saved state answers differently")
-    kept = sum(f.stat().st_size for f in states.glob("*/*/*")) / 1e6
-    full = median(taken["full"], "wall")
-    lines = (
-        ("full", "67 days from nothing, nothing saved", 67),
-        ("first", "60 days from nothing, states saved", 60),
-        ("week", "7 new days on the state after 60", 7),
-    )
-    for name, text, days in lines:
-        row(
-            text,
-            days,
-            median(taken[name], "wall"),
-            median(taken[name], "cpu"),
-            median(taken[name], "wall") / full,
-            f"{kept:,.0f}" if name == "week" else "",
-        )
-
-
-def flat(place: Path, rounds: int) -> None:
-    from event_data import write_day_files
-
-    users = 250_000
-    files = write_day_files(place / "history" / "events", users=users, days=247)
-    head(
-        "Seven new days after a history of ... (250,000 users, 1.17 million events a week)",
-        "days of history",
-        "full wall s",
-        "week wall s",
-        "week CPU s",
-    )
-    for history in (30, 60, 120, 240):
-        states = place / "history" / "states"
-        job = {"files": files[: history + 7], "users": users, "states": str(states)}
-        taken: dict[str, list[dict]] = {"full": [], "week": []}
-        for _ in range(rounds):
-            shutil.rmtree(states, ignore_errors=True)
-            run("fold_saved", {**job, "files": files[:history]})
-            taken["week"].append(run("fold_saved", job))
-            taken["full"].append(run("fold_all", job))
-        row(history, median(taken["full"], "wall"), median(taken["week"], "wall"), median(taken["week"], "cpu"))
-
-
 def numbering(place: Path, events: int) -> None:
     import duckdb
     from deltalake import write_deltalake
@@ -303,8 +196,6 @@ def numbering(place: Path, events: int) -> None:
     )
     one = run("build", job)
     row("ten late events on one day: one day is written again", one["wall"], one["cpu"], "", one["peak_mb"])
-    one = run("number_only", {**job, "days": str(place / "numbers")})
-    row("of the full build, giving the numbers", one["wall"], one["cpu"], 1e6 * one["cpu"] / events, one["peak_mb"])
     for key in ("user_number", "user_id"):
         runs = [run("group_by", {"files": files, "key": key}) for _ in range(3)]
         row(
@@ -327,7 +218,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=[1_000_000, 10_000_000])
     parser.add_argument("--dir", type=Path, default=Path("build/bench"))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--parts", nargs="*", default=["linearity", "bot", "weekly", "flat", "numbering"])
+    parser.add_argument("--parts", nargs="*", default=["linearity", "bot", "numbering"])
     chosen = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     place = chosen.dir.resolve()
@@ -335,10 +226,6 @@ def main() -> None:
         linearity(place, chosen.sizes, chosen.rounds)
     if "bot" in chosen.parts:
         bot(place, chosen.events, chosen.rounds)
-    if "weekly" in chosen.parts:
-        weekly(place, chosen.events, chosen.rounds)
-    if "flat" in chosen.parts:
-        flat(place, chosen.rounds)
     if "numbering" in chosen.parts:
         numbering(place, chosen.events)
 

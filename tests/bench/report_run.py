@@ -103,9 +103,9 @@ def bare_scan(lake: Path) -> dict[str, float]:
     import duckdb
 
     from launchpad_lib.contract.sql import file_list
-    from launchpad_lib.lake import open_event_log
+    from launchpad_lib.lake import open_lake
 
-    paths = open_event_log(lake).paths
+    paths = open_lake(lake).events.get_backend().log.paths
     con = duckdb.connect(config={"threads": 2})
     con.execute("SET enable_progress_bar = false")
     there = {row[0] for row in con.execute(f"DESCRIBE FROM read_parquet({file_list(paths)})").fetchall()}

@@ -1,8 +1,9 @@
 """Streaming figures: throughput paired against a bare poll loop, event to queryable, memory, many small commits.
 
-python -m tests.bench.streaming throughput     single records, then envelopes of 50; bare kafka-python loop and worker in turn
+python -m tests.bench.streaming throughput     single records, then envelopes of 50; bare loops of kafka-python and of the worker's client, and the worker, in turn
 python -m tests.bench.streaming latency        10,000 events a second for 30 s through Kafka, read by DuckDB
 python -m tests.bench.streaming memory         10 million events through a spool
+python -m tests.bench.streaming idle           what worker, collector and forwarder cost while nothing comes
 python -m tests.bench.streaming commits        small commits with upkeep: time to commit, to open and to count
 """
 
@@ -48,36 +49,58 @@ def fill(address: str, topic: str, *, events: int, envelope: int) -> None:
     producer.close()
 
 
-def bare_loop(address: str, topic: str, records: int) -> float:
-    """kafka-python alone: poll until all records were seen; seconds from the first."""
+def bare_loop(address: str, topic: str, records: int) -> tuple[float, float]:
+    """kafka-python alone: poll until all records were seen; wall and CPU seconds from the first."""
     from kafka import KafkaConsumer, TopicPartition
 
     consumer = KafkaConsumer(bootstrap_servers=address, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed",
                              max_poll_records=5000, max_partition_fetch_bytes=4 << 20, fetch_max_wait_ms=100)  # fmt: skip
     consumer.assign([TopicPartition(topic, 0)])
-    seen, started = 0, 0.0
+    seen, started, cpu = 0, 0.0, 0.0
     while seen < records:
         for found in consumer.poll(100).values():
-            started = started or time.perf_counter()
+            if not started:
+                started, cpu = time.perf_counter(), time.process_time()
             seen += len(found)
-    seconds = time.perf_counter() - started
+    taken = time.perf_counter() - started, time.process_time() - cpu
     consumer.close()
-    return seconds
+    return taken
 
 
-def worker_run(address: str, topic: str, events: int, lake: str) -> float:
-    """The worker on a fresh lake: seconds from its first poll that brought something to its last commit."""
+def bare_client(address: str, topic: str, records: int) -> tuple[float, float]:
+    """The worker's own client alone, with the worker's settings: each record's value taken and nothing else."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    from launchpad_lib.ingestion.stream.kafka_source import CONSUMER
+    from launchpad_lib.kafka.settings import client_settings
+
+    consumer = Consumer(client_settings(address, {}) | CONSUMER)
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    seen, started, cpu = 0, 0.0, 0.0
+    while seen < records:
+        values = [m.value() for m in consumer.consume(5000, 0.02) if m.error() is None]
+        if values and not started:
+            started, cpu = time.perf_counter(), time.process_time()
+        seen += len(values)
+    taken = time.perf_counter() - started, time.process_time() - cpu
+    consumer.close()
+    return taken
+
+
+def worker_run(address: str, topic: str, events: int, lake: str) -> tuple[float, float]:
+    """The worker on a fresh lake: wall and CPU seconds from its first poll that brought something to its last commit."""
     from launchpad_lib.ingestion.stream.kafka_source import KafkaSource
     from launchpad_lib.ingestion.stream.sink import StreamSink
     from launchpad_lib.ingestion.stream.worker import StreamSettings, StreamWorker
     from tests.streaming.test_spool_to_lake import Quiet
 
     class Timed(KafkaSource):
-        first = 0.0
+        first, cpu = 0.0, 0.0
 
         def poll(self, *, timeout_seconds):
             found = super().poll(timeout_seconds=timeout_seconds)
-            self.first = self.first or (time.perf_counter() if found.blocks else 0.0)
+            if found.blocks and not self.first:
+                self.first, self.cpu = time.perf_counter(), time.process_time()
             return found
 
     source, quiet = Timed(address, topic), Quiet()
@@ -85,11 +108,11 @@ def worker_run(address: str, topic: str, events: int, lake: str) -> float:
     StreamWorker(source, sink, observer=quiet, settings=StreamSettings()).run(
         lambda: quiet.rows + quiet.duplicates >= events
     )
-    seconds = time.perf_counter() - source.first
+    taken = time.perf_counter() - source.first, time.process_time() - source.cpu
     source.close()
     if (quiet.rows, quiet.refused) != (events, 0):
         raise RuntimeError(f"expected {events} rows, got {quiet.rows} and {quiet.refused} refused")
-    return seconds
+    return taken
 
 
 def in_process(function, *arguments):
@@ -108,23 +131,25 @@ def throughput(folder: Path, *, single: int, enveloped: int, rounds: int) -> Non
             )
             in_process_fill.start()
             in_process_fill.join()
-            pairs = []
+            rows = []
             for number in range(rounds):
                 bare = in_process(bare_loop, broker.address, topic, -(-events // envelope))
+                client = in_process(bare_client, broker.address, topic, -(-events // envelope))
                 ours = in_process(worker_run, broker.address, topic, events, str(folder / f"lake-{topic}-{number}"))
-                pairs.append((bare, ours))
-                print(
-                    f"{topic}: bare {events / bare:,.0f} events/s, worker {events / ours:,.0f} events/s, ratio {ours / bare:.2f}",
-                    flush=True,
-                )
-            bare, ours = (statistics.median(p[i] for p in pairs) for i in (0, 1))
-            ratio = statistics.median(o / b for b, o in pairs)
-            print(
-                f"{topic} median of {rounds}: bare {events / bare:,.0f}, worker {events / ours:,.0f} events/s, ratio {ratio:.2f}",
-                flush=True,
-            )
+                rows.append((bare, client, ours))
+                _say_rates(f"{topic} {number + 1}", events, rows[-1:])
+            _say_rates(f"{topic} median of {rounds}", events, rows)
     finally:
         broker.stop()
+
+
+def _say_rates(what: str, events: int, rows: list[tuple[tuple[float, float], ...]]) -> None:
+    """Events a second, and the worker's wall and CPU time as multiples of each bare loop's, of the paired runs."""
+    rates = [events / statistics.median(row[i][0] for row in rows) for i in range(3)]
+    times = [[statistics.median(row[2][k] / row[i][k] for row in rows) for k in range(2)] for i in range(2)]
+    cpu = statistics.median(row[2][1] for row in rows) / events * 1e6
+    print(f"{what}: kafka-python {rates[0]:,.0f}, client {rates[1]:,.0f}, worker {rates[2]:,.0f} events/s; worker of kafka-python {times[0][0]:.2f} (CPU {times[0][1]:.2f}),"
+          f" of the client {times[1][0]:.2f} (CPU {times[1][1]:.2f}); {cpu:.2f} us CPU an event", flush=True)  # fmt: skip
 
 
 def _send_steadily(address: str, rate: int, seconds: float, envelope: int) -> None:
@@ -147,7 +172,13 @@ def _send_steadily(address: str, rate: int, seconds: float, envelope: int) -> No
     print(f"sent {number:,} events at {number / (time.time() - started):,.0f} events/s", flush=True)
 
 
-def latency(folder: Path, *, rate: int, seconds: float) -> None:
+def _cpu_seconds(pid: int) -> float:
+    """What a process has used so far, all its threads together."""
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
+def latency(folder: Path, *, rate: int, seconds: float, commit_every_ms: int | None = None) -> None:
     """Each event's time from event_at (set before it is produced) to the end of the DuckDB query that first sees it."""
     import duckdb
     import numpy as np
@@ -157,7 +188,8 @@ def latency(folder: Path, *, rate: int, seconds: float) -> None:
     broker = Broker(folder / "kafka").start()
     broker.create_topic("steady")
     lake, log = folder / "lake", open(folder / "worker.log", "wb")
-    worker = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "launchpad_lib.cli.main", "stream", "--from", f"kafka://{broker.address}/steady", "--lake", str(lake)],
+    worker = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "launchpad_lib.cli.main", "stream", "--from", f"kafka://{broker.address}/steady", "--lake", str(lake),
+                               *(["--commit-every-ms", str(commit_every_ms)] if commit_every_ms else [])],
                               stdout=log, stderr=log)  # fmt: skip
     try:
         while b"streaming" not in (folder / "worker.log").read_bytes():
@@ -166,6 +198,7 @@ def latency(folder: Path, *, rate: int, seconds: float) -> None:
         sender = multiprocessing.get_context("spawn").Process(
             target=_send_steadily, args=(broker.address, rate, seconds, 20)
         )
+        busy, sent_at = _cpu_seconds(worker.pid), time.time()
         sender.start()
         con, table, rounds = duckdb.connect(config={"threads": 1}), open_table(lake / "events"), 0
         known, delays, until = set(table.file_uris()), [], time.time() + seconds + 12
@@ -184,6 +217,9 @@ def latency(folder: Path, *, rate: int, seconds: float) -> None:
                 table = open_table(lake / "events")
             time.sleep(0.01)
         sender.join()
+        print(
+            f"worker: {(_cpu_seconds(worker.pid) - busy) / (time.time() - sent_at):.2f} CPU seconds a second, {table.version()} commits"
+        )
         found = np.concatenate(delays)
         p50, p99 = np.quantile(found, [0.5, 0.99]) * 1000
         print(
@@ -293,11 +329,50 @@ def commits(folder: Path, *, count: int) -> None:
             took.clear()
 
 
+def idle(folder: Path, *, seconds: float) -> None:
+    """What each process of the path costs while nothing comes."""
+    broker = Broker(folder / "kafka").start()
+    broker.create_topic("quiet")
+    (folder / "spool").mkdir()
+    (folder / "spool" / "w-000000000000.ndjson").write_bytes(b"")
+    kafka, launchpad = (
+        f"kafka://{broker.address}/quiet",
+        [sys.executable, "-W", "ignore", "-m", "launchpad_lib.cli.main"],
+    )
+    commands = {
+        "stream from Kafka": ["stream", "--from", kafka, "--lake", str(folder / "lake-kafka")],
+        "stream from a spool": ["stream", "--from", f"spool:{folder / 'spool'}", "--lake", str(folder / "lake-spool")],
+        "collect": ["collect", "--spool", str(folder / "collected"), "--port", "0"],
+        "forward": ["forward", "--spool", str(folder / "spool"), "--to", kafka],
+    }
+    running = {
+        name: subprocess.Popen([*launchpad, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for name, command in commands.items()
+    }
+    try:
+        before, after = dict.fromkeys(running, -10.0), {name: _cpu_seconds(p.pid) for name, p in running.items()}
+        while any(after[name] - before[name] > 0.3 for name in running):  # each loads what it needs
+            time.sleep(5)
+            before, after = after, {name: _cpu_seconds(p.pid) for name, p in running.items()}
+        before, started = after, time.time()
+        time.sleep(seconds)
+        for name, process in running.items():
+            used = (_cpu_seconds(process.pid) - before[name]) / (time.time() - started)
+            print(f"{name}: {used:.2%} of a core while idle", flush=True)
+    finally:
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.wait()
+        broker.stop()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("throughput", "latency", "memory", "commits"))
+    parser.add_argument("part", choices=("throughput", "latency", "memory", "commits", "idle"))
     parser.add_argument("--events", type=int)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--commit-every-ms", type=int, help="of the worker whose latency is measured")
     parser.add_argument("--seconds", type=float, default=30)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="launchpad-bench-", ignore_cleanup_errors=True) as name:
@@ -306,9 +381,11 @@ def main() -> None:
             events = options.events or 400_000
             throughput(folder, single=events, enveloped=4 * events, rounds=options.rounds)
         elif options.part == "latency":
-            latency(folder, rate=10_000, seconds=options.seconds)
+            latency(folder, rate=10_000, seconds=options.seconds, commit_every_ms=options.commit_every_ms)
         elif options.part == "memory":
             memory(folder, events=options.events or 10_000_000)
+        elif options.part == "idle":
+            idle(folder, seconds=options.seconds)
         else:
             commits(folder, count=options.events or 200_000)
 

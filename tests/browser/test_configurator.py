@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import os
 import re
 import socket
 import threading
@@ -18,33 +17,9 @@ import pytest
 from launchpad_lib.contract.tables import CONFIGURATOR_EVENTS
 from tests.collecting import ROOT, Collector, running, spooled, start, stop
 
-CHROMIUM = Path(os.environ.get("LAUNCHPAD_CHROMIUM", "/usr/bin/chromium"))
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 STATIC = ROOT / "launchpad_lib/collector/static"
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 860}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM.exists():
-        if os.environ.get("LAUNCHPAD_REQUIRE_ALL") == "1":
-            pytest.fail(f"{CHROMIUM} is not there: run scripts/chromium.sh")
-        pytest.skip(f"{CHROMIUM} is not there (scripts/chromium.sh installs it)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
@@ -83,7 +58,7 @@ def visit(browser):
     assert not foreign and not errors
 
 
-def wait_for(page, collector: Collector, count: int, seconds: float = 10.0) -> list[dict]:
+def wait_for(page, collector: Collector, count: int, seconds: float = 90.0) -> list[dict]:
     """The spool's events once there are `count`, and then a moment later, so that a double would be seen.
 
     Waits in the page, never by sleeping: the watch over requests answers only while Playwright is at work.

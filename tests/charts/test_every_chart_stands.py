@@ -54,6 +54,13 @@ KINDS = {
     "forest_chart": Kind(
         lambda t: charts.forest_chart(t.assign(kind="reported"), title="T?"), ("row",), (), ("absolute_lift", *CI)
     ),
+    "lift_chart": Kind(
+        lambda t: charts.lift_chart(t.assign(kind="success"), title="T?"), ("row",), (), ("lift", *CI, "limit")
+    ),
+    "effect_by_day": Kind(lambda t: charts.effect_by_day(t, title="T?"), (), (), ("lift", "day", *CI)),
+    "detectable_chart": Kind(
+        lambda t: charts.detectable_chart(t, title="T?"), ("metric",), (), ("relative", "days")
+    ),
     "ratio_chart": Kind(lambda t: charts.ratio_chart(t, title="T?", x_title="X"), ("feature_id",), (), ("ratio", *CI)),
     "drift_chart": Kind(charts.drift_chart, ("column",), (), ("psi", "psi_critical")),
     "balance_chart": Kind(charts.balance_chart, ("covariate",), (), ("smd_before", "smd_after")),

@@ -98,7 +98,7 @@ def test_too_few_users_give_no_rate_in_the_verdict():
 
 def test_without_a_declared_feature_only_activity_is_told():
     said = concluded(quiz_log(), [])
-    assert said.verdict == "No feature is declared; 40 users were active in the last 28 days."
+    assert said.verdict == "No feature is declared; 40 users were active in the 14 days observed so far."
     assert not sentences(said, "used") and sentences(said, "A mean day sees")
 
 
@@ -194,3 +194,17 @@ def test_a_headline_s_definition_is_filled_with_the_feature_s_own_events():
         found.rules["start_event"] == "go"
         and found.rules["units_whose_window_is_open"] == "0 sessions whose window is open"
     )
+
+
+def test_on_a_log_of_one_day_nobody_is_told_how_often_people_come():
+    """Hand count: 12 users, all on 5 January; 100 % of them come on that day whatever they do."""
+    said = concluded([(f"u{u}", "open", u % 3) for u in range(12)], [], datetime(2026, 1, 5, 20))
+    assert said.verdict == "No feature is declared; 12 users were active in the 1 day observed so far."
+    told = [f for f in said.findings if "come" in f.sentence]
+    assert [(f.severity, f.sentence) for f in told] == [
+        (
+            "unknown",
+            "How often people come cannot be told: one day is observed, and of one day all users are users of that "
+            "day; stickiness takes two days or more.",
+        )
+    ]

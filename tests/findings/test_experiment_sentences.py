@@ -11,6 +11,7 @@ import pytest
 
 from launchpad_lib.contract.findings import VERDICTS, Conclusion
 from launchpad_lib.contract.sentences import named
+from launchpad_lib.findings.experiment_page import ExperimentsPage
 from launchpad_lib.findings.experiment_results import ExperimentResults, ask_experiment, experiment_results
 from launchpad_lib.findings.experiments import experiment_conclusion
 from tests.findings.hostile_names import NAMES, holds_the_rules_of_a_verdict
@@ -125,7 +126,7 @@ def test_what_is_not_declared_is_not_asked_and_the_page_stands():
         found, said = told(log(WON), **{missing: None})
         assert said.verdict == "Not asked: no experiment is declared." and said.refused_because is None
         assert found.rows["decision"].tolist() == ["not asked"] and found.lifts == {}
-        assert found.sample_ratio.is_refused and found.forest.empty
+        assert found.sample_ratio.is_refused and ExperimentsPage((found,)).forest.empty
 
 
 def test_an_uneven_split_is_fine_where_it_was_planned_and_refused_with_a_remedy_where_not():

@@ -39,14 +39,13 @@ from launchpad_lib.inference import (
     quantile_changes,
     quantile_draws,
     regression_table,
-    relative_difference,
     robustness_value,
     sample_ratio_mismatch,
     score_test_p,
-    sequential_difference,
     unequal_rates_p,
     wilson,
 )
+from launchpad_lib.inference.arms import sequence_half_width
 from launchpad_lib.inference.experiment import Decision, more_units
 from launchpad_lib.inference.sample_ratio import SampleRatio
 from launchpad_lib.inference.support import effective_size, standardised_differences
@@ -329,20 +328,6 @@ def test_a_difference_of_means_is_scipys_welch_test():
     assert absolute_difference(flat, flat) == (0.0, None, None, None, "no value varies")
 
 
-def test_a_relative_difference_has_the_delta_methods_error_and_welchs_freedom():
-    """Gradient of m1 / m0 written out: (1 / m0, -m1 / m0^2)."""
-    one, zero, treatment, control = arms()
-    v1, v0, m1, m0 = one.var(ddof=1) / 25, zero.var(ddof=1) / 40, one.mean(), zero.mean()
-    error = sqrt(v1 / m0**2 + m1**2 / m0**4 * v0)
-    freedom = ttest_ind(one, zero, equal_var=False).df
-    half = student.ppf(0.95, freedom) * error
-    found = relative_difference(treatment, control, level=0.9)
-    assert found[:3] == pytest.approx((m1 / m0 - 1, m1 / m0 - 1 - half, m1 / m0 - 1 + half))
-    assert found.p_value == pytest.approx(2 * student.sf(abs(m1 / m0 - 1) / error, freedom))
-    assert relative_difference(treatment, Moments(3, 0.0, 2.0)) == (None, None, None, None, "the control mean is 0")
-    assert relative_difference(Moments(5, 10.0, 20.0), Moments(5, 5.0, 5.0))[:4] == (1.0, 1.0, 1.0, None)
-
-
 def test_fiellers_limits_are_the_roots_of_his_quadratic():
     """(m1 - r m0)^2 = z^2 (v1 + r^2 v0), solved by numpy."""
     one, zero, treatment, control = arms()
@@ -363,9 +348,8 @@ def test_a_sequential_limit_is_the_published_formula_at_the_planned_units():
     for alpha in (0.05, 0.1):
         rho = sqrt((-2 * log(alpha) + log(-2 * log(alpha) + 1)) / 900)
         half = spread * sqrt(2 * (n * rho**2 + 1) / (n**2 * rho**2) * log(sqrt(n * rho**2 + 1) / alpha))
-        found = sequential_difference(treatment, control, tuning_n=900, level=1 - alpha)
-        gap = one.mean() - zero.mean()
-        assert found[:3] == pytest.approx((gap, gap - half, gap + half)) and found.p_value is None
+        variance = treatment.variance_of_mean + control.variance_of_mean
+        assert sequence_half_width(variance, n=65, tuning_n=900, level=1 - alpha) == pytest.approx(half)
 
 
 def test_wilsons_limits_end_at_nought_and_one_and_wrong_counts_are_told():
@@ -482,7 +466,8 @@ def test_every_figure_of_a_variant_is_that_of_statsmodels_at_its_level(role, lev
     relative = fieller_difference(Moments(210, 60, 60), Moments(200, 40, 40), level=level)
     assert row[["relative_lift", "relative_low", "relative_high"]].tolist() == pytest.approx(list(relative[:3]))
     spread = sqrt(0.2 * 0.8 * (1 / 210 + 1 / 200))
-    assert row["detectable_lift"] == pytest.approx((norm.ppf(0.975) + norm.ppf(0.8)) * spread)
+    reach = norm.ppf(1 - (0.0125 if role == "success" else 0.025)) + norm.ppf(0.8)  # corrected as the limits
+    assert row["detectable_lift"] == pytest.approx(reach * spread)
     assert row[["n", "n_control", "value"]].tolist() == [210, 200, pytest.approx(60 / 210)]
     assert found.iloc[0][["lift", "p", "reading"]].isna().all() and found.iloc[0]["n_control"] == 200
     assert found.iloc[2]["p"] == pytest.approx(min(1.0, proportions_ztest([45, 40], [190, 200])[1] * (2 if role == "success" else 1)))  # fmt: skip
@@ -490,8 +475,9 @@ def test_every_figure_of_a_variant_is_that_of_statsmodels_at_its_level(role, lev
 
 def test_a_sequential_variant_has_sequential_limits_at_the_planned_units_and_nothing_relative():
     found = compare_variants(counts(y=(40, 200), a=(60, 210)), control="y", role="success", design="sequential", planned_units=700).iloc[1]  # fmt: skip
-    expected = sequential_difference(Moments(210, 60, 60), Moments(200, 40, 40), tuning_n=700)
-    assert found[["lift", "ci_low", "ci_high"]].tolist() == pytest.approx(list(expected[:3]))
+    variance = sum(Moments(n, k, k).variance_of_mean for n, k in ((210, 60), (200, 40)))
+    half, gap = sequence_half_width(variance, n=410, tuning_n=700, level=0.95), 60 / 210 - 40 / 200
+    assert found[["lift", "ci_low", "ci_high"]].tolist() == pytest.approx([gap, gap - half, gap + half])
     assert found[["p", "relative_lift", "relative_low", "relative_high"]].isna().all()
     flat = compare_variants(counts(y=(0, 20), a=(21, 21)), control="y", role="success", design="sequential").iloc[1]
     assert flat["refused_because"] == "in neither arm does the outcome vary, so a confidence sequence has no width"

@@ -9,16 +9,9 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 
-from launchpad_lib.metrics.exposures import (
-    STANDINGS,
-    ExposedUnits,
-    Outcome,
-    conversions,
-    experiment_units,
-    exposed_between,
-    nobody_exposed,
-    units_by_standing,
-)
+from launchpad_lib.metrics.exposure_counts import conversions, exposed_between, units_by_standing
+from launchpad_lib.metrics.exposure_period import nobody_exposed
+from launchpad_lib.metrics.exposures import STANDINGS, ExposedUnits, Outcome, experiment_units
 from launchpad_lib.metrics.kernels.unit_rows import unit_rows
 from launchpad_lib.metrics.windows import property_value
 from tests.inference import unit_reference as reference
@@ -28,9 +21,10 @@ COUNTS = ["units", "units_immature", "converted", "naive_converted", "events_in_
 
 
 def read(events, *, names=("buy",), window=DAY, through=None, experiment="e", **more) -> ExposedUnits:
-    """The units of an experiment with a plain count of each event."""
+    """The units of an experiment with a plain count of each event; such a small log is one part."""
     asked = {"outcomes": [Outcome(name, window) for name in names], "observed_through": through}
-    return experiment_units(events, experiment_id=experiment, **asked, **more)
+    (only,) = experiment_units(events, experiment_id=experiment, **asked, **more)
+    return only
 
 
 def named_units(events, found: ExposedUnits, *, experiment: str = "e") -> dict[str, tuple]:
@@ -80,7 +74,8 @@ def test_outcomes_with_windows_values_and_a_time_before_are_those_of_the_brute_f
         Outcome("leave", 3 * DAY, value="price"),
     ]
     events, through = reference.table(log), START + 6 * DAY
-    found = experiment_units(events, experiment_id="e", outcomes=outcomes, observed_through=through, pre_period=2 * DAY)
+    asked = {"outcomes": outcomes, "observed_through": through, "pre_period": 2 * DAY}
+    (found,) = experiment_units(events, experiment_id="e", **asked)
     users = list(named_units(events, found))
     own = reference.by_user(log)
     for place, user in enumerate(users):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from launchpad_lib.ingestion.files import readers
 from launchpad_lib.ingestion.files.json_lines import Asked, read_json_lines
+from launchpad_lib.ingestion.files.lines import lines_of
 
 PATH = Path("x")
 
@@ -111,8 +112,8 @@ def test_a_json_line_is_read_as_by_the_strict_reader(rows, end):
     texts = ["{" + ",".join(f'"{k}":{v}' for k, v in row) + "}" for row in rows]
     content = end.join(["{}", *texts]).encode()
     expected = {n: v for n, v in enumerate(map(strict_json, ["{}", *texts]), start=1) if v is not None}
-    names = read_json_lines(content, before=0, asked=Asked([])).names
-    table, broken, _, raw, _ = read_json_lines(content, before=0, asked=Asked(names, own="", used=names))
+    names = read_json_lines(lines_of(content), before=0, asked=Asked([])).names
+    table, broken, _, raw, _ = read_json_lines(lines_of(content), before=0, asked=Asked(names, own="", used=names))
     assert table["__line"].to_pylist() == list(expected)
     assert [line for line, _, _ in broken] == [n for n in range(1, len(texts) + 2) if n not in expected]
     for row in table.to_pylist():
@@ -123,7 +124,7 @@ def test_a_json_line_is_read_as_by_the_strict_reader(rows, end):
                 assert row[name] == given_value
             else:
                 assert json.loads(row[name]) == given_value
-        anew = read_json_lines(content, before=0, asked=Asked([], own="nothing"))
+        anew = read_json_lines(lines_of(content), before=0, asked=Asked([], own="nothing"))
         stored = {n: t for n, t in zip(*(anew.table[c].to_pylist() for c in ("__line", "__properties")), strict=True)}
         text = stored[row["__line"]]
         if text is not None:  # where it is beyond doubt it is what the contract writes

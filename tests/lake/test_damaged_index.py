@@ -5,6 +5,7 @@ is ever another.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import multiprocessing
 import os
@@ -20,6 +21,9 @@ from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.lake import day_files, index, open_lake, opening
 from launchpad_lib.lake.index import INDEX, index_folder
 from launchpad_lib.lake.manifests import Manifests
+from launchpad_lib.metrics import delivery
+from launchpad_lib.metrics.kernels.unit_rows import unit_rows
+from launchpad_lib.metrics.quality import missing_share
 from launchpad_lib.runner.inputs import doubts_about_lake
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -45,7 +49,15 @@ def answers(lake: Path, **more) -> dict:
     counts = data.events.group_by(["event_name", "user_id"]).agg(
         rows=data.events.count(), last=data.events.event_at.max()
     )
+    by_session = {"at": data.events.event_at, "name": data.events.event_name, "user": data.events.user_number}
+    units = [
+        (part.starts.tolist(), *(part.columns[c].tolist() for c in by_session))
+        for part in unit_rows(data.events, by_session, unit="session_key")
+    ]
     return {
+        "blocks": units,
+        "arrivals": delivery(data.events).to_pyarrow().to_pylist(),
+        "missing": missing_share(data.events).to_pyarrow().to_pylist(),
         "counts": sorted(counts.to_pyarrow().to_pylist(), key=str),
         "sessions": sorted(data.sessions.to_pyarrow().to_pylist(), key=str),
         "users": sorted(data.users.to_pyarrow().to_pylist(), key=str),
@@ -91,12 +103,42 @@ def test_any_file_of_the_index_may_be_damaged_or_gone(made, lake, harm):
         p.relative_to(lake) for p in sorted((lake / INDEX).rglob("*")) if p.is_file() and not p.name.startswith(".")
     ]
     kinds = {(p.parent, p.suffix): p for p in files}  # one of each folder
-    assert {p.parent.name for p in kinds.values()} >= {"days", "users", "versions", "windows", "names", "user_days"}
+    assert {p.parent.name for p in kinds.values()} >= {
+        "days", "users", "versions", "windows", "names", "user_days", "blocks", "delays",
+    }  # fmt: skip
     for path in kinds.values():
         if (lake / path).exists():  # what was made again may have another name
             harm(lake / path)
         assert answers(lake) == made[1], path
     assert answers(lake) == made[1]
+
+
+def test_a_copy_of_a_lake_is_read_whole_once_only(made, lake, monkeypatch):
+    """It has other times, so contents are compared; that they were found the same is noted."""
+    read = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, how: read.append(file.name) or digest(file, how))
+    assert answers(lake) == made[1]
+    assert len(read) == len(set(read)) > 8
+    read.clear()
+    assert answers(lake) == made[1] and read == []
+    flip(next((lake / INDEX / "events" / "days").iterdir()))  # and again where a file changes afterwards
+    assert answers(lake) == made[1] and read
+
+
+def test_a_restated_day_spoils_its_own_block_alone(lake):
+    add(lake, "more", days=range(4, 24))
+    before = answers(lake)
+    blocks = {p.name: p.stat().st_ino for p in (lake / INDEX / "events_parts" / "blocks").iterdir()}
+    assert len(blocks) == 5  # two of the first version, of which one is in the second, too
+    add(lake, "late", days=range(20, 21), users=1)
+    after = answers(lake)
+    now = {p.name: p.stat().st_ino for p in (lake / INDEX / "events_parts" / "blocks").iterdir()}
+    assert len(set(now.items()) - set(blocks.items())) == 1
+    assert after["version"].rows == before["version"].rows + 3
+    shutil.rmtree(lake / INDEX)
+    assert answers(lake) == after
+    assert answers(lake, versions={"events": before["version"].version}) == before
 
 
 def test_a_deleted_index_costs_time_only(made, lake):

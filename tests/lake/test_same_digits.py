@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from launchpad_lib.ingestion import SourceSpec, ingest
-from launchpad_lib.lake import newest_versions, open_event_log, open_lake, opening
+from launchpad_lib.lake import newest_versions, open_lake, opening
 from launchpad_lib.lake.compaction import merge_small
 from launchpad_lib.lake.index import INDEX
 from launchpad_lib.metrics.kernels import chains, one_reading, unit_rows
@@ -50,7 +50,7 @@ def lakes(tmp_path_factory):
     pinned = newest_versions(at_once)
     shutil.copytree(at_once, in_steps)
     for version in range(pinned["events"]):
-        open_event_log(in_steps, version=version)
+        open_lake(in_steps, versions={"events": version})
     assert merge_small(in_steps, min_files=2) > 3
     open_lake(at_once), open_lake(in_steps)
     numbers = [

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from launchpad_lib.ingestion import SourceSpec, ingest
-from launchpad_lib.lake import Outside, newest_versions, open_event_log, open_lake, take_snapshot
+from launchpad_lib.lake import Outside, newest_versions, open_lake, take_snapshot
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 MONDAY = datetime(2026, 1, 5)
@@ -113,9 +113,10 @@ def test_a_snapshot_keeps_what_somebody_named(place):
 
 @pytest.mark.parametrize(("named", "days"), [(None, 10), ("2026-01-07", 3), ("2000-01-01", 0)])
 def test_day_files_leave_out_the_days_outside_the_window_and_know_its_end(place, named, days):
-    log = open_event_log(place / "lake", observed_through=named)
+    data = open_lake(place / "lake", observed_through=named)
+    log = data.events.get_backend().log
     assert [d.rows for d in log.days] == [50] * days
-    assert log.observed_through == open_lake(place / "lake", observed_through=named).observed_through
+    assert log.observed_through == data.observed_through
 
 
 def test_a_lake_in_a_folder_with_a_space_and_other_signs_opens(tmp_path):

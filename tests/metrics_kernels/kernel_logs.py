@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from launchpad_lib.metrics.kernels import PlainLog
-
 START = datetime(2026, 1, 1)
+TELEMETRY = pa.schema(
+    [
+        ("observation_id", pa.string()),
+        ("feature_id", pa.string()),
+        ("user_id", pa.string()),
+        ("observed_at", pa.timestamp("us")),
+        ("latency_ms", pa.float64()),
+        ("crashed", pa.bool_()),
+        ("error_count", pa.int64()),
+        ("feedback_score", pa.float64()),
+        ("session_seconds", pa.float64()),
+        ("app_version", pa.string()),
+        ("platform", pa.string()),
+        ("observed_on", pa.date32()),
+    ]
+)
+
+
+class PlainLog(NamedTuple):
+    """An event log named by hand: files in day order, the event codes and the number of users."""
+
+    paths: Sequence[str]
+    event_codes: Mapping[str, int]
+    users: int
 
 
 def write_days(

@@ -11,30 +11,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from kernel_logs import START
+from kernel_logs import START, TELEMETRY
 
 from launchpad_lib.contract.tables import EVENTS
 from launchpad_lib.lake import open_lake
 
 GAP = timedelta(minutes=30)
-
-
-TELEMETRY = pa.schema(
-    [
-        ("observation_id", pa.string()),
-        ("feature_id", pa.string()),
-        ("user_id", pa.string()),
-        ("observed_at", pa.timestamp("us")),
-        ("latency_ms", pa.float64()),
-        ("crashed", pa.bool_()),
-        ("error_count", pa.int64()),
-        ("feedback_score", pa.float64()),
-        ("session_seconds", pa.float64()),
-        ("app_version", pa.string()),
-        ("platform", pa.string()),
-        ("observed_on", pa.date32()),
-    ]
-)
 
 
 def append_telemetry(lake: Path, rng: random.Random, *, count: int, days: range, first_id: int) -> None:

@@ -5,6 +5,7 @@ over every row at once.
 from __future__ import annotations
 
 import json
+import math
 import random
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -15,31 +16,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from kernel_logs import START, TELEMETRY
 
 from launchpad_lib.lake import daily_tables, open_lake
 from launchpad_lib.metrics import latency_quantiles, with_trailing
 from launchpad_lib.metrics import stability as observed
-from launchpad_lib.metrics.kernels.histogram import BUCKETS, RELATIVE_ERROR, bucket_of
 from launchpad_lib.metrics.kernels.lake_log import lake_telemetry
+from launchpad_lib.metrics.kernels.quantiles import BUCKETS, LOWEST_EXPONENT
 from launchpad_lib.metrics.kernels.stability import StabilityFold
 
-START = datetime(2026, 1, 1)
-TELEMETRY = pa.schema(
-    [
-        ("observation_id", pa.string()),
-        ("feature_id", pa.string()),
-        ("user_id", pa.string()),
-        ("observed_at", pa.timestamp("us")),
-        ("latency_ms", pa.float64()),
-        ("crashed", pa.bool_()),
-        ("error_count", pa.int64()),
-        ("feedback_score", pa.float64()),
-        ("session_seconds", pa.float64()),
-        ("app_version", pa.string()),
-        ("platform", pa.string()),
-        ("observed_on", pa.date32()),
-    ]
-)
+RELATIVE_ERROR = 1 / 256  # half a bucket of 1/128 of its lower edge
 
 
 def append(lake: Path, rng: random.Random, *, count: int, days: range, first_id: int = 0, users: int = 7) -> None:
@@ -149,6 +135,14 @@ def test_days_of_a_lake_are_those_of_every_row(tmp_path):
             assert len(ours)
 
 
+def bucket_of(value: float) -> int:
+    """The definition: 0 for nothing, else 128 equal parts of each octave from 2 ** LOWEST_EXPONENT on, the first for less."""
+    if value <= 0:
+        return 0
+    mantissa, exponent = math.frexp(value)  # value = mantissa * 2 ** exponent, 0.5 <= mantissa < 1
+    return 1 + max(128 * (exponent - 1 - LOWEST_EXPONENT) + int(128 * (2 * mantissa - 1)), 0)
+
+
 def test_an_hour_is_the_count_of_its_rows_and_hours_add_up_to_days(tmp_path):
     append(tmp_path, random.Random(9), count=400, days=range(3))
     data = open_lake(tmp_path)
@@ -187,7 +181,7 @@ def in_sql(values: list[float]) -> list[int]:
     return [row[0] for row in duckdb.execute(query).fetchall()]
 
 
-def test_the_engines_bucket_is_that_of_the_kernel_whatever_the_value():
+def test_the_engines_bucket_is_that_of_the_definition_whatever_the_value():
     """Powers of two are the edges at which a logarithm may be off by one step; extremes lie in the outmost buckets."""
     rng = np.random.default_rng(1)
     powers = [2.0**e for e in range(-25, 64)]

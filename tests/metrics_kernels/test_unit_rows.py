@@ -17,7 +17,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from launchpad_lib.contract.tables import EVENTS
 from launchpad_lib.lake import open_lake
-from launchpad_lib.metrics.kernels import lake_log, unit_rows
+from launchpad_lib.metrics.kernels import block_rows, day_file_rows, lake_log, unit_rows
 from launchpad_lib.metrics.windows import is_one_of, property_value
 
 START = datetime(2026, 1, 1)
@@ -154,11 +154,65 @@ def test_day_files_give_what_sorting_everything_gives(lake, shape, unit, most, m
         assert sorted(map(repr, found)) == sorted(map(repr, expected.values()))
 
 
+def told_by_kinds(events: ir.Table) -> dict[str, ir.Value]:
+    """Nothing but instants, numbers of users, and what names, features and platforms say."""
+    return {
+        "at": events.event_at,
+        "event": events.event_name,
+        "again": events.event_name.upper(),
+        "number": events.user_number.cast("int64"),
+        "is web": (events.platform == "web").fill_null(False),
+        "bits": is_one_of(events.event_name, ["start", NAMES[3]]).cast("int32") + 2 * events.feature_id.isnull().cast("int32"),
+        'feature "f"': events.feature_id,
+    }  # fmt: skip
+
+
+# A window that begins and ends within a day, in the middle of a block.
+CUT = {"events": (START + timedelta(days=5, hours=3)).isoformat()}
+
+
+@pytest.mark.parametrize("most", [10**7, 97])
+@pytest.mark.parametrize("unit", ["user_id", "session_key"])
+@pytest.mark.parametrize("shape", ["itself", "filtered", "nothing", "several names"])
+@pytest.mark.parametrize("through", [None, CUT])
+def test_blocks_give_what_sorting_everything_gives(lake, shape, unit, most, through, monkeypatch):
+    monkeypatch.setattr(unit_rows, "MOST_ROWS", most)
+    monkeypatch.setattr(block_rows, "SLICE_ROWS", most)
+    events = SHAPES[shape](open_lake(lake, observed_through=through).events)
+    assert len(events.get_backend().log.blocks) == (1 if through else 2)
+    columns, where = told_by_kinds(events), is_one_of(events.event_name, ["start", "look"]) & events.event_at.notnull()
+    for condition in (None, where):
+        of_lake = lake_log.lake_rows(events, columns, unit=unit, order=unit_rows.ORDER, where=condition)
+        assert block_rows.asked_of_kinds(of_lake) is not None
+        expected = simple(events, columns, unit=unit, where=condition)
+        assert bool(expected) == (shape != "nothing")
+        assert sorted(map(repr, read(events, columns, unit=unit, where=condition))) == sorted(
+            map(repr, expected.values())
+        )
+
+
+def test_what_kinds_cannot_tell_is_read_from_the_day_files(lake):
+    events = open_lake(lake).events
+    beyond = {
+        "another column": events.received_at,
+        "an instant moved": events.event_at + ibis.interval(hours=1),
+        "a property": property_value(events, "plan"),
+        "a user": events.user_id,
+        "a user and a name": events.event_name + events.user_id,
+    }
+    for value in beyond.values():
+        rows = lake_log.lake_rows(events, {"x": value}, unit="user_id", order=("event_at",), where=None)
+        assert block_rows.asked_of_kinds(rows) is None
+    for where in (events.event_at > START, events.properties.notnull(), events.session_id.isnull()):
+        rows = lake_log.lake_rows(events, {"at": events.event_at}, unit="user_id", order=("event_at",), where=where)
+        assert block_rows.asked_of_kinds(rows) is None
+
+
 def test_rows_are_numbered_only_where_the_plan_may_mix_them(lake):
     for shape, keeps in (("itself", True), ("several names", True), ("a list that is joined", False)):
         events = SHAPES[shape](open_lake(lake).events)
         found = lake_log.lake_rows(events, {"at": events.event_at}, unit="user_id", order=unit_rows.ORDER, where=None)
-        assert unit_rows._keeps_order(found, found.backend.compile(found.rows)) is keeps
+        assert day_file_rows.keeps_order(found, found.backend.compile(found.rows)) is keeps
 
 
 def test_a_small_part_makes_many(lake, monkeypatch):

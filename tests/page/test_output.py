@@ -15,21 +15,7 @@ from launchpad_lib.contract.catalogue.product import COMPLETION_RATE_USER
 from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Finding, conclusion
 from launchpad_lib.contract.tables import Column
-from launchpad_lib.page import output
 from launchpad_lib.page.output import SPEC_MIME, TABLE_MIME, chart, conclude, metric, table
-
-
-@pytest.fixture
-def shown(monkeypatch) -> list[dict]:
-    """Everything that was displayed, in order."""
-    found: list[dict] = []
-
-    def display(data, raw):
-        assert raw is True
-        found.append(data)
-
-    monkeypatch.setattr(output, "display", display)
-    return found
 
 
 def dots(rows: int, **title) -> alt.Chart:

@@ -17,7 +17,6 @@ from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Finding, conclusion
 from launchpad_lib.contract.sentences import sentence
 from launchpad_lib.contract.tables import Column
-from launchpad_lib.page import output
 from launchpad_lib.page.blocks import blocks_of, chart_block, notebook_title, printed
 from launchpad_lib.page.environment import page_environment
 from launchpad_lib.page.exporter import LaunchpadExporter, PageFacts, _facts_of
@@ -39,19 +38,6 @@ from launchpad_lib.page.output import (
     title_of,
 )
 from launchpad_lib.page.tables import cell, columns_of, html_table, kind_of
-
-
-@pytest.fixture
-def shown(monkeypatch) -> list[dict]:
-    found: list[dict] = []
-
-    def display(data, raw):
-        assert raw is True
-        found.append(data)
-
-    monkeypatch.setattr(output, "display", display)
-    return found
-
 
 RULES = {"start_event": "begin", "window": "7d"}
 
@@ -398,7 +384,9 @@ def test_a_chart_that_brings_its_own_words_is_not_drawn():
             "encoding": {"x": {"field": "b", "type": "quantitative"}},
         }
     )  # fmt: skip
-    assert drawn[:1] == ("chart",) and drawn.title == drawn.spec["title"] == "T\\x00" and "<svg" in drawn.content
+    assert (
+        drawn[:1] == ("chart",) and drawn.title == drawn.spec["title"]["text"] == "T\\x00" and "<svg" in drawn.content
+    )
     assert drawn.content.__html__() == drawn.content
 
 

@@ -232,9 +232,10 @@ def lifecycle(events: list[Event], period: str, zone: str) -> dict[int, dict[str
     return found
 
 
-def active_users(events: list[Event], days: int, zone: str) -> dict[date, int]:
-    """Distinct users in the trailing `days` local days, for every date from the first to the last."""
+def active_users(events: list[Event], days: int, zone: str, through: date | None = None) -> dict[date, int]:
+    """Distinct users in the trailing `days` local days, for every date from the first to the last, or to `through`."""
     seen = [(e.user, local(e.at, zone)) for e in events]
     first, last = min(d for _, d in seen), max(d for _, d in seen)
+    last = max(last, through or last)
     dates = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     return {d: len({u for u, on in seen if timedelta(0) <= d - on < timedelta(days=days)}) for d in dates}

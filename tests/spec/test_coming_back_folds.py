@@ -171,7 +171,9 @@ def test_no_answer_depends_on_the_parts(parts):
     assert life[["new", "returning", "resurrected", "dormant"]].values.tolist() == [
         [1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 2], [0, 0, 1, 0],
     ]  # fmt: skip
-    actives = active_users(events).order_by("active_on").to_pandas()
+    actives = (
+        active_users(events, observed_through=START + timedelta(days=3, hours=1)).order_by("active_on").to_pandas()
+    )
     assert actives[["dau", "wau", "mau"]].values.tolist() == [[1, 1, 1], [2, 2, 2], [0, 2, 2], [1, 2, 2]]
     spans = activity_spans(events, gap="2d", observed_through=through, group_property="plan").to_pandas()
     assert sorted(spans[["user_id", "duration_days", "is_churned", "group_name"]].values.tolist()) == [

@@ -196,6 +196,16 @@ def test_stickiness_uses_local_days():
     ].tolist() == [1]
 
 
+def test_of_one_observed_day_there_is_no_stickiness():
+    """One day: everybody active in it is active in it, so the ratio is 100 % whatever people do; no number, a reason."""
+    events = table([Event("u", "A", 60), Event("v", "A", 90)])
+    row = stickiness(events, observed_through=seen(120)).to_pandas().iloc[0]
+    assert pd.isna(row["stickiness"]) and "one day is observed" in row["refused_because"]
+    assert (row["mau"], row["days_observed"]) == (2, 1)
+    row = stickiness(events, observed_through=seen(2 * DAY)).to_pandas().iloc[0]  # its end: the third day has not begun
+    assert (row["stickiness"], row["days_observed"]) == (1.0, 2) and pd.isna(row["refused_because"])
+
+
 def test_overlap_counts_users_of_both_features_and_pairs_without_any():
     events = [e for e in spread(users=30) if not (e.user < "u15" and e.prop == "home")]
     use = defaultdict(set)

@@ -15,7 +15,8 @@ from launchpad_lib.findings.experiment_results import ExperimentPlan, ask_experi
 from launchpad_lib.findings.experiments import experiment_conclusion
 from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.lake import open_lake
-from launchpad_lib.metrics.exposures import Outcome, conversions, experiment_units
+from launchpad_lib.metrics.exposure_counts import conversions
+from launchpad_lib.metrics.exposures import Outcome, experiment_units
 from launchpad_lib.runner.parameters import load_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +83,8 @@ def test_half_of_the_events_of_optimizely_precede_the_exposure_and_a_naive_join_
     names = optimizely.events.filter(optimizely.events.event_name != EXPOSURE_EVENT).event_name
     outcomes = [Outcome(name, timedelta(hours=48)) for name in names.to_pandas().unique()]
     asked = {"outcomes": outcomes, "observed_through": None}
-    counted = conversions(experiment_units(optimizely.events, experiment_id="18786493712", **asked)).to_pandas()
+    (units,) = experiment_units(optimizely.events, experiment_id="18786493712", **asked)
+    counted = conversions(units).to_pandas()
     assert (counted["events_before_exposure"].sum(), counted["events_in_window"].sum()) == (19_315, 19_333)
     bought = counted[counted["metric"] == "purchase"]
     assert (bought["naive_converted"].sum(), bought["converted"].sum()) == (1_101, 555)

@@ -15,7 +15,6 @@ from statsmodels.stats.proportion import proportion_confint
 
 from launchpad_lib.metrics import checks, windows
 from launchpad_lib.metrics.quality import (
-    daily_rows,
     delivery,
     missing_share,
     rejects_by_reason,
@@ -44,20 +43,15 @@ def first_of(on: date, period: str, week_starts_on: str) -> date:
 
 @pytest.mark.parametrize(("period", "week"), [("day", "monday"), ("month", "monday"), *(("week", d) for d in windows.WEEKDAYS)])  # fmt: skip
 def test_periods_are_numbered_one_by_one_and_begin_where_the_calendar_says(period, week):
-    dates = ibis.memtable(pd.DataFrame({"on": pd.to_datetime(DAYS)})).mutate(on=lambda t: t.on.date())
-    number = windows.period_number(dates.on, period, week)
-    found = dates.select(number=number, start=windows.period_start(number, period, week)).to_pandas()
+    dates = ibis.memtable({"number": [windows.python_period_number(d, period, week) for d in DAYS]})
+    found = dates.select(start=windows.period_start(dates.number, period, week)).to_pandas()
     assert pd.to_datetime(found["start"]).dt.date.tolist() == [first_of(d, period, week) for d in DAYS]
-    assert found["number"].tolist() == [windows.python_period_number(d, period, week) for d in DAYS]
     begun = {first_of(date(2025, 11, 1) + timedelta(days=i), period, week) for i in range(200)}
     numbers = [windows.python_period_number(d, period, week) for d in sorted(begun)]
     assert np.diff(numbers).tolist() == [1] * (len(begun) - 1)
 
 
-def test_what_is_no_period_and_no_weekday_is_refused():
-    with pytest.raises(ValueError) as refused:
-        windows.period_number(ibis.date(2026, 1, 1), "year")
-    assert str(refused.value) == "period='year': must be 'day', 'week' or 'month'; choose one"
+def test_what_is_no_weekday_is_refused():
     with pytest.raises(ValueError) as refused:
         windows.weekday_number("sonntag")
     assert str(refused.value).startswith("week_starts_on='sonntag': is no day of the week; ")
@@ -123,8 +117,8 @@ def test_the_limits_of_a_ratio_are_those_of_the_delta_method():
     assert one.isna().all(axis=None) and none.isna().all(axis=None)
 
 
-def test_a_ratio_that_is_the_same_for_all_units_has_no_width_however_floats_are_rounded():
-    """As floats the squared residuals of these add up to a little less than 0, of which there is no root."""
+def test_a_ratio_that_is_the_same_for_all_units_has_no_interval_however_floats_are_rounded():
+    """As floats the squared residuals of these add up to a little less than 0: no spread, so nothing bounds the ratio."""
     y, x = [4.9, 4.9, 0.7, 5.6], [7.0, 7.0, 1.0, 8.0]
     ratio = sum(y) / sum(x)
     sums = [sum(a * b for a, b in zip(*pair, strict=True)) for pair in ((y, y), (y, x), (x, x))]
@@ -132,17 +126,7 @@ def test_a_ratio_that_is_the_same_for_all_units_has_no_width_however_floats_are_
     table = ibis.memtable({"y": y, "x": x})
     squares = ((table.y * table.y).sum(), (table.y * table.x).sum(), (table.x * table.x).sum())
     row = table.agg(**windows.ratio_limits(table.y.sum(), table.x.sum(), squares, table.count())).to_pandas().iloc[0]
-    assert (row.ci_low, row.ci_high) == pytest.approx((0.7, 0.7))
-
-
-def test_seconds_have_fractions_and_a_sign():
-    table = ibis.memtable(pd.DataFrame({"a": [NOON], "b": [NOON + timedelta(hours=1, microseconds=250_000)]}).astype("datetime64[us]"))  # fmt: skip
-    found = table.select(
-        there=windows.seconds_between(table.a, table.b), back=windows.seconds_between(table.b, table.a)
-    )
-    assert found.to_pandas().iloc[0].tolist() == [3600.25, -3600.25]
-    epoch = table.select(micros=windows.micros(table.a)).to_pandas()["micros"][0]
-    assert epoch == (NOON - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+    assert pd.isna(row.ci_low) and pd.isna(row.ci_high)
 
 
 def test_a_session_of_a_client_is_one_of_its_user_and_no_two_pairs_are_one():
@@ -339,11 +323,7 @@ def test_a_restated_day_has_its_rows_and_the_last_arrival():
     assert none["refused_because"].tolist() == ["there is no event"] and none["rows"].isna().all()
 
 
-def test_rows_are_counted_by_day_and_refused_ones_by_reason_and_source():
-    days = daily_rows(arrivals(1, 90_000, 100_000), "received_at").to_pandas()
-    assert pd.to_datetime(days["day"]).dt.day.tolist() == [1, 2] and days["rows"].tolist() == [1, 2]
-    with pytest.raises(ValueError, match="^table: has no column 'absent'"):
-        daily_rows(arrivals(1), "absent")
+def test_refused_rows_are_counted_by_reason_and_source():
     refused = [
         ("events", "b", "s2"),
         ("events", "a", "s1"),

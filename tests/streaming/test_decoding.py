@@ -27,7 +27,7 @@ def line(**changes: object) -> bytes:
 
 
 def block(*payloads: bytes, is_envelope: bool = False, received_us: int | None = None) -> Block:
-    times = None if received_us is None else [received_us] * len(payloads)
+    times = None if received_us is None else lambda: [received_us] * len(payloads)
     return Block("0", len(payloads), list(payloads), list(range(len(payloads))), [is_envelope] * len(payloads), times)
 
 

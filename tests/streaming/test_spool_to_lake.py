@@ -15,8 +15,9 @@ from launchpad_lib.ingestion.stream.sink import EVENTS_SCHEMA, StreamSink
 from launchpad_lib.ingestion.stream.spool_source import SpoolSource
 from launchpad_lib.ingestion.stream.worker import SourceError, StreamSettings, StreamWorker
 from launchpad_lib.lake import open_lake
+from launchpad_lib.lake.checkpoints import checkpoint
 from launchpad_lib.lake.copies import Copies, copies
-from launchpad_lib.lake.delta_log import DeltaLog, Fenced, checkpoint
+from launchpad_lib.lake.delta_log import DeltaLog, Fenced
 
 
 class Quiet:
@@ -105,6 +106,25 @@ def test_refused_lines_are_kept_with_their_byte_offset_and_duplicates_are_left_o
     (spool / "w-000000000001.ndjson").write_text(event(2) + event(3))
     assert drain(spool, lake).duplicates == 1  # known from the lake: the window is filled anew at the start
     assert ids(lake) == ["e1", "e2", "e3"]
+
+
+def test_a_copy_with_other_content_than_an_event_from_before_the_worker_was_started_is_told_and_counted(tmp_path):
+    spool, lake = tmp_path / "spool", tmp_path / "lake"
+    spool.mkdir()
+    told = {"properties": {"b": 1.5, "a": "ü"}, "platform": None, "country": "DE"}
+    (spool / "w-000000000000.ndjson").write_text(event(1, **told) + event(2, **told) + event(3))
+    drain(spool, lake)
+    (spool / "w-000000000001.ndjson").write_text(
+        event(1, **told, received_at="2026-02-01T00:00:00Z")
+        + event(2, **told | {"country": "FR"})
+        + event(3, properties={})
+    )
+    seen = drain(spool, lake)
+    assert (seen.rows, seen.duplicates, seen.refused) == (0, 2, 1)
+    assert [reason for _, _, reason in rejects(lake)] == [
+        "event_id: e2 came with other content before; the copy received first is kept"
+    ]
+    assert copies(lake) == Copies(2, 1)
 
 
 def test_of_copies_in_one_batch_the_earliest_received_stays(tmp_path):

@@ -19,16 +19,11 @@ import pyarrow.compute as pc
 from launchpad_lib.contract.arrow import ROWS_SCHEMA
 from launchpad_lib.contract.event import rules
 from launchpad_lib.contract.event.judging import Event
+from launchpad_lib.contract.event.typed_properties import may_be_of_other_types
 
 EARLIEST_US = -62_135_596_800_000_000
 LATEST_US = 253_402_300_799_999_999
 AHEAD_US = int(rules.MAX_AHEAD.total_seconds() * 1e6)
-_SHAPES = {"string": '[^"n]', "number": "[^-0-9n]", "integer": "(?:[^-0-9n]|-?[0-9]+[.eE])", "boolean": "[^tfn]"}
-# Of each known event: a typed property whose value begins like another type's, wherever it stands.
-_DOUBTFUL_TYPES = {
-    event: "|".join(f'"{name}":{_SHAPES[kind]}' for name, kind in properties.items())
-    for event, properties in rules.TYPED.items()
-}
 _PLACEHOLDERS = pa.array(sorted(rules.PLACEHOLDER_USERS))
 _lines = msgspec.json.Encoder().encode_lines
 
@@ -127,10 +122,4 @@ def _are_plain_properties(names: pa.Array, properties: pa.Array) -> np.ndarray:
     if (sizes >= 2 * rules.MAX_DEPTH).any():
         opened = pc.add(pc.count_substring(properties, "{"), pc.count_substring(properties, "["))
         plain &= np.asarray(pc.fill_null(opened, 0)) <= rules.MAX_DEPTH
-    for event in pc.unique(names).to_pylist():
-        if event in _DOUBTFUL_TYPES:
-            mine = np.flatnonzero(np.asarray(pc.fill_null(pc.equal(names, event), False)))
-            texts = properties if len(mine) == len(names) else properties.take(pa.array(mine))
-            doubtful = pc.match_substring_regex(texts, _DOUBTFUL_TYPES[event])
-            plain[mine] &= ~np.asarray(pc.fill_null(doubtful, True))
-    return plain
+    return plain & ~may_be_of_other_types(names, properties)

@@ -1,4 +1,4 @@
-"""Rows of a CSV: by Arrow where each line is one record, row by row otherwise."""
+"""Rows of a CSV: as a set where each line is one record, row by row otherwise."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 
-from launchpad_lib.ingestion.files.lines import lines_of
+from launchpad_lib.ingestion.files.csv_scan import scan_records, texts_of
+from launchpad_lib.ingestion.files.lines import Lines, lines_of
 from launchpad_lib.ingestion.files.source import IngestError
 from launchpad_lib.ingestion.files.text_rows import TextRows
 
@@ -24,38 +24,22 @@ ROWS_AT_ONCE, CHARACTERS_AT_ONCE = 50_000, 12_000_000
 csv.field_size_limit(MOST_CHARACTERS)
 
 
-def read_csv_rows(path: Path, content: bytes, before: int, header: list[str], delimiter: str) -> TextRows:
-    """Lines each of which is one record (or empty, which is none)."""
-    lines = lines_of(content)
-    table = None if lines.has_empty() else _by_arrow(content, before, header, delimiter)
-    if table is not None and table.num_rows == len(lines.starts) - 1:
+def read_csv_rows(
+    path: Path, content: bytes, before: int, header: list[str], delimiter: str, *, count: int
+) -> TextRows:
+    """Lines each of which is one record (or empty, which is none); `count` of them."""
+    found = scan_records(content, fields=len(header), lines=count, delimiter=delimiter) if content else None
+    if found is not None:
+        lines = Lines(content, found.starts)
+        columns = {name: texts_of(content, found, field) for field, name in enumerate(header)}
+        table = pa.table({**columns, "__line": pa.array(np.arange(before + 1, before + count + 1))})
         return TextRows(table, [], header, lambda numbers: [lines.text(n - before) for n in numbers], "csv")
+    lines = lines_of(content)
     physical = iter(io.StringIO(content.decode("utf-8"), newline=""))
     read = [part() for part in rows_one_by_one(path, physical, before, header, delimiter)]
     broken = [row for part in read for row in part.broken]
     joined = pa.concat_tables([part.table for part in read])
     return TextRows(joined, broken, header, lambda numbers: [lines.text(n - before) for n in numbers], "csv")
-
-
-def _by_arrow(content: bytes, before: int, header: list[str], delimiter: str) -> pa.Table | None:
-    names = [f"c{i}" for i in range(len(header))]
-    if not content:
-        return None
-    try:
-        table = pa_csv.read_csv(
-            pa.BufferReader(content),
-            read_options=pa_csv.ReadOptions(column_names=names, block_size=max(len(content), 1), use_threads=False),
-            parse_options=pa_csv.ParseOptions(ignore_empty_lines=False, delimiter=delimiter),
-            convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-            ),
-        )
-    except pa.ArrowInvalid:
-        return None
-    if len(header) == 1 and "" in table.column(0).to_pylist():
-        return None
-    numbers = pa.array(np.arange(before + 1, before + table.num_rows + 1))
-    return pa.Table.from_arrays([*table.columns, pa.chunked_array([numbers])], names=[*header, "__line"])
 
 
 class _Lines:

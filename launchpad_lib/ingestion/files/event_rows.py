@@ -22,6 +22,7 @@ from launchpad_lib.contract.event.judging import own_properties
 from launchpad_lib.contract.tables import EVENTS
 from launchpad_lib.ingestion.files.fields import Kind, property_constants, reach, used_fields
 from launchpad_lib.ingestion.files.json_scan import canonical_objects
+from launchpad_lib.ingestion.files.known_columns import EXTRA
 from launchpad_lib.ingestion.files.source import SourceSpec
 
 # Of the text of a JSON value: it may have been a number, a boolean, an object or a list.
@@ -68,9 +69,12 @@ def judge_events(asked: EventRows, *, source: SourceSpec, moment: datetime) -> t
             kept.append(line)
         except RefusedEvent as error:
             refused.append((line, str(error)))
-    whole = pa.concat_tables([rows.filter(pa.array(plain)), rows_of(judged)])
-    whole = whole.append_column("__line", pa.array(np.concatenate([lines[plain], np.array(kept, dtype=np.int64)])))
-    whole = whole.sort_by("__line") if kept else whole
+    if plain.all():
+        whole = rows.append_column("__line", pa.array(lines))
+    else:
+        whole = pa.concat_tables([rows.filter(pa.array(plain)), rows_of(judged)])
+        whole = whole.append_column("__line", pa.array(np.concatenate([lines[plain], np.array(kept, dtype=np.int64)])))
+        whole = whole.sort_by("__line") if kept else whole
     whole, outside = _within(whole, source)
     refused = sorted(refused + outside)
     columns = [pa.array([r[i] for r in refused], t) for i, t in enumerate((pa.int64(), pa.string()))]
@@ -209,6 +213,8 @@ class _Properties:
             self.column = self._of_objects()
         elif self._own is not None and self._own in asked.given.column_names:
             self.column = self._of_texts(asked.read.get("properties", asked.given[self._own]))
+        elif EXTRA in asked.read:
+            self.column = pa.chunked_array([asked.read[EXTRA]])
         elif "__extra" in asked.read:
             self.column = _recanonical(asked.read["__extra"])
         else:
@@ -229,7 +235,7 @@ class _Properties:
         return _filled(known, doubtful, anew)
 
     def _of_texts(self, own: pa.ChunkedArray) -> pa.ChunkedArray:
-        extra = self._asked.read.get("__extra", pa.repeat("{}", len(own)))
+        extra = self._asked.read.get(EXTRA, self._asked.read.get("__extra", pa.repeat("{}", len(own))))
         known = pa.chunked_array([canonical_objects(chunk) for chunk in own.chunks], pa.string())
         has_extra = np.asarray(pc.not_equal(extra, "{}"))
         doubtful = np.asarray(known.is_null()) | has_extra

@@ -15,7 +15,9 @@ import pyarrow as pa
 from launchpad_lib.contract.event import read_object
 from launchpad_lib.contract.event.json_text import NotAnObjectError
 from launchpad_lib.ingestion.files import json_scan
-from launchpad_lib.ingestion.files.lines import Lines, is_utf8, lines_of
+from launchpad_lib.ingestion.files.json_values import ABSENT, BOOLEAN, NUMBER
+from launchpad_lib.ingestion.files.lines import Lines, is_utf8
+from launchpad_lib.ingestion.files.text_arrays import gathered
 from launchpad_lib.ingestion.files.text_rows import TextRows
 
 
@@ -30,17 +32,17 @@ class Asked(NamedTuple):
     used: Collection[str] = ()
 
 
-def read_json_lines(content: bytes, *, before: int, asked: Asked) -> TextRows:
+def read_json_lines(lines: Lines, *, before: int, asked: Asked) -> TextRows:
     """One row per line that is a JSON object: the wanted fields as text, `__line`, the whole object as `__object`, its
     `__properties` where they are beyond doubt, and `__odd`: whether an id or name is neither text nor whole number.
 
     A string is its text, null is NULL, anything else is its JSON. Of a key that stands twice the last value wins.
 
     Args:
-        content: whole lines.
+        lines: whole lines.
         before: lines of the file before these.
     """
-    lines = lines_of(content)
+    content = lines.content
     data = np.frombuffer(content or b" ", np.uint8)
     found = json_scan.scan_objects(data, lines.starts, wanted=asked.wanted, own=asked.own, used=asked.used)
     status = found.status
@@ -52,15 +54,13 @@ def read_json_lines(content: bytes, *, before: int, asked: Asked) -> TextRows:
     fields = [name for name in asked.wanted if name in set(names)]
     at = {name: place for place, name in enumerate(asked.wanted)}
     texts = {
-        name: json_scan.gathered(
-            data, found.begins[at[name]], found.ends[at[name]], found.kinds[at[name]] != json_scan.ABSENT
-        )
+        name: gathered(data, found.begins[at[name]], found.ends[at[name]], found.kinds[at[name]] != ABSENT)
         for name in fields
     }
     kinds = [found.kinds[at[n]] for n in fields if n in asked.names]
     odd = np.zeros(len(status), np.bool_)
     for kind in kinds:
-        odd |= (kind == json_scan.NUMBER) | (kind == json_scan.BOOLEAN)
+        odd |= (kind == NUMBER) | (kind == BOOLEAN)
     whole = pa.LargeStringArray.from_buffers(len(status), pa.py_buffer(lines.starts), pa.py_buffer(content))
     columns = {
         **texts,

@@ -23,7 +23,7 @@ from launchpad_lib.ingestion.files.fields import (
     whole_row_sql,
 )
 from launchpad_lib.ingestion.files.instant_columns import instant_sql, read_patiently
-from launchpad_lib.ingestion.files.known_columns import known_columns
+from launchpad_lib.ingestion.files.known_columns import EXTRA, known_columns, known_extra
 from launchpad_lib.ingestion.files.occurrences import PartOccurrences
 from launchpad_lib.ingestion.files.source import OWN, SECONDS, IngestError, SourceSpec
 from launchpad_lib.ingestion.files.text_rows import TextRows
@@ -53,6 +53,8 @@ def check(rows: TextRows, *, source: SourceSpec, file: str, moment: datetime, id
     fields = fields_of(text_rows.schema, kind=rows.kind)
     mapping = mapping_of(fields, rows.names, source=source)
     known = known_columns(text_rows, mapping, source) if source.table == "events" else {}
+    if source.table == "events" and not fields.has_object:
+        known |= known_extra(text_rows, source)
     asked = _sql_columns(source, mapping, fields, known, has_made_ids=ids is not None)
     if source.table == "events" and not asked:
         return Checked(*judge_events(EventRows(text_rows, known, {}, mapping, rows.kind), source=source, moment=moment))
@@ -92,7 +94,7 @@ def _sql_columns(
         if c.type != "json" and c.name not in known
     }
     if source.table == "events" and not fields.has_object:
-        extra = extra_properties_sql(source, fields)
+        extra = extra_properties_sql(source, fields) if EXTRA not in known else "'{}'"
         texts |= {"__extra": extra} if extra != "'{}'" else {}
         own = mapping["properties"]
         if own is not None and own in fields.text and not fields.is_text[own]:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numba import njit
 
 from launchpad_lib.contract.tables import Table
-from launchpad_lib.ingestion.files.json_scan import buffers_of
+from launchpad_lib.ingestion.files.text_arrays import buffers_of
 
 BITS_A_KEY = 16
 
@@ -63,9 +63,16 @@ class Sieve:
 
 
 def repeated(parts: Iterable[np.ndarray], sieve: Sieve) -> np.ndarray:
-    """The hashes, sorted, that may stand more than once in all parts together; they are left in the sieve."""
-    found = [sieve.put(part) for part in parts]
-    return np.unique(np.concatenate(found)) if found else np.empty(0, np.uint64)
+    """The hashes, sorted, that stand more than once in all parts together; all are left in the sieve."""
+    parts = list(parts)
+    maybe = np.unique(np.concatenate([np.empty(0, np.uint64), *(sieve.put(part) for part in parts)]))
+    counts = np.zeros(len(maybe), np.int64)
+    if len(maybe):  # about one hash in fifty is there by chance: looked up in a table of their own
+        slots = np.full(1 << int(np.ceil(np.log2(2 * len(maybe)))), -1, np.int64)
+        _enter(maybe, slots)
+        for part in parts:
+            _count(part, maybe, slots, counts)
+    return maybe[counts > 1]
 
 
 def is_among(hashes: np.ndarray, sorted_hashes: np.ndarray) -> np.ndarray:
@@ -74,6 +81,28 @@ def is_among(hashes: np.ndarray, sorted_hashes: np.ndarray) -> np.ndarray:
         return np.zeros(len(hashes), np.bool_)
     places = np.minimum(np.searchsorted(sorted_hashes, hashes), len(sorted_hashes) - 1)
     return sorted_hashes[places] == hashes
+
+
+@njit(cache=True, nogil=True)
+def _enter(keys, slots):  # noqa: ANN001, ANN202
+    mask = np.uint64(len(slots) - 1)
+    for i in range(len(keys)):
+        slot = np.int64(keys[i] & mask)
+        while slots[slot] >= 0:
+            slot = (slot + 1) & np.int64(mask)
+        slots[slot] = i
+
+
+@njit(cache=True, nogil=True)
+def _count(hashes, keys, slots, counts):  # noqa: ANN001, ANN202
+    mask = np.uint64(len(slots) - 1)
+    for i in range(len(hashes)):
+        slot = np.int64(hashes[i] & mask)
+        while slots[slot] >= 0:
+            if keys[slots[slot]] == hashes[i]:
+                counts[slots[slot]] += 1
+                break
+            slot = (slot + 1) & np.int64(mask)
 
 
 @njit(cache=True, nogil=True)

@@ -8,8 +8,12 @@ import pyarrow.compute as pc
 from numba import njit
 
 from launchpad_lib.contract.tables import EVENTS
-from launchpad_lib.ingestion.files.json_scan import buffers_of
-from launchpad_lib.ingestion.files.source import SourceSpec
+from launchpad_lib.ingestion.files.extra_texts import objects_of
+from launchpad_lib.ingestion.files.fields import property_constants, used_fields
+from launchpad_lib.ingestion.files.source import OWN, SourceSpec
+from launchpad_lib.ingestion.files.text_arrays import buffers_of
+
+EXTRA = "__canonical"
 
 
 def known_columns(
@@ -41,6 +45,27 @@ def known_columns(
     return found
 
 
+def known_extra(rows: pa.Table, source: SourceSpec) -> dict[str, pa.Array]:
+    """`EXTRA` -> the fields that fill no column of ours as JSON, as `extra_properties_sql` has them; empty where there
+    are none, or one is for the engine.
+    """
+    used, constants = used_fields(source), property_constants(source)
+    taken = {*constants, *source.properties}
+    theirs = [n for n in rows.column_names if n not in OWN]
+    fields: dict[str, pa.ChunkedArray | str] = {
+        n if n not in taken else f"event.{n}": rows[n] for n in theirs if n not in used
+    }
+    fields |= constants
+    for name, field in source.properties.items():
+        if field not in theirs or not pa.types.is_string(rows.schema.field(field).type):
+            return {}
+        fields[name] = rows[field]
+    if not fields or "" in constants.values():
+        return {}
+    objects = objects_of(list(fields.items()), rows=rows.num_rows)
+    return {} if objects is None else {EXTRA: objects}
+
+
 _AT = pa.timestamp("us")
 
 
@@ -59,8 +84,12 @@ def _has_empty(values: pa.ChunkedArray) -> bool:
 def _instants(values: pa.ChunkedArray, *, is_utc: bool) -> pa.Array | None:
     """Instants in UTC; None where one of them is for a reader of other forms."""
     if pa.types.is_timestamp(values.type):
-        is_exact = values.type.unit != "ns" and (is_utc or values.type.tz is not None)
-        return values.cast(pa.timestamp("us", values.type.tz)).cast(pa.int64()).cast(_AT) if is_exact else None
+        if not is_utc and values.type.tz is None:
+            return None
+        try:
+            return values.cast(pa.timestamp("us", values.type.tz)).cast(pa.int64()).cast(_AT)
+        except pa.ArrowInvalid:  # parts of a microsecond, or beyond what microseconds hold
+            return None
     if not pa.types.is_string(values.type):
         return None
     text = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values

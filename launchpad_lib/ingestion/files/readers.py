@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -129,8 +130,8 @@ def _lines_in(content: bytes) -> int:
 def _json(path: Path, texts: Iterator[bytes], asked: Asked) -> Iterator[Part]:
     before, is_begun = 0, False
     for content in texts:
+        lines = lines_of(content)
         if not is_begun:
-            lines = lines_of(content)
             first = next((n for n in range(1, len(lines.starts)) if lines.line(n).strip()), None)
             is_begun = first is not None
             if first and lines.line(first).strip() in (b"[", b"{"):
@@ -138,8 +139,8 @@ def _json(path: Path, texts: Iterator[bytes], asked: Asked) -> Iterator[Part]:
                     f"{path}, line {before + first}: no line of the file is a JSON object (it is one text over several "
                     "lines); give one JSON object a line"
                 )
-        yield Part(partial(read_json_lines, content, before=before, asked=asked), partial(_names_in, content))
-        before += _lines_in(content)
+        yield Part(partial(read_json_lines, lines, before=before, asked=asked), partial(_names_in, content))
+        before += len(lines.starts) - 1
 
 
 def _names_in(content: bytes) -> Collection[str]:
@@ -173,15 +174,16 @@ def _csv(path: Path, texts: Iterator[bytes], *, delimiter: str) -> Iterator[Part
     if not content:
         content = next(texts, b"")
     if not content:
-        yield Part(partial(read_csv_rows, path, b"", before, header, delimiter), lambda: header)
+        yield Part(partial(read_csv_rows, path, b"", before, header, delimiter, count=0), lambda: header)
     while content:
         if _has_lone_return(content) or (b'"' in content and not are_records(content, delimiter)):
             lines = _Physical(path, content, texts, before)
             for read in rows_one_by_one(path, lines, before, header, delimiter):
                 yield Part(read, lambda: header)
             return
-        yield Part(partial(read_csv_rows, path, content, before, header, delimiter), lambda: header)
-        before += _lines_in(content)
+        count = _lines_in(content)
+        yield Part(partial(read_csv_rows, path, content, before, header, delimiter, count=count), lambda: header)
+        before += count
         content = next(texts, b"")
         _check_text(path, content, before)
 
@@ -213,7 +215,8 @@ class _Physical:
 
 def _check_text(path: Path, content: bytes, before: int) -> None:
     try:
-        content.decode("utf-8")
+        if not content.isascii():
+            content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise IngestError(
             f"{path}, line {before + content[: error.start].count(10) + 1}: not UTF-8; save the file as UTF-8, or "
@@ -227,7 +230,7 @@ def _check_text(path: Path, content: bytes, before: int) -> None:
 
 
 def _has_lone_return(content: bytes) -> bool:
-    return content.count(b"\r") != content.count(b"\r\n")
+    return b"\r" in content and content.count(b"\r") != content.count(b"\r\n")
 
 
 def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
@@ -270,13 +273,14 @@ def _parquet(path: Path) -> Iterator[Part]:
 def _parquet_rows(table: pa.Table, before: int) -> TextRows:
     for index, field in enumerate(table.schema):
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or kind != field.type:
+        is_other_text = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_large_string(kind)
+        if is_other_text or pa.types.is_string_view(kind) or kind != field.type:
             try:
                 table = table.set_column(index, field.name, table.column(index).cast(pa.string()))
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
                 continue  # not text: it is shown escaped
     table = table.rename_columns(_not_ours(table.column_names))
-    numbered = table.append_column("__line", pa.array(range(before + 1, before + table.num_rows + 1), pa.int64()))
+    numbered = table.append_column("__line", pa.array(np.arange(before + 1, before + table.num_rows + 1)))
 
     def raw(lines: list[int]) -> list[str]:
         rows = table.take([n - 1 - before for n in lines]).to_pylist()

@@ -119,7 +119,7 @@ class _Sums:
         self._parts: list[_PartRead] = []
         self._names: dict[str, None] = {}
 
-    def take(self, file: FileToRead, is_made: bool, part: Future[_PartRead] | None) -> Iterator[FileRead]:  # noqa: FBT001
+    def take(self, file: FileToRead, is_made: bool, part: Future[_PartRead] | None) -> Iterator[FileRead]:
         if part is not None:
             found = part.result()
             self._names |= dict.fromkeys(found.names)

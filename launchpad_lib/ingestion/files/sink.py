@@ -37,6 +37,7 @@ from launchpad_lib.ingestion.files.source import IngestError, SourceSpec
 from launchpad_lib.ingestion.files.staging import Scratch, Stager
 from launchpad_lib.lake.copies import copy_counters
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal, data_files, open_table
+from launchpad_lib.lake.place import lake_place
 
 ATTEMPTS = 30
 T = TypeVar("T")
@@ -74,7 +75,7 @@ def prepare(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path
         IngestError: a file cannot be read at all, or every row of the source is refused.
     """
     table = TABLES[source.table]
-    known = _snapshot(lake / table.name)
+    known = _snapshot(lake_place(lake) / table.name)
     files = source.files(root)
     moment = ingested_at if ingested_at.tzinfo else ingested_at.replace(tzinfo=UTC)
     new: dict[Mark, FileToRead] = {}

@@ -11,6 +11,7 @@ import shutil
 import threading
 import uuid
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -120,28 +121,33 @@ class Stager:
         self._refused = []
 
     def _write(self, parts: list[pa.Table]) -> None:
-        rows = pa.concat_tables(parts)
+        """Rows of a day go into one file, in the order they came: what comes in order of days is not copied for it."""
+        schema = arrow_schema(self._table)
+        days: dict[str | None, list[tuple[pa.Table, np.ndarray]]] = {}
+        for part in parts:
+            for day, rows in self._by_day(part):
+                side = np.empty(rows.num_rows, SIDE)
+                side["key"] = key_hashes(rows, self._table)
+                side["file"], side["line"] = rows["__file"].to_numpy(), rows["__line"].to_numpy()
+                days.setdefault(day, []).append((rows.drop_columns(["__file", "__line"]).cast(schema), side))
+        for day in sorted(days, key=str):
+            tables, sides = zip(*days[day], strict=True)
+            self._write_file(pa.concat_tables(tables), np.concatenate(sides), day)
+
+    def _by_day(self, rows: pa.Table) -> Iterator[tuple[str | None, pa.Table]]:
         if self._table.name == "events":
             at = rows.column_names.index("received_at")
             rows = rows.set_column(at, "received_at", pc.coalesce(rows["received_at"], rows["event_at"]))
-        time = self._table.time_column
-        if time:
-            instants = rows[time].cast(pa.int64()).to_numpy()
-            if not bool((instants[1:] >= instants[:-1]).all()):
-                order = np.argsort(instants, kind="stable")
-                rows, instants = rows.take(pa.array(order)), instants[order]
-        side = np.empty(rows.num_rows, SIDE)
-        side["key"] = key_hashes(rows, self._table)
-        side["file"], side["line"] = rows["__file"].to_numpy(), rows["__line"].to_numpy()
-        rows = rows.drop_columns(["__file", "__line"]).cast(arrow_schema(self._table))
         if not self._has_days:
-            self._write_file(rows, side, None)
+            yield None, rows
             return
-        days = instants // DAY_US
+        days = rows[self._table.time_column].cast(pa.int64()).to_numpy() // DAY_US
+        if not bool((days[1:] >= days[:-1]).all()):
+            order = np.argsort(days, kind="stable")
+            rows, days = rows.take(pa.array(order)), days[order]
         edges = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(days)]
         for begin, end in zip(edges[:-1], edges[1:], strict=True):
-            day = str(np.datetime64(int(days[begin]), "D"))
-            self._write_file(rows.slice(begin, end - begin), side[begin:end], day)
+            yield str(np.datetime64(int(days[begin]), "D")), rows.slice(begin, end - begin)
 
     def _write_file(self, rows: pa.Table, side: np.ndarray, day: str | None) -> None:
         name = f"part-{uuid.uuid4().hex}.snappy.parquet"

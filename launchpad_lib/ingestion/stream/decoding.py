@@ -1,5 +1,5 @@
-"""JSON events from a stream into columns: a whole block at once, and each event in doubt by itself, with a reason where
-it is refused.
+"""JSON events from a stream into columns: a whole block at once by compiled code, and each event in doubt by itself by
+the judge, with a reason where it is refused.
 
 Both ways judge an event alike, whatever stands beside it: a replay with other batch ends accepts and refuses the same
 events.
@@ -9,56 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple, overload
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from launchpad_lib.contract.arrow import ROWS_SCHEMA
-from launchpad_lib.contract.event import RefusedEvent, instant, judge, read_object
-from launchpad_lib.contract.event.columns import canonical, is_plain, rows_of
+from launchpad_lib.contract.event import Event, RefusedEvent, instant, judge, read_object
+from launchpad_lib.contract.event.columns import is_plain, rows_of
 from launchpad_lib.contract.event.instants import NotAnInstantError
 from launchpad_lib.contract.event.json_text import NotAnObjectError
-from launchpad_lib.contract.event.rules import MAX_RAW_CHARACTERS
-from launchpad_lib.contract.tables import EVENTS
+from launchpad_lib.contract.event.rules import COLUMNS, MAX_RAW_CHARACTERS
+from launchpad_lib.ingestion.files import json_scan
+from launchpad_lib.ingestion.files.lines import is_utf8
 
-MAX_BLOCK_BYTES = 64 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class _Event(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    event_id: str
-    event_name: str
-    user_id: str
-    event_at: str
-    session_id: str | None = None
-    received_at: str | None = None
-    feature_id: str | None = None
-    properties: dict[str, Any] | None = None
-    platform: str | None = None
-    app_version: str | None = None
-    country: str | None = None
-
-
-# Written out: a comprehension over a known slot costs half of what a getter by name does.
-_VALUES: dict[str, Callable[[list[_Event]], list]] = {
-    "event_id": lambda events: [e.event_id for e in events],
-    "event_name": lambda events: [e.event_name for e in events],
-    "user_id": lambda events: [e.user_id for e in events],
-    "session_id": lambda events: [e.session_id for e in events],
-    "event_at": lambda events: [e.event_at for e in events],
-    "received_at": lambda events: [e.received_at for e in events],
-    "feature_id": lambda events: [e.feature_id for e in events],
-    "properties": lambda events: [e.properties or {} for e in events],
-    "platform": lambda events: [e.platform for e in events],
-    "app_version": lambda events: [e.app_version for e in events],
-    "country": lambda events: [e.country for e in events],
-}
-_DECODER = msgspec.json.Decoder(_Event)
+_OWN = "properties"
+_WANTED = [name for name in COLUMNS if name != _OWN]
 _INSTANT = pa.timestamp("us", "UTC")
-_FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Block(NamedTuple):
@@ -66,8 +35,8 @@ class Block(NamedTuple):
 
     A payload is one event (`envelope` False) or several, one a line. `offsets` are those of the payloads; in a spool,
     where one payload is a stretch of a file, an event's own place is its payload's offset plus its bytes before
-    (`is_bytewise`). `received_us`: microseconds since 1970 when a payload reached the source, used where an event has
-    no received_at.
+    (`is_bytewise`). `received_us()`: microseconds since 1970 when each payload reached the source, asked where an event
+    has no received_at.
     """
 
     partition: str
@@ -75,7 +44,7 @@ class Block(NamedTuple):
     payloads: list[bytes]
     offsets: list[int]
     envelopes: list[bool]
-    received_us: list[int] | None
+    received_us: Callable[[], list[int]] | None
     is_bytewise: bool = False
 
 
@@ -99,152 +68,110 @@ class Decoded(NamedTuple):
     refused: list[Refused]
 
 
-class _Line(NamedTuple):
-    """The text of one event, its place, and what is put before a reason to find it."""
+class _Lines(NamedTuple):
+    """The texts of a block's events, each followed by a line feed: where each begins and the end of the last, and the
+    number of the payload that each is of.
+    """
 
+    block: Block
     text: bytes
-    offset: int
-    prefix: str
-    received_us: int | None
+    starts: np.ndarray
+    payloads: np.ndarray
 
+    def line(self, number: int) -> bytes:
+        return self.text[self.starts[number] : self.starts[number + 1] - 1]
 
-class _Whole(NamedTuple):
-    """A block decoded in one call; `breaks` are the line feeds between its events, `ends` where each payload ends."""
+    def offsets(self, numbers: np.ndarray) -> np.ndarray:
+        """The places of these lines in the partition."""
+        payloads = self.payloads[numbers]
+        places = np.asarray(self.block.offsets, dtype=np.int64)[payloads]
+        if not self.block.is_bytewise:
+            return places
+        return places + self.starts[numbers] - self.starts[np.searchsorted(self.payloads, payloads)]
 
-    events: list[_Event]
-    breaks: np.ndarray
-    ends: np.ndarray
+    def received_us(self, numbers: np.ndarray) -> np.ndarray | None:
+        times = self.block.received_us
+        return None if times is None else np.asarray(times(), dtype=np.int64)[self.payloads[numbers]]
 
 
 def decode(block: Block, *, moment: datetime) -> Decoded:
     """Every event of the block: a row, or a reason. `moment` is the judge's clock."""
     if not block.payloads:
         return Decoded(block.partition, ROWS_SCHEMA.empty_table(), lambda: np.zeros(0, dtype=np.int64), [])
-    whole = _decoded_at_once(block)
-    if whole is not None:
-        received_us = block.received_us
-        rows = _columns(whole.events, lambda: None if received_us is None else _per_event(block, whole, received_us))
-        if rows is not None and is_plain(rows, moment=moment).all():
-            return Decoded(block.partition, rows, lambda: _offsets(block, whole), [])
-    return _decode_each(block, _lines_of(block), moment=moment)
-
-
-def _decoded_at_once(block: Block) -> _Whole | None:
-    """All events of the block in one call; None when a line of it needs a closer look."""
-    if block.envelopes.count(block.envelopes[0]) < len(block.envelopes):
-        return None
-    is_envelope = block.envelopes[0]
-    payloads = [p.removesuffix(b"\n") for p in block.payloads] if is_envelope else block.payloads
-    joined = payloads[0] if len(payloads) == 1 else b"\n".join(payloads)
-    if not joined.startswith(b"{") or joined.endswith(b"\n") or len(joined) > MAX_BLOCK_BYTES:
-        return None
-    text = np.frombuffer(joined, dtype=np.uint8)
-    breaks = np.flatnonzero(text == 10)
-    count = breaks.size + 1 if is_envelope else len(payloads)
-    # One line and one opening brace per event: so two objects on one line cannot stand in for an empty one.
-    if breaks.size != count - 1 or (text[breaks + 1] != 123).any():
-        return None
-    try:
-        events = _DECODER.decode_lines(joined)
-    except _FAULTS:
-        return None
-    ends = np.cumsum([len(p) + 1 for p in payloads]) if is_envelope else breaks
-    return _Whole(events, breaks, ends) if len(events) == count else None
-
-
-def _decode_each(block: Block, lines: list[_Line], *, moment: datetime) -> Decoded:
-    """Line by line; what is in doubt goes before the judge."""
-    events, places, doubtful = [], [], []
-    for number, line in enumerate(lines):
-        try:
-            events.append(_DECODER.decode(line.text))
-            places.append(number)
-        except _FAULTS:
-            doubtful.append(number)
-    times = None if block.received_us is None else np.array([lines[n].received_us for n in places], dtype=np.int64)
-    rows = _columns(events, lambda: times, is_patient=True)
+    lines = _lines_of(block)
+    rows = _scanned(lines)
     plain = is_plain(rows, moment=moment)
-    doubtful += [n for n, good in zip(places, plain, strict=True) if not good]
-    kept = [n for n, good in zip(places, plain, strict=True) if good]
-    judged, refused = [], []
-    for number in sorted(doubtful):
-        try:
-            judged.append(_judged(lines[number], moment))
-            kept.append(number)
-        except RefusedEvent as error:
-            refused.append(_refusal(block.partition, lines[number], str(error)))
-    order = np.argsort(np.array(kept, dtype=np.int64), kind="stable")
-    rows = pa.concat_tables([rows.filter(pa.array(plain)), rows_of(judged)]).take(pa.array(order))
-    offsets = np.array([lines[n].offset for n in kept], dtype=np.int64)[order]
-    return Decoded(block.partition, rows, lambda: offsets, refused)
-
-
-def _judged(line: _Line, moment: datetime) -> Any:
-    if not line.text.strip():
-        raise RefusedEvent("the record is empty")
-    try:
-        fields = read_object(line.text)
-    except NotAnObjectError as error:
-        raise RefusedEvent(str(error)) from None
-    if line.received_us is not None and not fields.get("received_at"):
-        fields["received_at"] = _EPOCH + timedelta(microseconds=line.received_us)
-    event = judge(fields, moment=moment)
-    event.received_at = event.received_at or event.event_at
-    return event
-
-
-def _refusal(partition: str, line: _Line, reason: str) -> Refused:
-    raw = line.text[:MAX_RAW_CHARACTERS].decode("utf-8", "backslashreplace")
-    return Refused(partition, line.offset, line.prefix + reason, raw)
-
-
-@overload
-def _columns(
-    events: list[_Event], received_us: Callable[[], np.ndarray | None], *, is_patient: Literal[True]
-) -> pa.Table: ...
-
-
-@overload
-def _columns(events: list[_Event], received_us: Callable[[], np.ndarray | None]) -> pa.Table | None: ...
-
-
-def _columns(
-    events: list[_Event], received_us: Callable[[], np.ndarray | None], *, is_patient: bool = False
-) -> pa.Table | None:
-    """Rows of the events.
-
-    An instant that Arrow does not read makes it None or, when patient, NULL: it is for the judge then.
-    """
-    arrays: list[pa.Array] = []
-    for column in EVENTS.columns:
-        values = _VALUES[column.name](events)
-        if column.name == "properties":
-            arrays.append(canonical(values))
-            continue
-        array = pa.array(values, pa.string())
-        if not column.required and array.null_count < len(array):
-            empty = pc.equal(array, "")
-            array = pc.if_else(empty, pa.scalar(None, pa.string()), array) if pc.any(empty).as_py() else array
-        if column.type == "timestamp":
+    kept, refused = np.flatnonzero(plain), []
+    if len(kept) < len(plain):
+        judged, places = [], []
+        for number in np.flatnonzero(~plain).tolist():
+            if block.envelopes[lines.payloads[number]] and not lines.line(number).strip():
+                continue  # an empty line of an envelope is no event
             try:
-                array = array.cast(_INSTANT).cast(pa.timestamp("us"))
-            except pa.ArrowInvalid:
-                if not is_patient:
-                    return None
-                array = _patiently(column.name, array)
-        arrays.append(array)
+                judged.append(_judged(lines, number, moment))
+                places.append(number)
+            except RefusedEvent as error:
+                refused.append(_refusal(lines, number, str(error)))
+        rows = pa.concat_tables([rows.filter(pa.array(plain)), rows_of(judged)])
+        kept = np.concatenate([kept, np.array(places, dtype=np.int64)])
+        if places:
+            order = np.argsort(kept, kind="stable")
+            rows, kept = rows.take(pa.array(order)), kept[order]
+    return Decoded(block.partition, rows, lambda: lines.offsets(kept), refused)
+
+
+def _lines_of(block: Block) -> _Lines:
+    """Where the block's events stand."""
+    text = b"\n".join([*block.payloads, b""])
+    ends = np.cumsum(np.fromiter(map(len, block.payloads), np.int64, len(block.payloads)) + 1)
+    starts = np.concatenate([np.zeros(1, np.int64), ends])
+    numbers = np.arange(len(ends))
+    if True in block.envelopes:
+        is_envelope, firsts = np.asarray(block.envelopes), starts[:-1]
+        breaks = np.flatnonzero(np.frombuffer(text, np.uint8) == 10) + 1
+        starts = np.concatenate([np.zeros(1, np.int64), breaks])
+        numbers = np.searchsorted(ends, starts[:-1], side="right")
+        if not is_envelope.all():  # a line feed within a single event is white space of JSON
+            is_start = is_envelope[numbers] | (starts[:-1] == firsts[numbers])
+            starts, numbers = np.append(starts[:-1][is_start], starts[-1]), numbers[is_start]
+    return _Lines(block, text, starts, numbers)
+
+
+def _scanned(lines: _Lines) -> pa.Table:
+    """A row of each line, without an id where it is for the judge."""
+    data = np.frombuffer(lines.text, np.uint8)
+    if not is_utf8(lines.text):
+        data = data.copy()
+        for number in range(len(lines.payloads)):
+            if not is_utf8(lines.line(number)):
+                data[lines.starts[number]] = 0  # nothing of it is read
+    found = json_scan.scan_objects(data, lines.starts, wanted=_WANTED, own=_OWN, used=frozenset(COLUMNS))
+    is_text = found.kinds == json_scan.TEXT
+    is_sound = (found.status == json_scan.SOUND) & (is_text | (found.kinds == json_scan.ABSENT)).all(axis=0)
+    is_text &= is_sound & (found.ends > found.begins)  # an empty text says nothing
+    arrays = []
+    for field in ROWS_SCHEMA:
+        if field.name == _OWN:
+            arrays.append(found.properties)
+            continue
+        place = _WANTED.index(field.name)
+        texts = json_scan.gathered(data, found.begins[place], found.ends[place], is_text[place])
+        arrays.append(_instants(field.name, texts) if pa.types.is_timestamp(field.type) else texts)
     rows = pa.Table.from_arrays(arrays, schema=ROWS_SCHEMA)
-    place = ROWS_SCHEMA.get_field_index("received_at")
-    if arrays[place].null_count:
-        times = received_us()
+    if rows["received_at"].null_count:
+        times = lines.received_us(np.arange(len(lines.payloads)))
         other = rows["event_at"] if times is None else pa.array(times).cast(pa.timestamp("us"))
+        place = ROWS_SCHEMA.get_field_index("received_at")
         rows = rows.set_column(place, "received_at", pc.coalesce(rows["received_at"], other))
     return rows
 
 
-def _patiently(name: str, texts: pa.Array) -> pa.Array:
-    """One by one. A received_at that is none makes the row doubtful by way of its length: it is out of every range."""
-    found = []
+def _instants(name: str, texts: pa.Array) -> pa.Array:
+    """The instants; NULL, or out of every range, where the judge is to read it."""
+    try:
+        return texts.cast(_INSTANT).cast(pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        found: list[datetime | None] = []
     for text in texts.to_pylist():
         try:
             found.append(None if text is None else instant(name, text).replace(tzinfo=None))
@@ -253,34 +180,26 @@ def _patiently(name: str, texts: pa.Array) -> pa.Array:
     return pa.array(found, pa.timestamp("us"))
 
 
-def _per_event(block: Block, whole: _Whole, values: list[int]) -> np.ndarray:
-    """A value of each payload, once for each of its events."""
-    array = np.asarray(values, dtype=np.int64)
-    if not block.envelopes[0]:
-        return array
-    starts = np.concatenate([[0], whole.breaks + 1])
-    return array[np.searchsorted(whole.ends, starts, side="right")]
+def _judged(lines: _Lines, number: int, moment: datetime) -> Event:
+    text = lines.line(number)
+    if not text.strip():
+        raise RefusedEvent("the record is empty")
+    try:
+        fields = read_object(text)
+    except NotAnObjectError as error:
+        raise RefusedEvent(str(error)) from None
+    times = lines.received_us(np.array([number]))
+    if times is not None and not fields.get("received_at"):
+        fields["received_at"] = _EPOCH + timedelta(microseconds=int(times[0]))
+    event = judge(fields, moment=moment)
+    event.received_at = event.received_at or event.event_at
+    return event
 
 
-def _offsets(block: Block, whole: _Whole) -> np.ndarray:
-    """The place of each event of a block that was decoded at once."""
-    places = _per_event(block, whole, block.offsets)
-    if not block.is_bytewise:
-        return places
-    starts = np.concatenate([[0], whole.breaks + 1])
-    firsts = np.concatenate([[0], whole.ends[:-1]])
-    return places + starts - firsts[np.searchsorted(whole.ends, starts, side="right")]
-
-
-def _lines_of(block: Block) -> list[_Line]:
-    """The texts of the block's events; an empty line of an envelope is none."""
-    lines = []
-    for number, payload in enumerate(block.payloads):
-        received_us = block.received_us[number] if block.received_us is not None else None
-        place, is_envelope = block.offsets[number], block.envelopes[number]
-        for nth, text in enumerate(payload.removesuffix(b"\n").split(b"\n") if is_envelope else [payload]):
-            if text.strip() or not is_envelope:
-                prefix = f"event {nth + 1} of the record: " if is_envelope and not block.is_bytewise else ""
-                lines.append(_Line(text, place, prefix, received_us))
-            place += len(text) + 1 if block.is_bytewise else 0
-    return lines
+def _refusal(lines: _Lines, number: int, reason: str) -> Refused:
+    block, payload = lines.block, int(lines.payloads[number])
+    raw = lines.line(number)[:MAX_RAW_CHARACTERS].decode("utf-8", "backslashreplace")
+    if block.envelopes[payload] and not block.is_bytewise:
+        first = int(np.searchsorted(lines.payloads, payload))
+        reason = f"event {number - first + 1} of the record: {reason}"
+    return Refused(block.partition, int(lines.offsets(np.array([number]))[0]), reason, raw)

@@ -26,7 +26,8 @@ def keep_compiled() -> None:
     try:
         njit(cache=True)(_probe)
     except RuntimeError:
-        config.CACHE_DIR = tempfile.mkdtemp(prefix="launchpad-kernels-")  # type: ignore[attr-defined]  # filled in at import
+        # numba fills in the names of `config` when it is imported.
+        config.CACHE_DIR = tempfile.mkdtemp(prefix="launchpad-kernels-")  # type: ignore[attr-defined]
         atexit.register(shutil.rmtree, config.CACHE_DIR, ignore_errors=True)  # type: ignore[attr-defined]
 
 

@@ -27,6 +27,27 @@ def quantiles_of(values: np.ndarray, at: Sequence[float]) -> list[float | None]:
     return found
 
 
+def quantiles_of_counts(
+    values: np.ndarray, rows: np.ndarray, at: Sequence[float], *, per: float = 1.0
+) -> list[float | None]:
+    """As `quantiles_of`, of values over `per` that so many rows have.
+
+    >>> quantiles_of_counts(np.array([4, 1]), np.array([1, 3]), [0.5, 1.0])
+    [1.0, 4.0]
+    """
+    if not rows.sum():
+        return [None] * len(at)
+    order = np.argsort(values)
+    rising, upto = values[order], np.cumsum(rows[order])
+    found: list[float | None] = []
+    for q in at:
+        rank = q * (int(upto[-1]) - 1)
+        places = (int(rank), min(int(rank) + 1, int(upto[-1]) - 1))
+        low, high = (float(rising[np.searchsorted(upto, place, side="right")]) / per for place in places)
+        found.append(low + (high - low) * (rank - int(rank)))
+    return found
+
+
 def exact_quantiles(
     table: ir.Table, value: ir.IntegerValue, *, at: Sequence[float], per: float = 1.0
 ) -> list[float | None]:

@@ -40,6 +40,14 @@ def is_fact_events(op: ops.Node) -> bool:
     return isinstance(op, ops.DatabaseTable) and op.name == FACT_EVENTS and getattr(op.source, "log", None) is not None
 
 
+def of_days(events: ir.Table, name: str) -> ir.Table | None:
+    """What a lake's index has of its events day by day: `event_days`, `event_delays` (`lake.daily_tables`) or
+    `event_minutes`; None of any other table, and of a part of the events.
+    """
+    op = events.op()
+    return op.source.table(name) if is_fact_events(op) else None
+
+
 class LakeTelemetry(NamedTuple):
     """A lake's telemetry, of one feature or of all: its days, and the connection that has the tables made of them."""
 
@@ -67,11 +75,6 @@ def _one_feature(op: ops.Node) -> str | None:
         if isinstance(op.right, ops.Literal) and isinstance(op.right.value, str):
             return op.right.value
     return None
-
-
-def without_engine_columns(table: ir.Table) -> ir.Table:
-    """The table without the numbers that a lake's `fact_events` has beside the columns of an event."""
-    return table.drop(*ENGINE_COLUMNS) if is_fact_events(table.op()) else table
 
 
 def own_column(table: ops.Node, name: str) -> str | None:

@@ -109,7 +109,7 @@ def local_day(at, edges, offsets):  # pragma: no cover (compiled)
 
 @njit(cache=True, nogil=True)
 def period_of(day, kind, weekday):  # pragma: no cover (compiled)
-    """As `windows.period_number` numbers the day, week or month of a local day."""
+    """As `windows.python_period_number` numbers the day, week or month of a local day."""
     if kind == 0:
         return day
     if kind == 1:
@@ -172,8 +172,8 @@ def _days(at, edges, offsets, days):  # pragma: no cover (compiled)
 
 
 def local_days(at: np.ndarray, report_timezone: str) -> np.ndarray:
-    """Number of the local calendar day of each instant (microseconds since 1970, int64), as `windows.period_number`
-    numbers days.
+    """Number of the local calendar day of each instant (microseconds since 1970, int64), as
+    `windows.python_period_number` numbers days.
 
     Fast where most instants lie near the one before, as they do in a log.
 

@@ -1,64 +1,27 @@
-"""Daily quantiles by mergeable log histograms: one pass, no sort, and any run of days is a sum of its days."""
+"""Daily quantiles by mergeable log histograms: one pass, no sort, and any run of days is a sum of its days.
+
+A histogram has 128 buckets an octave, so a quantile is off by at most 0.4 % of its value (1/256). A bucket is the
+exponent and the first seven bits of the mantissa of the float; `lake.daily_tables` counts them in SQL. (64 buckets an
+octave cut by log2 are off by 0.55 %, at several times the cost.) Two histograms merge by adding their counts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numba import njit
 
-from launchpad_lib.metrics.kernels.histogram import BUCKETS, bucket_of, middles
+LOWEST_EXPONENT = -20  # about a millionth: below lies bucket 1
+OCTAVES = 84
+BUCKETS = 1 + OCTAVES * 128  # bucket 0 holds values of 0 (and below)
 
 
-@njit(cache=True, nogil=True)
-def _count_by_key(keys, values, counts):  # pragma: no cover (compiled)
-    for i in range(len(values)):
-        if values[i] == values[i]:
-            counts[keys[i], bucket_of(values[i])] += 1
-
-
-def histograms_of_files(paths: Sequence[str], *, key: str, value: str) -> dict[str, np.ndarray]:
-    """One log histogram per key over the files; a NULL value is unknown and in none, a NULL key is left out.
-
-    Files need no order. Memory: one row group and 86 KB a key.
-    """
-    found: dict[str, np.ndarray] = {}
-    for path in paths:
-        with pq.ParquetFile(path, read_dictionary=[key]) as source:
-            for index in range(source.num_row_groups):
-                table = source.read_row_group(index, columns=[key, value], use_threads=False).combine_chunks()
-                if not table.num_rows:
-                    continue
-                keys, values = (table.column(c).chunk(0) for c in (key, value))
-                if not pa.types.is_dictionary(keys.type):
-                    keys = keys.dictionary_encode()
-                names = [str(n) for n in keys.dictionary.to_pylist()]
-                # NULL keys count into a last row that is dropped.
-                codes = keys.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
-                counts = np.zeros((len(names) + 1, BUCKETS), np.int64)
-                _count_by_key(
-                    codes, values.cast(pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False), counts
-                )
-                for row, name in enumerate(names):
-                    found[name] = found[name] + counts[row] if name in found else counts[row]
-    return found
-
-
-def daily_histograms(
-    files: Mapping[date, Sequence[str]], *, key: str, value: str, threads: int = 2
-) -> dict[date, dict[str, np.ndarray]]:
-    """`histograms_of_files` per day.
-
-    A day's histograms depend on that day's files only: keep them and redo changed days.
-    """
-    days = sorted(files)
-    with ThreadPoolExecutor(max(threads, 1)) as pool:
-        found = pool.map(lambda day: histograms_of_files(files[day], key=key, value=value), days)
-        return dict(zip(days, found, strict=True))
+def middles() -> np.ndarray:
+    """The middle of each bucket; bucket 0 is 0."""
+    base = (1023 + LOWEST_EXPONENT) << 7
+    edges = ((np.arange(BUCKETS) + base) << 45).view(np.float64)
+    return np.concatenate([[0.0], (edges[:-1] + edges[1:]) / 2])
 
 
 @njit(cache=True, nogil=True)

@@ -63,7 +63,7 @@ class ReturnFold:
     Args:
         start, back: the conditions of a start and of a return; None holds for every row.
         recurring: every calendar period with a start is a start of its own.
-        cohort_by: cohorts are the local periods of the starts, numbered as `windows.period_number` does.
+        cohort_by: cohorts are the local periods of the starts, numbered as `windows.python_period_number` does.
         label: cohorts are this text on the start; number 0 is NULL, then as `texts`.
         places: the number of each text of `label` (from its texts); units without one (-1) are left out. The label is
             then one of the whole unit; `starts_by_label`: each number is a start of its own instead, where it is first.

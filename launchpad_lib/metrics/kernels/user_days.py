@@ -25,8 +25,8 @@ NOBODYS = -2  # the code of a feature that no row has
 class UserDays(NamedTuple):
     """Grain of `day` and `feature`: one row per user, local day and feature of an event on it, days rising in a user.
 
-    Rows of user i are `starts[i] : starts[i + 1]`. `day` is the number of the local day (`windows.period_number`);
-    `feature` a code into `features`, -1 of events without one.
+    Rows of user i are `starts[i] : starts[i + 1]`. `day` is the number of the local day
+    (`windows.python_period_number`); `feature` a code into `features`, -1 of events without one.
     """
 
     starts: np.ndarray
@@ -138,12 +138,14 @@ def _by_period(starts, days, features, wanted, length, shift, low, active, users
                 used = period
 
 
-def trailing_users(found: UserDays, windows: tuple[int, ...]) -> np.ndarray:
-    """Distinct users of the trailing `windows[k]` days, for every day from the first to the last. Shape: windows, days.
+def trailing_users(found: UserDays, windows: tuple[int, ...], *, through: int) -> np.ndarray:
+    """Distinct users of the trailing `windows[k]` days, for every day from the first to `through`, or to the last where
+    that is later. Shape: windows, days.
 
     A user's active day counts until it leaves the window or the user's next active day takes over.
     """
     low, high = found.span()
+    high = max(high, through) if len(found.day) else high
     changes = np.zeros((len(windows), high - low + 1 + max(windows)), np.int64)
     _trailing(found.starts, found.day, low, np.array(windows, np.int64), changes)
     return changes.cumsum(axis=1)[:, : high - low + 1]
@@ -208,6 +210,37 @@ def _both(starts, features, scratch, both):  # pragma: no cover (compiled)
         for a in range(count):
             for b in range(count):
                 both[own[a], own[b]] += 1
+    return active
+
+
+def users_with_one(found: UserDays, code: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """Distinct users of any feature; of each feature; and of each feature and the one of this code (-1: of none).
+
+    Cost: features a user has; it does not grow with pairs of features, as `users_of_both` does.
+    """
+    size = len(found.features)
+    users, both = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    active = _with_one(found.starts, found.feature, code, np.zeros((2, size), np.int64), users, both)
+    return int(active), users, both
+
+
+@njit(cache=True, nogil=True)
+def _with_one(starts, features, code, scratch, users, both):  # pragma: no cover (compiled)
+    seen, own = scratch
+    active = 0
+    for u in range(len(starts) - 1):
+        count = 0
+        for i in range(starts[u], starts[u + 1]):
+            feature = features[i]
+            if feature >= 0 and seen[feature] != u + 1:
+                seen[feature] = u + 1
+                own[count] = feature
+                count += 1
+        active += count > 0
+        has_it = code >= 0 and seen[code] == u + 1
+        for a in range(count):
+            users[own[a]] += 1
+            both[own[a]] += has_it
     return active
 
 

@@ -1,0 +1,168 @@
+"""The arms of an experiment for its comparisons, from what was counted of the log, or from aggregates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from launchpad_lib.contract.experiments import Aggregate, PlannedExperiment, PlannedMetric
+from launchpad_lib.inference.arms import WIDTH, Arm, arm_of_mean, arm_of_ratio, quantile_arm
+from launchpad_lib.inference.estimators import Compared
+from launchpad_lib.metrics.experiment_sums import WHOLE, Counted
+
+RATES = ("conversion", "retention")
+COUNTS = ("converted", "naive_converted", "events_before_exposure")
+Part = tuple[dict[str, Any], PlannedMetric, pd.DataFrame]
+
+
+class Arms(NamedTuple):
+    """`counts`: metric -> one row per variant (metric, variant, compared, refused_because), as `compare_variants` takes
+    them. `randomised`: variant -> units or clusters. `conversions`, `standing`: as counted. `caps`: metric -> the cap
+    of its winsorised form.
+    """
+
+    counts: dict[str, pd.DataFrame]
+    randomised: dict[str, int]
+    conversions: pd.DataFrame
+    standing: pd.DataFrame
+    exposed_on: tuple[date | None, date | None]
+    counted: Counted | None = None
+    too_many: tuple[str, ...] = ()
+    caps: Mapping[str, float] = {}
+
+
+def arms_of_log(counted: Counted, plan: PlannedExperiment) -> Arms:
+    """What the engine counted, metric by metric."""
+    variants = list(counted.randomised)
+    whole = counted.moments.get(WHOLE, {})
+    strata = {
+        level: arms for (name, level), arms in counted.moments.items() if name == plan.strata and level is not None
+    }
+    counts = {}
+    for k, metric in enumerate(plan.metrics):
+        capped = counted.capped.get(k, (0.0, {}))[1]
+        quantiles = counted.quantiles.get(k, {})
+        rows = []
+        for variant in variants:
+            arm = _arm(whole.get(variant), k)
+            own = Compared(
+                arm,
+                is_rate=_is_rate(metric, plan, arm),
+                strata={level: _arm(arms.get(variant), k) for level, arms in strata.items()} if plan.strata else None,
+                winsorised=Arm(capped[variant]) if variant in capped else None,
+            )
+            reason = counted.refused[k] if counted.refused else None
+            if metric.kind == "quantile" and reason is None:
+                found = quantile_arm(*reversed(quantiles[variant]), q=metric.quantile) if variant in quantiles else None
+                reason = None if found else f"{metric.called}: fewer than two units of {variant!r} have a value"
+                own = own._replace(quantile=found)
+            rows.append((metric.called, variant, own, reason))
+        counts[metric.called] = _frame(rows)
+    names = dict(enumerate(plan.metric_names))
+    # What stands on the exposure itself is no event that a join could count.
+    names = {k: name for k, name in names.items() if plan.metrics[k].event is not None}
+    conversions = counted.conversions[counted.conversions["outcome"].isin(list(names))]
+    conversions = conversions.assign(metric=conversions["outcome"].map(names))
+    return Arms(
+        counts,
+        counted.randomised,
+        conversions[["metric", "variant", *COUNTS]],
+        counted.standing,
+        counted.exposed_on,
+        counted,
+        counted.too_many,
+        {plan.metrics[k].called: cap for k, (cap, _) in counted.capped.items()},
+    )
+
+
+def _frame(rows: list[tuple[str, str, Compared, str | None]]) -> pd.DataFrame:
+    frame = pd.DataFrame({"metric": [r[0] for r in rows], "variant": [r[1] for r in rows]})
+    frame["compared"] = pd.Series([r[2] for r in rows], dtype=object)
+    frame["refused_because"] = pd.Series([r[3] for r in rows], dtype=object)
+    return frame
+
+
+def _arm(moments: np.ndarray | None, metric: int) -> Arm:
+    return Arm(np.zeros(WIDTH) if moments is None else moments[metric])
+
+
+def _is_rate(metric: PlannedMetric, plan: PlannedExperiment, arm: Arm) -> bool:
+    return metric.kind in RATES and plan.cluster is None and arm.is_conversion
+
+
+def arms_of_aggregates(plan: PlannedExperiment) -> Arms:
+    """What was counted elsewhere. A metric that lacks a variant is refused for it."""
+    variants = list(dict.fromkeys([*plan.variants, *(a.variant for a in plan.aggregates)]))
+    given = {(a.metric, a.variant): a for a in plan.aggregates}
+    counts = {}
+    for metric in plan.metrics:
+        rows: list[tuple[str, str, Compared, str | None]] = []
+        for variant in variants:
+            one = given.get((metric.called, variant))
+            if one is None or one.n == 0:
+                missing = f"aggregates: {metric.called!r} of {variant!r} is missing; give it"
+                rows.append((metric.called, variant, Compared(Arm(np.zeros(WIDTH))), missing))
+                continue
+            arm = _of_aggregate(one)
+            rows.append((metric.called, variant, Compared(arm, is_rate=_is_rate(metric, plan, arm)), None))
+        counts[metric.called] = _frame(rows)
+    first = plan.metrics[0].called
+    randomised = {v: given[first, v].n for v in variants if (first, v) in given}
+    standing = pd.DataFrame(
+        {"standing": "assigned", "variant": list(randomised), "units": list(randomised.values()), "units_immature": 0}
+    )
+    conversions = pd.DataFrame(columns=["metric", "variant", *COUNTS])
+    return Arms(counts, randomised, conversions, standing, (None, None))
+
+
+def _of_aggregate(one: Aggregate) -> Arm:
+    if one.denominator_sum is not None:
+        below = (one.denominator_sum, float(one.denominator_squares or 0), float(one.denominator_product or 0))
+        return arm_of_ratio(one.n, one.sum, one.sum_squares, below)
+    if one.pre_sum is None:
+        return arm_of_mean(one.n, one.sum, one.sum_squares)
+    before = (one.pre_sum, float(one.pre_squares or 0), float(one.pre_product or 0))
+    return arm_of_mean(one.n, one.sum, one.sum_squares, before=before)
+
+
+def segments_apart(arms: Arms, plan: PlannedExperiment) -> list[Part]:
+    """Success metrics in each segment."""
+    if arms.counted is None:
+        return []
+    found = []
+    success = [(k, m) for k, m in enumerate(plan.metrics) if m.role == "success" and m.kind != "quantile"]
+    for (name, level), own in sorted(arms.counted.moments.items()):
+        if name in plan.segments and (name, level) != WHOLE:
+            for k, metric in success:
+                found.append(({"segment": name, "level": level}, metric, _part(arms, plan, own, k, metric)))
+    return found
+
+
+def days_apart(arms: Arms, plan: PlannedExperiment) -> list[Part]:
+    """Success metrics in each part of their window since exposure."""
+    if arms.counted is None:
+        return []
+    found = []
+    own = arms.counted.moments.get(WHOLE, {})
+    for place, part in enumerate(arms.counted.question.slices):
+        metric = plan.metrics[part.metric]
+        days = (part.begins // timedelta(days=1), part.ends // timedelta(days=1))
+        keys = {"day_from": days[0], "day_to": days[1] - 1}
+        found.append((keys, metric, _part(arms, plan, own, len(plan.metrics) + place, metric)))
+    return found
+
+
+def _part(
+    arms: Arms, plan: PlannedExperiment, own: Mapping[str, np.ndarray], place: int, metric: PlannedMetric
+) -> pd.DataFrame:
+    reasons = arms.counts[metric.called].set_index("variant")["refused_because"].to_dict()
+    rows = []
+    for variant in arms.randomised:
+        arm = _arm(own.get(variant), place)
+        reason = reasons.get(variant)
+        rows.append((metric.called, variant, Compared(arm, is_rate=_is_rate(metric, plan, arm)), reason))
+    return _frame(rows)

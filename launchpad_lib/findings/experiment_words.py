@@ -1,0 +1,95 @@
+"""The numbers of one metric of a variant as they stand in a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from launchpad_lib.contract.sentences import counted, named
+from launchpad_lib.contract.wording import is_missing, percent, points
+from launchpad_lib.findings.experiment_plans import ExperimentPlan
+from launchpad_lib.findings.experiment_results import ExperimentResults
+from launchpad_lib.inference import Shortfall
+
+
+def metric_words(row: dict[str, Any], base: Any, plan: ExperimentPlan) -> str:
+    """One metric of a variant with its base, beside the control."""
+    metric, control = named(row["metric"]), named(plan.control)
+    if is_share(plan, row["metric"]):
+        of = f"{percent(row['value'])} of {counted(row['n'], 'unit')}"
+        shares = f"{of} against {percent(base[row['metric']])} of {control}"
+        differs = points(row["lift"], row["ci_low"], row["ci_high"])
+    else:
+        of = f"{number(row['value'])} of {counted(row['n'], 'unit')}"
+        shares = f"{of} against {number(base[row['metric']])} of {control}"
+        differs = f"a difference of {number(row['lift'])}"
+        if not is_missing(row["ci_low"]):
+            differs += f" ({number(row['ci_low'])} to {number(row['ci_high'])})"
+    if row["role"] == "guardrail":
+        return f"guardrail {metric} {shares}, {differs}, {_guard_words(row, plan)}"
+    return f"{metric} {shares}, {differs}"
+
+
+def is_share(plan: ExperimentPlan, metric: str) -> bool:
+    own = plan.metric(metric)
+    return own is not None and own.kind in ("conversion", "retention")
+
+
+def number(value: float | None) -> str:
+    """A mean, a ratio or a difference to four digits.
+
+    >>> number(0.76983), number(1234.5), number(None)
+    ('0.7698', '1,234', 'an unknown number')
+    """
+    if is_missing(value) or value is None:
+        return "an unknown number"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _guard_words(row: dict[str, Any], plan: ExperimentPlan) -> str:
+    if not is_missing(row["relative_margin"]):
+        margin = f"{100 * row['relative_margin']:g} % of control"
+    else:
+        margin = f"{100 * row['margin']:g} points" if is_share(plan, row["metric"]) else f"{row['margin']:g}"
+    return {
+        "within the margin": f"within the margin of {margin}",
+        "below": f"below control and not within {margin}",
+        "above": f"above control and not within {margin}",
+        "open": f"not shown to be within {margin}",
+        "not measured": "not measured",
+        "too few units": "too few units to tell",
+    }[row["reading"]]
+
+
+def missing_words(missing: Shortfall, found: ExperimentResults) -> str:
+    """What would settle it, roughly; more units where they would."""
+    metric, plan = named(missing.metric), found.plan
+    if missing.reading == "not yet":
+        return f"{str(found.not_yet).removeprefix('not yet: ').capitalize()}."
+    if missing.reading == "not measured":
+        return f"No unit of these arms did {metric} within {plan.within}, so it was not measured."
+    if missing.reading == "too few units":
+        return f"Each arm needs {counted(plan.min_cell, 'unit')} whose window is over."
+    if missing.more_units is None:
+        return f"If {metric} stays as it is, more units alone will hardly settle it."
+    return f"If {metric} stays as it is, about {counted(missing.more_units, 'more unit')} of both arms would settle it."
+
+
+def left_out(found: ExperimentResults) -> list[str]:
+    """Exposed units that are not compared, counted and named."""
+    units = found.units
+
+    def of(standing: str) -> int:
+        return int(units.loc[units["standing"] == standing, "units"].sum())
+
+    said = [
+        f"{counted(r.units, 'unit')} of the unplanned variant {named(r.variant)}"
+        for r in units[units["standing"] == "outside the plan"].itertuples()
+    ]
+    words = {
+        "no variant": "without a variant",
+        "several variants": "that saw several variants",
+        "before the start": "exposed before the planned start",
+        "after the end": "exposed after the planned end",
+        "no cluster": "without a cluster",
+    }
+    return said + [f"{counted(of(s), 'unit')} {text}" for s, text in words.items() if of(s)]

@@ -1,0 +1,258 @@
+"""Units read from a lake's blocks (`lake.blocks`), where a question asks only what their kinds tell, and instants.
+
+The engine answers the question once per kind of row, by the same query that it would scan the day files with, so names
+and conditions mean the same; what is left per row is to look its kind up, and to put the rows of each user together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import ibis.expr.operations as ops
+import numpy as np
+import pyarrow as pa
+from numba import njit
+
+from launchpad_lib.contract.sql import SQL_TYPES, identifier
+from launchpad_lib.contract.tables import EVENTS
+from launchpad_lib.metrics.kernels.lake_log import PART, ROW, LakeRows
+
+KINDS = "launchpad_kinds"
+SLICE_ROWS = 2_000_000  # of a block at a time
+ALWAYS_THERE = ("event_at", "event_name", "user_id", "event_id")  # no row of a day file lacks one
+INSTANT = "TIMESTAMP '2000-01-01'"
+
+
+class KindRows(NamedTuple):
+    """Rows of whole users, each user's together and in order; `place` is the row of `answers` that each one's kind has.
+
+    `users` are the numbers of those that have rows, `starts` where each one's begin and the number of rows; `at` and
+    `session` (the numbers of the rows' sessions) are empty where nobody asked for them.
+    """
+
+    users: np.ndarray
+    starts: np.ndarray
+    place: np.ndarray
+    at: np.ndarray
+    session: np.ndarray
+
+
+class Blocks(NamedTuple):
+    """The blocks of a log with the answers of a question by kind, and what is kept of each user's rows.
+
+    `answers`: one row per kind that the question keeps; `place[b][kind]` is its row there, -1 of one that is not kept.
+    """
+
+    blocks: Sequence[Any]
+    answers: pa.Table
+    place: list[np.ndarray]
+    users: list[np.ndarray]
+    starts: list[np.ndarray]
+    windows: list[tuple[int, int] | None]
+    kept: np.ndarray
+
+    def ranges(self, most: int) -> list[tuple[int, int]]:
+        """Ranges of user numbers, both ends inside, that have at most so many rows, or one user."""
+        upto = np.cumsum(self.kept)
+        found, low = [], 0
+        while low < len(upto):
+            before = int(upto[low - 1]) if low else 0
+            high = max(int(np.searchsorted(upto, before + most, side="right")) - 1, low)
+            found.append((low, high))
+            low = high + 1
+        return found
+
+    def rows(self, users: tuple[int, int], *, instants: bool, sessions: bool) -> KindRows:
+        """The rows of a range of users."""
+        low, high = users
+        kept = self.kept[low : high + 1]
+        free = np.cumsum(kept) - kept
+        total, nothing = int(kept.sum()), np.zeros(0, np.int64)
+        at, session = np.empty(total if instants else 0, np.int64), np.empty(total if sessions else 0, np.int64)
+        place = np.empty(total, np.int32)
+        for b, begin, end, first, last in self._slices(low, high):
+            block, window = self.blocks[b], self.windows[b]
+            ats = block.read("at", begin, end) if instants or window else nothing
+            numbers = block.read("session", begin, end) if sessions else nothing
+            kind = block.read("kind", begin, end)
+            _fill(
+                self.users[b][first:last], self.starts[b][first : last + 1], begin, kind, self.place[b], ats, numbers,
+                low, window is not None, *(window or (0, 0)), free, at, place, session,
+            )  # fmt: skip
+        met = np.flatnonzero(kept)
+        return KindRows(met + low, np.append(free[met] - kept[met], total), place, at, session)
+
+    def _slices(self, low: int, high: int) -> Iterator[tuple[int, int, int, int, int]]:
+        """Block, rows from and to, and the places of their users, some million rows at a time."""
+        for b, (users, starts) in enumerate(zip(self.users, self.starts, strict=True)):
+            first, last = int(np.searchsorted(users, low)), int(np.searchsorted(users, high, side="right"))
+            while first < last:
+                until = int(np.searchsorted(starts, starts[first] + SLICE_ROWS, side="right")) - 1
+                until = min(max(until, first + 1), last)
+                yield b, int(starts[first]), int(starts[until]), first, until
+                first = until
+
+
+class Asked(NamedTuple):
+    """The outputs that are a row's instant and its user's number themselves; all others are told by kinds."""
+
+    instants: frozenset[str]
+    users: frozenset[str]
+
+
+def asked_of_kinds(found: LakeRows) -> Asked | None:
+    """What a question asks beside what the kinds of its log's blocks tell.
+
+    None where a value or a condition looks at another column, or the log has no blocks.
+    """
+    blocks = found.log.blocks
+    if not blocks:
+        return None
+    told = set.intersection(*(set(b.columns) for b in blocks))
+    told |= {"event_name"} if "event_code" in told else set()
+    row = found.rows.op()
+    if not isinstance(row, ops.Project):
+        return None
+    themselves: dict[str, set[str]] = {"event_at": set(), "user_number": set()}
+    for name, value in row.values.items():
+        columns = columns_of(value)
+        if name in ("user", "row", "session"):
+            continue
+        own = next(iter(columns), None)
+        if own in themselves and len(columns) == 1 and _is_itself(value):
+            themselves[own].add(name)
+        elif not columns <= told:
+            return None
+    above = row.parent
+    while not isinstance(above, ops.DatabaseTable):
+        if isinstance(above, ops.Filter) and not all(columns_of(p) <= told for p in above.predicates):
+            return None
+        above = above.parent
+    return Asked(*(frozenset(names) for names in themselves.values()))
+
+
+def columns_of(value: ops.Node) -> frozenset[str]:
+    """The columns of the log's own table that a value hangs on; that one is there which always is hangs on none."""
+    if isinstance(value, ops.Field):
+        table, name = value.rel, value.name
+        while not isinstance(table, ops.DatabaseTable):
+            if isinstance(table, ops.Project):
+                return columns_of(table.values[name])
+            table = table.parent
+        return frozenset([name])
+    below = [columns_of(node) for node in value.__children__ if not isinstance(node, ops.Relation)]
+    found = frozenset().union(*below)
+    if isinstance(value, ops.NotNull) and len(found) == 1 and found <= set(ALWAYS_THERE) and _is_itself(value.arg):
+        return frozenset()
+    return found
+
+
+def _is_itself(value: ops.Node) -> bool:
+    """Whether a value is a column as it is, or as a wider whole number."""
+    while not isinstance(value, ops.Field) or not isinstance(value.rel, ops.DatabaseTable):
+        if isinstance(value, ops.Cast) and value.to.is_int64() and value.arg.dtype.is_integer():
+            value = value.arg
+        elif isinstance(value, ops.Field):
+            table = value.rel
+            value = table.values[value.name] if isinstance(table, ops.Project) else ops.Field(table.parent, value.name)
+        else:
+            return False
+    return True
+
+
+def open_blocks(found: LakeRows) -> Blocks:
+    """The blocks of the question's log with its answers by kind."""
+    log = found.log
+    blocks = log.blocks
+    answers, places = _answered(found, blocks)
+    window = (_micros(log.observed_from), _micros(log.observed_through)) if log.observed_through else (0, -1)
+    windows = [window if b.path in log.cut_blocks else None for b in blocks]
+    users, starts = [b.read("users") for b in blocks], [b.read("starts") for b in blocks]
+    nothing = np.zeros(0, np.int64)
+    opened = Blocks(blocks, answers, places, users, starts, windows, nothing)
+    kept = np.zeros(max((int(u[-1]) + 1 for u in users if len(u)), default=0), np.int64)
+    for b, begin, end, first, last in opened._slices(0, len(kept)):
+        edges = windows[b] or (0, 0)
+        ats = blocks[b].read("at", begin, end) if windows[b] else nothing
+        kind = blocks[b].read("kind", begin, end)
+        _count(
+            users[b][first:last], starts[b][first : last + 1], begin, kind, places[b], ats,
+            windows[b] is not None, edges[0], edges[1], kept,
+        )  # fmt: skip
+    return opened._replace(kept=kept)
+
+
+def _answered(found: LakeRows, blocks: Sequence[Any]) -> tuple[pa.Table, list[np.ndarray]]:
+    """What the question's query says of each kind."""
+    tables = [b.kinds() for b in blocks]
+    names = np.array(found.log.event_names, object)
+    numbered = []
+    for b, table in enumerate(tables):
+        code = table["event_code"].to_numpy()
+        more = {
+            "kind_of_block": pa.array((b << 32) + np.arange(len(table), dtype=np.int64)),
+            "event_name": pa.array(names[code].tolist(), pa.string()),
+        }
+        numbered.append(pa.table({**{name: table[name] for name in table.column_names}, **more}))
+    kinds = pa.concat_tables(numbered, promote_options="default")
+    dummies = {"event_at": INSTANT, "event_id": "''", "user_id": "''"}
+    columns = ", ".join(
+        identifier(c.name)
+        if c.name in kinds.column_names
+        else f"{dummies.get(c.name, 'NULL')}::{SQL_TYPES[c.type]} AS {identifier(c.name)}"
+        for c in EVENTS.columns
+    )
+    cursor = found.backend.con.cursor()
+    try:
+        cursor.execute("SET TimeZone = 'UTC'")
+        cursor.register(KINDS, kinds)
+        cursor.execute(
+            f"CREATE TEMP VIEW {PART} AS SELECT {columns}, NULL::VARCHAR AS session_key, 0::UINTEGER AS user_number, "
+            f"event_code, 0::BIGINT AS session_number, kind_of_block AS {identifier(ROW)} FROM {KINDS}"
+        )
+        answers = cursor.sql(found.backend.compile(found.rows)).to_arrow_table()
+    finally:
+        cursor.close()
+    rows = answers["row"].to_numpy()
+    places = []
+    for b, table in enumerate(tables):
+        place = np.full(len(table), -1, np.int32)
+        mine = np.flatnonzero(rows >> 32 == b)
+        place[rows[mine] & 0xFFFFFFFF] = mine
+        places.append(place)
+    return answers, places
+
+
+def _micros(at: Any) -> int:
+    return int(np.datetime64(at, "us").astype(np.int64))
+
+
+@njit(cache=True, nogil=True)
+def _count(users, starts, offset, kind, place, at, is_cut, first, last, kept):  # pragma: no cover (compiled)
+    for u in range(len(users)):
+        count = 0
+        for i in range(starts[u] - offset, starts[u + 1] - offset):
+            if place[kind[i]] >= 0 and not (is_cut and (at[i] < first or at[i] > last)):
+                count += 1
+        kept[users[u]] += count
+
+
+@njit(cache=True, nogil=True)
+def _fill(
+    users, starts, offset, kind, place, at, session, low, is_cut, first, last, free, out_at, out_place, out_session
+):  # fmt: skip  # pragma: no cover (compiled)
+    """free[u - low] = where the next row of user u goes."""
+    for u in range(len(users)):
+        to = free[np.int64(users[u]) - low]
+        for i in range(starts[u] - offset, starts[u + 1] - offset):
+            p = place[kind[i]]
+            if p < 0 or (is_cut and (at[i] < first or at[i] > last)):
+                continue
+            out_place[to] = p
+            if len(out_at):
+                out_at[to] = at[i]
+            if len(out_session):
+                out_session[to] = session[i]
+            to += 1
+        free[np.int64(users[u]) - low] = to

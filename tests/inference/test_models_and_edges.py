@@ -1,0 +1,310 @@
+"""The models of what was not randomised against scikit-learn with the settings written out, and every refusal just at its edge."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.metrics import log_loss
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from launchpad_lib.inference import Placebo, crossfit_effects, doubt_table, effects, nuisances
+from launchpad_lib.inference.nuisances import Nuisance, crossfit, user_folds
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads of a busy machine wait for each other."""
+    with threadpool_limits(limits=1):
+        yield
+
+
+def scaled(model):
+    return make_pipeline(StandardScaler(), model)
+
+
+SMALL = {"max_iter": 200, "learning_rate": 0.06, "max_leaf_nodes": 6}
+LARGE = {"max_iter": 120, "learning_rate": 0.12, "max_leaf_nodes": 31}
+SAME = {"min_samples_leaf": 20, "l2_regularization": 1.0, "early_stopping": False}
+
+
+class Both:
+    """A line and trees on what it leaves."""
+
+    def __init__(self, **trees):
+        self.line, self.trees = (
+            scaled(RidgeCV(alphas=(1.0, 10.0, 100.0, 1000.0))),
+            HistGradientBoostingRegressor(**trees),
+        )
+
+    def fit(self, x, y):
+        self.line.fit(x, y)
+        self.trees.fit(x, y - self.line.predict(x))
+        return self
+
+    def predict(self, x):
+        return self.line.predict(x) + self.trees.predict(x)
+
+
+def models(is_binary: bool, trees: dict) -> dict:
+    if is_binary:
+        return {
+            "linear, shrunk": lambda: scaled(LogisticRegression(C=0.02, solver="newton-cholesky", max_iter=50)),
+            "linear": lambda: scaled(LogisticRegression(C=1.0, solver="newton-cholesky", max_iter=50)),
+            "boosted": lambda: HistGradientBoostingClassifier(**trees),
+        }
+    return {
+        "linear": lambda: scaled(RidgeCV(alphas=(1.0, 10.0, 100.0, 1000.0))),
+        "boosted": lambda: HistGradientBoostingRegressor(**trees),
+        "linear, then boosted": lambda: Both(**trees),
+    }
+
+
+def loss(y, predicted, is_binary: bool) -> float:
+    return (
+        log_loss(y, predicted.clip(1e-5, 1 - 1e-5), normalize=False)
+        if is_binary
+        else float(((y - predicted) ** 2).sum())
+    )
+
+
+def written_out(x, y, fold, learn, is_binary: bool, trees: dict) -> tuple[np.ndarray, str]:
+    """All models predict the rows of the first two folds from the other rows; the one with the smallest loss there does the rest."""
+
+    def predicted(make, k):
+        own = learn & (fold != k)
+        model = make().fit(x[own], y[own])
+        return model.predict_proba(x[fold == k])[:, 1] if is_binary else model.predict(x[fold == k])
+
+    kinds = models(is_binary, trees)
+    found = {name: [predicted(make, k) for k in (0, 1)] for name, make in kinds.items()}
+    losses = {
+        name: sum(loss(y[(fold == k) & learn], parts[k][learn[fold == k]], is_binary) for k in (0, 1))
+        for name, parts in found.items()
+    }
+    best = min(losses, key=losses.get)
+    result = np.empty(len(y))
+    for k in range(int(fold.max()) + 1):
+        result[fold == k] = found[best][k] if k < 2 else predicted(kinds[best], k)
+    return result, best
+
+
+def world_of(kind: str, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(21)
+    x = rng.normal(size=(rows, 3)).astype(np.float32)
+    bent = np.abs(x[:, 0]) - 0.8
+    y = {
+        "boosted": lambda: (rng.random(rows) < 1 / (1 + np.exp(-4 * bent))).astype(float),
+        "linear": lambda: (rng.random(rows) < 1 / (1 + np.exp(-2.5 * x[:, 1]))).astype(float),
+        "linear, shrunk": lambda: (rng.random(rows) < 0.5).astype(float),
+        "linear of numbers": lambda: x[:, 1] + rng.normal(size=rows),
+        "boosted of numbers": lambda: np.where(x[:, 0] * x[:, 1] > 0, 2.0, 0.0) + 0.5 * rng.normal(size=rows),
+        "linear, then boosted": lambda: 3 * x[:, 1] + 2 * bent + 0.2 * rng.normal(size=rows),
+    }[kind]()
+    return x, y, np.arange(rows) % 4
+
+
+@pytest.mark.parametrize(
+    "kind", ["boosted", "linear", "linear, shrunk", "linear of numbers", "boosted of numbers", "linear, then boosted"]
+)
+def test_predictions_are_those_of_scikit_learn_with_these_settings_chosen_on_the_first_two_folds(kind):
+    x, y, fold = world_of(kind, 800)
+    is_binary = "numbers" not in kind and "then" not in kind
+    luck = np.random.default_rng(4)
+    found = crossfit(x, y, fold, users=np.arange(len(y)), rng=luck)
+    seed = int(np.random.default_rng(4).integers(2**31))
+    expected, best = written_out(x, y, fold, np.ones(len(y), bool), is_binary, SMALL | SAME | {"random_state": seed})
+    assert found.model == best == kind.removesuffix(" of numbers")
+    assert found.predicted == pytest.approx(expected)
+
+
+def test_the_mean_of_an_arm_is_learnt_from_its_rows_and_predicted_for_all():
+    x, y, fold = world_of("boosted", 1200)
+    treated = np.arange(1200) // 4 % 2
+    for arm in (0, 1):
+        found = crossfit(x, y, fold, users=np.arange(1200), rng=np.random.default_rng(4), treated=treated, arm=arm)
+        seed = int(np.random.default_rng(4).integers(2**31))
+        expected, best = written_out(x, y, fold, treated == arm, True, SMALL | SAME | {"random_state": seed})
+        assert (found.model, found.predicted) == (best, pytest.approx(expected))
+    plain = crossfit(x, y, fold, users=np.arange(1200), rng=np.random.default_rng(4), treated=treated)
+    assert plain.predicted == pytest.approx(crossfit(x, y, fold, users=np.arange(1200), rng=np.random.default_rng(4), treated=treated, arm=0).predicted)  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "trees"), [(9_999, SMALL), (10_000, LARGE)])
+def test_ten_thousand_rows_have_larger_trees(monkeypatch, rows, trees):
+    """Trees of two rounds only, so that it is quick; the other settings are as they are."""
+    asked = []
+
+    def remembered(**settings):
+        asked.append(settings)
+        return HistGradientBoostingClassifier(**settings | {"max_iter": 2})
+
+    monkeypatch.setattr(nuisances, "HistGradientBoostingClassifier", remembered)
+    x, y, fold = world_of("linear", rows)
+    crossfit(x, y, fold, users=np.arange(rows), rng=np.random.default_rng(4))
+    seed = int(np.random.default_rng(4).integers(2**31))
+    assert asked == [trees | SAME | {"random_state": seed}] * 2
+
+
+@pytest.mark.parametrize(("rows", "boosted"), [(399, False), (400, True)])
+def test_trees_are_asked_from_four_hundred_rows_on(monkeypatch, rows, boosted):
+    asked = []
+
+    def remembered(**settings):
+        asked.append(settings)
+        return HistGradientBoostingClassifier(**settings | {"max_iter": 2})
+
+    monkeypatch.setattr(nuisances, "HistGradientBoostingClassifier", remembered)
+    x, y, fold = world_of("linear", rows)
+    crossfit(x, y, fold, users=np.arange(rows), rng=np.random.default_rng(4))
+    assert bool(asked) is boosted
+
+
+def test_a_fit_sees_whole_users_up_to_its_bound_and_all_rows_below_it(monkeypatch):
+    """Of 300 users with 4 rows each and a bound of 600 rows about half of the users are drawn, each with all of its rows or none."""
+    x, y, _ = world_of("linear", 1200)
+    users = np.repeat(np.arange(300), 4)
+    fold = users % 4
+    seen = []
+    real = nuisances._fitted
+
+    def remembered(make, train, target, unseen, is_binary):
+        seen.append(len(train))
+        return real(make, train, target, unseen, is_binary)
+
+    monkeypatch.setattr(nuisances, "_fitted", remembered)
+    monkeypatch.setattr(nuisances, "MOST_FITTED", 1200)
+    crossfit(x, y, fold, users=users, rng=np.random.default_rng(4))
+    assert set(seen) == {900}
+    seen.clear()
+    monkeypatch.setattr(nuisances, "MOST_FITTED", 600)
+    crossfit(x, y, fold, users=users, rng=np.random.default_rng(4))
+    luck = np.random.default_rng(4)
+    luck.integers(2**31)
+    drawn = luck.random(300) < 0.5
+    expected = [4 * int((drawn & (np.arange(300) % 4 != k)).sum()) for k in (0, 0, 0, 1, 1, 1, 2, 3)]
+    assert seen == expected
+
+
+def test_an_outcome_that_is_the_same_for_all_that_are_learnt_from_is_predicted_as_it_is():
+    x, y, fold = world_of("linear", 80)
+    treated = np.arange(80) % 2
+    y = np.where(treated == 1, 1.0, y)
+    found = crossfit(x, y, fold, users=np.arange(80), rng=np.random.default_rng(4), treated=treated, arm=1)
+    assert found.predicted.tolist() == [1.0] * 80
+    nobody = crossfit(x, y, fold, users=np.arange(80), rng=np.random.default_rng(4), treated=np.zeros(80), arm=1)
+    assert nobody.predicted.tolist() == [0.0] * 80
+
+
+def test_folds_share_every_mark_evenly_and_a_user_has_the_largest_of_its_marks():
+    """20 users with a row of mark 2 among rows of mark 0, and 23 of mark 1: each of 4 folds has 5 of the first, 5 or 6 of the others."""
+    users = np.r_[np.repeat(np.arange(20), 3), np.arange(20, 43)]
+    marks = np.r_[np.tile([0, 2, 0], 20), np.ones(23, int)]
+    fold = user_folds(users, marks, folds=4, rng=np.random.default_rng(3))
+    assert all(len(set(fold[users == u])) == 1 for u in range(43))
+    assert np.bincount(fold[:60:3], minlength=4).tolist() == [5] * 4
+    assert sorted(np.bincount(fold[60:], minlength=4)) == [5, 6, 6, 6]
+    one, other = (user_folds(users, marks, folds=4, rng=np.random.default_rng(s))[60:] for s in (1, 2))
+    assert one.tolist() != other.tolist()
+
+
+def given(monkeypatch, e, n: int) -> None:
+    half = Nuisance(np.full(n, 0.5), "linear")
+    propensity = Nuisance(np.asarray(e, float) + np.zeros(n), "linear")
+    monkeypatch.setattr(effects, "_nuisances", lambda *asked: [propensity, half, half])
+
+
+def table(n: int, treated, **more) -> pd.DataFrame:
+    rng = np.random.default_rng(14)
+    frame = pd.DataFrame({"z": rng.normal(size=n), "treated": treated, "returned": rng.integers(0, 2, n)})
+    return frame.assign(**more)
+
+
+def asked(frame: pd.DataFrame, **rules) -> effects.CrossFit:
+    return crossfit_effects(frame, covariates=["z"], rng=np.random.default_rng(1), **rules)
+
+
+def test_a_group_needs_thirty_units_of_thirty_users_and_two_a_fold(monkeypatch):
+    given(monkeypatch, 0.5, 60)
+    just = table(60, np.arange(60) % 2)
+    assert asked(just).ate.refused_because is None
+    less = table(59, np.arange(59) % 2)
+    assert asked(less).ate.refused_because == "29 treated and 30 untreated units; each group needs 30"
+    given(monkeypatch, 0.5, 59)
+    assert asked(less, min_group=29).ate.refused_because is None
+    more = asked(just, folds=16).ate
+    assert more.refused_because == "30 treated and 30 untreated units; each group needs 32"
+    shared = table(61, np.r_[np.arange(60) % 2, 1], user=np.r_[np.arange(59), 57, 57])
+    few = asked(shared, cluster="user").ate
+    assert few.refused_because == "they are of 29 treated and 30 untreated users; each group needs 30"
+    assert (few.n_treated, few.n_control, few.users) == (31, 30, 59) and few[1:10] == (None,) * 9
+    assert few[13:16] == (None, None, None)
+
+
+def test_every_reason_why_nothing_can_be_asked_is_a_whole_sentence():
+    whole = table(400, np.arange(400) % 2)
+    first = np.arange(400) < 12
+    reasons = {
+        "the outcome is unknown for 12 of 400 units": whole.assign(returned=np.where(first, np.nan, whole["returned"])),
+        "the outcome is the same for all": whole.assign(returned=1),
+        "in one group the outcome is the same for all, so it cannot be modelled": whole.assign(returned=np.where(whole["treated"] == 1, 1, whole["returned"])),
+        "the covariate z is missing for 12 units": whole.assign(z=np.where(first, np.nan, whole["z"])),
+        "no covariate measured before exposure varies": whole.assign(z=3.0),
+        "what was known before tells who is treated, so nobody can be compared": whole.assign(z=whole["treated"] * 2.0),
+    }  # fmt: skip
+    for reason, frame in reasons.items():
+        found = asked(frame)
+        assert [(e.estimand, e.refused_because) for e in found[:3]] == [
+            (name, reason) for name in ("ATE", "ATT", "ATO")
+        ]
+        assert (found.ate.n_treated, found.ate.n_control, found.ate.users) == (200, 200, 400)
+        assert found.models == () and found.balance.empty and found.balance.columns[0] == "covariate"
+        assert found.best is found.ate
+
+
+@pytest.mark.parametrize(("count", "is_refused"), [(20, False), (21, True)])
+def test_more_than_a_twentieth_out_of_reach_refuses_the_effect_for_everybody(monkeypatch, count, is_refused):
+    """Of 400 units half are treated: out of reach is a chance under 1/20 of 1/2, or one over 1 - 1/40; 20 of 400 are a twentieth."""
+    n, treated = 400, np.arange(400) % 2
+    for beyond, within in ((0.0249, 0.0251), (0.9751, 0.9749)):
+        given(monkeypatch, np.where(np.arange(n) < count, beyond, 0.5), n)
+        found = asked(table(n, treated))
+        assert (found.ate.refused_because is not None) is is_refused
+        if is_refused:
+            assert found.ate.refused_because == "5 % of these units had hardly a chance of the other arm: the groups hardly overlap"  # fmt: skip
+            assert found.best is found.ato and found.ate.n_treated == 200 and found.ate.largest_smd is not None
+        given(monkeypatch, np.where(np.arange(n) < count, within, 0.5), n)
+        assert "hardly a chance" not in str(asked(table(n, treated)).ate.refused_because)
+
+
+def test_the_effect_on_the_treated_counts_those_whose_staying_away_was_hardly_possible(monkeypatch):
+    n, treated = 400, np.arange(400) % 2
+    given(monkeypatch, np.where((np.arange(n) < 22) & (treated == 1), 0.976, 0.5), n)
+    found = asked(table(n, treated))
+    assert found.ate.refused_because is None  # 11 of 400
+    assert (
+        found.att.refused_because
+        == "6 % of these units had hardly a chance of the other arm: the groups hardly overlap"
+    )
+    assert found.ato.refused_because is None and found.best is found.ate
+    given(monkeypatch, np.where((np.arange(n) < 22) & (treated == 0), 0.976, 0.5), n)
+    assert "hardly a chance" not in str(asked(table(n, treated)).att.refused_because)
+
+
+def test_covariates_that_do_not_vary_are_left_out_and_a_placebo_that_half_know_is_not_checked(monkeypatch):
+    n = 400
+    frame = table(n, np.arange(n) % 2, flat=1.0, before=np.where(np.arange(n) < 200, np.nan, np.arange(n) // 2 % 2))
+    given(monkeypatch, 0.5, n)
+    found = crossfit_effects(frame, covariates=["flat", "z"], rng=np.random.default_rng(1))
+    assert found.balance["covariate"].tolist() == ["z"]
+    row = doubt_table(frame, covariates=["z"], placebos=[Placebo("before", "the day before")], estimate=0.3, rng=np.random.default_rng(1)).iloc[0]  # fmt: skip
+    assert row[["check", "n", "verdict", "refused_because"]].tolist() == ["the day before", 200, "cannot be checked", "it is known for 200 of 400 units only"]  # fmt: skip
+    assert row["limit"] == pytest.approx(0.1) and row[["estimate", "ci_low", "ci_high"]].isna().all()
+    known = frame.assign(before=np.where(np.arange(n) < 199, np.nan, np.arange(n) // 2 % 2))
+    given(monkeypatch, 0.5, 201)
+    row = doubt_table(known, covariates=["z"], placebos=[Placebo("before", "the day before")], estimate=0.3, rng=np.random.default_rng(1)).iloc[0]  # fmt: skip
+    assert row["n"] == 201 and row["refused_because"] is None and row["ci_low"] < row["estimate"] < row["ci_high"]
