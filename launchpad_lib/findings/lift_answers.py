@@ -58,6 +58,7 @@ def answered(question: LiftQuestion, trials: Trials, rules: LiftRules) -> Answer
             estimand=best.estimand,
             **shared,
         )
+        doubts["refused_because"] = [reason and of_trials(reason) for reason in doubts["refused_because"]]
     # The table is large, and done with.
     return Answer(trials._replace(table=trials.table.iloc[:0]), fitted, doubts, _benchmark(design, best))
 
@@ -73,14 +74,23 @@ def _benchmark(design: Design, effect: Effect) -> Benchmark:
 
 
 def _explained(fitted: CrossFit, trials: Trials) -> CrossFit:
-    """The refusal of a feature whose trials are not observed to the end says so."""
-    if fitted.best.refused_because is None or not trials.window_open:
+    """The units of a refusal are trials, and of a feature whose trials are not observed to the end it says so."""
+    if fitted.best.refused_because is None:
         return fitted
-    told = f"; the outcome of {counted(trials.window_open, 'trial')} is not over yet"
+    told = f"; the outcome of {counted(trials.window_open, 'trial')} is not over yet" if trials.window_open else ""
     ate, att, ato = (
-        e._replace(refused_because=e.refused_because + told) if e.refused_because else e for e in fitted[:3]
+        e._replace(refused_because=of_trials(e.refused_because) + told) if e.refused_because else e for e in fitted[:3]
     )
     return fitted._replace(ate=ate, att=att, ato=ato)
+
+
+def of_trials(reason: str) -> str:
+    """A reason of `inference`, which holds no name of the data, in the words of this page.
+
+    >>> of_trials("0 treated and 40 untreated units; each group needs 30")
+    '0 treated and 40 untreated trials; each group needs 30'
+    """
+    return reason.replace(" units", " trials")
 
 
 def unanswered(question: LiftQuestion) -> tuple[pd.DataFrame, ...]:

@@ -134,10 +134,8 @@ def asked_retention_by_deed(
         back=_condition(events, return_event),
         early=EarlyDeed(is_step(events, deed), at_least, window_us(within) or 0),
     )
-    nobody = (
-        "no user of `cohorts` has a start (no user's first "
-        f"{within} are over by {rules.observed_through:%Y-%m-%d %H:%M} UTC)"
-    )
+    seen = f"{rules.observed_through:%Y-%m-%d %H:%M} UTC"
+    nobody = f"no user has been observed for {span_words(within)} after the start by {seen}, so there are no groups yet"
     return _question([fold], lambda found: pa.array(names, pa.string()).take(pa.array(found)), unknown, nobody=nobody)
 
 
