@@ -69,12 +69,9 @@ def answered_experiment(
     """Users by their first exposure: who did it within a day of it, and who had any event in the `outcome_days` after
     that day. Users of several variants, and those whose time is not over, are in neither arm.
     """
-    told = {"feature_id": feature_id, "compare": compare, "declared": declared}
     nobody = nobody_exposed(events, experiment_id=declared.experiment_id)
     if nobody:
-        return ExperimentAnswer(
-            **told, variant=NOBODY, control=NOBODY, several=0, window_open=0, refused_because=nobody
-        )
+        return ExperimentAnswer(feature_id, compare, declared, NOBODY, NOBODY, 0, 0, nobody)
     later = Outcome(None, begins=DAY + timedelta(microseconds=1), ends=DAY + timedelta(days=outcome_days))
     arms = {name: [0, 0, 0, 0] for name in (declared.variant, declared.control)}
     several = window_open = 0
@@ -97,9 +94,7 @@ def answered_experiment(
                 counts[place] += int(held.sum())
     variant, control = (AssignedArm(*arms[name]) for name in (declared.variant, declared.control))
     reason = _cannot_be_compared(declared, variant, control, window_open, min_cell)
-    return ExperimentAnswer(
-        **told, variant=variant, control=control, several=several, window_open=window_open, refused_because=reason
-    )
+    return ExperimentAnswer(feature_id, compare, declared, variant, control, several, window_open, reason)
 
 
 def _cannot_be_compared(

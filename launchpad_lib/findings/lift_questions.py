@@ -107,6 +107,6 @@ def ask_lift(
         if reason is None:
             reason = unknown_names(events, event_names=names)
         declared = (feature.start_event, feature.complete_event)
-        asked = (reason, compare, feature.event_names, feature.rollout, feature.experiment)
-        found.append(LiftQuestion(feature.feature_id, feature.name, *declared, *asked))
+        own = LiftQuestion(feature.feature_id, feature.name, *declared, reason, compare, feature.event_names)
+        found.append(own._replace(rollout=feature.rollout, experiment=feature.experiment))
     return tuple(found)

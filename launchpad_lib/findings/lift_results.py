@@ -214,8 +214,8 @@ def lift_results(events: ir.Table, questions: tuple[LiftQuestion, ...], rules: L
         for part, q in zip(parts, questions, strict=True)
     ]
     cells = _stacked(tables.LIFT_ROLLOUT, [rollout_cells(a) for a in switched.values()])
-    stacked = (_stacked(t, [part[i] for part in parts]) for i, t in enumerate(TABLES))
-    return LiftResults(questions, rules, *stacked, cells, switched, experiments, level)
+    lifts, tried, balance, doubts, strength = (_stacked(t, [part[i] for part in parts]) for i, t in enumerate(TABLES))
+    return LiftResults(questions, rules, lifts, tried, balance, doubts, strength, cells, switched, experiments, level)
 
 
 def _ranked(
@@ -233,8 +233,8 @@ def _ranked(
         lifts = _with_design(lifts, [rollout_row(rollout, rollout.verdict(rules.smallest_lift))])
         doubts = pd.concat([doubts, rollout_checks(rollout)], ignore_index=True)
     if experiment is not None:
-        limits = {"smallest_lift": rules.smallest_lift, "min_cell": rules.min_cell}
-        lifts = _with_design(lifts, experiment_rows(experiment, level=level, **limits))
+        rows = experiment_rows(experiment, level=level, smallest_lift=rules.smallest_lift, min_cell=rules.min_cell)
+        lifts = _with_design(lifts, rows)
     return lifts, trials, balance, doubts, strength
 
 

@@ -111,7 +111,7 @@ def rollout_checks(answer: RolloutAnswer) -> pd.DataFrame:
 
 
 def _check_words(answer: RolloutAnswer, period: float | None) -> str:
-    if pd.isna(period):
+    if period is None or pd.isna(period):
         return "before the switch, all places together"
     return f"before the switch, {listed([named(p) for p in _wave(answer, int(period))])}"
 

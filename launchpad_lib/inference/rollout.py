@@ -237,7 +237,7 @@ class _Counted:
         its interval (of all waves at once) does not hold 0. Shocks are not part of these limits: what they would excuse
         is what is looked for.
         """
-        limit, found = placebo_limit(estimate), []
+        limit = placebo_limit(estimate)
         waves = [g for g in self.waves if any(c.switched_on == g <= c.period for c in cells)]
         longest = {c.switched_on: c for c in cells if c.period == 0 and c.switched_on in waves}
         why = "one period before the switch is too few: at least two are needed"
@@ -254,7 +254,7 @@ class _Counted:
         half = _quantile(level, None) * error
         verdict: PlaceboVerdict = placebo_verdict(value - half, value + half, limit=limit)
         told = None if compared == size else f"{why}; told without the waves that have no more"
-        found.append((None, value, value - half, value + half, limit, users, verdict, told))
+        found: list[tuple] = [(None, value, value - half, value + half, limit, users, verdict, told)]
         quantile = _quantile(1 - (1 - level) / len(longest), None)
         for g, cell in longest.items():
             value, error, _ = self.estimate(cell.weights, has_shocks=False)
@@ -282,5 +282,7 @@ def _quantile(level: float, freedom: float | None) -> float:
 
 
 def _refused(reason: str, left_out: Sequence[str]) -> RolloutEffect:
-    empty = (pd.DataFrame(columns=list(c)) for c in (CELL_COLUMNS, STUDY_COLUMNS, CHECK_COLUMNS))
-    return RolloutEffect(None, None, None, None, None, 0, 0, None, *empty, tuple(left_out), reason)
+    cells, study, checks = (pd.DataFrame(columns=list(c)) for c in (CELL_COLUMNS, STUDY_COLUMNS, CHECK_COLUMNS))
+    return RolloutEffect(
+        None, None, None, None, None, 0, 0, None, cells, study, checks, tuple(left_out), reason
+    )  # fmt: skip

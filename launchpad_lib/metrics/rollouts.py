@@ -121,13 +121,13 @@ def rollout_counts(
     number = {name: k for k, name in enumerate(places)}
     users, active_users = np.zeros(len(places), np.int64), np.zeros((len(places), periods), np.int64)
     both = np.zeros((len(places), periods, periods), np.int64)
-    for (name, mask), size in counts.items():
-        if name is None:
+    for (place_name, mask), size in counts.items():
+        if place_name is None:
             continue
-        bits = (mask >> np.arange(periods)) & 1
-        users[number[name]] += size
-        active_users[number[name]] += size * bits
-        both[number[name]] += size * np.outer(bits, bits)
+        bits, k = (mask >> np.arange(periods)) & 1, number[place_name]
+        users[k] += size
+        active_users[k] += size * bits
+        both[k] += size * np.outer(bits, bits)
     turned = [(on[name] - begins) // period if name in on else periods for name in places]
     return RolloutCounts(
         datetime.fromisoformat("1970-01-01") + timedelta(microseconds=int(begins)), period_days, int(before), places,

@@ -346,15 +346,16 @@ def idle(folder: Path, *, seconds: float) -> None:
         "forward": ["forward", "--spool", str(folder / "spool"), "--to", kafka],
     }
     running = {
-        name: subprocess.Popen([*launchpad, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        name: subprocess.Popen(
+            [*launchpad, *command], stdout=open(folder / f"{name}.log", "wb"), stderr=subprocess.DEVNULL
+        )
         for name, command in commands.items()
     }
     try:
-        before, after = dict.fromkeys(running, -10.0), {name: _cpu_seconds(p.pid) for name, p in running.items()}
-        while any(after[name] - before[name] > 0.3 for name in running):  # each loads what it needs
-            time.sleep(5)
-            before, after = after, {name: _cpu_seconds(p.pid) for name, p in running.items()}
-        before, started = after, time.time()
+        while not all(b"streaming" in (folder / f"{n}.log").read_bytes() for n in commands if n.startswith("stream")):
+            time.sleep(0.5)
+        time.sleep(10)
+        before, started = {name: _cpu_seconds(p.pid) for name, p in running.items()}, time.time()
         time.sleep(seconds)
         for name, process in running.items():
             used = (_cpu_seconds(process.pid) - before[name]) / (time.time() - started)

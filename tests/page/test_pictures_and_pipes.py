@@ -42,11 +42,41 @@ def test_packing_is_as_small_as_its_program_can_make_it():
     assert len(base64.b85decode(str(packed(text).text).replace(",", "<"))) < len(gzip.compress(text.encode(), 9))
 
 
-def test_a_page_has_no_library_where_the_drawing_program_gives_none(monkeypatch):
+def test_a_page_has_no_library_where_the_drawing_program_gives_none(monkeypatch, tmp_path):
+    monkeypatch.setattr(pictures, "KEPT", tmp_path)
     for library, wanted in ((None, None), ("js", packed("js"))):
         pictures.drawing_library.cache_clear()
         monkeypatch.setattr(pictures, "renderer", lambda found=library: SimpleNamespace(drawing_library=lambda: found))
         assert pictures.drawing_library() == wanted
+    pictures.drawing_library.cache_clear()
+
+
+def test_the_library_is_packed_once_for_all_runs_and_anew_where_what_was_kept_is_not_whole(monkeypatch, tmp_path):
+    """Kept beside the compiled modules; cut off, changed, empty or no text of ours: made anew. A folder that cannot be
+    written to, here a file in its place, costs time only."""
+    asked = []
+
+    def library() -> str:
+        asked.append("again")
+        return "js " * 50
+
+    def of_a_new_process():
+        pictures.drawing_library.cache_clear()
+        return pictures.drawing_library()
+
+    monkeypatch.setattr(pictures, "renderer", lambda: SimpleNamespace(drawing_library=library))
+    monkeypatch.setattr(pictures, "KEPT", tmp_path / "kept")
+    wanted = packed("js " * 50)
+    assert [of_a_new_process(), of_a_new_process()] == [wanted, wanted] and len(asked) == 1
+    (kept,) = (tmp_path / "kept").iterdir()
+    whole = kept.read_text()
+    for damaged in (whole[:-1], whole.replace(whole[-3], "x" if whole[-3] != "x" else "y"), "", "a b c", "\u00e9 1 2"):
+        kept.write_text(damaged, encoding="utf-8")
+        assert of_a_new_process() == wanted and kept.read_text() == whole
+    assert len(asked) == 6
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(pictures, "KEPT", tmp_path / "file")
+    assert of_a_new_process() == wanted
     pictures.drawing_library.cache_clear()
 
 
