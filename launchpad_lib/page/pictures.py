@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from launchpad_lib.contract.whole_files import write_whole
 from launchpad_lib.page.markup import POLICY
-from launchpad_lib.page.rendering import renderer
+from launchpad_lib.page.rendering import LIBRARY, renderer
 
 DRAW_JS = (Path(__file__).parent / "templates" / "draw.js").read_text(encoding="utf-8")
 # Only the one script whose hash is named may run, and the drawing library it unpacks (Vega compiles expressions, hence
@@ -47,7 +47,10 @@ def drawing_library() -> Packed | None:
     Bundled and packed once for each version of the drawing program, which takes a second and a half: after that it is
     read from beside the compiled modules, and made anew where it is not whole.
     """
-    place = KEPT / f"drawing-library-{version('vl-convert-python')}-{version('deflate')}.txt"
+    made_of = "-".join(
+        (version("vl-convert-python"), version("deflate"), hashlib.md5(LIBRARY.encode()).hexdigest()[:8])
+    )
+    place = KEPT / f"drawing-library-{made_of}.txt"
     kept = _kept(place)
     if kept is not None:
         return kept

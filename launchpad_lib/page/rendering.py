@@ -31,6 +31,8 @@ MOST_SPEC_BYTES = 2_000_000
 MOST_PICTURE_BYTES = 2_000_000
 WALL_PER_CPU = 3
 """A busy machine: a picture may take so many times its seconds of computing."""
+# The address is the one under which the bundler keeps its own copy of Vega: nothing is fetched.
+LIBRARY = 'import { View, parse } from "https://cdn.jsdelivr.net/npm/vega@%s/+esm"; window.vega = { View, parse };'
 _LENGTH = struct.Struct(">I")
 
 
@@ -240,10 +242,7 @@ def _reply(request: dict) -> dict:
     if "library" in request:
         import vl_convert
 
-        # The address under which the bundler keeps its own copy of Vega: nothing is fetched.
-        vega = f"https://cdn.jsdelivr.net/npm/vega@{vl_convert.get_vega_version()}/+esm"
-        snippet = f'import {{ View, parse }} from "{vega}"; window.vega = {{ View, parse }};'
-        return {"library": vl_convert.javascript_bundle(snippet)}
+        return {"library": vl_convert.javascript_bundle(LIBRARY % vl_convert.get_vega_version())}
     try:
         drawn = _drawn(request["spec"])
     except Exception as fault:
