@@ -41,11 +41,7 @@ LONG = {
     "ingestion/files/json_scan.py",
     "ingestion/files/sink.py",
     "ingestion/stream/sink.py",
-    "lake/day_files.py",
-    "lake/index.py",
     "metrics/kernels/chains.py",
-    "metrics/kernels/retention.py",
-    "metrics/kernels/unit_rows.py",
 }
 
 
