@@ -1,13 +1,15 @@
 """The HTTP service: `POST /v1/events`, `/healthz`, `/metrics`, `/docs`, and the configurator at `/`.
 
 Answers of `POST /v1/events`: 202 when every event was judged and the accepted ones are on the disk; 400 no event could
-be found in the body; 401 write key; 403 origin; 413 too large; 415 encoding; 429 rate, with Retry-After; 503 the disk
-refuses, with Retry-After. Only a 202 acknowledges events.
+be found in the body; 401 write key; 403 origin; 413 too large; 415 encoding; 421 a host that is not served here; 429
+rate, with Retry-After; 503 the disk refuses or the spool is full, with Retry-After. Only a 202 acknowledges events.
+`connections` turns away what is no request yet.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,6 +34,7 @@ from launchpad_lib.collector.settings import Settings
 from launchpad_lib.collector.spool import SpoolUnavailableError, SpoolWriter, recent_ids
 from launchpad_lib.contract.tables import NDJSON
 
+_PORT = re.compile(rb":\d*$")
 STATIC = Path(__file__).parent / "static"
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -52,9 +55,12 @@ class _Collector(FastAPI):
     """
 
     door: _Door
+    monitor: Monitor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (
+        if scope["type"] == "http" and not self.door.is_addressed(scope["headers"]):
+            await self.door.misdirected()(scope, receive, send)
+        elif (
             scope["type"] == "http"
             and scope["path"] == "/v1/events"
             and scope["method"] == "POST"
@@ -75,7 +81,7 @@ class _Pages(StaticFiles):
         return response
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings) -> _Collector:
     """The collector as an ASGI app.
 
     Raises:
@@ -83,7 +89,10 @@ def create_app(settings: Settings) -> FastAPI:
     """
     settings = settings.checked()
     monitor = Monitor()
-    spool = SpoolWriter(settings.spool, segment_bytes=settings.segment_bytes, on_group=monitor.group)
+    monitor.spool_limit_bytes.set(settings.max_spool_bytes)
+    spool = SpoolWriter(
+        settings.spool, segment_bytes=settings.segment_bytes, max_bytes=settings.max_spool_bytes, on_group=monitor.group
+    )
     door = _Door(settings, monitor, spool)
 
     @asynccontextmanager
@@ -94,7 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
         await asyncio.to_thread(spool.close)
 
     app = _Collector(title="Feature Launchpad collector", version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.door = door
+    app.door, app.monitor = door, monitor
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -119,11 +128,14 @@ def create_app(settings: Settings) -> FastAPI:
         monitor.is_writable.set(0 if reason else 1)
         if reason is None:
             return _json(200, {"status": "ok"})
-        return _json(503, {"status": "the spool cannot be written", "reason": reason})
+        response = _json(503, {"status": "the spool cannot be written", "reason": reason})
+        response.headers["retry-after"] = "5"
+        return response
 
     @app.get("/metrics", summary="Prometheus metrics")
     async def metrics() -> Response:
         monitor.is_writable.set(0 if spool.failure else 1)
+        monitor.spool_bytes.set(spool.size_bytes())
         return Response(generate_latest(monitor.registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/docs", include_in_schema=False)
@@ -149,12 +161,27 @@ class _Door:
         self._rate = RateLimit(settings.rate_per_second, settings.burst_events)
         self._recent = RecentIds(settings.recent_ids)
         self._writing: set[str] = set()
+        self._hosts = {host.lower().encode() for host in settings.allowed_hosts}
         self._origins = {origin.encode() for origin in settings.allowed_origins}
 
     def remember(self, ids: list[str]) -> None:
         """Events that are kept already."""
         for start in range(0, len(ids), 1000):
             self._recent.add(ids[start : start + 1000])
+
+    def is_addressed(self, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Whether the request names this collector: a page elsewhere can make a browser send here under a name of its
+        own (DNS rebinding).
+        """
+        if not self._hosts:
+            return True
+        host = next((value for name, value in headers if name == b"host"), b"").lower()
+        return (host if host.endswith(b"]") else _PORT.sub(b"", host)) in self._hosts
+
+    def misdirected(self) -> Response:
+        return self._refuse(
+            421, "misdirected", "this host is not served here; start the collector with --allow-host for it"
+        )
 
     async def take(self, request: Request) -> Response:
         headers = dict(request.scope["headers"])

@@ -51,7 +51,7 @@ def opened(browser, path: Path, *, scripts: bool = True, viewport: dict = DESKTO
     page.on("pageerror", lambda e: complaints.append(str(e)))
     page.goto(path.as_uri())
     if scripts and page.locator("figure.chart").count():
-        page.wait_for_function("document.documentElement.dataset.drawn === 'yes'", timeout=20_000)
+        page.wait_for_function("document.documentElement.dataset.drawn === 'yes'", timeout=120_000)
     return page, asked, complaints
 
 
