@@ -214,7 +214,7 @@ def day_queries(events: Indexed | None) -> dict[str, str]:
     """The SQL of what metrics ask of a lake's events day by day instead of reading them: rows and arrivals by day,
     delays, minutes.
     """
-    minutes = "SELECT minute, rows FROM source"
+    minutes = "SELECT make_timestamp(minute * 60000000) AS minute, rows FROM source"
     return {
         "event_days": _merged("FROM source", EVENT_DAYS, events, "days"),
         "event_delays": _merged("FROM source", EVENT_DELAYS, events, "delays"),
