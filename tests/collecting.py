@@ -32,7 +32,7 @@ class Collector(NamedTuple):
             body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
         )
         names = {"content-type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()}
-        return CLIENT.post(f"{self.url}/v1/events", content=content, headers=names, timeout=20)
+        return CLIENT.post(f"{self.url}/v1/events", content=content, headers=names, timeout=120)
 
     def kill(self) -> None:
         self.process.kill()
@@ -75,7 +75,7 @@ def start(
 def stop(collector: Collector) -> None:
     if collector.process.poll() is None:
         collector.process.send_signal(signal.SIGTERM)
-    collector.process.wait(timeout=20)
+    collector.process.wait(timeout=120)
     collector.process.stdout.close()
 
 

@@ -53,7 +53,7 @@ class Broker(NamedTuple):
             stderr=subprocess.DEVNULL,
         )
         broker = cls(f"127.0.0.1:{port}", process)
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 180
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -5,7 +5,16 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from launchpad_lib.charts.bounds import apart, drawn, first_names, largest_names
+from launchpad_lib.charts.bounds import (
+    LINE_CELLS,
+    MOST_LINES,
+    apart,
+    drawn,
+    first_names,
+    labels,
+    largest_names,
+    named,
+)
 from launchpad_lib.charts.theme import BLUE, GREY, ORANGE, SOLID, height_of, layered, nothing, themed
 
 ROWS = alt.Y("name:N", sort=None, title=None)
@@ -100,6 +109,43 @@ def forest_chart(rows: pd.DataFrame, *, title: str) -> alt.LayerChart:
     return themed(
         layered(_line_at(0), *where_known(shown, rules), points), title, note=more, height=height_of(len(shown))
     )
+
+
+def event_study_chart(rows: pd.DataFrame, *, title: str) -> alt.LayerChart:
+    """Differences by period since the switch with their intervals; what lies before the switch should be near 0.
+
+    Args:
+        rows: feature, since_switch, estimate, ci_low, ci_high.
+    """
+    columns = {"value": "estimate", "line": "feature", "since": "since_switch", "low": "ci_low", "high": "ci_high"}
+    found = drawn(rows, columns)
+    if found.nothing_because:
+        return nothing(title, found.nothing_because)
+    names = found.rows["line"].map(named)
+    kept = found.rows[names.isin(names.drop_duplicates().head(MOST_LINES))]
+    more = f"the first {MOST_LINES} of {names.nunique():,} features" if names.nunique() > MOST_LINES else ""
+    shown = kept.assign(line=labels(kept["line"], cells=LINE_CELLS))
+    tips = [
+        alt.Tooltip("line:N", title="feature"),
+        alt.Tooltip("since:Q", title="periods since the switch"),
+        *_tips("", "difference", number="+.1%")[1:],
+    ]
+    offset = alt.XOffset("line:N")
+    base = alt.Chart(shown).encode(
+        x=alt.X("since:O", title="Periods since the switch (0 is the first with it)", axis=alt.Axis(labelAngle=0)),
+        xOffset=offset,
+        color=alt.Color("line:N", title=None, scale=alt.Scale(scheme="tableau10"), legend=SOLID),
+        tooltip=tips,
+    )
+    y = alt.Y("low:Q", title="Difference (percentage points)", axis=POINTS)
+    rules = base.mark_rule(strokeWidth=2).encode(y=y, y2="high:Q")
+    points = base.mark_point(filled=True, size=70).encode(
+        y=alt.Y("value:Q", title="Difference (percentage points)", axis=POINTS)
+    )
+    zero = (
+        alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY, strokeDash=[4, 4], tooltip=None).encode(y="zero:Q")
+    )
+    return themed(layered(zero, *where_known(shown, rules), points), title, note=more)
 
 
 def rates_by(

@@ -30,7 +30,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--reports", help="further kept reports, whose table versions stay readable beside those that the lake knows of"
     )
     streaming.add_argument("--metrics-port", type=int, help="serve Prometheus metrics on 127.0.0.1 (0: any free port)")
-    streaming.add_argument("--commit-every-ms", type=int, default=150, help="least time between commits (default: 150)")
+    streaming.add_argument("--commit-every-ms", type=int, default=50, help="least time between commits (default: 50)")
     streaming.add_argument(
         "--dedupe-window", type=int, default=1_000_000, help="event ids remembered, 64 bytes each (default: 1000000)"
     )
@@ -144,7 +144,7 @@ def stream(
     from launchpad_lib.lake.compaction import Upkeep
 
     if not 1 <= commit_every_ms <= 60_000:
-        raise ValueError(f"commit-every-ms={commit_every_ms}: must be 1 to 60000; choose for example 150")
+        raise ValueError(f"commit-every-ms={commit_every_ms}: must be 1 to 60000; choose for example 50")
     speak = _that_never_fails(say)
     stopping = threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
@@ -161,8 +161,9 @@ def stream(
             server, _ = start_http_server(metrics_port, addr="127.0.0.1", registry=registry)
             speak(f"metrics: http://127.0.0.1:{server.server_port}/metrics")
         settings = StreamSettings(commit_every_seconds=commit_every_ms / 1000, idle_exit_seconds=idle_exit_seconds)
+        worker = StreamWorker(source, sink, observer=observer, settings=settings)
         speak(f"streaming {source.name} into {lake}")
-        StreamWorker(source, sink, observer=observer, settings=settings).run(stopping.is_set)
+        worker.run(stopping.is_set)
     finally:
         source.close()
     speak(f"stopped; {lake / 'events'} is at version {sink.version}")

@@ -23,7 +23,8 @@ from launchpad_lib.spool.locks import is_held
 
 __all__ = ["Forwarder", "KafkaTarget", "Target", "run"]
 
-CHUNK_BYTES = 1024 * 1024
+CHUNK_BYTES = 4 << 20  # sent before the acknowledgements are awaited and the position is written
+SHORTEST_NAP_SECONDS, LONGEST_NAP_SECONDS = 0.01, 0.1  # between looks; longer while nothing comes
 POSITIONS = ".forwarded.json"
 
 
@@ -128,7 +129,6 @@ def run(
     *,
     until: Literal["stopped", "empty"],
     say: Callable[[str], object],
-    idle_seconds: float = 0.05,
 ) -> int:
     """Forwards until SIGINT or SIGTERM, or until everything is forwarded.
 
@@ -139,6 +139,7 @@ def run(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())
     failures = total = 0
+    nap = SHORTEST_NAP_SECONDS
     try:
         while not stopping.is_set():
             try:
@@ -154,7 +155,8 @@ def run(
             if not moved.lines:
                 if until == "empty":
                     break
-                stopping.wait(idle_seconds)
+                stopping.wait(nap)
+            nap = SHORTEST_NAP_SECONDS if moved.lines else min(2 * nap, LONGEST_NAP_SECONDS)
     finally:
         forwarder.close()
     say(f"launchpad forward: {total} events forwarded")

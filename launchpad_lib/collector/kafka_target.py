@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from typing import Any, Literal
 
 import msgspec
 
 from launchpad_lib.contract.tables import NDJSON
-from launchpad_lib.kafka.settings import address_of, producer, settings_from
+from launchpad_lib.kafka.settings import address_of, client_settings, settings_from
 
 ENVELOPE_EVENTS = 50
+PARTITIONS_SECONDS = 60.0
 
 
 class TargetUnavailableError(OSError):
@@ -42,34 +44,46 @@ class KafkaTarget:
         self._secure = settings_from(os.environ)
         self._timeout_seconds = timeout_seconds
         self._producer: Any = None
+        self._partitions: list[int] = []
+        self._asked_at = 0.0
 
     def send(self, lines: list[bytes]) -> None:
         """Sends lines and waits until every replica in sync has them (acks=all, idempotent)."""
-        from kafka.errors import KafkaError
+        from confluent_kafka import KafkaException
+
+        refused: list[str] = []
+
+        def delivered(error: Any, _: object) -> None:
+            if error is not None:
+                refused.append(error.name())
 
         try:
             producer = self._connected()
-            partitions = sorted(producer.partitions_for(self._topic) or ())
-            if not partitions:
-                raise TargetUnavailableError(f"topic {self._topic!r} is not there; create it")
-            futures = []
-            for partition, key, value, count in self._records(lines, partitions):
+            for partition, key, value, count in self._records(lines, self._partitions):
                 headers = [("content-type", NDJSON.encode())] if count > 1 else None
-                futures.append(producer.send(self._topic, value=value, key=key, headers=headers, partition=partition))
-            producer.flush(timeout=self._timeout_seconds)
-            for future in futures:
-                future.get(timeout=self._timeout_seconds)
-        except KafkaError as error:
+                arguments = {"value": value, "key": key, "headers": headers, "partition": partition}
+                while True:
+                    try:
+                        producer.produce(self._topic, **arguments, on_delivery=delivered)
+                        break
+                    except BufferError:  # the client's queue is full: until some are acknowledged
+                        producer.poll(0.05)
+            unsent = producer.flush(self._timeout_seconds)
+        except KafkaException as error:
             self.close()
-            raise TargetUnavailableError(
-                f"Kafka at {','.join(self._servers)} did not confirm ({type(error).__name__})"
-            ) from None
+            raise self._unavailable(error.args[0].name()) from None
+        if refused or unsent:
+            self.close()
+            raise self._unavailable(refused[0] if refused else "no answer in time")
 
     def close(self) -> None:
-        """Closes the connection without waiting for anything unsent."""
+        """Lets go of the connection without waiting for anything unsent."""
         if self._producer is not None:
-            self._producer.close(timeout=0)
+            self._producer.purge()
             self._producer = None
+
+    def _unavailable(self, why: str) -> TargetUnavailableError:
+        return TargetUnavailableError(f"Kafka at {','.join(self._servers)} did not confirm ({why.lstrip('_')})")
 
     def _records(self, lines: list[bytes], partitions: list[int]) -> list[tuple[int, bytes | None, bytes, int]]:
         """`partition, key, value, events` of each record, in the order of the lines within a partition."""
@@ -90,14 +104,28 @@ class KafkaTarget:
         return records
 
     def _connected(self) -> Any:
+        """The producer; the topic's partitions are asked for anew with each, and every minute."""
+        from confluent_kafka import Producer
+
         if self._producer is None:
-            self._producer = producer(
-                self._servers,
-                settings=self._secure,
-                compression_type="lz4",
-                max_request_size=8 * 1024 * 1024,
-                bootstrap_timeout_ms=10_000,
+            self._producer = Producer(
+                client_settings(",".join(self._servers), self._secure)
+                | {
+                    "acks": "all",
+                    "enable.idempotence": True,
+                    "linger.ms": 2,
+                    "compression.type": "lz4",
+                    "message.max.bytes": 8 << 20,
+                    "delivery.timeout.ms": int(self._timeout_seconds * 1000),
+                }
             )
+            self._asked_at = -PARTITIONS_SECONDS
+        if time.monotonic() - self._asked_at > PARTITIONS_SECONDS:
+            # All topics are listed: asking for one would create it on a broker that is set so.
+            known = self._producer.list_topics(timeout=10).topics.get(self._topic)
+            if known is None or not known.partitions:
+                raise TargetUnavailableError(f"topic {self._topic!r} is not there; create it")
+            self._partitions, self._asked_at = sorted(known.partitions), time.monotonic()
         return self._producer
 
 

@@ -15,9 +15,32 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from launchpad_lib.contract.named import EventName
+from launchpad_lib.contract.named import EventName, ExperimentId, PropertyName, VariantName
 
 EVENT_FIELDS = ("start_event", "complete_event", "view_event", "share_event", "interaction_events")
+
+
+class Rollout(BaseModel):
+    """Where a feature was switched on, and when: the first use of it that nobody chose."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    by: PropertyName = Field(description="column or property whose values are switched on one after the other: country")
+    switched_on: dict[str, datetime] = Field(
+        min_length=1, description="value -> date or instant (UTC where it has no zone); the others stay off"
+    )
+    period_days: int = Field(default=7, ge=1, le=28, description="days in which users are active or not")
+
+
+class ShownBy(BaseModel):
+    """The experiment that shows a feature to one variant and not to the control."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    experiment_id: ExperimentId = Field(description="the experiment, as in its exposures")
+    variant: VariantName = Field(description="the variant that is shown the feature")
+    control: VariantName = Field(description="the variant that is not")
+    share: float = Field(default=0.5, gt=0, lt=1, description="planned share of the variant among the two")
 
 
 class Feature(BaseModel):
@@ -45,6 +68,23 @@ class Feature(BaseModel):
     interaction_events: tuple[EventName, ...] = Field(
         default=(), description="uses, counted as depth: names, or one name"
     )
+    rollout: Rollout | None = Field(
+        default=None, description="where and when it was switched on; in the table: the same as JSON"
+    )
+
+    experiment: ShownBy | None = Field(
+        default=None, description="the experiment that shows it to one variant only; in the table: the same as JSON"
+    )
+
+    @field_validator("rollout", "experiment", mode="before")
+    @classmethod
+    def _a_text_is_json(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) and value else value or None
+        except ValueError as error:
+            raise ValueError(
+                'must be a mapping such as {"by": "country", "switched_on": {"NO": "2026-01-15"}}'
+            ) from error
 
     @field_validator(
         "feature_name",

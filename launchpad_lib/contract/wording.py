@@ -127,6 +127,6 @@ def needed(value, what: str):
     """
     if is_missing(value):
         raise Refused(
-            f"{what}: the lake holds none; ingest some with a params file, or leave this notebook out of `sequence`"
+            f"the lake holds no {what}; ingest some with a params file, or leave this notebook out of `sequence`"
         )
     return value

@@ -13,6 +13,7 @@ from launchpad_lib.findings.lifecycle_results import ALL_USERS, GROUP, last_comp
 from launchpad_lib.findings.retention_results import EARLY_DEED, RetentionQuestion, retention_on
 from launchpad_lib.findings.rows import NOT_ASKED, not_answered, proved_at, reason_in, standing
 from launchpad_lib.inference import unequal_rates_p
+from launchpad_lib.metrics.returning import FEWER
 
 SURE = 0.05
 
@@ -137,12 +138,14 @@ def by_early_deed(asked: RetentionQuestion, segments: pd.DataFrame) -> list[Find
         few = f"By early behaviour, fewer than two groups have {asked.min_cell} mature users, so none are compared."
         return [Finding("unknown", "wait", few)]
     when = f"on {asked.period} {int(rows['period_from'].iloc[0])}"
-    said = " and ".join(_of_segment(row) for _, row in rows.iterrows()).replace(" for fewer", " for the others")
-    return [
-        Finding(
-            "fine", "nothing", f"By early behaviour, retention {when} is {said}; users chose, so this is no effect."
-        )
-    ]
+    said = " and ".join(_of_doers(row) for _, row in rows.iterrows())
+    sentence = f"By early behaviour, retention {when} is {said}; users chose, so this is no effect."
+    return [Finding("fine", "nothing", sentence)]
+
+
+def _of_doers(row: pd.Series) -> str:
+    who = "others" if row["segment"] == FEWER else f"with {named(row['segment'])} of their start"
+    return f"{percent(row['retention_rate'])} of {int(row['users']):,} {who}"
 
 
 def where_users_come_from(life: pd.DataFrame, lifecycle_period: str) -> list[Finding]:

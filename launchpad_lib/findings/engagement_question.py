@@ -56,7 +56,7 @@ class EngagementQuestion(NamedTuple):
         detail = self.detail or Feature(feature_id="the feature")
         said = {name: getattr(detail, name) for name in ("start_event", "complete_event", "view_event", "share_event")}
         return {
-            "feature": named(detail.feature_id),
+            "feature": named(self.detail.feature_id) if self.detail else "a feature",
             "window": span_words(self.window),
             "report_timezone": self.report_timezone,
             "interaction_events": ", ".join(named(e) for e in detail.interaction_events) or "none declared",

@@ -100,7 +100,7 @@ def arms_of_aggregates(plan: PlannedExperiment) -> Arms:
     given = {(a.metric, a.variant): a for a in plan.aggregates}
     counts = {}
     for metric in plan.metrics:
-        rows = []
+        rows: list[tuple[str, str, Compared, str | None]] = []
         for variant in variants:
             one = given.get((metric.called, variant))
             if one is None or one.n == 0:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 import pandas as pd
 
 from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.contract.experiments import PlannedExperiment
+from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.sentences import counted as number_of
 from launchpad_lib.findings.experiment_arms import Arms
 from launchpad_lib.findings.experiment_plans import ExperimentPlan
@@ -42,3 +44,22 @@ def _is_over(plan: ExperimentPlan, last: date) -> bool:
     through = through.tz_localize("UTC") if through.tzinfo is None else through
     window = parse_window(plan.longest) if plan.immature_units == "leave_out" else timedelta(0)
     return bool(end + window <= through + pd.Timedelta(microseconds=1))
+
+
+def tuning_units(plan: ExperimentPlan, variants: Sequence[str], variant: str) -> float:
+    """The planned units of a variant and the control together."""
+    planned = plan.planned.planned_units if plan.planned and plan.planned.planned_units else 5000
+    if not plan.shares:
+        return 2 * planned / max(len(variants), 2)
+    total = sum(plan.shares.values())
+    return planned * (plan.shares.get(variant, 0.0) + plan.shares[str(plan.control)]) / total
+
+
+def no_arms_because(plan: ExperimentPlan, units: Mapping[str, int]) -> str | None:
+    """Why the arms of the plan are not there to be compared, else None."""
+    expected = [plan.control, *plan.shares]
+    missing = next((v for v in expected if v not in units), None)
+    if missing is not None:
+        what = "control" if missing == plan.control else "planned variant"
+        return f"{what} {missing!r}: no unit was exposed to it alone; {nearest(missing, list(units))}"
+    return "only one variant was seen, so there is nothing to compare" if len(units) < 2 else None

@@ -19,7 +19,7 @@ from launchpad_lib.contract.experiments import (
 )
 from launchpad_lib.contract.sentences import span_words
 from launchpad_lib.findings.rows import not_asked
-from launchpad_lib.metrics.exposures import nobody_exposed
+from launchpad_lib.metrics.exposure_period import nobody_exposed
 
 REMEDY = "declare experiment_id, control and metric_event of this notebook, or `experiments`, in the params file"
 

@@ -12,11 +12,9 @@ import pandas as pd
 from launchpad_lib.contract.catalogue import experiments as tables
 from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
 from launchpad_lib.contract.experiments import PlannedExperiment, PlannedMetric
-from launchpad_lib.contract.names import nearest
-from launchpad_lib.contract.sentences import counted as number_of
 from launchpad_lib.contract.sentences import named
 from launchpad_lib.findings.experiment_arms import Arms, arms_of_aggregates, arms_of_log, days_apart, segments_apart
-from launchpad_lib.findings.experiment_due import not_yet_because
+from launchpad_lib.findings.experiment_due import no_arms_because, not_yet_because, tuning_units
 from launchpad_lib.findings.experiment_plans import ExperimentPlan, ask_experiment, ask_experiments
 from launchpad_lib.findings.rows import declared, refused_rows
 from launchpad_lib.inference import Decision, best_first, compare_variants, decide, sample_ratio_mismatch
@@ -25,13 +23,7 @@ from launchpad_lib.inference.sample_ratio import SampleRatio
 from launchpad_lib.inference.variants import ALPHA, compare_exploratory
 from launchpad_lib.metrics.experiment_sums import counted
 
-__all__ = [
-    "ExperimentPlan",
-    "ExperimentResults",
-    "ask_experiment",
-    "ask_experiments",
-    "experiment_results",
-]
+__all__ = ["ExperimentPlan", "ExperimentResults", "ask_experiment", "ask_experiments", "experiment_results"]
 
 NO_TEST = SampleRatio(None, None, False, "there are no units to count")
 
@@ -146,7 +138,7 @@ def experiment_results(events: ir.Table, plan: ExperimentPlan) -> ExperimentResu
         )
     except ValueError as error:
         return _refused(plan._replace(refused_because=str(error)))
-    reason = _cannot_be_compared(plan, arms.randomised)
+    reason = no_arms_because(plan, arms.randomised)
     if reason:
         return _refused(plan._replace(refused_because=reason))._replace(units=_unit_rows(plan, arms))
     not_yet = not_yet_because(plan, plan.planned, arms)
@@ -171,25 +163,6 @@ def experiment_results(events: ir.Table, plan: ExperimentPlan) -> ExperimentResu
     )
 
 
-def _cannot_be_compared(plan: ExperimentPlan, units: Mapping[str, int]) -> str | None:
-    """Why the arms of the plan are not there to be compared, else None."""
-    expected = [plan.control, *plan.shares]
-    missing = next((v for v in expected if v not in units), None)
-    if missing is not None:
-        what = "control" if missing == plan.control else "planned variant"
-        return f"{what} {missing!r}: no unit was exposed to it alone; {nearest(missing, list(units))}"
-    return "only one variant was seen, so there is nothing to compare" if len(units) < 2 else None
-
-
-def _tuning(plan: ExperimentPlan, variants: Sequence[str], variant: str) -> float:
-    """The planned units of a variant and the control together."""
-    planned = plan.planned.planned_units if plan.planned and plan.planned.planned_units else 5000
-    if not plan.shares:
-        return 2 * planned / max(len(variants), 2)
-    total = sum(plan.shares.values())
-    return planned * (plan.shares.get(variant, 0.0) + plan.shares[str(plan.control)]) / total
-
-
 def _compared(plan: ExperimentPlan, planned: PlannedExperiment, arms: Arms, not_yet: str | None) -> pd.DataFrame:
     """Every metric of every variant against control."""
     variants = list(arms.randomised)
@@ -200,11 +173,11 @@ def _compared(plan: ExperimentPlan, planned: PlannedExperiment, arms: Arms, not_
         "min_units": plan.min_cell,
         "not_yet": not_yet,
         "decide_on": planned.decide_on,
-        "planned_units": _tuning(plan, variants, next((v for v in variants if v != planned.control), "")),
+        "planned_units": tuning_units(plan, variants, next((v for v in variants if v != planned.control), "")),
     }
     found: dict[str, pd.DataFrame] = {}
     for metric in (m for m in planned.metrics if m.role != "exploratory"):
-        own = {
+        own: dict[str, Any] = {
             "role": metric.role,
             "margin": metric.margin,
             "relative_margin": metric.relative_margin,
@@ -232,7 +205,7 @@ def _estimates(plan: ExperimentPlan, planned: PlannedExperiment, arms: Arms, not
             control=planned.control,
             level=level,
             design=planned.design,
-            planned_units=_tuning(plan, variants, variants[-1]),
+            planned_units=tuning_units(plan, variants, variants[-1]),
         )
         found.append(own[own["estimator"] == "before exposure"] if not_yet else own)
     rows = pd.concat(found, ignore_index=True)
@@ -302,24 +275,3 @@ def _refused(plan: ExperimentPlan) -> ExperimentResults:
         )
     )
     return ExperimentResults(plan, rows, units, NO_TEST, (), (None, None), estimates, segments, days)
-
-
-def left_out(found: ExperimentResults) -> list[str]:
-    """Exposed units that are not compared, counted and named."""
-    units = found.units
-
-    def of(standing: str) -> int:
-        return int(units.loc[units["standing"] == standing, "units"].sum())
-
-    said = [
-        f"{number_of(r.units, 'unit')} of the unplanned variant {named(r.variant)}"
-        for r in units[units["standing"] == "outside the plan"].itertuples()
-    ]
-    words = {
-        "no variant": "without a variant",
-        "several variants": "that saw several variants",
-        "before the start": "exposed before the planned start",
-        "after the end": "exposed after the planned end",
-        "no cluster": "without a cluster",
-    }
-    return said + [f"{number_of(of(s), 'unit')} {text}" for s, text in words.items() if of(s)]

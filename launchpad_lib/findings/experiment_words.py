@@ -72,3 +72,24 @@ def missing_words(missing: Shortfall, found: ExperimentResults) -> str:
     if missing.more_units is None:
         return f"If {metric} stays as it is, more units alone will hardly settle it."
     return f"If {metric} stays as it is, about {counted(missing.more_units, 'more unit')} of both arms would settle it."
+
+
+def left_out(found: ExperimentResults) -> list[str]:
+    """Exposed units that are not compared, counted and named."""
+    units = found.units
+
+    def of(standing: str) -> int:
+        return int(units.loc[units["standing"] == standing, "units"].sum())
+
+    said = [
+        f"{counted(r.units, 'unit')} of the unplanned variant {named(r.variant)}"
+        for r in units[units["standing"] == "outside the plan"].itertuples()
+    ]
+    words = {
+        "no variant": "without a variant",
+        "several variants": "that saw several variants",
+        "before the start": "exposed before the planned start",
+        "after the end": "exposed after the planned end",
+        "no cluster": "without a cluster",
+    }
+    return said + [f"{counted(of(s), 'unit')} {text}" for s, text in words.items() if of(s)]

@@ -9,8 +9,8 @@ from launchpad_lib.contract.sentences import counted, ended, listed, named
 from launchpad_lib.contract.wording import is_missing
 from launchpad_lib.findings.experiment_overview import choice_of, nothing_decided_because
 from launchpad_lib.findings.experiment_plans import ExperimentPlan
-from launchpad_lib.findings.experiment_results import ExperimentResults, left_out
-from launchpad_lib.findings.experiment_words import is_share, metric_words, missing_words
+from launchpad_lib.findings.experiment_results import ExperimentResults
+from launchpad_lib.findings.experiment_words import is_share, left_out, metric_words, missing_words
 from launchpad_lib.inference import Decision, holm
 from launchpad_lib.metrics.experiment_sums import MOST_LEVELS
 

@@ -45,6 +45,11 @@ class FunnelQuestion(NamedTuple):
 
     @property
     def step_names(self) -> tuple[str, ...]:
+        """The steps as they are called: the event, with its filters where it has some."""
+        return tuple(step.label for step in self.steps)
+
+    @property
+    def event_names(self) -> tuple[str, ...]:
         """The events of the steps."""
         return tuple(step.event_name for step in self.steps)
 

@@ -62,7 +62,7 @@ def _rules(result: pd.DataFrame, asked: FunnelQuestion) -> dict[str, Any]:
     immature = result["entrants_immature"].iloc[0]
     open_ones = counted(0 if pd.isna(immature) else immature, asked.unit)
     also = [
-        *(["without " + ", ".join(named(e.event_name) for e in asked.exclusions)] if asked.exclusions else []),
+        *(["without " + ", ".join(named(e.label) for e in asked.exclusions)] if asked.exclusions else []),
         *([f"with {named(asked.hold_constant)} equal on every step"] if asked.hold_constant else []),
     ]
     return {

@@ -16,10 +16,14 @@ from launchpad_lib.contract.findings import (
 )
 from launchpad_lib.contract.sentences import counted, ended, listed, named
 from launchpad_lib.contract.wording import percent, points
+from launchpad_lib.findings.lift_experiments import EXPERIMENT, experiment_finding
 from launchpad_lib.findings.lift_questions import LiftQuestion
-from launchpad_lib.findings.lift_results import ATO, LiftResults
+from launchpad_lib.findings.lift_results import ATO, TRIALS, LiftResults
+from launchpad_lib.findings.lift_rollouts import ROLLOUT, rollout_finding, unanswered_rollout
 
 SEVERITIES: dict[str, tuple[Severity, Verb]] = {
+    "hurt": ("act", "stop"),
+    "worked": ("fine", "nothing"),
     "likely hurt": ("watch", "look"),
     "likely helped": ("fine", "nothing"),
     "no effect larger than": ("fine", "nothing"),
@@ -27,8 +31,10 @@ SEVERITIES: dict[str, tuple[Severity, Verb]] = {
     "refused": ("unknown", "wait"),
     "not asked": ("unknown", "declare"),
 }
+SHOWN: tuple[LiftVerdict, ...] = ("hurt", "likely hurt", "worked", "likely helped")
 NOT_RANDOMISED = "Users chose themselves whether to {do}, so something that was not measured can be behind it"
 DOING = {"finished": "Finishing", "used": "Using"}
+DOING_OF_DESIGN = {ROLLOUT: "Switching on", EXPERIMENT: "Showing"}
 DO = {"finished": "finish", "used": "use it"}
 DID = {"finished": "finished", "used": "used it"}
 MOMENT = {"finished": "starts", "used": "days"}
@@ -44,6 +50,16 @@ def lift_conclusion(found: LiftResults) -> Conclusion:
         return not_asked(found)
     reported = found.reported
     findings = [_of_feature(question, reported.loc[question.feature_id], found) for question in found.asked]
+    findings += [
+        unanswered_rollout(named(_question(found, feature_id).feature_name), answer)
+        for feature_id, answer in found.rollouts.items()
+        if answer.effect.refused_because and reported.loc[feature_id, "design"] != ROLLOUT
+    ]
+    findings += [
+        _of_experiment(_question(found, feature_id), found)
+        for feature_id, answer in found.experiments.items()
+        if answer.refused_because and reported.loc[feature_id, "design"] != EXPERIMENT
+    ]
     verdicts = {q.feature_id: reported.loc[q.feature_id, "verdict"] for q in found.asked}
     said = conclusion(lift_sentence(found, verdicts), [*findings, *_left_out(found)])
     reasons = [str(reported.loc[q.feature_id, "refused_because"]) for q in found.asked]
@@ -67,25 +83,23 @@ def lift_sentence(found: LiftResults, verdicts: dict[str, LiftVerdict]) -> str:
     """At most 16 words beside names: the verdict of one feature, or who likely helped or hurt among several."""
     if len(verdicts) == 1:
         ((feature_id, verdict),) = verdicts.items()
-        return _single(named(_question(found, feature_id).feature_name), verdict, found)
+        doing = DOING_OF_DESIGN.get(found.reported.loc[feature_id, "design"], DOING[found.rules.compare])
+        return _single(named(_question(found, feature_id).feature_name), verdict, found, doing=doing)
     by_word = {
         word: [named(_question(found, f).feature_name) for f, v in verdicts.items() if v == word]
         for word in get_args(LiftVerdict)
     }
-    parts = [
-        f"{word.capitalize()}: {listed(by_word[word], most=2)}."
-        for word in ("likely hurt", "likely helped")
-        if by_word[word]
-    ]
-    others = len(verdicts) - len(by_word["likely hurt"]) - len(by_word["likely helped"])
+    parts = [f"{word.capitalize()}: {listed(by_word[word], most=2)}." for word in SHOWN if by_word[word]]
+    others = len(verdicts) - sum(len(by_word[word]) for word in SHOWN)
     if parts:
-        return " ".join([*parts, f"{others} others: neither shown."] if others else parts)
-    return f"None of {len(verdicts)} features is shown to have likely helped or hurt."
+        return " ".join([*parts, f"{counted(others, 'other')}: neither shown."] if others else parts)
+    return f"None of {len(verdicts)} features is shown to have helped or hurt."
 
 
-def _single(name: str, verdict: LiftVerdict, found: LiftResults) -> str:
-    doing = DOING[found.rules.compare]
+def _single(name: str, verdict: LiftVerdict, found: LiftResults, *, doing: str) -> str:
     said = {
+        "worked": f"{doing} {name} worked: people came back more.",
+        "hurt": f"{doing} {name} hurt: people came back less.",
         "likely helped": f"{doing} {name} likely helped people come back.",
         "likely hurt": f"{doing} {name} likely hurt: people came back less.",
         "no effect larger than": f"{doing} {name} has no effect larger than {_limit(found)} on coming back.",
@@ -108,10 +122,16 @@ def _of_feature(question: LiftQuestion, row: pd.Series, found: LiftResults) -> F
     """The estimate of one feature, and what keeps it from being more, or what it survived."""
     name, verdict = named(question.feature_name), row["verdict"]
     severity, verb = SEVERITIES[verdict]
+    if row["design"] == EXPERIMENT:
+        return _of_experiment(question, found)
+    if row["design"] == ROLLOUT:
+        answer = found.rollouts[question.feature_id]
+        return rollout_finding(name, answer, row, severity=severity, verb=verb, limit=_limit(found))
     if verdict == "refused":
         sentence = f"No difference is given for {name}: {ended(str(row['refused_because']))}"
         return Finding(severity, verb, sentence, feature_id=question.feature_id)
-    checks = found.doubts[found.doubts["feature_id"] == question.feature_id].to_dict("records")
+    own = found.doubts[(found.doubts["feature_id"] == question.feature_id) & (found.doubts["design"] == TRIALS)]
+    checks = own.to_dict("records")
     strength = found.strength[found.strength["feature_id"] == question.feature_id].iloc[0]
     if verdict == "not settled":
         why = f"Not settled: {'; '.join(_open_reasons(row, checks, strength))}."
@@ -123,6 +143,21 @@ def _of_feature(question: LiftQuestion, row: pd.Series, found: LiftResults) -> F
     users = int(row["users"]) if verdict == "likely hurt" else None
     told = _estimate_words(name, row, question)
     return Finding(severity, verb, f"{told} {why}", feature_id=question.feature_id, users=users)
+
+
+def _of_experiment(question: LiftQuestion, found: LiftResults) -> Finding:
+    answer, rules = found.experiments[question.feature_id], found.rules
+    severity, verb = SEVERITIES[answer.verdict(found.level, rules.smallest_lift)]
+    return experiment_finding(
+        named(question.feature_name),
+        answer,
+        level=found.level,
+        smallest_lift=rules.smallest_lift,
+        min_cell=rules.min_cell,
+        severity=severity,
+        verb=verb,
+        limit=_limit(found),
+    )
 
 
 def _estimate_words(name: str, row: pd.Series, question: LiftQuestion) -> str:

@@ -58,6 +58,7 @@ def answered(question: LiftQuestion, trials: Trials, rules: LiftRules) -> Answer
             estimand=best.estimand,
             **shared,
         )
+        doubts["refused_because"] = [reason and of_trials(reason) for reason in doubts["refused_because"]]
     # The table is large, and done with.
     return Answer(trials._replace(table=trials.table.iloc[:0]), fitted, doubts, _benchmark(design, best))
 
@@ -73,21 +74,30 @@ def _benchmark(design: Design, effect: Effect) -> Benchmark:
 
 
 def _explained(fitted: CrossFit, trials: Trials) -> CrossFit:
-    """The refusal of a feature whose trials are not observed to the end says so."""
-    if fitted.best.refused_because is None or not trials.window_open:
+    """The units of a refusal are trials, and of a feature whose trials are not observed to the end it says so."""
+    if fitted.best.refused_because is None:
         return fitted
-    told = f"; the outcome of {counted(trials.window_open, 'trial')} is not over yet"
+    told = f"; the outcome of {counted(trials.window_open, 'trial')} is not over yet" if trials.window_open else ""
     ate, att, ato = (
-        e._replace(refused_because=e.refused_because + told) if e.refused_because else e for e in fitted[:3]
+        e._replace(refused_because=of_trials(e.refused_because) + told) if e.refused_because else e for e in fitted[:3]
     )
     return fitted._replace(ate=ate, att=att, ato=ato)
+
+
+def of_trials(reason: str) -> str:
+    """A reason of `inference`, which holds no name of the data, in the words of this page.
+
+    >>> of_trials("0 treated and 40 untreated units; each group needs 30")
+    '0 treated and 40 untreated trials; each group needs 30'
+    """
+    return reason.replace(" units", " trials")
 
 
 def unanswered(question: LiftQuestion) -> tuple[pd.DataFrame, ...]:
     """The tables of a feature that cannot be asked."""
     why = str(question.refused_because)
     known: dict[str, list[Any]] = {"feature_id": [question.feature_id], "compare": [question.compare]}
-    verdict = "refused" if question.is_asked else "not asked"
+    verdict = "refused" if question.is_tried else "not asked"
     return (
         refused_rows(tables.LIFT, why, **known, design=[TRIALS], estimand=[ATE]).assign(verdict=verdict),
         refused_rows(tables.LIFT_TRIALS, why, **known),
@@ -121,7 +131,13 @@ def feature_rows(question: LiftQuestion, answer: Answer, level: float, rules: Li
         "models": "; ".join(dict.fromkeys(fitted.models)) or None,
     }
     balance = fitted.balance.assign(smd_after=fitted.balance[f"smd_{best.estimand.lower()}"])
-    frames = (pd.DataFrame(rows), pd.DataFrame([counts]), balance, answer.doubts, _strength(best, mark))
+    frames = (
+        pd.DataFrame(rows),
+        pd.DataFrame([counts]),
+        balance,
+        answer.doubts.assign(design=TRIALS),
+        _strength(best, mark),
+    )
     known = {"feature_id": question.feature_id, "compare": question.compare}
     return tuple(frame.assign(**known) for frame in frames)
 

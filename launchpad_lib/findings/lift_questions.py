@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import ibis.expr.types as ir
 
-from launchpad_lib.contract.features import Feature, not_declared
+from launchpad_lib.contract.features import Feature, Rollout, ShownBy, not_declared
 from launchpad_lib.contract.sentences import counted, named, span_words
 from launchpad_lib.findings.rows import not_asked
 from launchpad_lib.metrics import unknown_names
@@ -28,10 +28,26 @@ class LiftQuestion(NamedTuple):
     refused_because: str | None
     compare: Compare = "finished"
     event_names: tuple[str, ...] = ()
+    rollout: Rollout | None = None
+    experiment: ShownBy | None = None
 
     @property
     def is_asked(self) -> bool:
-        """Whether the feature declares what is compared: a start and a finish, or any event of its own."""
+        """Whether the feature declares what is compared: a start and a finish, or any event of its own; where it was
+        switched on; or the experiment that shows it.
+        """
+        return self.rollout is not None or self.experiment is not None or self.is_tried
+
+    @property
+    def done_events(self) -> tuple[str, ...]:
+        """What counts as doing it."""
+        if self.compare == "used":
+            return self.event_names
+        return () if self.complete_event is None else (self.complete_event,)
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether it declares what start trials compare."""
         if self.compare == "used":
             return bool(self.event_names)
         return self.start_event is not None and self.complete_event is not None
@@ -91,5 +107,6 @@ def ask_lift(
         if reason is None:
             reason = unknown_names(events, event_names=names)
         declared = (feature.start_event, feature.complete_event)
-        found.append(LiftQuestion(feature.feature_id, feature.name, *declared, reason, compare, feature.event_names))
+        own = LiftQuestion(feature.feature_id, feature.name, *declared, reason, compare, feature.event_names)
+        found.append(own._replace(rollout=feature.rollout, experiment=feature.experiment))
     return tuple(found)

@@ -23,11 +23,41 @@ from launchpad_lib.findings.lift_answers import (
     feature_rows,
     unanswered,
 )
+from launchpad_lib.findings.lift_experiments import (
+    ASSIGNED,
+    COMPLIERS,
+    EXPERIMENT,
+    ExperimentAnswer,
+    answered_experiment,
+    experiment_rows,
+)
 from launchpad_lib.findings.lift_questions import LiftQuestion, LiftRules
+from launchpad_lib.findings.lift_rollouts import (
+    ROLLOUT,
+    RolloutAnswer,
+    answered_rollout,
+    rollout_cells,
+    rollout_checks,
+    rollout_row,
+)
 from launchpad_lib.findings.rows import declared
+from launchpad_lib.inference.rollout import STUDY_COLUMNS
 from launchpad_lib.metrics.trials import start_trials
 
-__all__ = ["ATE", "ATO", "ATT", "DIFFERENCE", "EVERYBODY", "TRIALS", "LiftResults", "lift_results"]
+__all__ = [
+    "ATE",
+    "ATO",
+    "ATT",
+    "ASSIGNED",
+    "COMPLIERS",
+    "DIFFERENCE",
+    "EVERYBODY",
+    "EXPERIMENT",
+    "ROLLOUT",
+    "TRIALS",
+    "LiftResults",
+    "lift_results",
+]
 
 REPORTED, BESIDE = "reported", "beside it"
 ALPHA = 0.05
@@ -44,6 +74,10 @@ class LiftResults(NamedTuple):
     balance: pd.DataFrame
     doubts: pd.DataFrame
     strength: pd.DataFrame
+    cells: pd.DataFrame
+    rollouts: dict[str, RolloutAnswer]
+    experiments: dict[str, ExperimentAnswer]
+    level: float
 
     def estimates(self, design: str, estimand: str) -> dict[str, Estimate]:
         """The estimates of one design and estimand by feature."""
@@ -70,11 +104,21 @@ class LiftResults(NamedTuple):
         rows: list[tuple] = []
         for shown, words, kind in ((self.reported.reset_index(), None, REPORTED), (naive, "naive, not causal", BESIDE)):
             for r in shown.itertuples():
-                rows.append((self._of(r.feature_id, words or r.estimand), kind, r.estimate, r.ci_low, r.ci_high))
+                said = words or (r.estimand if r.design == TRIALS else r.design)
+                rows.append((self._of(r.feature_id, said), kind, r.estimate, r.ci_low, r.ci_high))
         for r in self.doubts.itertuples():
             rows.append((self._of(r.feature_id, r.check), BESIDE, r.estimate, r.ci_low, r.ci_high))
         drawn = pd.DataFrame(rows, columns=["row", "kind", "absolute_lift", "ci_low", "ci_high"])
         return drawn[drawn["absolute_lift"].notna()].reset_index(drop=True)
+
+    @property
+    def event_study(self) -> pd.DataFrame:
+        """Grain: one row per feature that was switched on by place and period since the switch: feature, since_switch,
+        estimate, ci_low, ci_high; empty without any.
+        """
+        studies = [a.effect.study.assign(feature=self._name(feature_id)) for feature_id, a in self.rollouts.items()]
+        drawn = pd.concat(studies) if studies else pd.DataFrame(columns=["feature", *STUDY_COLUMNS])
+        return drawn.reset_index(drop=True)
 
     @property
     def balance_by_name(self) -> pd.DataFrame:
@@ -84,8 +128,10 @@ class LiftResults(NamedTuple):
 
     def _of(self, feature_id: str, words: str) -> str:
         """The name of a feature, and what of it."""
-        name = next(q.feature_name for q in self.questions if q.feature_id == feature_id)
-        return f"{named(name, cells=24)}: {words}"
+        return f"{named(self._name(feature_id), cells=24)}: {words}"
+
+    def _name(self, feature_id: str) -> str:
+        return next(q.feature_name for q in self.questions if q.feature_id == feature_id)
 
     @property
     def e_values(self) -> dict[str, Estimate]:
@@ -126,7 +172,35 @@ def lift_results(events: ir.Table, questions: tuple[LiftQuestion, ...], rules: L
         seed=rules.seed,
     ) if asked else []  # fmt: skip
     answers = {q.feature_id: answered(q, t, rules) for q, t in zip(asked, found, strict=True)}
+    rollouts = {
+        q.feature_id: answered_rollout(
+            events,
+            q.rollout,
+            feature_id=q.feature_id,
+            compare=q.compare,
+            observed_through=rules.observed_through,
+            min_cell=rules.min_cell,
+        )
+        for q in questions
+        if q.rollout is not None
+    }
+    experiments = {
+        q.feature_id: answered_experiment(
+            events,
+            q.experiment,
+            feature_id=q.feature_id,
+            compare=q.compare,
+            done_events=q.done_events,
+            outcome_days=rules.outcome_days,
+            observed_through=rules.observed_through,
+            min_cell=rules.min_cell,
+        )
+        for q in questions
+        if q.experiment is not None
+    }
     compared = sum(answer.fitted.best.absolute_lift is not None for answer in answers.values())
+    compared += sum(answer.effect.estimate is not None for answer in rollouts.values())
+    compared += sum(answer.refused_because is None for answer in experiments.values())
     level = 1 - ALPHA / max(compared, 1)
     parts = [
         unanswered(question)
@@ -134,7 +208,44 @@ def lift_results(events: ir.Table, questions: tuple[LiftQuestion, ...], rules: L
         else feature_rows(question, answers[question.feature_id], level, rules)
         for question in questions
     ]
-    return LiftResults(questions, rules, *(_stacked(t, [part[i] for part in parts]) for i, t in enumerate(TABLES)))
+    switched = {name: a._replace(effect=a.effect.at_level(level)) for name, a in rollouts.items()}
+    parts = [
+        _ranked(part, switched.get(q.feature_id), experiments.get(q.feature_id), level, rules)
+        for part, q in zip(parts, questions, strict=True)
+    ]
+    cells = _stacked(tables.LIFT_ROLLOUT, [rollout_cells(a) for a in switched.values()])
+    lifts, tried, balance, doubts, strength = (_stacked(t, [part[i] for part in parts]) for i, t in enumerate(TABLES))
+    return LiftResults(questions, rules, lifts, tried, balance, doubts, strength, cells, switched, experiments, level)
+
+
+def _ranked(
+    part: tuple[pd.DataFrame, ...],
+    rollout: RolloutAnswer | None,
+    experiment: ExperimentAnswer | None,
+    level: float,
+    rules: LiftRules,
+) -> tuple[pd.DataFrame, ...]:
+    """The tables of one feature with the designs that outrank its trials: an experiment, then a roll-out, which nobody
+    chose for themselves. The verdict is that of the first of them that has an estimate; where none has, of the trials.
+    """
+    lifts, trials, balance, doubts, strength = part
+    if rollout is not None:
+        lifts = _with_design(lifts, [rollout_row(rollout, rollout.verdict(rules.smallest_lift))])
+        doubts = pd.concat([doubts, rollout_checks(rollout)], ignore_index=True)
+    if experiment is not None:
+        rows = experiment_rows(experiment, level=level, smallest_lift=rules.smallest_lift, min_cell=rules.min_cell)
+        lifts = _with_design(lifts, rows)
+    return lifts, trials, balance, doubts, strength
+
+
+def _with_design(lifts: pd.DataFrame, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The rows of a design besides; the verdict is theirs where they have one, or where nothing else was asked."""
+    first = rows[0]
+    if first["refused_because"] is None or set(lifts["verdict"].dropna()) == {"not asked"}:
+        lifts = lifts[lifts["verdict"] != "not asked"].assign(verdict=None)
+    else:
+        first = first | {"verdict": None}
+    return pd.concat([lifts, pd.DataFrame([first, *rows[1:]])], ignore_index=True)
 
 
 def _stacked(table, frames: list[pd.DataFrame]) -> pd.DataFrame:

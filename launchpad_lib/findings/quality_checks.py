@@ -87,7 +87,7 @@ def arrival_checks(arrived: SimpleNamespace, restated: pd.DataFrame) -> list[Che
         f"{counted(late, 'event')} came after their day was over{days}; 99 % arrive within "
         f"{duration(arrived.p99_seconds)}."
     )
-    clocks = f"{ahead:,} came from a clock more than a minute ahead."
+    clocks = f"{counted(ahead, 'event')} came from a clock more than a minute ahead."
     return [
         judged("late events", float(arrived.late_share), LATE_LIMIT, said, ARRIVAL),
         judged("events from a clock ahead", ahead, 0, clocks, ARRIVAL),

@@ -3,15 +3,13 @@
 from launchpad_lib.inference.benchmark import Benchmark, benchmark, bounded_estimate, independent_columns
 from launchpad_lib.inference.comparison import compare_rates, largest_differs_p, score_test_p, unequal_rates_p
 from launchpad_lib.inference.doubt import EValue, Placebo, doubt_table, e_value, robustness_value
-from launchpad_lib.inference.effects import ESTIMANDS, CrossFit, Effect, Estimand, crossfit_effects
+from launchpad_lib.inference.effects import ESTIMANDS, CrossFit, Effect, Estimand, crossfit_effects, crossfit_outcomes
 from launchpad_lib.inference.experiment import Decision, Shortfall, best_first, decide
 from launchpad_lib.inference.means import (
     Contrast,
     Moments,
     absolute_difference,
-    detectable_difference,
     fieller_difference,
-    sequential_difference,
 )
 from launchpad_lib.inference.multiplicity import benjamini_hochberg, holm
 from launchpad_lib.inference.proportions import Difference, Interval, newcombe, wilson
@@ -50,8 +48,8 @@ __all__ = [
     "largest_differs_p",
     "unequal_rates_p",
     "crossfit_effects",
+    "crossfit_outcomes",
     "decide",
-    "detectable_difference",
     "doubt_table",
     "e_value",
     "fieller_difference",
@@ -69,6 +67,5 @@ __all__ = [
     "robustness_value",
     "sample_ratio_mismatch",
     "score_test_p",
-    "sequential_difference",
     "wilson",
 ]

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import t
 
 SMALLEST_LEFT = 1e-9
+ROWS_AT_ONCE = 65_536
 
 
 class Bounded(NamedTuple):
@@ -97,16 +98,20 @@ def independent_columns(table: pd.DataFrame, covariates: Sequence[str]) -> list[
 
 
 def _products(table: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """Correlations of the columns that vary, and their names."""
-    columns, known = [], []
-    for name in names:
-        values = table[name].to_numpy(dtype=float)
-        spread = values.std() if len(values) else 0.0
-        if spread > 0:
-            columns.append((values - values.mean()) / spread)
-            known.append(name)
-    matrix = np.column_stack(columns) if columns else np.empty((len(table), 0))
-    return matrix.T @ matrix / max(len(table), 1), known
+    """Correlations of the columns that vary, and their names; summed in blocks of rows, so that no copy is made."""
+    moments = {name: _mean_and_spread(table[name].to_numpy(dtype=float)) for name in names}
+    known = [name for name, (_, spread) in moments.items() if spread > 0]
+    means, spreads = np.array([moments[name] for name in known]).reshape(-1, 2).T
+    found = np.zeros((len(known), len(known)))
+    for first in range(0, len(table), ROWS_AT_ONCE):
+        block = table.iloc[first : first + ROWS_AT_ONCE][known].to_numpy(dtype=float)
+        block = (block - means) / spreads
+        found += block.T @ block
+    return found / max(len(table), 1), known
+
+
+def _mean_and_spread(values: np.ndarray) -> tuple[float, float]:
+    return (float(values.mean()), float(values.std())) if len(values) else (0.0, 0.0)
 
 
 def _left(products: np.ndarray, of: int, given: Sequence[int]) -> float:
@@ -135,7 +140,7 @@ def benchmark(
     """
     if estimate is None or not standard_error:
         return Benchmark(None, None, False, None, 0, "there is no estimate to move")
-    rows = table.dropna(subset=["treated", outcome, *(c for own in groups.values() for c in own)])
+    rows = table[["treated", outcome, *dict.fromkeys(c for own in groups.values() for c in own)]].dropna()
     used = independent_columns(rows, [c for own in groups.values() for c in own])
     freedom = len(rows) - len(used) - 2
     products, names = _products(rows, [*used, "treated", outcome])

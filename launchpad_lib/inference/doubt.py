@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from launchpad_lib.inference.effects import MINIMUM_PER_GROUP, Estimand, crossfit_effects
+from launchpad_lib.inference.effects import MINIMUM_PER_GROUP, Effect, Estimand, crossfit_outcomes
 
 SMALLEST_LIMIT = 0.01
 PlaceboVerdict = Literal["passes", "fails", "too wide to tell", "cannot be checked"]
@@ -119,17 +119,22 @@ def doubt_table(
         estimate: the effect that the checks defend; it decides how far their intervals may reach.
         estimand: the population that it is told for.
     """
-    limit, rows = placebo_limit(estimate), []
-    for placebo in placebos:
-        known = table[table[placebo.column].notna()]
-        reason: str | None = None
-        numbers: tuple[float | None, float | None, float | None] = (None, None, None)
-        if len(known) * 2 <= len(table):
-            reason = f"it is known for {len(known):,} of {len(table):,} units only"
-        else:
-            asked: dict[str, Any] = {"outcome": placebo.column, "rng": rng, "cluster": cluster, "min_group": min_group}
-            effect = crossfit_effects(known, covariates=covariates, **asked).of(estimand)
-            reason = effect.refused_because
-            numbers = (effect.absolute_lift, effect.ci_low, effect.ci_high)
-        rows.append((placebo.label, *numbers, limit, len(known), placebo_verdict(*numbers[1:], limit=limit), reason))
+    limit = placebo_limit(estimate)
+    known = {placebo: table[placebo.column].notna().to_numpy() for placebo in placebos}
+    asked: dict[str, Any] = {"covariates": covariates, "rng": rng, "cluster": cluster, "min_group": min_group}
+    effects: dict[Placebo, Effect] = {}
+    for placebo, there in known.items():
+        if placebo in effects or there.sum() * 2 <= len(table):
+            continue
+        alike = [p for p in placebos if np.array_equal(known[p], there)]  # who is treated is then learnt once
+        needed = dict.fromkeys([*covariates, "treated", *([cluster] if cluster else []), *(p.column for p in alike)])
+        found = crossfit_outcomes(table.loc[there, list(needed)], outcomes=[p.column for p in alike], **asked)
+        effects |= {p: fitted.of(estimand) for p, fitted in zip(alike, found, strict=True)}
+    rows = []
+    for placebo, there in known.items():
+        n, effect = int(there.sum()), effects.get(placebo)
+        numbers = (None, None, None) if effect is None else (effect.absolute_lift, effect.ci_low, effect.ci_high)
+        unknown = f"it is known for {n:,} of {len(table):,} units only"
+        reason = unknown if effect is None else effect.refused_because
+        rows.append((placebo.label, *numbers, limit, n, placebo_verdict(*numbers[1:], limit=limit), reason))
     return pd.DataFrame(rows, columns=list(DOUBT_COLUMNS))

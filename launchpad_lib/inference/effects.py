@@ -16,6 +16,13 @@ from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
 from launchpad_lib.inference.nuisances import ModelName, Nuisance, crossfit, user_folds
+from launchpad_lib.inference.support import (
+    BALANCE_COLUMNS,
+    balance_table,
+    cannot_be_asked,
+    effective_size,
+    lacks_support,
+)
 
 Estimand = Literal["ATE", "ATT", "ATO"]
 ESTIMANDS: tuple[Estimand, ...] = ("ATE", "ATT", "ATO")
@@ -23,13 +30,8 @@ MINIMUM_PER_GROUP = 30
 # A unit is out of reach where its chance of the other arm is under a twentieth of that arm's share. A chance that is
 # small for everybody is not missing overlap.
 OUT_OF_REACH = 1 / 20
-MOST_OUT_OF_REACH = 0.05
 # Beyond this the covariates tell who is treated, and nobody could have gone either way.
 LARGEST_AUC = 0.995
-# What weighting may leave beyond chance; the outcome models take out the rest.
-BALANCE_LIMIT = 0.25
-CHANCE = 3.5
-BALANCE_COLUMNS = ("covariate", "mean_treated", "mean_control", "smd_before", "smd_ate", "smd_att", "smd_ato")
 
 
 class Effect(NamedTuple):
@@ -85,24 +87,6 @@ class CrossFit(NamedTuple):
         return self.ate if self.ate.refused_because is None or self.ato.refused_because else self.ato
 
 
-def standardised_difference(values: np.ndarray, treated: np.ndarray, weights: np.ndarray) -> float:
-    """(weighted mean treated - weighted mean control) / sqrt of the mean of the two unweighted variances
-    (Austin 2009).
-    """
-    is_treated = treated == 1
-    spread = np.sqrt((values[is_treated].var(ddof=1) + values[~is_treated].var(ddof=1)) / 2)
-    gap = np.average(values[is_treated], weights=weights[is_treated]) - np.average(
-        values[~is_treated], weights=weights[~is_treated]
-    )
-    return float(gap / spread) if spread > 0 else 0.0
-
-
-def effective_size(weights: np.ndarray) -> float:
-    """Kish: (sum w)^2 / sum w^2."""
-    total = float((weights**2).sum())
-    return float(weights.sum() ** 2 / total) if total else 0.0
-
-
 def crossfit_effects(
     table: pd.DataFrame,
     *,
@@ -126,27 +110,77 @@ def crossfit_effects(
         covariates: numbers without NULL; those that do not vary are left out.
         cluster: the column of the users; None takes every row for one.
     """
-    t, y = table["treated"].to_numpy(dtype=np.int64), table[outcome].to_numpy(dtype=float)
+    asked: dict[str, Any] = {"cluster": cluster, "folds": folds, "min_group": min_group, "level": level}
+    return crossfit_outcomes(table, covariates=covariates, rng=rng, outcomes=[outcome], **asked)[0]
+
+
+def crossfit_outcomes(
+    table: pd.DataFrame,
+    *,
+    covariates: Sequence[str],
+    rng: np.random.Generator,
+    outcomes: Sequence[str],
+    cluster: str | None = None,
+    folds: int = 5,
+    min_group: int = MINIMUM_PER_GROUP,
+    level: float = 0.95,
+) -> list[CrossFit]:
+    """`crossfit_effects` of several outcomes of the same units: who is treated is learnt once for all of them."""
+    t = table["treated"].to_numpy(dtype=np.int64)
     # Numbered as they come: the draws hang on the order of the rows, not on what users are called.
     users = np.arange(len(table)) if cluster is None else pd.factorize(table[cluster].to_numpy())[0]
-    used = [c for c in covariates if len(table) and np.ptp(table[c].to_numpy(dtype=float)) != 0]
-    counts = (int(t.sum()), int((1 - t).sum()), len(np.unique(users)))
-    reason = _cannot_be_asked(table[used], t, y, users, folds, min_group)
-    if reason:
-        return _refused(reason, counts)
-    x = table[used].to_numpy(dtype=np.float32)
-    marks = 2 * t + (y > np.median(y))
-    fold = user_folds(users, marks, folds=folds, rng=rng)
-    propensity, control, treated = _nuisances(x, t, y, fold, users, rng)
-    models = (propensity.model, control.model, treated.model)
-    share = float(t.mean())
+    counts = (int(t.sum()), int((1 - t).sum()), int(users.max(initial=-1)) + 1)
+    x, used = _varying(table, covariates)
+    ys = [table[outcome].to_numpy(dtype=float) for outcome in outcomes]
+    smallest = max(min_group, 2 * folds)
+    reasons = [cannot_be_asked(x, used, t, y, users, smallest=smallest) for y in ys]
+    asked = [y for y, reason in zip(ys, reasons, strict=True) if reason is None]
+    if not asked:
+        return [_refused(str(reason), counts) for reason in reasons]
+    marks = t
+    for y in asked:
+        marks = 2 * marks + (y > np.median(y))
+    propensity, *means = _nuisances(x, t, asked, user_folds(users, marks, folds=folds, rng=rng), users, rng)
     if _auc(t, propensity.predicted) > LARGEST_AUC:
-        return _refused("what was known before tells who is treated, so nobody can be compared", counts)
+        told = "what was known before tells who is treated, so nobody can be compared"
+        return [_refused(reason or told, counts) for reason in reasons]
+    reach = _reach(t, propensity.predicted)
+    balance = balance_table(x, used, t, reach.weights)
+    pairs = iter(zip(asked, means[::2], means[1::2], strict=True))
+
+    def fitted() -> CrossFit:
+        y, control, treated = next(pairs)
+        given: dict[str, Any] = {"users": users, "counts": counts, "level": level, "min_group": min_group}
+        ate, att, ato = (_told(name, t, y, (treated, control), reach, balance, **given) for name in ESTIMANDS)
+        return CrossFit(ate, att, ato, balance, (propensity.model, control.model, treated.model))
+
+    return [fitted() if reason is None else _refused(reason, counts) for reason in reasons]
+
+
+def _varying(table: pd.DataFrame, covariates: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """The covariates that vary as one matrix, and their names."""
+    used = [c for c in covariates if len(table) and np.ptp(table[c].to_numpy(dtype=float)) != 0]
+    x = np.empty((len(table), len(used)), np.float32)
+    for place, name in enumerate(used):
+        x[:, place] = table[name]
+    return x, used
+
+
+class _Reach(NamedTuple):
+    """Chances of treatment within reach, the weights of each population, and the share of it that is out of reach."""
+
+    e: np.ndarray
+    weights: dict[str, np.ndarray]
+    out: dict[str, float]
+
+
+def _reach(t: np.ndarray, chance: np.ndarray) -> _Reach:
+    share = float(t.mean())
     floor, ceiling = OUT_OF_REACH * share, 1 - OUT_OF_REACH * (1 - share)
-    e = np.clip(propensity.predicted, floor, ceiling)
+    e = np.clip(chance, floor, ceiling)
     out = {
-        "ATE": float(np.mean((propensity.predicted < floor) | (propensity.predicted > ceiling))),
-        "ATT": float(np.mean(propensity.predicted[t == 1] > ceiling)),
+        "ATE": float(np.mean((chance < floor) | (chance > ceiling))),
+        "ATT": float(np.mean(chance[t == 1] > ceiling)),
         "ATO": 0.0,
     }
     weights = {
@@ -154,57 +188,46 @@ def crossfit_effects(
         "ATT": np.where(t == 1, 1.0, e / (1 - e)),
         "ATO": np.where(t == 1, 1 - e, e),
     }
-    balance = _balance(x, used, t, weights)
-    found = []
-    for estimand in ESTIMANDS:
-        parts = _parts(estimand, t, y, e, treated.predicted, control.predicted)
-        effect = _effect(estimand, *parts, users=users, counts=counts, level=level)
-        sizes = tuple(effective_size(np.bincount(users[t == arm], weights[estimand][t == arm])) for arm in (1, 0))
-        apart = balance[f"smd_{estimand.lower()}"].abs()
-        worst = balance["covariate"][apart.idxmax()]
-        effect = effect._replace(effective_treated=sizes[0], effective_control=sizes[1], largest_smd=float(apart.max()))
-        reason = _lacks_support(out[estimand], sizes, float(apart.max()), worst, min_group)
-        found.append(effect if reason is None else _without_numbers(effect, reason))
-    ate, att, ato = found
-    return CrossFit(ate, att, ato, balance, models)
+    return _Reach(e, weights, out)
 
 
-def _cannot_be_asked(
-    covariates: pd.DataFrame, t: np.ndarray, y: np.ndarray, users: np.ndarray, folds: int, min_group: int
-) -> str | None:
-    """Why no effect can be estimated at all, else None."""
-    smallest = max(min_group, 2 * folds)
-    arms = [t == 1, t == 0]
-    if min(int(arm.sum()) for arm in arms) < smallest:
-        sizes = [int(arm.sum()) for arm in arms]
-        return f"{sizes[0]} treated and {sizes[1]} untreated units; each group needs {smallest}"
-    people = [len(np.unique(users[arm])) for arm in arms]
-    if min(people) < smallest:
-        return f"they are of {people[0]} treated and {people[1]} untreated users; each group needs {smallest}"
-    unknown = int(np.isnan(y).sum())
-    if unknown:
-        return f"the outcome is unknown for {unknown:,} of {len(y):,} units"
-    if np.ptp(y) == 0:
-        return "the outcome is the same for all"
-    if min(np.ptp(y[arm]) for arm in arms) == 0:
-        return "in one group the outcome is the same for all, so it cannot be modelled"
-    missing = [c for c in covariates.columns if covariates[c].isna().any()]
-    if missing:
-        return f"the covariate {missing[0]} is missing for {int(covariates[missing[0]].isna().sum()):,} units"
-    return None if len(covariates.columns) else "no covariate measured before exposure varies"
+def _told(
+    estimand: Estimand,
+    t: np.ndarray,
+    y: np.ndarray,
+    means: tuple[Nuisance, Nuisance],
+    reach: _Reach,
+    balance: pd.DataFrame,
+    *,
+    users: np.ndarray,
+    counts: tuple[int, int, int],
+    level: float,
+    min_group: int,
+) -> Effect:
+    """The effect in one population, or why the data cannot carry it."""
+    parts = _parts(estimand, t, y, reach.e, *(one.predicted for one in means))
+    effect = _effect(estimand, *parts, users=users, counts=counts, level=level)
+    weights = reach.weights[estimand]
+    sizes = tuple(effective_size(np.bincount(users[t == arm], weights[t == arm])) for arm in (1, 0))
+    apart = balance[f"smd_{estimand.lower()}"].abs()
+    effect = effect._replace(effective_treated=sizes[0], effective_control=sizes[1], largest_smd=float(apart.max()))
+    worst = str(balance["covariate"][apart.idxmax()])
+    reason = lacks_support(reach.out[estimand], sizes, float(apart.max()), worst, min_group)
+    return effect if reason is None else _without_numbers(effect, reason)
 
 
 def _nuisances(
-    x: np.ndarray, t: np.ndarray, y: np.ndarray, fold: np.ndarray, users: np.ndarray, rng: np.random.Generator
+    x: np.ndarray, t: np.ndarray, ys: list[np.ndarray], fold: np.ndarray, users: np.ndarray, rng: np.random.Generator
 ) -> list[Nuisance]:
-    """Propensity, mean of the control, mean of the treated. Each fit has one thread, whatever else the machine does, so
-    that the digits are the same everywhere; two fits run side by side.
+    """Propensity, then of each outcome the mean of the control and the mean of the treated. Each fit has one thread,
+    whatever else the machine does, so that the digits are the same everywhere; two fits run side by side.
     """
-    arms: list[dict[str, Any]] = [{}, {"treated": t, "arm": 0}, {"treated": t, "arm": 1}]
+    asked: list[tuple[np.ndarray, dict[str, Any]]] = [(t.astype(float), {})]
+    asked += [(y, {"treated": t, "arm": arm}) for y in ys for arm in (0, 1)]
     with threadpool_limits(limits=1), ThreadPoolExecutor(2) as pool:
         waiting = [
-            pool.submit(_alone, x, y if own else t.astype(float), fold, users=users, rng=luck, **own)
-            for own, luck in zip(arms, rng.spawn(3), strict=True)
+            pool.submit(_alone, x, y, fold, users=users, rng=luck, **own)
+            for (y, own), luck in zip(asked, rng.spawn(len(asked)), strict=True)
         ]
         return [done.result() for done in waiting]
 
@@ -264,28 +287,6 @@ def _clustered(influence: np.ndarray, users: np.ndarray) -> float:
     """Standard error of the sum of influences, those of a user together."""
     sums = np.bincount(users, influence)
     return sqrt(float(np.square(sums).sum()) * len(sums) / max(len(sums) - 1, 1))
-
-
-def _balance(x: np.ndarray, names: Sequence[str], t: np.ndarray, weights: dict[str, np.ndarray]) -> pd.DataFrame:
-    flat, rows = np.ones(len(t)), []
-    for i, name in enumerate(names):
-        values = x[:, i].astype(float)
-        means = (float(values[t == 1].mean()), float(values[t == 0].mean()))
-        after = [standardised_difference(values, t, weights[estimand]) for estimand in ESTIMANDS]
-        rows.append((name, *means, standardised_difference(values, t, flat), *after))
-    return pd.DataFrame(rows, columns=list(BALANCE_COLUMNS))
-
-
-def _lacks_support(out: float, sizes: tuple[float, ...], apart: float, worst: str, min_group: int) -> str | None:
-    """Why the data cannot carry the effect in this population, else None."""
-    if out > MOST_OUT_OF_REACH:
-        return f"{100 * out:.0f} % of these units had hardly a chance of the other arm: the groups hardly overlap"
-    if min(sizes) < min_group / 2:
-        return f"after weighting {min(sizes):.0f} users are left of a group: the groups hardly overlap"
-    chance = CHANCE * sqrt(1 / sizes[0] + 1 / sizes[1])
-    if apart > BALANCE_LIMIT + chance:
-        return f"weighting leaves a standardised difference of {apart:.2f} in {worst}, {BALANCE_LIMIT} or more"
-    return None
 
 
 def _without_numbers(effect: Effect, reason: str) -> Effect:

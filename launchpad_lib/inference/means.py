@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, log, sqrt
+from math import inf, sqrt
 from typing import NamedTuple
 
 from scipy.stats import norm, t
@@ -66,31 +66,3 @@ def fieller_difference(treatment: Moments, control: Moments, *, level: float = 0
     half = z / m0 * sqrt(max(v1 + ratio**2 * v0 - g * v1, 0.0))
     low, high = ((ratio + s * half) / (1 - g) - 1 for s in (-1, 1))
     return Contrast(ratio - 1, low, high, absolute_difference(treatment, control, level=level).p_value, None)
-
-
-def sequential_difference(
-    treatment: Moments, control: Moments, *, tuning_n: float = 5000.0, level: float = 0.95
-) -> Contrast:
-    """Treatment mean minus control mean with the asymptotic confidence sequence of Waudby-Smith et al. (2023): valid at
-    every look.
-
-    `tuning_n`: the number of units at which it is tightest; fixed by the plan, never the units of the day, or it is
-    valid at no look. No p value.
-    """
-    n, alpha = treatment.n + control.n, 1 - level
-    rho2 = (-2 * log(alpha) + log(-2 * log(alpha) + 1)) / tuning_n
-    d, variance = treatment.mean - control.mean, treatment.variance_of_mean + control.variance_of_mean
-    half = sqrt(variance * n) * sqrt(2 * (n * rho2 + 1) * log(sqrt(n * rho2 + 1) / alpha) / (n * n * rho2))
-    return Contrast(d, d - half, d + half, None, None)
-
-
-def detectable_difference(
-    *, rate: float, n_treatment: int, n_control: int, power: float = 0.8, alpha: float = 0.05
-) -> float:
-    """The smallest difference of rates that so many units find with probability `power`, both rates near `rate`
-    (two-sided).
-
-    (z(1 - alpha / 2) + z(power)) sqrt(rate (1 - rate) (1 / n1 + 1 / n0)). It depends on the plan, not on the result.
-    """
-    spread = sqrt(rate * (1 - rate) * (1 / n_treatment + 1 / n_control))
-    return float((norm.ppf(1 - alpha / 2) + norm.ppf(power)) * spread)

@@ -7,7 +7,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from itertools import islice
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -17,7 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 ModelName = Literal["linear", "linear, shrunk", "boosted", "linear, then boosted"]
-# The models race on the held-out rows of so many folds; the winner does the others alone.
+# On the held-out rows of the first folds boosted models learn how many trees they need; on those of the next ones,
+# which decided nothing before, the models race; the winner does the others alone.
+TUNED_FOLDS = 2
 RACED_FOLDS = 2
 # A fit sees at most so many rows, of users drawn at random: more would make it slower and hardly better.
 MOST_FITTED = 100_000
@@ -76,19 +79,20 @@ def crossfit(
     predicted = {name: np.empty(len(y)) for name in racing}
     losses = dict.fromkeys(racing, 0.0)
     drawn = learn & _drawn(users, int(learn.sum()), rng)
-    raced = min(RACED_FOLDS, int(fold.max()))
+    tuned = min(TUNED_FOLDS, int(fold.max()))
     for k in range(int(fold.max()) + 1):
         test = fold == k
-        if k == raced:
+        if k == tuned + RACED_FOLDS:
             best = min(losses, key=lambda name: losses[name])
             racing = {best: racing[best]}
-        for name, make in racing.items():
-            train = drawn & ~test
-            predicted[name][test] = _fitted(make, x[train], y[train], x[test], is_binary)
-            held = test & learn
-            losses[name] += _loss(y[held], predicted[name][held], is_binary)
-    ((name, _),) = racing.items()
-    return Nuisance(predicted[name], name)
+        train, held = drawn & ~test, learn[test]
+        given, known = (x[train], y[train], x[test]), y[test][held]
+        for name, model in racing.items():
+            learning = partial(model.tuned_means, held=held, known=known) if k < tuned else model.means
+            predicted[name][test] = _fitted(learning, *given)
+            losses[name] += _loss(known, predicted[name][test][held], is_binary) if k >= tuned else 0.0
+    best = min(racing, key=lambda name: losses[name])
+    return Nuisance(predicted[best], best)
 
 
 def _drawn(users: np.ndarray, rows: int, rng: np.random.Generator) -> np.ndarray:
@@ -98,18 +102,30 @@ def _drawn(users: np.ndarray, rows: int, rng: np.random.Generator) -> np.ndarray
     return (rng.random(int(users.max()) + 1) < MOST_FITTED / rows)[users]
 
 
-def _candidates(is_binary: bool, rows: int, *, seed: int) -> dict[ModelName, Callable[[], Any]]:
+class _Model(Protocol):
+    """A kind of model: learns from x and y, and predicts the means of rows it has not seen."""
+
+    def means(self, x: np.ndarray, y: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+        """The means of the rows `unseen`."""
+
+    def tuned_means(
+        self, x: np.ndarray, y: np.ndarray, unseen: np.ndarray, *, held: np.ndarray, known: np.ndarray
+    ) -> np.ndarray:
+        """The same, where the outcomes `known` of the rows `held` of `unseen` decide how much is learnt."""
+
+
+def _candidates(is_binary: bool, rows: int, *, seed: int) -> dict[ModelName, _Model]:
     """The models that race; the first wins a tie."""
-    found: dict[ModelName, Callable[[], Any]] = {}
+    found: dict[ModelName, _Model] = {}
     if is_binary:
-        found["linear, shrunk"] = partial(_logistic, 0.02)
-        found["linear"] = partial(_logistic, 1.0)
+        found["linear, shrunk"] = _Linear(partial(_logistic, 0.02))
+        found["linear"] = _Linear(partial(_logistic, 1.0))
     else:
-        found["linear"] = _ridge
+        found["linear"] = _Linear(_ridge)
     if rows >= FEWEST_BOOSTED:
-        found["boosted"] = partial(_boosted, is_binary, rows, seed)
+        found["boosted"] = _Boosted(is_binary, rows, seed)
         if not is_binary:
-            found["linear, then boosted"] = partial(_RidgeThenBoosted, rows, seed)
+            found["linear, then boosted"] = _LinearThenBoosted(rows, seed)
     return found
 
 
@@ -121,46 +137,86 @@ def _ridge() -> Any:
     return make_pipeline(StandardScaler(), RidgeCV(alphas=(1.0, 10.0, 100.0, 1000.0)))
 
 
-def _boosted(is_binary: bool, rows: int, seed: int) -> Any:
-    """Small trees learnt slowly where there are few rows; larger ones, which find what goes together, where many."""
-    kind = HistGradientBoostingClassifier if is_binary else HistGradientBoostingRegressor
-    is_large = rows >= MANY_ROWS
-    return kind(
-        max_iter=120 if is_large else 200,
-        learning_rate=0.12 if is_large else 0.06,
-        max_leaf_nodes=31 if is_large else 6,
-        min_samples_leaf=20,
-        l2_regularization=1.0,
-        early_stopping=False,
-        random_state=seed,
-    )
+class _Linear:
+    """A penalised linear model, fitted anew for every fold."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+
+    def means(self, x: np.ndarray, y: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+        return _predicted(self.make().fit(x, y), unseen)
+
+    def tuned_means(self, x: np.ndarray, y: np.ndarray, unseen: np.ndarray, **_: np.ndarray) -> np.ndarray:
+        return self.means(x, y, unseen)
 
 
-class _RidgeThenBoosted:
+class _Boosted:
+    """Boosted trees, as many as told most about held rows: in a tuned fold about its own, later the mean of these.
+
+    Small trees learnt slowly where there are few rows; larger ones, which find what goes together, where many.
+    """
+
+    def __init__(self, is_binary: bool, rows: int, seed: int) -> None:
+        is_large = rows >= MANY_ROWS
+        self.most, self.patience = (120, 10) if is_large else (200, 20)
+        self.best: list[int] = []
+        self.make = partial(
+            HistGradientBoostingClassifier if is_binary else HistGradientBoostingRegressor,
+            learning_rate=0.2 if is_large else 0.06,
+            max_leaf_nodes=15 if is_large else 6,
+            min_samples_leaf=20,
+            l2_regularization=1.0,
+            random_state=seed,
+        )
+
+    def means(self, x: np.ndarray, y: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+        trees = round(sum(self.best) / len(self.best)) if self.best else self.most
+        return _predicted(self.make(max_iter=trees, early_stopping=False).fit(x, y), unseen)
+
+    def tuned_means(
+        self, x: np.ndarray, y: np.ndarray, unseen: np.ndarray, *, held: np.ndarray, known: np.ndarray
+    ) -> np.ndarray:
+        if not len(known):
+            return self.means(x, y, unseen)
+        watched = self.make(max_iter=self.most, early_stopping=True, n_iter_no_change=self.patience)
+        watched.fit(x, y, X_val=unseen[held], y_val=known)
+        self.best.append(max(int(np.argmax(watched.validation_score_)), 1))
+        is_binary = hasattr(watched, "predict_proba")
+        stages = watched.staged_predict_proba(unseen) if is_binary else watched.staged_predict(unseen)
+        last = next(islice(stages, self.best[-1] - 1, None))
+        return last[:, 1] if is_binary else last
+
+
+class _LinearThenBoosted:
     """A linear model and a boosted one of what it leaves: trees alone do not follow a slope beyond the data."""
 
     def __init__(self, rows: int, seed: int) -> None:
-        self.linear, self.boosted = _ridge(), _boosted(False, rows, seed)
+        self.boosted = _Boosted(False, rows, seed)
 
-    def fit(self, x: np.ndarray, y: np.ndarray) -> _RidgeThenBoosted:
-        """Learns both."""
-        self.linear.fit(x, y)
-        self.boosted.fit(x, y - self.linear.predict(x))
-        return self
+    def means(self, x: np.ndarray, y: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+        linear = _ridge().fit(x, y)
+        return linear.predict(unseen) + self.boosted.means(x, y - linear.predict(x), unseen)
 
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """The sum of both."""
-        return self.linear.predict(x) + self.boosted.predict(x)
+    def tuned_means(
+        self, x: np.ndarray, y: np.ndarray, unseen: np.ndarray, *, held: np.ndarray, known: np.ndarray
+    ) -> np.ndarray:
+        linear = _ridge().fit(x, y)
+        straight = linear.predict(unseen)
+        left = known - straight[held]
+        return straight + self.boosted.tuned_means(x, y - linear.predict(x), unseen, held=held, known=left)
 
 
-def _fitted(make: Callable[[], Any], x: np.ndarray, y: np.ndarray, unseen: np.ndarray, is_binary: bool) -> np.ndarray:
+def _predicted(model: Any, unseen: np.ndarray) -> np.ndarray:
+    return model.predict_proba(unseen)[:, 1] if hasattr(model, "predict_proba") else model.predict(unseen)
+
+
+def _fitted(learn: Callable[..., np.ndarray], x: np.ndarray, y: np.ndarray, unseen: np.ndarray) -> np.ndarray:
     """Predictions of a model of x and y for rows it has not seen; of a y that is always the same, that value."""
     if not len(y) or np.ptp(y) == 0:
         return np.full(len(unseen), y[0] if len(y) else 0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = make().fit(x, y)
-    return model.predict_proba(unseen)[:, 1] if is_binary else model.predict(unseen)
+        return learn(x, y, unseen)
 
 
 def _loss(y: np.ndarray, predicted: np.ndarray, is_binary: bool) -> float:

@@ -25,7 +25,9 @@ from launchpad_lib.contract.sql import literal
 from launchpad_lib.contract.tables import EVENTS, TABLES
 from launchpad_lib.lake.checkpoints import checkpoint
 from launchpad_lib.lake.clean_up import clean_up, note_retired
+from launchpad_lib.lake.copies import Copies, content_sql, counted
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal
+from launchpad_lib.lake.dropped_copies import SOURCE, told_copies
 from launchpad_lib.lake.kept_reports import kept_versions, reports_of
 from launchpad_lib.lake.place import lake_place
 from launchpad_lib.lake.warehouse import named_through, refresh_warehouse, version_of_views
@@ -33,6 +35,14 @@ from launchpad_lib.lake.warehouse import named_through, refresh_warehouse, versi
 SMALL_BYTES = 16 << 20
 _ORDER = "user_id, event_at, received_at, event_id"
 _COLUMNS = ", ".join(f'"{c.name}"' for c in EVENTS.columns)
+# Of the copies of an event the one received first is kept; whether another says something else is told.
+_RANKED = f"""SELECT {_COLUMNS}, filename, file_row_number, row_number() OVER copies AS copy,
+    {content_sql(EVENTS)} <> first_value({content_sql(EVENTS)}) OVER copies AS is_other
+    FROM read_parquet($files, filename = true, file_row_number = true, union_by_name = true, hive_partitioning = false)
+    WHERE event_id IN (
+        SELECT event_id FROM read_parquet($files, union_by_name = true, hive_partitioning = false)
+        GROUP BY event_id HAVING count(*) > 1)
+    WINDOW copies AS (PARTITION BY event_id ORDER BY received_at, event_at, filename, file_row_number)"""
 
 
 class CompactionResult(NamedTuple):
@@ -146,25 +156,15 @@ def _drop_duplicates(log: DeltaLog, *, memory_limit: str) -> int:
     con = _connect(memory_limit, log.place)
     names = {str(log.place / unquote(f.path)): f for f in files}
     try:
-        con.execute(
-            """CREATE TEMP TABLE losers AS SELECT filename, file_row_number FROM (
-                SELECT filename, file_row_number, row_number() OVER (
-                    PARTITION BY event_id ORDER BY received_at, event_at, filename, file_row_number) AS copy
-                FROM read_parquet($files, filename = true, file_row_number = true, union_by_name = true,
-                    hive_partitioning = false)
-                WHERE event_id IN (
-                    SELECT event_id FROM read_parquet($files, union_by_name = true, hive_partitioning = false)
-                    GROUP BY event_id HAVING count(*) > 1)
-            ) WHERE copy > 1""",
-            {"files": list(names)},
-        )
+        con.execute(f"CREATE TEMP TABLE losers AS FROM ({_RANKED}) WHERE copy > 1", {"files": list(names)})
         total = 0
         for (name,) in con.execute("SELECT DISTINCT filename FROM losers ORDER BY 1").fetchall():
             file = names[name]
             rows = f"""SELECT {_COLUMNS} FROM read_parquet($files, file_row_number = true, union_by_name = true,
                 hive_partitioning = false)
                 WHERE file_row_number NOT IN (SELECT file_row_number FROM losers WHERE filename = $files[1])"""
-            total += _swap(log, con, rows, [file])
+            dropped = f"SELECT {_COLUMNS}, is_other FROM losers WHERE filename = $files[1]"
+            total += _swap(log, con, rows, dropped, [file])
         return total
     finally:
         con.close()
@@ -183,10 +183,12 @@ def _merge(
         for event_on, files in sorted(by_date.items(), key=lambda x: str(x[0])):
             if len(files) < min_files:
                 continue
-            rows = f"""SELECT {_COLUMNS} FROM read_parquet($files, union_by_name = true, hive_partitioning = false)
-                QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY received_at, event_at) = 1"""
+            rows = f"""SELECT {_COLUMNS} FROM read_parquet($files, filename = true, file_row_number = true,
+                union_by_name = true, hive_partitioning = false) QUALIFY row_number() OVER (
+                PARTITION BY event_id ORDER BY received_at, event_at, filename, file_row_number) = 1"""
+            copies = f"SELECT {_COLUMNS}, is_other FROM ({_RANKED}) WHERE copy > 1"
             try:
-                dropped += _swap(log, con, rows, files)
+                dropped += _swap(log, con, rows, copies, files)
                 dates += 1
             except Fenced as error:
                 say(f"{event_on}: left as it is, {error}")
@@ -196,14 +198,16 @@ def _merge(
     return dates, dropped
 
 
-def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, files: list[_File]) -> int:
-    """Writes `rows` (of `files`) in order of user as one file in their place; how many rows fewer it has."""
+def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, dropped: str, files: list[_File]) -> int:
+    """Writes `rows` (of `files`) in order of user as one file in their place, and counts the `dropped` ones; how many
+    rows fewer it has.
+    """
     partition_values: dict[str, str | None] = {} if files[0].event_on is None else {"event_on": files[0].event_on}
     folder = "/".join(f"{k}={v}" for k, v in partition_values.items())
     path = f"{folder}/{int(time.time() * 1000):013d}-{uuid.uuid4().hex}.parquet".lstrip("/")
     target = log.place / path
     target.parent.mkdir(exist_ok=True)
-    sources = {"files": [str(log.place / unquote(f.path)) for f in files]}
+    sources: dict[str, object] = {"files": [str(log.place / unquote(f.path)) for f in files]}
     try:
         query = (
             f"COPY ({rows} ORDER BY {_ORDER}) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd, "
@@ -221,11 +225,16 @@ def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, files: list[
         ).fetchall()[0]
         minimum, maximum = dict(zip(names, bounds[:2], strict=True)), dict(zip(names, bounds[2:], strict=True))
         lost = sum(f.rows for f in files) - kept
+        copies = told_copies(log.place.parent, con, dropped, sources) if lost else Copies(0, 0)
         addition = [Addition(path, target.stat().st_size, kept, partition_values, minimum, maximum)] if kept else []
         removals = [Removal(f.path, f.size, partition_values) for f in files]
         note_retired(log.place, [unquote(f.path) for f in files])
         log.commit(
-            additions=addition, removals=removals, transactions={}, operation="OPTIMIZE", is_data_change=lost > 0
+            additions=addition,
+            removals=removals,
+            transactions=counted(copies, source=SOURCE, before=log.transaction),
+            operation="OPTIMIZE",
+            is_data_change=lost > 0,
         )
         return lost
     except (Fenced, OSError, duckdb.Error):

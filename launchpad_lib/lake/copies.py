@@ -9,10 +9,14 @@ dies, and a version of the table has the counts of its time. Those that said som
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
+
+from launchpad_lib.contract.sql import identifier
+from launchpad_lib.contract.tables import EVENTS, Table
 
 SAME, OTHER, MADE = "#copies", "#conflicts", "#made_ids"
 
@@ -30,6 +34,21 @@ class Copies(NamedTuple):
 def copy_counters(source: str) -> tuple[str, str, str]:
     """The application ids under which a source counts its copies, and its events without an id."""
     return source + SAME, source + OTHER, source + MADE
+
+
+def counted(copies: Copies, *, source: str, before: Callable[[str], int | None]) -> dict[str, tuple[int | None, int]]:
+    """The transactions of a commit that carry the source's counts on; `before` knows an application id's last value."""
+    moves = {}
+    for app, count in zip(copy_counters(source), copies, strict=True):
+        if count:
+            moves[app] = (before(app), (before(app) or 0) + count)
+    return moves
+
+
+def content_sql(table: Table) -> str:
+    """SQL of what copies agree in: all columns, of events without the id and the time of receipt."""
+    columns = [c.name for c in table.columns if table is not EVENTS or c.name not in ("event_id", "received_at")]
+    return f"md5(concat_ws(chr(30), {', '.join(f'coalesce({identifier(c)}::VARCHAR, chr(31))' for c in columns)}))"
 
 
 def copies(lake: str | Path, *, version: int | None = None) -> Copies:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import ibis
@@ -83,6 +84,10 @@ def unknown_names(
     >>> unknown_names(events, event_names=["quiz_start"])
     "event 'quiz_start': does not occur in the log; did you mean 'quiz_started'?"
     """
+    event_names, properties, feature_ids = (
+        _texts(kind, given)
+        for kind, given in (("event", event_names), ("property", properties), ("feature", feature_ids))
+    )
     for kind, column, wanted in (("event", "event_name", event_names), ("feature", "feature_id", feature_ids)):
         for name in _not_seen(events, column, wanted):
             known = _seen[events][column]
@@ -95,6 +100,15 @@ def unknown_names(
                 f"{nearest(name, known)}"
             )
     return None
+
+
+def _texts(kind: str, names: Iterable[Any]) -> list[Any]:
+    """The names; a list where one name is meant would be looked up as a whole."""
+    held = list(names)
+    wrong = next((name for name in held if name is not None and not isinstance(name, str)), None)
+    if wrong is not None:
+        raise ValueError(f"{kind}={wrong!r}: must be one name, as text; write for example {kind}='checkout'")
+    return held
 
 
 def _not_seen(events: ir.Table, column: str, names: Iterable[str]) -> list[str]:

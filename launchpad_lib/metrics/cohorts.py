@@ -35,7 +35,8 @@ def behavioural_cohorts(
 
     Grain: one row per user with t0 + within <= observed_through.
 
-    Columns: user_id, cohort ("<event> >= n in <within>" or "fewer"), refused_because (NULL where the row stands). For
+    Columns: user_id, cohort ("<event> [n times or more] within <duration>" or "fewer"), refused_because (NULL where the
+    row stands). For
     `retention(cohorts=...)`, whose brackets must lie after `within`: else those who stay have more time to qualify, and
     the cohorts differ for that reason alone. Membership is no cause: users choose what they do.
 
@@ -48,7 +49,7 @@ def behavioural_cohorts(
     >>> behavioural_cohorts(
     ...     events, event="share", at_least=1, within="1d", observed_through=datetime(2026, 1, 9)
     ... ).order_by("user_id").to_pandas()["cohort"].tolist()
-    ['share >= 1 in 1d', 'fewer']
+    ['share within 1 day', 'fewer']
     """
     from launchpad_lib.metrics.kernels.presence import DeedFold
     from launchpad_lib.metrics.kernels.reading import micros_of

@@ -196,7 +196,7 @@ def asked_next_events(fold: ChainFold, unknown: str | None, *, most: int = 5) ->
         rows = rows.mutate(dropped=rows.users.sum().over(ibis.window(group_by="step")))
         found = rows.select(
             step=rows.step.cast("int64"),
-            step_name=ibis.cases(*((rows.step == k, rules.steps[k - 1].event_name) for k in rules.required)),
+            step_name=ibis.cases(*((rows.step == k, rules.steps[k - 1].label) for k in rules.required)),
             next_event=rows.next_event,
             users=rows.users,
             dropped=rows.dropped,

@@ -18,13 +18,11 @@ from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.contract.experiments import PlannedExperiment
 from launchpad_lib.metrics.experiment_clusters import Clusters
 from launchpad_lib.metrics.experiment_question import Place, Question, question_of
-from launchpad_lib.metrics.exposure_counts import conversions, exposed_between, units_by_standing
+from launchpad_lib.metrics.exposure_counts import conversions, exposed_between, instant_of_unit, units_by_standing
+from launchpad_lib.metrics.exposure_period import Period, period_of
 from launchpad_lib.metrics.exposures import (
     ExposedUnits,
-    Period,
     experiment_units,
-    instant_of_unit,
-    period_of,
 )
 from launchpad_lib.metrics.kernels.exposed import MOMENTS, add_moments
 

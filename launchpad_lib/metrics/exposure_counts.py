@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import ibis
 import ibis.expr.types as ir
 import numpy as np
@@ -76,3 +78,9 @@ def conversions(units: ExposedUnits) -> ir.Table:
     schema = names | dict.fromkeys(counts, "int64") | {"refused_because": "string"}
     rows.sort(key=lambda row: (row[0], row[2]))
     return ibis.memtable(pd.DataFrame(rows, columns=list(schema)), schema=schema)
+
+
+def instant_of_unit(parts: Iterator[ExposedUnits], number: int) -> int | None:
+    """When the assigned unit of that number (from 1, in order of exposure) was exposed; None where there are fewer."""
+    at = np.concatenate([part.exposed_at[part.standing == 0] for part in parts])
+    return int(np.partition(at, number - 1)[number - 1]) if len(at) >= number else None

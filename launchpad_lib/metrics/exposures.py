@@ -7,7 +7,7 @@ Counts and sums only; no estimate is made here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, get_args
 
 import ibis
@@ -15,10 +15,9 @@ import ibis.expr.types as ir
 import numpy as np
 
 from launchpad_lib.contract.durations import utc_instant
-from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.tables import EXPOSURE_EVENT
-from launchpad_lib.contract.zones import zone
 from launchpad_lib.metrics.checks import known_table, unknown_names
+from launchpad_lib.metrics.exposure_period import ALWAYS, Period
 from launchpad_lib.metrics.kernels.exposed import NO_VARIANT, SEVERAL, fold_exposed, values_inside
 from launchpad_lib.metrics.kernels.reading import micros_of
 from launchpad_lib.metrics.kernels.unit_rows import UnitRows, unit_rows
@@ -77,36 +76,6 @@ class ExposedUnits(NamedTuple):
     label_texts: dict[str, list[str]]
     values: dict[int, tuple[np.ndarray, np.ndarray]]
     refused: tuple[str | None, ...]
-
-
-class Period(NamedTuple):
-    """The exposures that count: from an instant on, before another (microseconds since 1970; None: open)."""
-
-    begins: int | None = None
-    ends: int | None = None
-
-
-ALWAYS = Period()
-
-
-def period_of(starts_on: date | None, ends_on: date | None, *, report_timezone: str) -> Period:
-    """The instants of local days, the last one included."""
-    begins = None if starts_on is None else _midnight(starts_on, report_timezone)
-    return Period(begins, None if ends_on is None else _midnight(ends_on + timedelta(days=1), report_timezone))
-
-
-def _midnight(on: date, report_timezone: str) -> int:
-    return micros_of(utc_instant(datetime(on.year, on.month, on.day, tzinfo=zone(report_timezone))))
-
-
-def nobody_exposed(events: ir.Table, *, experiment_id: str) -> str | None:
-    """None where somebody was exposed to the experiment; else one sentence with the nearest experiments of the log."""
-    seen = events.filter(events.event_name == EXPOSURE_EVENT)
-    known = seen.select(experiment=property_value(seen, "experiment_id")).distinct().to_pandas()["experiment"]
-    names = set(known.dropna())
-    if experiment_id in names:
-        return None
-    return f"experiment {experiment_id!r}: nobody was exposed to it; {nearest(experiment_id, names)}"
 
 
 def experiment_units(
@@ -177,12 +146,6 @@ def _unknown(events: ir.Table, outcome: Outcome) -> str | None:
     return unknown_names(events, event_names=[str(outcome.event_name)])
 
 
-def instant_of_unit(parts: Iterator[ExposedUnits], number: int) -> int | None:
-    """When the assigned unit of that number (from 1, in order of exposure) was exposed; None where there are fewer."""
-    at = np.concatenate([part.exposed_at[part.standing == 0] for part in parts])
-    return int(np.partition(at, number - 1)[number - 1]) if len(at) >= number else None
-
-
 def _columns(
     events: ir.Table,
     experiment_id: str | None,
@@ -192,8 +155,10 @@ def _columns(
 ) -> tuple[dict[str, ir.Value], ir.BooleanValue]:
     """What the kernel needs of each row, and which rows it needs."""
     if instead is None:
-        of_experiment = property_value(events, "experiment_id") == ibis.literal(experiment_id, "string")
-        is_exposure = ((events.event_name == EXPOSURE_EVENT) & of_experiment).fill_null(False)
+        # In a case, so that the engine parses the properties of exposures only.
+        is_told = events.event_name == EXPOSURE_EVENT
+        of_experiment = ibis.ifelse(is_told, property_value(events, "experiment_id"), ibis.null("string"))
+        is_exposure = (of_experiment == ibis.literal(experiment_id, "string")).fill_null(False)
         name_of_variant = property_value(events, "variant")
     else:
         is_late = events.event_at >= ibis.literal(utc_instant(instead[1]), "timestamp")
@@ -302,10 +267,26 @@ def _exposed(
     ]
     standing = np.select(conditions, [3, 1, 2, 4, 5, 6], 0).astype(np.int8)
     is_over = np.ones(len(at), np.bool_) if through is None else at <= through
-    matrices = (matrix[is_exposed] for matrix in (inside, before, pre, ever, value_inside, value_pre))
+    inside, before, pre = (matrix[is_exposed] for matrix in (inside, before, pre))
+    value_inside, value_pre = value_inside[is_exposed], value_pre[is_exposed]
     names = {name: part.texts.get(f"label_{k}", []) for k, name in enumerate(labels)}
     return ExposedUnits(
-        outcomes, list(texts), standing, np.maximum(code, -1), at, is_over, *matrices, codes, names, kept, reasons
+        outcomes,
+        list(texts),
+        standing,
+        np.maximum(code, -1),
+        at,
+        is_over,
+        inside,
+        before,
+        pre,
+        ever[is_exposed],
+        value_inside,
+        value_pre,
+        codes,
+        names,
+        kept,
+        reasons,
     )
 
 

@@ -144,7 +144,7 @@ def named_steps(rules: Rules) -> dict[str, list]:
     """The rows of a refused funnel that can be named."""
     return {
         "step": list(range(1, len(rules.steps) + 1)),
-        "step_name": [s.event_name for s in rules.steps],
+        "step_name": [s.label for s in rules.steps],
         "is_optional": [s.is_optional for s in rules.steps],
     }
 
@@ -158,7 +158,7 @@ def counted_steps(counts: StepCounts, *, observed_through: datetime) -> ir.Table
     rows = long.select(
         *by,
         step=long.step,
-        step_name=ibis.cases(*((long.step == k, rules.steps[k - 1].event_name) for k in numbers)),
+        step_name=ibis.cases(*((long.step == k, rules.steps[k - 1].label) for k in numbers)),
         is_optional=ibis.cases(*((long.step == k, rules.steps[k - 1].is_optional) for k in numbers)),
         users=long.users,
         n=long.entrants,

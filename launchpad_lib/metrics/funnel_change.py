@@ -121,7 +121,7 @@ def asked_changes(fold: ChainFold, unknown: str | None, *, is_split: bool) -> As
     named: dict[str, Sequence[Any]] = {
         "scope": [scope for scope, _, _ in asked],
         "step": [high for _, _, high in asked],
-        "step_name": [rules.steps[high - 1].event_name for _, _, high in asked],
+        "step_name": [rules.steps[high - 1].label for _, _, high in asked],
         "base": [BASES[scope][0] for scope, _, _ in asked],
     }
 

@@ -44,14 +44,12 @@ def retention_table(
     limits = wilson_limits(table.retained, table.users)
     if "persons" in table.columns:
         squares = (table.yy, table.yx, table.xx)
-        limits = {
-            k: ibis.ifelse(v.isnull(), ibis.null("float64"), ibis.least(ibis.greatest(v, 0.0), 1.0))
-            for k, v in ratio_limits(table.retained, table.users, squares, table.persons).items()
-        }
-    what = ibis.literal(f"{rules.period} ") + table.period_from.cast("string") + ": "
+        limits = _recurring_limits(table.retained / table.users.nullif(0), table, squares)
     counted = nobody_counted(
-        table.users, immature=table.users_immature, what="retention", observed_through=rules.observed_through
+        table.users, immature=table.users_immature, what=rules.period, observed_through=rules.observed_through
     )
+    # The sentence begins with the kind of period; its number stands in the row.
+    numbered = ibis.literal(f"{rules.period} ") + table.period_from.cast("string")
     return table.select(
         *names,
         "period_from",
@@ -62,8 +60,25 @@ def retention_table(
         **limits,
         users_immature=table.users_immature,
         is_complete=table.users_immature == 0,
-        refused_because=what + counted,
+        refused_because=numbered + counted.substr(len(rules.period)),
     )
+
+
+def _recurring_limits(
+    rate: ir.FloatingValue, table: ir.Table, squares: tuple[ir.IntegerColumn, ...]
+) -> dict[str, ir.FloatingValue]:
+    """95 % limits of a rate whose starts are clustered in persons: delta method, within [0, 1].
+
+    Where all persons have the same rate, as where nobody came back, they show no spread; then Wilson's limits with each
+    person counted once. NULL under two persons.
+    """
+    delta = ratio_limits(table.retained, table.users, squares, table.persons)
+    of_persons = wilson_limits(rate * table.persons, table.persons)
+    several = table.persons > 1
+    return {
+        k: ibis.ifelse(several, v.clip(0.0, 1.0).fill_null(of_persons[k]), ibis.null("float64"))
+        for k, v in delta.items()
+    }
 
 
 def _counts(folds: Sequence[ReturnFold], every: int) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from launchpad_lib.contract.durations import check_timezone, utc_instant, window_us
+from launchpad_lib.contract.sentences import span_words
 from launchpad_lib.metrics.asked import Asked
 from launchpad_lib.metrics.checks import known_table, name_list, never_empty, refused_table
 from launchpad_lib.metrics.retention_table import retention_table
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from launchpad_lib.metrics.kernels.return_fold import ReturnFold, ReturnRules
 
 ROLLING_HOURS = {"day": 24, "week": 7 * 24}
+FEWER = "fewer"  # the cohort of those who did not do it often enough
 NOBODY = "nobody did the start event as asked, so nobody can come back; check filters and period"
 
 
@@ -132,10 +134,8 @@ def asked_retention_by_deed(
         back=_condition(events, return_event),
         early=EarlyDeed(is_step(events, deed), at_least, window_us(within) or 0),
     )
-    nobody = (
-        "no user of `cohorts` has a start (no user's first "
-        f"{within} are over by {rules.observed_through:%Y-%m-%d %H:%M} UTC)"
-    )
+    seen = f"{rules.observed_through:%Y-%m-%d %H:%M} UTC"
+    nobody = f"no user has been observed for {span_words(within)} after the start by {seen}, so there are no groups yet"
     return _question([fold], lambda found: pa.array(names, pa.string()).take(pa.array(found)), unknown, nobody=nobody)
 
 
@@ -149,7 +149,8 @@ def checked_deed(event: str | Step, at_least: int, within: str) -> tuple[Step, t
         raise ValueError(f"at_least={at_least}: must be at least 1; raise it")
     window_us(within)
     deed = event if isinstance(event, Step) else Step(event)
-    return deed, ("fewer", f"{deed.event_name} >= {at_least} in {within}")
+    often = "" if at_least == 1 else f" {at_least} times or more"
+    return deed, (FEWER, f"{deed.event_name}{often} within {span_words(within)}")
 
 
 def _condition(events: ir.Table, wanted: str | Step | None) -> ir.BooleanValue | None:
@@ -179,6 +180,8 @@ def _rules(
 
 
 def _brackets(returns: Sequence[int | tuple[int, int]]) -> list[tuple[int, int]]:
+    if isinstance(returns, int):
+        raise ValueError(f"returns={returns}: must be a list of periods; write [{returns}] for one")
     brackets = [(r, r) if isinstance(r, int) else (int(r[0]), int(r[1])) for r in returns]
     if not brackets:
         raise ValueError("returns=[]: names no period; give for example [1, 7]")

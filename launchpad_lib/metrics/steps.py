@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import ibis.expr.types as ir
 
 from launchpad_lib.contract.durations import parse_window, utc_instant
+from launchpad_lib.contract.names import nearest, quoted
 from launchpad_lib.metrics.checks import known_table, name_list, unknown_names, with_columns
 from launchpad_lib.metrics.windows import is_one_of, property_value, unit_column
 
@@ -28,6 +29,15 @@ class Step(NamedTuple):
     filters: tuple[tuple[str, Value | tuple[Value, ...]], ...] = ()
     is_optional: bool = False
 
+    @property
+    def label(self) -> str:
+        """The event with its filters: steps of one event are told apart by them.
+
+        >>> Step("cart", (("plan", ("pro", "team")), ("trial", False))).label
+        'cart (plan: pro or team, trial: false)'
+        """
+        return _label(self.event_name, self.filters)
+
 
 class Exclusion(NamedTuple):
     """An event that must not occur between entry and the last reached step.
@@ -40,6 +50,22 @@ class Exclusion(NamedTuple):
     filters: tuple[tuple[str, Value | tuple[Value, ...]], ...] = ()
     effect: Literal["remove_user", "block_progress"] = "remove_user"
 
+    @property
+    def label(self) -> str:
+        """The event with its filters, as of a step."""
+        return _label(self.event_name, self.filters)
+
+
+def _label(event_name: str, filters: tuple[tuple[str, Value | tuple[Value, ...]], ...]) -> str:
+    def text(value: Value) -> str:
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    said = [
+        f"{name}: {' or '.join(text(v) for v in (value if isinstance(value, tuple) else (value,)))}"
+        for name, value in filters
+    ]
+    return f"{event_name} ({', '.join(said)})" if said else event_name
+
 
 def as_step(said: Step | str | Mapping[str, Any]) -> Step:
     """A step as a params file says it: an event name, or {event, where: {property: value or [values]}, optional}.
@@ -48,6 +74,7 @@ def as_step(said: Step | str | Mapping[str, Any]) -> Step:
     Step(event_name='cart', filters=(('plan', ('pro', 'team')),), is_optional=True)
     """
     if isinstance(said, Mapping):
+        _known_keys(said, "event", "where", "optional")
         return Step(said["event"], _filters(said), bool(said.get("optional", False)))
     return said if isinstance(said, Step) else Step(said)
 
@@ -59,8 +86,18 @@ def as_exclusion(said: Exclusion | str | Mapping[str, Any]) -> Exclusion:
     Exclusion(event_name='refund', filters=(), effect='block_progress')
     """
     if isinstance(said, Mapping):
+        _known_keys(said, "event", "where", "effect")
         return Exclusion(said["event"], _filters(said), said.get("effect", "remove_user"))
     return said if isinstance(said, Exclusion) else Exclusion(said)
+
+
+def _known_keys(said: Mapping[str, Any], *keys: str) -> None:
+    """Raises where a mapping lacks its event, or says something that nobody would read."""
+    strange = next((key for key in said if key not in keys), None)
+    if strange is not None:
+        raise ValueError(f"{dict(said)!r}: {quoted(strange)} is not taken; {nearest(str(strange), keys)}")
+    if "event" not in said:
+        raise ValueError(f"{dict(said)!r}: names no event; add `event`")
 
 
 def _filters(said: Mapping[str, Any]) -> tuple[tuple[str, Value | tuple[Value, ...]], ...]:

@@ -30,6 +30,7 @@ from launchpad_lib.metrics.kernels.user_days import (
     users_by_active_days,
     users_by_period,
     users_of_both,
+    users_with_one,
 )
 from launchpad_lib.metrics.windows import (
     Weekday,
@@ -235,7 +236,9 @@ def feature_overlap(events: ir.Table, *, feature_id: str | None = None) -> ir.Ta
 
     share_of_a = users_both / users_a with Wilson limits: of those who use a, how many use b. jaccard = both / either.
     overlap_lift = users_both * active / (users_a * users_b): 1 where the use of one tells nothing about the other; like
-    any association it is no effect. Cost: pairs of features per user, whatever the events.
+    any association it is no effect. Cost: pairs of features per user, whatever the events; of one named
+    feature the features per user.
+
     Columns: feature_a, feature_b, users_a, users_b, users_both, share_of_a, ci_low, ci_high, jaccard, overlap_lift,
     refused_because (NULL where the row stands).
 
@@ -251,13 +254,19 @@ def feature_overlap(events: ir.Table, *, feature_id: str | None = None) -> ir.Ta
     """
     known_table(events, needs=("user_id", "feature_id"))
     days = user_days(events)
-    active, both = users_of_both(days)
     order = sorted(range(len(days.features)), key=days.features.__getitem__)  # codes have an order of their own
-    both, names = both[np.ix_(order, order)], np.array(days.features, dtype=object)[order]
-    users = both.diagonal().astype(np.int64)
-    a, b = np.nonzero(~np.eye(len(both), dtype=bool))
-    if feature_id is not None:
-        a, b = (place[names[a] == feature_id] for place in (a, b))
+    names = np.array(days.features, dtype=object)[order]
+    codes = np.array(order, np.int64)
+    if feature_id is None:
+        active, pairs = users_of_both(days)
+        both_of, users = pairs[np.ix_(codes, codes)].astype(np.int64), pairs.diagonal()[codes].astype(np.int64)
+        a, b = np.nonzero(~np.eye(len(codes), dtype=bool))
+        both = both_of[a, b]
+    else:
+        a = np.flatnonzero(names == feature_id)
+        b = np.flatnonzero(names != feature_id) if len(a) else a
+        active, users, with_it = users_with_one(days, int(codes[a[0]]) if len(a) else -1)
+        a, users, both = np.resize(a, len(b)), users[codes], with_it[codes][b]
     kinds = {
         "feature_a": "string",
         "feature_b": "string",
@@ -271,7 +280,7 @@ def feature_overlap(events: ir.Table, *, feature_id: str | None = None) -> ir.Ta
         feature_b=names[b],
         users_a=users[a],
         users_b=users[b],
-        users_both=both[a, b].astype(np.int64),
+        users_both=both,
     )
     n = rows.users_both
     found = rows.select(

@@ -60,7 +60,8 @@ def ratio_limits(
     """`ci_low, ci_high`: 95 % limits of a ratio of sums over independent units, by the delta method.
 
     `squares` are the sums over units of numerator squared, numerator times denominator, denominator squared. With
-    r = numerator / denominator the variance is units / (units - 1) * sum (y - r x)^2 / (sum x)^2. NULL under two units.
+    r = numerator / denominator the variance is units / (units - 1) * sum (y - r x)^2 / (sum x)^2. NULL under two units,
+    and where all have the same ratio, as where all are 0: without spread it would claim certainty.
     Source: Deng, Knoblich and Lu (2018), Applying the delta method in metric analytics.
     """
     total = denominator.cast("float64").nullif(0.0)
@@ -68,7 +69,9 @@ def ratio_limits(
     spread = (
         squares[0].cast("float64") - 2 * ratio * squares[1].cast("float64") + ratio * ratio * squares[2].cast("float64")
     )
-    half = Z95 * (n / (n - 1).nullif(0.0) * ibis.greatest(spread, 0.0)).sqrt() / total
+    # Sums of many terms: what is nothing but rounding is no spread either.
+    spread = ibis.ifelse(spread <= 1e-12 * squares[0].cast("float64"), ibis.null("float64"), spread)
+    half = Z95 * (n / (n - 1).nullif(0.0) * spread).sqrt() / total
     return {"ci_low": ratio - half, "ci_high": ratio + half}
 
 

@@ -29,7 +29,7 @@ class Block(NamedTuple):
     """One piece of a page.
 
     `kind` is heading, text, metric, conclusion, chart, no picture, html, image, printed, messages or error; `content`
-    is what the template of that kind shows; `level` is a heading's, `spec` a chart's.
+    is what the template of that kind shows; `level` is a heading's, `spec` a chart's, as Vega draws it.
     """
 
     kind: str
@@ -110,7 +110,7 @@ def chart_block(spec: dict) -> Block:
     picture = renderer().picture(said)
     if picture.svg is None:
         return Block("no picture", picture.missing_because, title)
-    return Block("chart", Markup(lean(picture.svg)), title, spec=said)
+    return Block("chart", Markup(lean(picture.svg)), title, spec=picture.vega)
 
 
 class _Heading(NamedTuple):

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import hashlib
 import re
 from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import deflate
 from markupsafe import Markup
 
+from launchpad_lib.contract.whole_files import write_whole
 from launchpad_lib.page.markup import POLICY
-from launchpad_lib.page.rendering import renderer
+from launchpad_lib.page.rendering import LIBRARY, renderer
 
 DRAW_JS = (Path(__file__).parent / "templates" / "draw.js").read_text(encoding="utf-8")
 # Only the one script whose hash is named may run, and the drawing library it unpacks (Vega compiles expressions, hence
 # unsafe-eval). Nothing may be fetched from anywhere.
 SCRIPT_HASH = base64.b64encode(hashlib.sha256(DRAW_JS.encode()).digest()).decode()
 CHART_POLICY = f"{POLICY}; script-src 'sha256-{SCRIPT_HASH}' 'unsafe-eval' blob:"
+KEPT = Path(__file__).parent / "__pycache__"
 
 
 class Packed(NamedTuple):
@@ -38,9 +42,36 @@ def packed(text: str) -> Packed:
 
 @functools.cache
 def drawing_library() -> Packed | None:
-    """Vega, Vega-Lite and Vega-Embed in one script; None where it cannot be had."""
+    """Vega in one script; None where it cannot be had.
+
+    Bundled and packed once for each version of the drawing program, which takes a second and a half: after that it is
+    read from beside the compiled modules, and made anew where it is not whole.
+    """
+    made_of = "-".join(
+        (version("vl-convert-python"), version("deflate"), hashlib.md5(LIBRARY.encode()).hexdigest()[:8])
+    )
+    place = KEPT / f"drawing-library-{made_of}.txt"
+    kept = _kept(place)
+    if kept is not None:
+        return kept
     library = renderer().drawing_library()
-    return None if library is None else packed(library)
+    if library is None:
+        return None
+    made = packed(library)
+    with contextlib.suppress(OSError):  # a package that cannot be written to bundles anew in every run
+        place.parent.mkdir(exist_ok=True)
+        write_whole(place, f"{hashlib.sha256(made.text.encode()).hexdigest()} {made.padding} {made.text}")
+    return made
+
+
+def _kept(place: Path) -> Packed | None:
+    """What is kept, if it is whole."""
+    try:
+        digest, padding, text = place.read_text(encoding="ascii").split(" ", 2)
+        is_whole = hashlib.sha256(text.encode()).hexdigest() == digest
+        return Packed(Markup(text), int(padding)) if is_whole else None
+    except (OSError, ValueError):
+        return None
 
 
 TAG = re.compile(r"<[a-z][^>]*>")  # the drawing program escapes ">" in attributes

@@ -31,14 +31,17 @@ MOST_SPEC_BYTES = 2_000_000
 MOST_PICTURE_BYTES = 2_000_000
 WALL_PER_CPU = 3
 """A busy machine: a picture may take so many times its seconds of computing."""
+# The address is the one under which the bundler keeps its own copy of Vega: nothing is fetched.
+LIBRARY = 'import { View, parse } from "https://cdn.jsdelivr.net/npm/vega@%s/+esm"; window.vega = { View, parse };'
 _LENGTH = struct.Struct(">I")
 
 
 class Picture(NamedTuple):
-    """An SVG, or one sentence that says why there is none."""
+    """An SVG, or one sentence that says why there is none; and the chart as Vega draws it, compiled from Vega-Lite."""
 
     svg: str | None
     missing_because: str | None
+    vega: dict | None = None
 
 
 class Limits(NamedTuple):
@@ -104,7 +107,10 @@ class Renderer:
             return Picture(None, str(end))
 
     def drawing_library(self) -> str | None:
-        """Vega, Vega-Lite and Vega-Embed as one script; None where it cannot be had: pages then keep their pictures."""
+        """Vega as one script; None where it cannot be had: pages then keep their pictures.
+
+        Charts come compiled, so the compiler (Vega-Lite), a third of the whole, stays out of every page.
+        """
         try:
             return self._asked(b'{"library": true}').get("library")
         except _NoReply:
@@ -213,20 +219,22 @@ UNCUT = {
 }
 
 
-def _drawn(spec: dict) -> str:
+def _drawn(spec: dict) -> Picture:
     """The picture, checked to be XML: what is put into a page cannot break out of its place."""
     import vl_convert
 
+    vega = vl_convert.vegalite_to_vega(json.dumps(spec))
     try:
-        svg = vl_convert.vegalite_to_svg(json.dumps(spec), allowed_base_urls=[])
+        svg = vl_convert.vega_to_svg(json.dumps(vega), allowed_base_urls=[])
     except Exception:
         if json.dumps(spec, ensure_ascii=False).isascii():
             raise
         config = spec.get("config") or {}
         uncut = config | {part: config.get(part, {}) | no_limit for part, no_limit in UNCUT.items()}
-        svg = vl_convert.vegalite_to_svg(json.dumps(spec | {"config": uncut}), allowed_base_urls=[])
+        vega = vl_convert.vegalite_to_vega(json.dumps(spec | {"config": uncut}))
+        svg = vl_convert.vega_to_svg(json.dumps(vega), allowed_base_urls=[])
     expat.ParserCreate().Parse(svg.encode(), True)
-    return svg
+    return Picture(svg, None, vega)
 
 
 def _reply(request: dict) -> dict:
@@ -234,20 +242,18 @@ def _reply(request: dict) -> dict:
     if "library" in request:
         import vl_convert
 
-        library = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the default
-        return {"library": library}
+        return {"library": vl_convert.javascript_bundle(LIBRARY % vl_convert.get_vega_version())}
     try:
-        svg = _drawn(request["spec"])
+        drawn = _drawn(request["spec"])
     except Exception as fault:
         lines = str(fault).strip().splitlines() or [type(fault).__name__]
         told = next((line for line in lines if not line.endswith("failed:")), lines[0]).removeprefix("Error: ")
         return {"svg": None, "missing_because": f"The drawing program refused it: {told[:300]}"}
-    if len(svg.encode()) > MOST_PICTURE_BYTES:
-        because = (
-            f"It would be {_megabytes(len(svg.encode()))} large; at most {_megabytes(MOST_PICTURE_BYTES)} are kept."
-        )
+    size = len((drawn.svg or "").encode())
+    if size > MOST_PICTURE_BYTES:
+        because = f"It would be {_megabytes(size)} large; at most {_megabytes(MOST_PICTURE_BYTES)} are kept."
         return {"svg": None, "missing_because": because}
-    return {"svg": svg, "missing_because": None}
+    return drawn._asdict()
 
 
 def serve(limits: Limits) -> None:

@@ -17,6 +17,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.log import logger
 
 from launchpad_lib.contract.estimates import Refused
+from launchpad_lib.contract.findings import refused_conclusion
 from launchpad_lib.contract.manifest import Status
 from launchpad_lib.page.blocks import notebook_title
 from launchpad_lib.page.harvest import NOTHING_SAID, Said, harvest
@@ -190,6 +191,10 @@ def execute(
             said = harvest(executed, name=source.stem)
         except ValueError as fault:
             error = str(fault)
+    if refused and said.verdict is None:  # it stopped before it could conclude: that is its conclusion
+        concluded = refused_conclusion(refused)
+        findings = [f._asdict() | {"page": source.stem} for f in concluded.findings]
+        said = said._replace(verdict=concluded.verdict, findings=findings)
     reason = error or refused or said.refused_because
     status: Status = "failed" if error else "refused" if reason else "ok"
     return Executed(source.stem, title, status, round(time.monotonic() - started, 2), reason, executed, said)

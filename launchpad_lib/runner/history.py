@@ -118,7 +118,7 @@ def history_lines(reports: Path, name: str, *, metric: str | None = None) -> lis
         names = sorted({k.manifest.name for k in kept if k.manifest is not None and k.manifest.name})
         raise ValueError(
             f"name={name!r}: no run of that name under {reports}; there are "
-            f"{', '.join(names) or 'none yet (make report)'}{_unreadable(kept)}"
+            f"{', '.join(names) or 'none yet (launchpad report)'}{_unreadable(kept)}"
         )
     rows = [(m.run_id, k) for m in of_name for k in m.metrics if metric in (None, k.name)]
     if not rows and metric is not None:

@@ -26,7 +26,15 @@ from launchpad_lib.simulation.truth import TRUTH
 
 SIMULATED = Path("data/raw/simulated")
 MARK = ".simulated.json"
-SIMULATED_NAMES = ("events", "telemetry", "annotations.csv", "features.csv", "truth.csv")
+SIMULATED_NAMES = (
+    "events",
+    "telemetry",
+    "annotations.csv",
+    "features.csv",
+    "experiment_events.jsonl.gz",
+    "experiments.csv",
+    "truth.csv",
+)
 
 
 def bring_up_to_date(run: RunParams, *, now: datetime, say: Callable[[str], None]) -> None:

@@ -131,6 +131,8 @@ def _sentence(error: ValidationError, model: type[BaseModel], place: str) -> str
         .removeprefix(f"{where}={first['input']!r}: ")
         .removeprefix(f"{first['input']!r} ")
     )
+    if not path:  # several parameters do not fit together: the rule names them
+        return f"{place}: {rule}"
     if rule.endswith("?"):  # it names the right ones itself
         return f"{place}: {where}={shown!r}: {rule}"
     return f"{place}: {where}={shown!r}: {rule}; correct it (`launchpad params` lists what is taken)"

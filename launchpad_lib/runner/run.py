@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,7 +116,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
                         versions=snapshot.versions,
                         observed_through=run.observed_through,
                     )
-                for job in jobs:
+                for job in as_completed(jobs):  # a page is made while the other notebooks still run
                     one = job.result()
                     publish_notebook(
                         one.notebook,

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from launchpad_lib.simulation.event_files import ROW_GROUP_ROWS, EventFile, plain_texts
 from launchpad_lib.simulation.event_rows import Place, event_rows, sizes
+from launchpad_lib.simulation.experiments import Experiments, plans
 from launchpad_lib.simulation.sessions import History, draw_users
 from launchpad_lib.simulation.telemetry import PER_DAY, SCHEMA, telemetry_tables, usual_latency_ms
 from launchpad_lib.simulation.texts import user_digits
@@ -26,7 +27,7 @@ MOST_EVENTS_A_DAY = 250  # of one user; keeps the ids of two parts apart
 THREADS = 2
 PILOT_USERS = 2_000
 # The seed's branches: what is drawn for one part of the users on one day depends on nothing else.
-_TRAITS, _DAYS, _FAULTS, _TELEMETRY = range(4)
+_TRAITS, _DAYS, _FAULTS, _TELEMETRY, _EXPERIMENTS = range(5)
 FileFormat = Literal["jsonl.gz", "jsonl", "parquet"]
 
 
@@ -73,6 +74,8 @@ def simulate(
         "telemetry": out / "telemetry",
         "annotations": out / "annotations.csv",
         "features": out / "features.csv",
+        "experiment_events": out / "experiment_events.jsonl.gz",
+        "experiments": out / "experiments.csv",
         "truth": out / "truth.csv",
     }
     last_on = start_on + timedelta(days=days - 1)
@@ -81,6 +84,9 @@ def simulate(
     whole = _Whole(paths["events"], seed, users, days, start_on, file_format, truth)
     with ThreadPoolExecutor(THREADS) as pool:
         rows = {"events": sum(pool.map(whole.write_part, range(whole.parts)))}
+    rows["experiment_events"] = whole.write_experiments(paths["experiment_events"])
+    planned = plans(truth.experiments, start_on=start_on, days=days)
+    pd.DataFrame(planned, columns=["experiment_id", "control", "plan"]).to_csv(paths["experiments"], index=False)
     paths["telemetry"].mkdir(exist_ok=True)
     rows["telemetry"] = _write_telemetry(
         paths["telemetry"] / "telemetry.parquet",
@@ -175,6 +181,25 @@ class _Whole(NamedTuple):
                 file.write(rows)
                 written += rows.num_rows + file.write_planted(faults.of_day(day, rows))
         faults.check_all_are_planted(event - part * stride)
+        return written
+
+    def write_experiments(self, path: Path) -> int:
+        """The experiments on the first part of the users, in a file of their own; how many rows."""
+        here = min(USERS_AT_ONCE, self.users)
+        people = draw_users(np.random.default_rng([self.seed, _TRAITS, 0]), users=here, truth=self.truth)
+        history = History(people, days=self.days, truth=self.truth)
+        drawn = Experiments(
+            np.random.default_rng([self.seed, _EXPERIMENTS, 0]), people, self.truth.experiments, days=self.days
+        )
+        written = 0
+        with EventFile(path, "jsonl.gz") as file:
+            for day in range(self.days):
+                sessions = history.draw_day(np.random.default_rng([self.seed, _DAYS, 0, day]), day)
+                rng = np.random.default_rng([self.seed, _EXPERIMENTS, 1 + day])
+                on, version = self.start_on + timedelta(days=day), "2.1.0" if day >= self.days // 2 else "2.0.0"
+                digits = user_digits(self.users)
+                rows = drawn.rows_of_day(rng, sessions, day=day, on=on, user_digits=digits, app_version=version)
+                written += file.write_planted(rows)
         return written
 
 

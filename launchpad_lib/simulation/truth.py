@@ -39,6 +39,26 @@ class Flow(NamedTuple):
     last_days: int | None = None
 
 
+class ExperimentTruth(NamedTuple):
+    """One experiment: what a report should find, given enough data, and how its units behave (control, treatment).
+
+    `lost`: share of the treated who are never told as exposed; `last_days`: it began so many days before the log ends.
+    """
+
+    experiment_id: str
+    finding: Literal["works", "does nothing", "hurts a guardrail", "broken assignment", "too early"]
+    success_event: str
+    success: tuple[float, float]
+    guardrail: tuple[float, float] = (0.05, 0.05)
+    lost: float = 0.0
+    last_days: int | None = None
+
+    @property
+    def guardrail_event(self) -> str:
+        """What must not happen more often; its own, so that no experiment disturbs another."""
+        return f"{self.experiment_id}_complaint"
+
+
 class FeatureTruth(NamedTuple):
     """What a report should find about one feature, given enough data."""
 
@@ -81,6 +101,13 @@ class Truth(NamedTuple):
             0.35, 0.60, 0.10, 0.10, last_days=2,
         ),
     )  # fmt: skip
+    experiments: tuple[ExperimentTruth, ...] = (
+        ExperimentTruth("tips_on_start", "works", "tip_opened", (0.30, 0.55)),
+        ExperimentTruth("button_colour", "does nothing", "banner_clicked", (0.30, 0.30)),
+        ExperimentTruth("short_form", "hurts a guardrail", "form_sent", (0.30, 0.50), guardrail=(0.05, 0.30)),
+        ExperimentTruth("new_menu", "broken assignment", "menu_opened", (0.30, 0.50), lost=0.4),
+        ExperimentTruth("dark_mode", "too early", "dark_mode_kept", (0.30, 0.50), last_days=2),
+    )
     malformed_rows: int = 60
     duplicate_rows: int = 300
     features: tuple[str, ...] = (

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import time
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 
 from launchpad_lib.contract.arrow import EVENTS_SCHEMA, REFUSED_SCHEMA, arrow_schema
+from launchpad_lib.contract.sql import file_list
 from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.lake.delta_log import Addition, DeltaLog
 from launchpad_lib.simulation import TRUTH, simulate, users_for
@@ -49,7 +51,13 @@ def main() -> None:
         truth=truth,
     )
     simulated = time.perf_counter()
-    _events(raw / "events", asked.dir / "events")
+    files: dict[str, list[str]] = {}
+    for file in sorted((raw / "events").iterdir()):
+        files.setdefault(file.name[:10], []).append(str(file))
+    with duckdb.connect(config={"threads": 2, "memory_limit": "2GB"}) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        days = {day: f"SELECT * FROM read_parquet({file_list(own)})" for day, own in files.items()}
+        write_events(con, asked.dir / "events", days)
     _telemetry(raw / "telemetry" / "telemetry.parquet", asked.dir / "telemetry")
     for name in ("annotations", "features"):
         _small(raw / f"{name}.csv", asked.dir / name, name)
@@ -62,26 +70,21 @@ def main() -> None:
     )
 
 
-def _events(files: Path, target: Path) -> None:
-    """Each day's files, sorted as an ingestion would, as the files of one commit."""
+def write_events(con: duckdb.DuckDBPyConnection, target: Path, days: Mapping[str, str]) -> None:
+    """The rows of each day's query, sorted as an ingestion would, as the files of one commit."""
     log, additions = DeltaLog(target, schema=EVENTS_SCHEMA, partition_by=["event_on"]), []
     columns = [f.name for f in EVENTS_SCHEMA if f.name != "event_on"]
-    with duckdb.connect(config={"threads": 2, "memory_limit": "2GB"}) as con:
-        con.execute("SET TimeZone = 'UTC'")
-        for file in sorted(files.iterdir()):
-            day = file.name[:10]
-            place = target / f"event_on={day}" / file.name
-            place.parent.mkdir(exist_ok=True)
-            kept = ", ".join(f"{c}::TIMESTAMP AS {c}" if c.endswith("_at") else c for c in columns)
-            con.execute(
-                f"COPY (SELECT {kept} FROM read_parquet('{file}') ORDER BY event_at, event_id) TO '{place}' "
-                "(FORMAT parquet, COMPRESSION snappy)"
-            )
-            file.unlink()
-            rows = pq.read_metadata(place).num_rows
-            additions.append(
-                Addition(f"event_on={day}/{file.name}", place.stat().st_size, rows, {"event_on": day}, {}, {})
-            )
+    kept = ", ".join(f"{c}::TIMESTAMP AS {c}" if c.endswith("_at") else c for c in columns)
+    for day, query in days.items():
+        place = target / f"event_on={day}" / "made.parquet"
+        place.parent.mkdir(exist_ok=True)
+        con.execute(
+            f"COPY (SELECT {kept} FROM ({query}) ORDER BY event_at, event_id) TO '{place}' "
+            "(FORMAT parquet, COMPRESSION snappy)"
+        )
+        rows = pq.read_metadata(place).num_rows
+        named = place.relative_to(target).as_posix()
+        additions.append(Addition(named, place.stat().st_size, rows, {"event_on": day}, {}, {}))
     log.commit(additions=additions, transactions={}, operation="WRITE")
 
 

@@ -3,6 +3,7 @@
 python -m tests.bench.streaming throughput     single records, then envelopes of 50; bare loops of kafka-python and of the worker's client, and the worker, in turn
 python -m tests.bench.streaming latency        10,000 events a second for 30 s through Kafka, read by DuckDB
 python -m tests.bench.streaming memory         10 million events through a spool
+python -m tests.bench.streaming idle           what worker, collector and forwarder cost while nothing comes
 python -m tests.bench.streaming commits        small commits with upkeep: time to commit, to open and to count
 """
 
@@ -171,7 +172,13 @@ def _send_steadily(address: str, rate: int, seconds: float, envelope: int) -> No
     print(f"sent {number:,} events at {number / (time.time() - started):,.0f} events/s", flush=True)
 
 
-def latency(folder: Path, *, rate: int, seconds: float) -> None:
+def _cpu_seconds(pid: int) -> float:
+    """What a process has used so far, all its threads together."""
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
+def latency(folder: Path, *, rate: int, seconds: float, commit_every_ms: int | None = None) -> None:
     """Each event's time from event_at (set before it is produced) to the end of the DuckDB query that first sees it."""
     import duckdb
     import numpy as np
@@ -181,7 +188,8 @@ def latency(folder: Path, *, rate: int, seconds: float) -> None:
     broker = Broker(folder / "kafka").start()
     broker.create_topic("steady")
     lake, log = folder / "lake", open(folder / "worker.log", "wb")
-    worker = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "launchpad_lib.cli.main", "stream", "--from", f"kafka://{broker.address}/steady", "--lake", str(lake)],
+    worker = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "launchpad_lib.cli.main", "stream", "--from", f"kafka://{broker.address}/steady", "--lake", str(lake),
+                               *(["--commit-every-ms", str(commit_every_ms)] if commit_every_ms else [])],
                               stdout=log, stderr=log)  # fmt: skip
     try:
         while b"streaming" not in (folder / "worker.log").read_bytes():
@@ -190,6 +198,7 @@ def latency(folder: Path, *, rate: int, seconds: float) -> None:
         sender = multiprocessing.get_context("spawn").Process(
             target=_send_steadily, args=(broker.address, rate, seconds, 20)
         )
+        busy, sent_at = _cpu_seconds(worker.pid), time.time()
         sender.start()
         con, table, rounds = duckdb.connect(config={"threads": 1}), open_table(lake / "events"), 0
         known, delays, until = set(table.file_uris()), [], time.time() + seconds + 12
@@ -208,6 +217,9 @@ def latency(folder: Path, *, rate: int, seconds: float) -> None:
                 table = open_table(lake / "events")
             time.sleep(0.01)
         sender.join()
+        print(
+            f"worker: {(_cpu_seconds(worker.pid) - busy) / (time.time() - sent_at):.2f} CPU seconds a second, {table.version()} commits"
+        )
         found = np.concatenate(delays)
         p50, p99 = np.quantile(found, [0.5, 0.99]) * 1000
         print(
@@ -317,11 +329,51 @@ def commits(folder: Path, *, count: int) -> None:
             took.clear()
 
 
+def idle(folder: Path, *, seconds: float) -> None:
+    """What each process of the path costs while nothing comes."""
+    broker = Broker(folder / "kafka").start()
+    broker.create_topic("quiet")
+    (folder / "spool").mkdir()
+    (folder / "spool" / "w-000000000000.ndjson").write_bytes(b"")
+    kafka, launchpad = (
+        f"kafka://{broker.address}/quiet",
+        [sys.executable, "-W", "ignore", "-m", "launchpad_lib.cli.main"],
+    )
+    commands = {
+        "stream from Kafka": ["stream", "--from", kafka, "--lake", str(folder / "lake-kafka")],
+        "stream from a spool": ["stream", "--from", f"spool:{folder / 'spool'}", "--lake", str(folder / "lake-spool")],
+        "collect": ["collect", "--spool", str(folder / "collected"), "--port", "0"],
+        "forward": ["forward", "--spool", str(folder / "spool"), "--to", kafka],
+    }
+    running = {
+        name: subprocess.Popen(
+            [*launchpad, *command], stdout=open(folder / f"{name}.log", "wb"), stderr=subprocess.DEVNULL
+        )
+        for name, command in commands.items()
+    }
+    try:
+        while not all(b"streaming" in (folder / f"{n}.log").read_bytes() for n in commands if n.startswith("stream")):
+            time.sleep(0.5)
+        time.sleep(10)
+        before, started = {name: _cpu_seconds(p.pid) for name, p in running.items()}, time.time()
+        time.sleep(seconds)
+        for name, process in running.items():
+            used = (_cpu_seconds(process.pid) - before[name]) / (time.time() - started)
+            print(f"{name}: {used:.2%} of a core while idle", flush=True)
+    finally:
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.wait()
+        broker.stop()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("throughput", "latency", "memory", "commits"))
+    parser.add_argument("part", choices=("throughput", "latency", "memory", "commits", "idle"))
     parser.add_argument("--events", type=int)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--commit-every-ms", type=int, help="of the worker whose latency is measured")
     parser.add_argument("--seconds", type=float, default=30)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="launchpad-bench-", ignore_cleanup_errors=True) as name:
@@ -330,9 +382,11 @@ def main() -> None:
             events = options.events or 400_000
             throughput(folder, single=events, enveloped=4 * events, rounds=options.rounds)
         elif options.part == "latency":
-            latency(folder, rate=10_000, seconds=options.seconds)
+            latency(folder, rate=10_000, seconds=options.seconds, commit_every_ms=options.commit_every_ms)
         elif options.part == "memory":
             memory(folder, events=options.events or 10_000_000)
+        elif options.part == "idle":
+            idle(folder, seconds=options.seconds)
         else:
             commits(folder, count=options.events or 200_000)
 

@@ -41,12 +41,12 @@ def app():
             time.sleep(0.25)
     yield address
     os.killpg(process.pid, signal.SIGTERM)
-    process.wait(20)
+    process.wait(120)
 
 
 def test_an_app_runs_its_notebook_and_shows_the_answer(browser, app):
     page = browser.new_page()
-    page.goto(f"{app}/voila/render/experiments.ipynb", timeout=60_000)
-    page.get_by_text("were first exposed").first.wait_for(timeout=60_000)
+    page.goto(f"{app}/voila/render/experiments.ipynb", timeout=180_000)
+    page.get_by_text("were first exposed").first.wait_for(timeout=180_000)
     assert page.get_by_role("heading", name="Experiments: did the variant win?").is_visible()
     page.close()

@@ -58,7 +58,7 @@ def visit(browser):
     assert not foreign and not errors
 
 
-def wait_for(page, collector: Collector, count: int, seconds: float = 10.0) -> list[dict]:
+def wait_for(page, collector: Collector, count: int, seconds: float = 90.0) -> list[dict]:
     """The spool's events once there are `count`, and then a moment later, so that a double would be seen.
 
     Waits in the page, never by sleeping: the watch over requests answers only while Playwright is at work.

@@ -145,7 +145,7 @@ def test_a_real_broker_gets_every_line_under_its_users_partition(broker, tmp_pat
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         assert done.returncode == 0, done.stderr
         records = broker.read(topic)
@@ -171,7 +171,7 @@ def test_a_forwarder_killed_again_and_again_loses_nothing(broker, tmp_path):
         process.kill()
         process.wait()
     done = subprocess.run(
-        command(tmp_path, broker, "killed", "--until", "empty"), cwd=ROOT, capture_output=True, text=True, timeout=60
+        command(tmp_path, broker, "killed", "--until", "empty"), cwd=ROOT, capture_output=True, text=True, timeout=180
     )
     assert done.returncode == 0, done.stderr
     assert set(ids_in(broker, "killed")) == {f"e{n}" for n in range(36_000)}

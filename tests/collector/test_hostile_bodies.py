@@ -153,7 +153,7 @@ def test_a_compression_bomb_is_stopped_at_the_limit(collector: Collector):
     started = time.monotonic()
     reply = collector.post(bomb, content_encoding="gzip")
     assert reply.status_code == 413 and "unpacks" in reply.json()["error"]
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30  # a slow form takes minutes; a busy machine does not take this long
     nested = gzip.compress(gzip.compress(b" " * 1000))
     assert collector.post(nested, content_encoding="gzip").status_code == 400
 
@@ -205,4 +205,4 @@ def test_slow_to_cut_bodies_are_cut_in_linear_time(collector: Collector):
     ):
         started = time.monotonic()
         assert collector.post(body).status_code in (202, 400, 413)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30  # a slow form takes minutes; a busy machine does not take this long

@@ -237,5 +237,5 @@ def test_what_is_needed_is_the_value_or_one_clear_sentence():
     with pytest.raises(Refused) as refused:
         needed(float("nan"), "telemetry")
     assert str(refused.value) == (
-        "telemetry: the lake holds none; ingest some with a params file, or leave this notebook out of `sequence`"
+        "the lake holds no telemetry; ingest some with a params file, or leave this notebook out of `sequence`"
     )

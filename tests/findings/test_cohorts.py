@@ -181,9 +181,11 @@ def test_segments_are_told_apart_only_beyond_chance_and_never_as_an_effect():
 
 
 def test_early_behaviour_is_no_effect_and_its_periods_lie_after_the_time_to_qualify():
-    said = told(segments=segment_rows(results.EARLY_DEED, {"fewer": (90, 30), "paid >= 1 in 1d": (60, 40)}, period=3))
+    said = told(segments=segment_rows(results.EARLY_DEED, {"fewer": (90, 30), "paid within 1 day": (60, 40)}, period=3))
     (sentence,) = sentences(said, "early behaviour")
-    assert sentence.startswith("By early behaviour, retention on day 3 is 33.3 % of 90 for the others and 66.7 % of 60")
+    assert sentence.startswith(
+        "By early behaviour, retention on day 3 is 33.3 % of 90 others and 66.7 % of 60 with “paid within 1 day” of their start;"
+    )
     assert sentence.endswith("users chose, so this is no effect.")
     calendar = results.RetentionQuestion((1, 2, 7), THROUGH)
     # A start at 23:59 has its calendar day 1 a minute later: day 2 is the first that lies wholly after a day.
@@ -305,7 +307,7 @@ def test_a_page_reads_the_log_twice_and_every_part_of_it_stands(monkeypatch):
     assert found.cohorts["cohort"].unique().tolist() == ["2026-01-05"]
     of_deed = found.segments[found.segments["split_by"] == results.EARLY_DEED]
     assert of_deed[["segment", "period_from", "users", "retained"]].values.tolist() == [
-        ["buy >= 1 in 1d", 7, 10, 10],
+        ["buy within 1 day", 7, 10, 10],
         ["fewer", 7, 30, 30],
     ]
     by_feature = {name: own for name, own in found.features.groupby("feature_id")}

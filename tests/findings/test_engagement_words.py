@@ -28,7 +28,7 @@ def engagement(**numbers: tuple) -> pd.DataFrame:
     """value and n of each quantity; what is not given is refused."""
     names = {
         "deep": results.INTERACTIONS, "kinds": results.KINDS, "half": results.DURATION, "most": results.DURATION_P90, "shares": results.SHARES,
-        "sticky": results.STICKINESS, "mau": results.MAU,
+        "sticky": results.STICKINESS, "mau": results.MAU, "days": results.DAYS,
     }  # fmt: skip
     rows = []
     for short, name in names.items():
@@ -53,6 +53,8 @@ def test_the_verdict_has_the_rates_that_enough_users_stand_behind():
     nobody = page.engagement_verdict(NOBODY, unknown, unknown, engagement(mau=(1_234.0, 5)))
     assert nobody == "No feature is declared; 1,234 users were active in the last 28 days."
     assert page.engagement_verdict(NOBODY, unknown, unknown, none).startswith("No feature is declared; 0 users were ")
+    early = page.engagement_verdict(NOBODY, unknown, unknown, engagement(mau=(12.0, 12), days=(3.0, 12)))
+    assert early == "No feature is declared; 12 users were active in the 3 days observed so far."
 
 
 def moved(feature: str, low: float, high: float, *, is_changed: bool | None = True, **more) -> dict:
@@ -157,6 +159,7 @@ def test_depth_and_duration_are_told_where_they_are_known():
     assert page.how_deep(ASKED, engagement(half=(90.0, 1_200), most=(600.0, 1_200))) == [lasts]
     assert page.how_deep(ASKED, engagement(deep=(2.345, 1), kinds=(1.25, 1))) == [deep]
     assert page.how_deep(ASKED, engagement()) == []
+    assert page.how_deep(ASKED, engagement(half=(90.0, 1), most=(90.0, 1))) == [], "half of one session tells nothing"
 
 
 def test_sharing_is_told_with_how_often_where_that_is_known():
@@ -174,10 +177,13 @@ def test_sharing_is_told_with_how_often_where_that_is_known():
     assert page.how_it_is_shared(NOBODY, shared, engagement()) == []
 
 
-def test_how_often_they_come_is_told_of_the_whole_product():
-    (found,) = page.how_often_they_come(ASKED, engagement(sticky=(0.123, 1_200)))
+def test_how_often_they_come_is_told_of_the_whole_product_over_the_days_observed():
+    (found,) = page.how_often_they_come(ASKED, engagement(sticky=(0.123, 1_200), days=(28.0, 1_200)))
     assert found == Finding("fine", "nothing", "A mean day sees 12.3 % of the 1,200 users of the last 28 days.")
-    assert page.how_often_they_come(ASKED, engagement()) == []
+    (early,) = page.how_often_they_come(ASKED, engagement(sticky=(0.5, 1), days=(1.0, 1)))
+    assert early == Finding("fine", "nothing", "A mean day sees 50.0 % of the 1 user of the 1 day observed so far.")
+    (unknown,) = page.how_often_they_come(ASKED, engagement())
+    assert unknown == Finding("unknown", "wait", "How often people come cannot be told: left out.")
 
 
 def test_each_finding_names_the_heading_that_proves_it():

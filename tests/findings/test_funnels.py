@@ -277,7 +277,7 @@ def test_a_step_may_have_filters(through):
     rows = funnel_log((100, 60, 50), platforms=("web", "ios"))
     steps = ({"event": "cart", "where": {"platform": ["web"]}}, "address", "paid")
     said = concluded(rows, through, steps=steps, breakdown=None)
-    assert sentences(said, "The largest loss is between cart and address: 20 users, 40.0 % of the 50")
+    assert sentences(said, "The largest loss is between “cart (platform: web)” and address: 20 users, 40.0 % of the 50")
 
 
 def test_the_panel_of_other_rules_begins_with_this_page_s_own_numbers(through):

@@ -78,13 +78,13 @@ def results(*features: dict) -> LiftResults:
                      | {"ci_low": found.ci_low, "ci_high": found.ci_high, "n_treated": 500, "n_control": 400}
                      | {"verdict": verdict, "refused_because": found.refused_because})  # fmt: skip
         for check, word in zip(("before", "busy"), checks, strict=False):
-            doubts.append(of | {"check": check, "estimate": 0.05, "ci_low": -0.01, "ci_high": 0.11, "limit": 0.02}
+            doubts.append(of | {"design": "start trials", "check": check, "estimate": 0.05, "ci_low": -0.01, "ci_high": 0.11, "limit": 0.02}
                           | {"verdict": word, "refused_because": "it is the same for all"})  # fmt: skip
         strength.append(of | {"e_value": 1.9, "e_value_limit": 1.2, "robustness_value": 0.1, "benchmark_covariate": "tenure"}
                         | {"benchmark_estimate": 0.03, "benchmark_low": -0.01, "benchmark_high": 0.07}
                         | {"is_benchmark_survived": survives})  # fmt: skip
     frames = [pd.DataFrame(rows) for rows in (lifts, [], [], doubts, strength)]
-    return LiftResults(tuple(questions), RULES, *frames)
+    return LiftResults(tuple(questions), RULES, *frames, pd.DataFrame(), {}, {}, 0.95)
 
 
 HELPED, HURT = {"limits": (0.02, 0.10)}, {"limits": (-0.10, -0.02)}
@@ -113,7 +113,7 @@ def test_several_features_are_told_by_who_likely_hurt_and_helped():
     assert lift_conclusion(results(*three)).verdict == "Likely hurt: b. Likely helped: a. 2 others: neither shown."
     assert lift_conclusion(results(*three)).refused_because is None
     open_ones = [named_as(OPEN, "c"), named_as(NONE, "d")]
-    assert lift_conclusion(results(*open_ones)).verdict == "None of 2 features is shown to have likely helped or hurt."
+    assert lift_conclusion(results(*open_ones)).verdict == "None of 2 features is shown to have helped or hurt."
     many = [named_as(kind, f"{kind['limits']}{i}") for kind in (HELPED, HURT, OPEN) for i in range(4)]
     assert holds_the_rules_of_a_verdict(lift_conclusion(results(*many)).verdict, [f["name"] for f in many])
 

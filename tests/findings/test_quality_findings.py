@@ -78,7 +78,7 @@ def test_late_events_name_the_days_that_they_restate():
     late, clocks = arrival_checks(ARRIVED, RESTATED)
     assert late.sentence == "12 events came after their day was over and restate 1 day; 99 % arrive within 2.0 s."
     assert (late.verdict, clocks.verdict) == ("fine", "changed")  # 4 % is under 5 %; no clock may be ahead
-    assert clocks.sentence == "1 came from a clock more than a minute ahead."
+    assert clocks.sentence == "1 event came from a clock more than a minute ahead."
     assert arrival_checks(SimpleNamespace(**vars(ARRIVED) | {"late_share": 0.06}), RESTATED)[0].verdict == "changed"
 
 

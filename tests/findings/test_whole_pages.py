@@ -36,7 +36,7 @@ EIGHT = (
 
 
 def segments() -> pd.DataFrame:
-    early = {"fewer": (90, 30), "paid >= 1 in 1d": (60, 40)}
+    early = {"fewer": (90, 30), "paid within 1 day": (60, 40)}
     apart = cohorts.segment_rows("platform", {"web": (100, 20), "ios": (100, 70)})
     return pd.concat([apart, cohorts.segment_rows(cohorts.results.EARLY_DEED, early, period=3)], ignore_index=True)
 

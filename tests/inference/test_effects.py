@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from math import exp, sqrt
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
-from launchpad_lib.inference import crossfit_effects, effects
+from launchpad_lib.inference import crossfit_effects, effects, nuisances
 from launchpad_lib.inference.nuisances import Nuisance, crossfit, user_folds
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,7 +108,7 @@ def test_no_model_sees_the_user_it_predicts_for():
 
 @pytest.mark.usefixtures("one_thread")
 def test_the_model_is_chosen_by_its_loss_on_unseen_users():
-    """A step and a product are found by trees only; a slope and a straight score by a line."""
+    """A step and a product are found by trees only; a slope and a straight score by a line, with next to nothing of trees."""
     rng = np.random.default_rng(3)
     x = rng.normal(size=(3000, 3)).astype(np.float32)
     fold, users = np.arange(3000) % 5, np.arange(3000)
@@ -115,9 +116,40 @@ def test_the_model_is_chosen_by_its_loss_on_unseen_users():
     straight = (rng.random(3000) < 1 / (1 + np.exp(-x[:, 0]))).astype(float)
     assert crossfit(x, curved, fold, users=users, rng=rng).model == "boosted"
     assert crossfit(x, straight, fold, users=users, rng=rng).model.startswith("linear")
-    assert crossfit(x, 2 * x[:, 0] + rng.normal(size=3000), fold, users=users, rng=rng).model == "linear"
+    slope = crossfit(x, 2 * x[:, 0] + rng.normal(size=3000), fold, users=users, rng=rng)
+    assert slope.model.startswith("linear") and np.mean(np.square(slope.predicted - 2 * x[:, 0])) < 0.01
     bent = 2 * x[:, 1] + np.abs(x[:, 0]) + 0.3 * rng.normal(size=3000)
     assert crossfit(x, bent, fold, users=users, rng=rng).model == "linear, then boosted"
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_trees_end_where_they_tell_no_more_about_users_that_were_not_learnt_from():
+    """Outcomes that hang on nothing: however long trees were learnt, the loss stays that of the mean, ln 2 per row.
+
+    All two hundred trees lose more than 0.01 more per row here.
+    """
+    rng = np.random.default_rng(11)
+    x, coin = rng.normal(size=(3000, 10)).astype(np.float32), (rng.random(3000) < 0.5).astype(float)
+    fold, model = np.arange(3000) % 5, nuisances._Boosted(True, 3000, 1)
+    seen = partial(model.tuned_means, held=np.ones(600, bool), known=coin[fold == 0])
+    tuned = seen(x[fold != 0], coin[fold != 0], x[fold == 0])
+    later = model.means(x[fold != 1], coin[fold != 1], x[fold == 1])
+    full = nuisances._Boosted(True, 3000, 1).means(x[fold != 1], coin[fold != 1], x[fold == 1])
+    losses = [nuisances._loss(coin[fold == k], p, True) / 600 for k, p in ((0, tuned), (1, later), (1, full))]
+    assert model.best[0] < 20 and max(losses[:2]) < np.log(2) + 0.003 and losses[2] > np.log(2) + 0.01
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_predictions_of_a_tuned_fold_are_those_of_a_model_of_as_many_trees():
+    """The stage that is taken is the one that told most, not the last: as if it had been fitted with that number."""
+    rng = np.random.default_rng(12)
+    x = rng.normal(size=(1500, 3)).astype(np.float32)
+    y = np.abs(x[:, 0]) + 0.5 * rng.normal(size=1500)
+    for values, is_binary in ((y, False), ((y > 0.8).astype(float), True)):
+        model = nuisances._Boosted(is_binary, 1500, 1)
+        held = np.arange(500) % 2 == 0
+        tuned = model.tuned_means(x[500:], values[500:], x[:500], held=held, known=values[:500][held])
+        assert model.means(x[500:], values[500:], x[:500]) == pytest.approx(tuned)
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,12 @@ from launchpad_lib.inference import (
     best_first,
     compare_variants,
     decide,
-    detectable_difference,
     fieller_difference,
     newcombe,
     sample_ratio_mismatch,
     score_test_p,
-    sequential_difference,
 )
+from launchpad_lib.inference.arms import arm_of_rate, detectable, sequence_half_width
 from launchpad_lib.inference.experiment import Decision, more_units
 from launchpad_lib.inference.sample_ratio import SampleRatio
 
@@ -34,9 +33,9 @@ def test_differences_of_means_are_the_published_numbers():
 
 def test_a_sequential_interval_is_that_of_gbstats():
     """gbstats SequentialTwoSidedTTest: 100 of 1000 against 130 of 1000, tuning 2000."""
-    found = sequential_difference(Moments(1000, 130, 130), Moments(1000, 100, 100), tuning_n=2000)
-    assert found.ci_low == pytest.approx(-0.0132557, abs=2e-4)
-    assert found.ci_high == pytest.approx(0.0732557, abs=2e-4)
+    found = compared(two(130, 100), design="sequential", planned_units=2000).iloc[1]
+    assert found["ci_low"] == pytest.approx(-0.0132557, abs=2e-4)
+    assert found["ci_high"] == pytest.approx(0.0732557, abs=2e-4)
 
 
 def test_fiellers_limits_solve_fiellers_equation_and_hold_the_truth():
@@ -64,7 +63,7 @@ def test_a_relative_lift_is_not_shown_where_the_control_is_not_clearly_above_0()
 
 def test_a_detectable_difference_is_found_eight_times_in_ten():
     """Formula by hand: (1.96 + 0.8416) sqrt(0.3 0.7 2 / 500) = 0.0812; and by simulation of 2,000 experiments."""
-    found = detectable_difference(rate=0.3, n_treatment=500, n_control=500)
+    found = detectable(0.3 * 0.7, n_treatment=500, n_control=500)
     assert found == pytest.approx(0.0812, abs=1e-4)
     rng = np.random.default_rng(2)
     a, b = rng.binomial(500, 0.3 + found, 2000) / 500, rng.binomial(500, 0.3, 2000) / 500
@@ -179,8 +178,9 @@ def test_of_several_variants_each_has_to_win_at_a_stricter_level_and_is_shown_so
 
 def test_a_sequential_interval_hangs_on_the_planned_units_and_has_no_p():
     one, other = (compared(two(130, 100), design="sequential", planned_units=u).iloc[1] for u in (2000, 20_000))
-    direct = sequential_difference(Moments(1000, 130, 130), Moments(1000, 100, 100), tuning_n=2000)
-    assert (one["ci_low"], one["ci_high"]) == pytest.approx(direct[1:3])
+    variance = sum(arm_of_rate(k, 1000).variance_of_value for k in (130, 100))
+    half = sequence_half_width(variance, n=2000, tuning_n=2000, level=0.95)
+    assert (one["ci_low"], one["ci_high"]) == pytest.approx((0.03 - half, 0.03 + half))
     assert other["ci_low"] < one["ci_low"] and pd.isna(one["p"]) and pd.isna(one["relative_lift"])
 
 
@@ -218,7 +218,7 @@ def test_the_bounds_of_the_rule_are_where_it_says():
     assert compared({"x": (20, 30), "y": (2, 30)}, min_units=30)["reading"].iloc[1] == "above"
     assert compared({"x": (2, 2), "y": (500, 1000)})["reading"].iloc[1] == "open"
     assert pd.isna(compared({"x": (40, 50), "y": (50, 50)})["detectable_lift"].iloc[1])
-    by_rate = detectable_difference(rate=0.2, n_treatment=1000, n_control=1000)
+    by_rate = detectable(0.2 * 0.8, n_treatment=1000, n_control=1000)
     assert compared(two(300, 200))["detectable_lift"].iloc[1] == by_rate
     default, told = (compared(two(130, 100), design="sequential", **a) for a in ({}, {"planned_units": 5000}))
     pd.testing.assert_frame_equal(default, told)

@@ -23,6 +23,7 @@ from launchpad_lib.inference import (
     compare_rates,
     compare_variants,
     crossfit_effects,
+    crossfit_outcomes,
     decide,
     doubt_table,
     e_value,
@@ -41,13 +42,13 @@ from launchpad_lib.inference import (
     robustness_value,
     sample_ratio_mismatch,
     score_test_p,
-    sequential_difference,
     unequal_rates_p,
     wilson,
 )
-from launchpad_lib.inference.effects import effective_size, standardised_difference
+from launchpad_lib.inference.arms import sequence_half_width
 from launchpad_lib.inference.experiment import Decision, more_units
 from launchpad_lib.inference.sample_ratio import SampleRatio
+from launchpad_lib.inference.support import effective_size, standardised_differences
 
 
 def inverted(values, quantile: float) -> float:
@@ -347,9 +348,8 @@ def test_a_sequential_limit_is_the_published_formula_at_the_planned_units():
     for alpha in (0.05, 0.1):
         rho = sqrt((-2 * log(alpha) + log(-2 * log(alpha) + 1)) / 900)
         half = spread * sqrt(2 * (n * rho**2 + 1) / (n**2 * rho**2) * log(sqrt(n * rho**2 + 1) / alpha))
-        found = sequential_difference(treatment, control, tuning_n=900, level=1 - alpha)
-        gap = one.mean() - zero.mean()
-        assert found[:3] == pytest.approx((gap, gap - half, gap + half)) and found.p_value is None
+        variance = treatment.variance_of_mean + control.variance_of_mean
+        assert sequence_half_width(variance, n=65, tuning_n=900, level=1 - alpha) == pytest.approx(half)
 
 
 def test_wilsons_limits_end_at_nought_and_one_and_wrong_counts_are_told():
@@ -466,7 +466,8 @@ def test_every_figure_of_a_variant_is_that_of_statsmodels_at_its_level(role, lev
     relative = fieller_difference(Moments(210, 60, 60), Moments(200, 40, 40), level=level)
     assert row[["relative_lift", "relative_low", "relative_high"]].tolist() == pytest.approx(list(relative[:3]))
     spread = sqrt(0.2 * 0.8 * (1 / 210 + 1 / 200))
-    assert row["detectable_lift"] == pytest.approx((norm.ppf(0.975) + norm.ppf(0.8)) * spread)
+    reach = norm.ppf(1 - (0.0125 if role == "success" else 0.025)) + norm.ppf(0.8)  # corrected as the limits
+    assert row["detectable_lift"] == pytest.approx(reach * spread)
     assert row[["n", "n_control", "value"]].tolist() == [210, 200, pytest.approx(60 / 210)]
     assert found.iloc[0][["lift", "p", "reading"]].isna().all() and found.iloc[0]["n_control"] == 200
     assert found.iloc[2]["p"] == pytest.approx(min(1.0, proportions_ztest([45, 40], [190, 200])[1] * (2 if role == "success" else 1)))  # fmt: skip
@@ -474,8 +475,9 @@ def test_every_figure_of_a_variant_is_that_of_statsmodels_at_its_level(role, lev
 
 def test_a_sequential_variant_has_sequential_limits_at_the_planned_units_and_nothing_relative():
     found = compare_variants(counts(y=(40, 200), a=(60, 210)), control="y", role="success", design="sequential", planned_units=700).iloc[1]  # fmt: skip
-    expected = sequential_difference(Moments(210, 60, 60), Moments(200, 40, 40), tuning_n=700)
-    assert found[["lift", "ci_low", "ci_high"]].tolist() == pytest.approx(list(expected[:3]))
+    variance = sum(Moments(n, k, k).variance_of_mean for n, k in ((210, 60), (200, 40)))
+    half, gap = sequence_half_width(variance, n=410, tuning_n=700, level=0.95), 60 / 210 - 40 / 200
+    assert found[["lift", "ci_low", "ci_high"]].tolist() == pytest.approx([gap, gap - half, gap + half])
     assert found[["p", "relative_lift", "relative_low", "relative_high"]].isna().all()
     flat = compare_variants(counts(y=(0, 20), a=(21, 21)), control="y", role="success", design="sequential").iloc[1]
     assert flat["refused_because"] == "in neither arm does the outcome vary, so a confidence sequence has no width"
@@ -641,9 +643,26 @@ def world(n: int = 400, seed: int = 3) -> pd.DataFrame:
 
 def test_weighted_means_enter_the_standardised_difference_and_a_flat_covariate_has_none():
     """By hand: weighted means (2 + 3 x 6) / 4 = 5 and 1, variances 8 and 2: 4 / sqrt 5."""
-    found = standardised_difference(np.array([2.0, 6.0, 0.0, 2.0]), np.array([1, 1, 0, 0]), np.array([1.0, 3, 2, 2]))
-    assert found == pytest.approx(4 / sqrt(5))
-    assert standardised_difference(np.ones(4), np.array([1, 1, 0, 0]), np.ones(4)) == 0.0
+    values, treated = np.array([[2.0, 1], [6, 1], [0, 1], [2, 1]]), np.array([1, 1, 0, 0])
+    found = standardised_differences(values, treated, np.array([[1.0], [3], [2], [2]]))
+    assert found[:, 0] == pytest.approx([4 / sqrt(5), 0.0])
+
+
+def test_standardised_differences_of_many_rows_are_numpys_own():
+    """More rows than a block; three weightings at once; means and variances by numpy, column by column."""
+    rng = np.random.default_rng(4)
+    x, weights = rng.normal(5, 2, (150_000, 2)).astype(np.float32), rng.random((150_000, 3))
+    treated = rng.integers(0, 2, 150_000)
+    found, one, zero = standardised_differences(x, treated, weights), treated == 1, treated == 0
+    for column in range(2):
+        own = x[:, column].astype(float)
+        spread = sqrt((own[one].var(ddof=1) + own[zero].var(ddof=1)) / 2)
+        for number, w in enumerate(weights.T):
+            gap = np.average(own[one], weights=w[one]) - np.average(own[zero], weights=w[zero])
+            assert found[column, number] == pytest.approx(gap / spread, abs=1e-9)
+
+
+def test_kish_of_equal_weights_is_their_number():
     assert effective_size(np.full(7, 3.0)) == pytest.approx(7)
 
 
@@ -658,3 +677,24 @@ def test_a_placebo_row_holds_the_effect_of_that_outcome_and_its_limit():
     ] == pytest.approx(0.1)
     assert found[["estimate", "ci_low", "ci_high"]].tolist() == pytest.approx([effect.absolute_lift, effect.ci_low, effect.ci_high])  # fmt: skip
     assert found["verdict"] == "fails"
+
+
+def test_placebos_known_of_the_same_rows_share_folds_and_propensity_and_each_keeps_its_own_refusal():
+    """Two known of all rows, one flat, one of other rows, one of too few; the shared fit is `crossfit_outcomes` itself."""
+    rng = np.random.default_rng(5)
+    table = world().assign(old=lambda d: (d["z"] > 0) * 1.0, young=rng.integers(0, 2, 400) * 1.0, same=1.0)
+    table["rare"], table["late"] = np.where(np.arange(400) < 150, 1.0, np.nan), table["young"]
+    table.loc[table.index[:20], "late"] = np.nan
+    placebos = [Placebo(name, name) for name in ("old", "late", "rare", "young", "same")]
+    asked = {"covariates": ["w"], "rng": np.random.default_rng(2)}
+    found = doubt_table(table, placebos=placebos, estimate=0.1, **asked).set_index("check")
+    assert found.index.tolist() == ["old", "late", "rare", "young", "same"]
+    assert found["n"].tolist() == [400, 380, 150, 400, 400]
+    outcomes = ["old", "young", "same"]
+    shared = crossfit_outcomes(table, covariates=["w"], outcomes=outcomes, rng=np.random.default_rng(2))
+    for name, fitted in zip(outcomes, shared, strict=True):
+        if name != "same":
+            assert found.loc[name, "estimate"] == fitted.ate.absolute_lift
+    assert found.loc["same", "refused_because"] == "the outcome is the same for all"
+    assert found.loc["rare", "refused_because"] == "it is known for 150 of 400 units only"
+    assert shared[0].balance is shared[1].balance and shared[2].balance.empty

@@ -16,7 +16,7 @@ from launchpad_lib.inference import (
     robustness_value,
 )
 from launchpad_lib.inference.doubt import placebo_limit, placebo_verdict
-from launchpad_lib.inference.effects import effective_size, standardised_difference
+from launchpad_lib.inference.support import effective_size, standardised_differences
 
 
 def test_an_e_value_is_that_of_vanderweele_and_ding_2017():
@@ -208,5 +208,5 @@ def world(n: int = 400, **columns) -> pd.DataFrame:
 def test_effective_size_and_standardised_difference_are_the_hand_counts():
     """(1 + 1 + 2)^2 / (1 + 1 + 4) = 16 / 6; means 3 and 1 with both variances 2: 2 / sqrt 2."""
     assert effective_size(np.array([1.0, 1.0, 2.0])) == pytest.approx(16 / 6)
-    smd = standardised_difference(np.array([2.0, 4.0, 0.0, 2.0]), np.array([1, 1, 0, 0]), np.ones(4))
-    assert smd == pytest.approx(np.sqrt(2))
+    values, treated = np.array([[2.0], [4.0], [0.0], [2.0]]), np.array([1, 1, 0, 0])
+    assert standardised_differences(values, treated, np.ones((4, 1))) == pytest.approx(np.array([[np.sqrt(2)]]))

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from launchpad_lib.inference import Placebo, crossfit_effects, doubt_table, effects, nuisances
+from launchpad_lib.inference import Placebo, crossfit_effects, doubt_table, effects, mix_share, nuisances
 from launchpad_lib.inference.nuisances import Nuisance, crossfit, user_folds
 
 
@@ -308,3 +308,11 @@ def test_covariates_that_do_not_vary_are_left_out_and_a_placebo_that_half_know_i
     given(monkeypatch, 0.5, 201)
     row = doubt_table(known, covariates=["z"], placebos=[Placebo("before", "the day before")], estimate=0.3, rng=np.random.default_rng(1)).iloc[0]  # fmt: skip
     assert row["n"] == 201 and row["refused_because"] is None and row["ci_low"] < row["estimate"] < row["ci_high"]
+
+
+@pytest.mark.parametrize("new", ["app", "zoo"])
+def test_a_stratum_that_is_new_has_no_weight_whatever_its_name(new):
+    """By hand: of 10 later values 9 are on web as all before: each of the 4 earlier ones counts 9 / 4, so the median stays 2."""
+    before, after = np.array([1.0, 2.0, 3.0, 4.0]), np.arange(11.0, 21.0)
+    strata = np.array(["web"] * 9 + [new])
+    assert mix_share(before, after, np.array(["web"] * 4), strata, quantile=0.5) == pytest.approx(0.0)

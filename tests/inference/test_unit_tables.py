@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from launchpad_lib.metrics.exposure_counts import conversions, exposed_between, units_by_standing
-from launchpad_lib.metrics.exposures import STANDINGS, ExposedUnits, Outcome, experiment_units, nobody_exposed
+from launchpad_lib.metrics.exposure_period import nobody_exposed
+from launchpad_lib.metrics.exposures import STANDINGS, ExposedUnits, Outcome, experiment_units
 from launchpad_lib.metrics.kernels.unit_rows import unit_rows
 from launchpad_lib.metrics.windows import property_value
 from tests.inference import unit_reference as reference

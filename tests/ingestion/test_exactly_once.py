@@ -147,7 +147,7 @@ def test_three_processes_on_one_lake_double_and_lose_nothing(place, line):
         process.stdin.flush()
     accepted = 0
     for process in three:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
         accepted += sum(int(row.split()[0]) for row in out.splitlines())
     assert accepted == 4 * 450 + 500
@@ -165,10 +165,10 @@ def test_after_kills_at_random_moments_nothing_is_lost_or_doubled(place, line):
         process.stdin.flush()
         time.sleep(rng.uniform(0.05, 0.7))
         process.kill()
-        killed += process.wait(timeout=60) != 0
+        killed += process.wait(timeout=180) != 0
         process.communicate()
     last = started(place)
-    _, err = last.communicate("go\n", timeout=120)
+    _, err = last.communicate("go\n", timeout=300)
     assert last.returncode == 0, err
     holds(place, files=4, rows=2_000)
     assert killed > 0

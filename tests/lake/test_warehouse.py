@@ -188,7 +188,7 @@ def test_clients_of_another_process_read_on_while_rows_come_in_and_the_file_is_r
         add(place, f"more{n}", [MONDAY + timedelta(days=1, seconds=60 * n + i) for i in range(10)])
         refreshed(lake)
     for client in clients:
-        out, err = client.communicate(timeout=60)
+        out, err = client.communicate(timeout=240)
         assert (client.returncode, err) == (0, "")
         assert set(json.loads(out)) <= {508, 518, 528, 538} and len(json.loads(out)) > 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import pairwise
+from math import fsum
 
 import numpy as np
 import pytest
@@ -57,24 +58,26 @@ def test_what_was_begun_and_what_came_of_it(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_unit_has_its_first_variant_its_first_exposure_and_what_it_did_around_it(seed):
-    """Two metrics, of which the first has values: windows 0 to 3 and 2 to 5 after the exposure, 4 before it."""
+    """Three metrics, of which the first sums the second property and the last the first one: windows 0 to 3, 2 to 5 and 0 to 9, 4 before."""
     rng = np.random.default_rng(seed)
     starts = units(rng)
     at = instants(rng, starts)
     n, count = len(at), len(starts) - 1
     is_exposure = rng.random(n) < 0.3
     variant = np.where(is_exposure, rng.choice([-1, 0, 0, 0, 1], size=n), -1)
-    outcomes = rng.integers(0, 4, n)
-    values = rng.integers(1, 9, (n, 1)).astype(float)
-    begins, ends = np.array([0, 2]), np.array([3, 5])
-    exposed_at, variant_of, is_exposed = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.bool_)
-    inside, before, pre_count = (np.zeros((count, 2), np.int64) for _ in range(3))
-    ever = np.zeros((count, 2), np.bool_)
-    value_inside, value_pre = np.zeros((count, 1)), np.zeros((count, 1))
+    outcomes = rng.integers(0, 8, n)
+    values, value_of = rng.integers(1, 9, (n, 2)).astype(float), np.array([1, -1, 0])
+    begins, ends = np.array([0, 2, 0]), np.array([3, 5, 9])
+    exposed_at, exposed_row, variant_of = (np.zeros(count, np.int64) for _ in range(3))
+    is_exposed = np.zeros(count, np.bool_)
+    inside, before, pre_count = (np.zeros((count, 3), np.int64) for _ in range(3))
+    ever = np.zeros((count, 3), np.bool_)
+    value_inside, value_pre = np.zeros((count, 3)), np.zeros((count, 3))
     exposed.fold_exposed(
-        starts, at, is_exposure, variant, outcomes, values, begins, ends, 4,
-        exposed_at, variant_of, is_exposed, inside, before, pre_count, ever, value_inside, value_pre,
+        starts, at, is_exposure, variant, outcomes, values, value_of, begins, ends, 4,
+        exposed_at, exposed_row, variant_of, is_exposed, inside, before, pre_count, ever, value_inside, value_pre,
     )  # fmt: skip
+    rows_inside: list[tuple[int, float]] = []
     for u, (a, b) in enumerate(pairwise(starts)):
         met = [i for i in range(a, b) if is_exposure[i]]
         told = [i for i in met if variant[i] >= 0]
@@ -83,18 +86,42 @@ def test_a_unit_has_its_first_variant_its_first_exposure_and_what_it_did_around_
         if not met:
             assert not ever[u].any() and not inside[u].any() and not before[u].any()
             continue
-        t0 = at[(told or met)[0]]
-        assert exposed_at[u] == t0
-        for m in range(2):
+        row = (told or met)[0]
+        t0 = at[row]
+        assert (exposed_at[u], exposed_row[u]) == (t0, row)
+        for m, column in enumerate(value_of):
             own = [i for i in range(a, b) if outcomes[i] >> m & 1]
             within = [i for i in own if t0 <= at[i] and begins[m] <= at[i] - t0 <= ends[m]]
             earlier = [i for i in own if at[i] < t0]
             near = [i for i in earlier if t0 - at[i] <= 4]
             assert ever[u, m] == bool(own)
             assert (inside[u, m], before[u, m], pre_count[u, m]) == (len(within), len(earlier), len(near))
-            if m == 0:
-                assert value_inside[u, 0] == sum(values[i, 0] for i in within)
-                assert value_pre[u, 0] == sum(values[i, 0] for i in near)
+            assert value_inside[u, m] == (sum(values[i, column] for i in within) if column >= 0 else 0)
+            assert value_pre[u, m] == (sum(values[i, column] for i in near) if column >= 0 else 0)
+            rows_inside += [(u, values[i, 1]) for i in within if m == 0]
+    of, value = exposed.values_inside(starts, at, outcomes, values, 0, 1, 0, 3, exposed_at, is_exposed)
+    assert list(zip(of.tolist(), value.tolist(), strict=True)) == rows_inside
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_moments_are_those_of_exact_sums_in_any_order_of_the_units(seed):
+    """Products of numbers from a millionth to a million; the reference is `math.fsum`, which rounds once."""
+    rng = np.random.default_rng(seed)
+    group = rng.integers(-1, 3, 40)
+    own = rng.normal(size=(40, 2, 4)) * 10.0 ** rng.integers(-6, 7, (40, 2, 4)) * (rng.random((40, 2, 4)) < 0.8)
+    order = rng.permutation(40)
+    found = []
+    for units_in_order in (np.arange(40), order):
+        sums, rest = np.zeros((3, 2, 15)), np.zeros((3, 2, 15))
+        exposed.add_moments(group[units_in_order], own[units_in_order], sums, rest)
+        found.append(sums + rest)
+    pairs = [(a, b) for a in range(4) for b in range(a, 4)]
+    for g in range(3):
+        mine = own[group == g]
+        for m in range(2):
+            expected = [float(len(mine)), *(fsum(mine[:, m, a]) for a in range(4)), *(fsum(mine[:, m, a] * mine[:, m, b]) for a, b in pairs)]  # fmt: skip
+            assert found[0][g, m].tolist() == pytest.approx(expected, rel=1e-13, abs=1e-18)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-14)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -194,12 +221,13 @@ def test_counts_of_users_are_those_of_sets(seed):
                 period = range(shift + (first + n) * length, shift + (first + n + 1) * length)
                 assert everybody[n] == sum(with_feature(own, period, None) for own in lists)
                 assert users[n] == sum(with_feature(own, period, feature) for own in lists)
-    trailing = user_days.trailing_users(found, (1, 7, 28))
-    for k, window in enumerate((1, 7, 28)):
-        expected = [
-            sum(with_feature(own, range(d - window + 1, d + 1), None) for own in lists) for d in range(low, high + 1)
-        ]
-        assert trailing[k].tolist() == expected
+    for through in (low - 5, high, high + 9):
+        trailing = user_days.trailing_users(found, (1, 7, 28), through=through)
+        every_day = range(low, max(high, through) + 1)
+        for k, window in enumerate((1, 7, 28)):
+            assert trailing[k].tolist() == [
+                sum(with_feature(own, range(d - window + 1, d + 1), None) for own in lists) for d in every_day
+            ]
     for after, through in ((2, 25), (5, 12), (24, 24)):
         by_days = [len({d for d, _ in own if after < d <= through}) for own in lists]
         expected = [by_days.count(k) for k in range(through - after + 1)]
@@ -374,3 +402,15 @@ def test_quantiles_of_all_values_are_those_of_numpy(seed):
         values = rng.normal(size=size)
         assert quantiles_of(values.copy(), at) == pytest.approx(np.quantile(values, at).tolist())
     assert quantiles_of(np.zeros(0), at) == [None] * 5
+
+
+def test_of_a_log_without_events_there_is_nothing():
+    nobody = UserDays(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int32), [])
+    assert nobody.span() == (0, -1) and nobody.users == 0
+    assert user_days.trailing_users(nobody, (1, 7), through=30).shape == (2, 0)
+    active, both = user_days.users_of_both(nobody)
+    assert active == 0 and both.shape == (0, 0)
+    fold = sequences.FollowFold(None, repeats="kept", shown_as=str)  # type: ignore[arg-type]
+    assert fold.counts().tolist() == [] and fold.counts().dtype == np.int64
+    found = fold.follows(np.zeros(3, np.int64), 4)
+    assert [len(column) for column in found] == [0, 0, 0, 0]

@@ -17,7 +17,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from launchpad_lib.contract.tables import EVENTS
 from launchpad_lib.lake import open_lake
-from launchpad_lib.metrics.kernels import block_rows, lake_log, unit_rows
+from launchpad_lib.metrics.kernels import block_rows, day_file_rows, lake_log, unit_rows
 from launchpad_lib.metrics.windows import is_one_of, property_value
 
 START = datetime(2026, 1, 1)
@@ -212,7 +212,7 @@ def test_rows_are_numbered_only_where_the_plan_may_mix_them(lake):
     for shape, keeps in (("itself", True), ("several names", True), ("a list that is joined", False)):
         events = SHAPES[shape](open_lake(lake).events)
         found = lake_log.lake_rows(events, {"at": events.event_at}, unit="user_id", order=unit_rows.ORDER, where=None)
-        assert unit_rows._keeps_order(found, found.backend.compile(found.rows)) is keeps
+        assert day_file_rows.keeps_order(found, found.backend.compile(found.rows)) is keeps
 
 
 def test_a_small_part_makes_many(lake, monkeypatch):

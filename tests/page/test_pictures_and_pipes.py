@@ -42,11 +42,41 @@ def test_packing_is_as_small_as_its_program_can_make_it():
     assert len(base64.b85decode(str(packed(text).text).replace(",", "<"))) < len(gzip.compress(text.encode(), 9))
 
 
-def test_a_page_has_no_library_where_the_drawing_program_gives_none(monkeypatch):
+def test_a_page_has_no_library_where_the_drawing_program_gives_none(monkeypatch, tmp_path):
+    monkeypatch.setattr(pictures, "KEPT", tmp_path)
     for library, wanted in ((None, None), ("js", packed("js"))):
         pictures.drawing_library.cache_clear()
         monkeypatch.setattr(pictures, "renderer", lambda found=library: SimpleNamespace(drawing_library=lambda: found))
         assert pictures.drawing_library() == wanted
+    pictures.drawing_library.cache_clear()
+
+
+def test_the_library_is_packed_once_for_all_runs_and_anew_where_what_was_kept_is_not_whole(monkeypatch, tmp_path):
+    """Kept beside the compiled modules; cut off, changed, empty or no text of ours: made anew. A folder that cannot be
+    written to, here a file in its place, costs time only."""
+    asked = []
+
+    def library() -> str:
+        asked.append("again")
+        return "js " * 50
+
+    def of_a_new_process():
+        pictures.drawing_library.cache_clear()
+        return pictures.drawing_library()
+
+    monkeypatch.setattr(pictures, "renderer", lambda: SimpleNamespace(drawing_library=library))
+    monkeypatch.setattr(pictures, "KEPT", tmp_path / "kept")
+    wanted = packed("js " * 50)
+    assert [of_a_new_process(), of_a_new_process()] == [wanted, wanted] and len(asked) == 1
+    (kept,) = (tmp_path / "kept").iterdir()
+    whole = kept.read_text()
+    for damaged in (whole[:-1], whole.replace(whole[-3], "x" if whole[-3] != "x" else "y"), "", "a b c", "\u00e9 1 2"):
+        kept.write_text(damaged, encoding="utf-8")
+        assert of_a_new_process() == wanted and kept.read_text() == whole
+    assert len(asked) == 6
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(pictures, "KEPT", tmp_path / "file")
+    assert of_a_new_process() == wanted
     pictures.drawing_library.cache_clear()
 
 
@@ -126,7 +156,8 @@ def test_a_message_is_its_length_and_itself_and_what_is_cut_off_is_none():
 
 
 def test_the_drawing_library_is_had_and_sizes_are_told_in_megabytes():
-    assert "vegaEmbed" in _reply({"library": True})["library"]
+    library = _reply({"library": True})["library"]
+    assert "window.vega" in library and len(library) < 700_000, "Vega alone, without its compiler"
     assert [rendering._megabytes(n) for n in (0, 2_049_999, 2_050_001)] == ["0.0 MB", "2.0 MB", "2.1 MB"]
 
 
@@ -137,7 +168,7 @@ def test_a_reply_is_a_picture_or_one_line_of_what_the_drawing_program_said(monke
         def drawn(*_, **__):
             raise ValueError(said)
 
-        monkeypatch.setattr("vl_convert.vegalite_to_svg", drawn)
+        monkeypatch.setattr("vl_convert.vegalite_to_vega", drawn)
         found = _reply({"spec": {}})
         assert found["svg"] is None
         return found["missing_because"]
@@ -151,8 +182,10 @@ def test_a_reply_is_a_picture_or_one_line_of_what_the_drawing_program_said(monke
 def test_a_picture_that_would_be_too_large_is_told_with_its_size(monkeypatch):
     for size, wanted in ((2_000_000, None), (2_000_001, "It would be 2.0 MB large; at most 2.0 MB are kept.")):
         svg = "<svg>" + "x" * (size - 11) + "</svg>"
-        monkeypatch.setattr("vl_convert.vegalite_to_svg", lambda *_, svg=svg, **__: svg)
-        assert _reply({"spec": {}}) == {"svg": None if wanted else svg, "missing_because": wanted}
+        monkeypatch.setattr("vl_convert.vegalite_to_vega", lambda _: {"marks": []})
+        monkeypatch.setattr("vl_convert.vega_to_svg", lambda *_, svg=svg, **__: svg)
+        found = {"svg": None, "missing_because": wanted} if wanted else Picture(svg, None, {"marks": []})._asdict()
+        assert _reply({"spec": {}}) == found
 
 
 def test_text_beyond_ascii_is_drawn_again_without_limits_where_it_was_refused(monkeypatch):
@@ -165,8 +198,10 @@ def test_text_beyond_ascii_is_drawn_again_without_limits_where_it_was_refused(mo
             raise ValueError("cut")
         return "<svg/>"
 
-    monkeypatch.setattr("vl_convert.vegalite_to_svg", drawn)
-    assert rendering._drawn({"title": "é", "config": {"axis": {"grid": False}, "view": {"a": 1}}}) == "<svg/>"
+    monkeypatch.setattr("vl_convert.vegalite_to_vega", json.loads)  # as if what is compiled were as it was said
+    monkeypatch.setattr("vl_convert.vega_to_svg", drawn)
+    found = rendering._drawn({"title": "é", "config": {"axis": {"grid": False}, "view": {"a": 1}}})
+    assert found.svg == "<svg/>" and found.vega == json.loads(asked[1][0])
     config = json.loads(asked[1][0])["config"]
     assert config == {
         "axis": {"grid": False, "labelLimit": 0, "titleLimit": 0}, "view": {"a": 1}, "title": {"limit": 0},

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from launchpad_lib.page.pictures import lean
-from launchpad_lib.page.rendering import MOST_ROWS, Limits, Renderer, _reply, row_count, sayable
+from launchpad_lib.page.rendering import MOST_ROWS, Limits, Picture, Renderer, _reply, row_count, sayable
 
 BARS = {
     "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
@@ -53,14 +53,14 @@ def test_a_row_of_flags_or_faces_is_drawn_wherever_the_drawing_program_cuts_it(r
 
 def test_what_ends_the_drawing_program_costs_its_own_picture_only(renderer, capfd):
     """The drawing program ends its process on this character; `sayable` would have written it out. Its last words are nobody's."""
-    assert renderer.picture(bars("\x00")) == (None, "The drawing program ended without a picture.")
+    assert renderer.picture(bars("\x00")) == Picture(None, "The drawing program ended without a picture.")
     assert renderer.picture(bars("fine")).svg
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_chart_that_never_ends_is_stopped_and_says_so():
     with_little_time = Renderer(limits=Limits(seconds=0.4, megabytes=16_000))
-    assert with_little_time.picture(ENDLESS) == (None, "The drawing program took longer than 0.4 s.")
+    assert with_little_time.picture(ENDLESS) == Picture(None, "The drawing program took longer than 0.4 s.")
     with_little_time.close()
 
 
@@ -76,7 +76,7 @@ def test_a_chart_that_eats_memory_is_stopped_before_the_machine_is():
 
 
 def test_a_picture_that_is_no_xml_stays_out_of_the_page(monkeypatch):
-    monkeypatch.setattr("vl_convert.vegalite_to_svg", lambda *_, **__: "<svg></div>")
+    monkeypatch.setattr("vl_convert.vega_to_svg", lambda *_, **__: "<svg></div>")
     assert _reply({"spec": bars("a")}) == {
         "svg": None,
         "missing_because": "The drawing program refused it: mismatched tag: line 1, column 7",

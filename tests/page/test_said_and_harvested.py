@@ -384,7 +384,9 @@ def test_a_chart_that_brings_its_own_words_is_not_drawn():
             "encoding": {"x": {"field": "b", "type": "quantitative"}},
         }
     )  # fmt: skip
-    assert drawn[:1] == ("chart",) and drawn.title == drawn.spec["title"] == "T\\x00" and "<svg" in drawn.content
+    assert (
+        drawn[:1] == ("chart",) and drawn.title == drawn.spec["title"]["text"] == "T\\x00" and "<svg" in drawn.content
+    )
     assert drawn.content.__html__() == drawn.content
 
 

@@ -120,7 +120,7 @@ def test_a_wheel_alone_makes_a_workbook_an_own_notebook_and_a_report(installed, 
 
     def launchpad(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [installed, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+            [installed, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=600
         )
 
     made = launchpad("init", "book", cwd=tmp_path)
@@ -144,7 +144,7 @@ def test_a_wheel_alone_makes_a_workbook_an_own_notebook_and_a_report(installed, 
         # The age of the data is told as of the run's start, which a notebook by hand has to be given.
         as_of = ["-p", "as_of", manifest["started_at"]] if name == "data_quality" else []
         options = ["--cwd", "notebooks", "--no-progress-bar", *as_of]
-        subprocess.run([*by_hand, *options], cwd=book, env=environment, capture_output=True, check=True, timeout=300)
+        subprocess.run([*by_hand, *options], cwd=book, env=environment, capture_output=True, check=True, timeout=600)
         said = said_by(book / "by_hand.ipynb")
         assert said and said == said_by(book / f"reports/first/{name}.ipynb"), "papermill by hand says the same"
     assert launchpad("metrics", "completion_rate_user", cwd=tmp_path).stdout.startswith("completion_rate_user")

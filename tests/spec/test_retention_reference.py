@@ -189,7 +189,7 @@ def test_behavioural_cohorts_count_within_their_window_and_leave_out_who_may_sti
     )
     cohorts = behavioural_cohorts(events, event="B", at_least=1, within="1d", observed_through=seen(int(9.5 * DAY)))
     found = cohorts.order_by("user_id").to_pandas()
-    assert found[["user_id", "cohort"]].values.tolist() == [["u", "B >= 1 in 1d"], ["v", "fewer"]]
+    assert found[["user_id", "cohort"]].values.tolist() == [["u", "B within 1 day"], ["v", "fewer"]]
     kept = (
         retention(events, returns=[3], observed_through=seen(int(9.5 * DAY)), cohorts=cohorts)
         .order_by("cohort")
@@ -207,6 +207,17 @@ def test_start_and_return_events_are_told_apart():
         .to_pandas()
     )
     assert found["retained"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("deed", "limits"), [(0, (0.0, 0.277533)), (1, (0.722467, 1.0))])
+def test_where_nobody_or_everybody_comes_back_each_person_counts_once_in_the_interval(deed, limits):
+    """Ten people, three starts each. Wilson's limits by hand: of 0 of 10 the upper is z^2 / (10 + z^2) = 0.277533."""
+    rows = [Event(f"u{u}", "A", day * 2 * DAY + 60) for u in range(10) for day in range(3)]
+    rows += [Event("somebody else", "B", 60), *(Event(r.user, "B", r.at + DAY) for r in rows if deed)]
+    asked = {"returns": [1], "counting": "calendar", "start": "recurring", "observed_through": seen(7 * DAY)}
+    row = retention(ref.table(rows), start_event="A", return_event="B", **asked).to_pandas().iloc[0]
+    assert (row["retention_rate"], row["users"]) == (deed, 30)
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx(limits, abs=1e-6)
 
 
 def test_the_interval_of_recurring_starts_knows_that_a_user_counts_several_times():

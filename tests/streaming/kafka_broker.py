@@ -60,7 +60,7 @@ class Broker:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(sign)
             try:
-                self._process.wait(20)
+                self._process.wait(120)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

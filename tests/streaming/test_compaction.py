@@ -16,6 +16,8 @@ from launchpad_lib.cli.main import main
 from launchpad_lib.lake import compaction, open_lake
 from launchpad_lib.lake.clean_up import clean_up
 from launchpad_lib.lake.compaction import compact, merge_small
+from launchpad_lib.lake.copies import Copies, copies
+from launchpad_lib.lake.delta_log import DeltaLog
 from launchpad_lib.lake.kept_reports import kept_versions, pin_versions, reports_of, tell_of_reports
 from tests.streaming.test_spool_to_lake import drain, event, ids
 
@@ -33,16 +35,20 @@ def place(tmp_path):
     return tmp_path
 
 
-def write_copy(place, number: int, received_at: str) -> None:
+def write_copy(place, number: int, received_at: str, **more: object) -> None:
     """A copy that the window of the stream did not know: it is written past it."""
     from launchpad_lib.ingestion.stream.decoding import Block, decode
     from launchpad_lib.ingestion.stream.sink import StreamSink
 
     sink = StreamSink(place / "lake", source_name="other")
     sink._seen.clear()
-    line = event(number, received_at=received_at).encode()
+    line, at = event(number, received_at=received_at, **more).encode(), sink.offset("p")
     sink.commit(
-        sink.prepare([decode(Block("p", 1, [line], [0], [True], None), moment=NOW)], gaps=[], offsets={"p": (None, 1)})
+        sink.prepare(
+            [decode(Block("p", 1, [line], [0], [True], None), moment=NOW)],
+            gaps=[],
+            offsets={"p": (at, (at or 0) + 1)},
+        )
     )
 
 
@@ -75,6 +81,40 @@ def test_a_copy_under_another_date_is_found_too(place):
     assert compact(place / "lake", reports=place / "reports", say=lambda _: None).duplicates == 1
     days = DeltaTable(str(place / "lake" / "events")).to_pyarrow_table()
     assert sorted(str(r["event_on"]) for r in days.to_pylist() if r["event_id"] == "e0") == ["2026-01-01"]
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_a_dropped_copy_is_counted_and_one_that_says_something_else_is_a_refused_row_once(place, merge, monkeypatch):
+    """Of e0 a copy with another user, of e1 one that says the same: both are dropped, hand counts 1 and 1."""
+    write_copy(place, 0, "2026-01-10T00:00:00Z", user_id="somebody else")
+    write_copy(place, 1, "2026-01-10T00:00:00Z")
+    assert copies(place / "lake") == Copies(0, 0)
+    real, place_of = DeltaLog.commit, place / "lake" / "events"
+
+    def dies(self, **arguments):
+        if self.place == place_of:
+            raise OSError("killed here")
+        return real(self, **arguments)
+
+    def drop():
+        if merge:
+            return merge_small(place / "lake", min_files=2)
+        return compact(place / "lake", reports=place / "reports", say=lambda _: None)
+
+    monkeypatch.setattr(DeltaLog, "commit", dies)
+    with pytest.raises(OSError, match="killed here"):
+        drop()
+    monkeypatch.setattr(DeltaLog, "commit", real)
+    drop()
+    assert ids(place / "lake") == [f"e{n}" for n in range(6)]
+    assert copies(place / "lake") == Copies(1, 1)
+    told = DeltaTable(str(place / "lake" / "rejected")).to_pyarrow_table().to_pylist()
+    assert [(r["table_name"], r["source"], r["reason"]) for r in told] == [
+        ("events", "compaction", "event_id: e0 came with other content before; the copy received first is kept")
+    ]
+    assert json.loads(told[0]["raw"])["user_id"] == "somebody else"
+    drop()
+    assert copies(place / "lake") == Copies(1, 1)
 
 
 def test_reading_goes_on_where_it_was_after_a_compaction(place):

@@ -94,7 +94,7 @@ def test_every_planted_fault_is_in_the_report(broker, topic, send, folder):  # n
     assert values["late_share"]["value"] == pytest.approx(12 / 313, rel=1e-5)
     page = (folder / "reports" / "faults-2" / "data_quality.html").read_text()
     assert "40 records were lost" in page and "12 events came after their day was over and restate 1 day" in page
-    assert "1 came from a clock more than a minute ahead" in page
+    assert "1 event came from a clock more than a minute ahead" in page
     assert f"kafka:{topic}/0" in page
     index = (folder / "reports" / "faults-2" / "index.html").read_text()
     restated = index[index.index("Restated since the last run") :]

@@ -108,6 +108,25 @@ def test_refused_lines_are_kept_with_their_byte_offset_and_duplicates_are_left_o
     assert ids(lake) == ["e1", "e2", "e3"]
 
 
+def test_a_copy_with_other_content_than_an_event_from_before_the_worker_was_started_is_told_and_counted(tmp_path):
+    spool, lake = tmp_path / "spool", tmp_path / "lake"
+    spool.mkdir()
+    told = {"properties": {"b": 1.5, "a": "ü"}, "platform": None, "country": "DE"}
+    (spool / "w-000000000000.ndjson").write_text(event(1, **told) + event(2, **told) + event(3))
+    drain(spool, lake)
+    (spool / "w-000000000001.ndjson").write_text(
+        event(1, **told, received_at="2026-02-01T00:00:00Z")
+        + event(2, **told | {"country": "FR"})
+        + event(3, properties={})
+    )
+    seen = drain(spool, lake)
+    assert (seen.rows, seen.duplicates, seen.refused) == (0, 2, 1)
+    assert [reason for _, _, reason in rejects(lake)] == [
+        "event_id: e2 came with other content before; the copy received first is kept"
+    ]
+    assert copies(lake) == Copies(2, 1)
+
+
 def test_of_copies_in_one_batch_the_earliest_received_stays(tmp_path):
     spool, lake = tmp_path / "spool", tmp_path / "lake"
     spool.mkdir()

@@ -18,7 +18,7 @@ def test_a_source_every_row_of_which_is_refused_ends_with_2_and_one_sentence_bef
     sources = "[{table: features, path: features.csv}, {table: events, path: wrong.csv}]"
     (tmp_path / "p.yaml").write_text(f"name: x\nlake: lake\nsequence: [[funnels]]\nsources: {sources}\n")
     shown = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "report", "p.yaml"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", PROGRAM, "report", "p.yaml"], cwd=tmp_path, capture_output=True, text=True, timeout=240
     )
     assert (shown.returncode, shown.stdout, shown.stderr.count("\n")) == (2, "", 1)
     assert "297 of 297 rows refused: event_at: 1541105830796 is not a timestamp" in shown.stderr
@@ -31,7 +31,7 @@ def test_a_notebook_of_the_sequence_that_is_not_there_ends_the_run_before_anythi
     sources = "[{table: events, path: rows.csv}]"
     (tmp_path / "p.yaml").write_text(f"name: x\nlake: lake\nsequence: [[engagement, funnels]]\nsources: {sources}\n")
     shown = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "report", "p.yaml"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", PROGRAM, "report", "p.yaml"], cwd=tmp_path, capture_output=True, text=True, timeout=240
     )
     assert (shown.returncode, shown.stdout, shown.stderr.count("\n")) == (2, "", 1)
     assert "notebooks holds no funnels.ipynb; run in a workbook that has them (`launchpad init DIR`" in shown.stderr

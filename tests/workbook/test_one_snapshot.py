@@ -99,7 +99,7 @@ def weekly(tmp_path_factory) -> Path:
     )
     shown = subprocess.run(
         [sys.executable, "-c", program, "report", "params/weekly.yaml", "--run-id", "r"],
-        cwd=place, capture_output=True, text=True, timeout=240,
+        cwd=place, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert shown.returncode == 0, shown.stderr + shown.stdout
     return place

@@ -28,7 +28,7 @@ def launchpad(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); from launchpad_lib.cli.main import main; sys.exit(main())"
     )
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=cwd, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300
     )
 
 
@@ -68,6 +68,10 @@ HEAD = "name: x\nsequence: [[funnels]]\n"
         (
             HEAD + "sources: [{table: events, path: x, colums: {}}]\n",
             "unknown parameter 'sources.0.colums'; did you mean 'columns'?",
+        ),
+        (
+            HEAD + "notebooks: {experiments: {experiment_id: x}}\n",
+            "notebooks.experiments: experiment_id='x': needs its control",
         ),
         (HEAD + "timeout_seconds: 1\n", "timeout_seconds='1': Input should be greater than or equal to 5"),
         (HEAD + "notebooks: {funnels: {min_cell: 0}}\n", "min_cell='0': Input should be greater than or equal to 1"),
@@ -178,7 +182,9 @@ def test_a_lake_without_telemetry_refuses_the_health_pages_in_one_sentence(tmp_p
     status = {n["name"]: n["status"] for n in manifest["notebooks"]}
     assert status == {"latency_trends": "refused", "risk_scoring": "refused", "data_quality": "ok"}
     for notebook in manifest["notebooks"][:2]:
-        assert notebook["reason"].startswith("telemetry: the lake holds none;")
+        assert notebook["reason"].startswith("the lake holds no telemetry;")
+        assert notebook["verdict"] == "These data cannot answer the question."
+        assert notebook["findings"][0]["sentence"].startswith("The lake holds no telemetry; ingest some")
         page = (tmp_path / "reports/r" / notebook["html"]).read_text()
-        assert "the lake holds none" in page and "Traceback" not in page
+        assert "The lake holds no telemetry;" in page and "Traceback" not in page
     assert "The data end " in (tmp_path / "reports/r/data_quality.html").read_text()  # a run gives its start as `as_of`

@@ -27,7 +27,7 @@ def manifest_of(name: str, place: Path) -> dict:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
     )
     assert shown.returncode == 0, shown.stderr + shown.stdout
     return json.loads((place / "reports/r/manifest.json").read_text())

@@ -141,7 +141,7 @@ from jupyter_client.manager import start_new_kernel
 from launchpad_lib.runner.forked_kernels import kernel_server
 with kernel_server():
     manager, client = start_new_kernel(kernel_name="python3")
-    reply = client.execute_interactive("import os, sys; print(os.getppid(), 'pandas' in sys.modules)", timeout=60,
+    reply = client.execute_interactive("import os, sys; print(os.getppid(), 'pandas' in sys.modules)", timeout=240,
         output_hook=lambda m: print(os.getpid(), manager.provisioner.pid, m["content"]["text"].strip(), flush=True) if m["msg_type"] == "stream" else None)
     {then}
 """
@@ -166,14 +166,14 @@ def gone(pid: int) -> bool:
 def test_a_forked_kernel_is_a_child_of_the_server_with_the_imports_done_and_ends_on_shutdown():
     process, (runner, kernel, server, is_imported) = start("client.stop_channels(); manager.shutdown_kernel()")
     assert is_imported == "True" and server not in (runner, str(os.getpid()))
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     assert gone(int(kernel)) and gone(int(server))
 
 
 def test_kernels_and_their_server_end_with_a_killed_run():
     process, (_, kernel, server, _) = start("time.sleep(60)")
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(10)
+    process.wait(120)
     assert gone(int(server)) and gone(int(kernel))
 
 

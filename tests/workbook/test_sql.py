@@ -174,7 +174,7 @@ def test_a_lake_that_is_not_there_is_one_sentence(tmp_path, capsys):
 
 def test_a_reader_that_has_enough_ends_it_quietly(lake):
     asks = f"{sys.executable} -m launchpad_lib.cli.main sql --lake '{lake}' --csv 'SELECT range FROM range(300000)' | head -n 1"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", asks], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", asks], capture_output=True, text=True, timeout=300)
     assert (done.stdout, done.stderr, done.returncode) == ("range\n", "", 0)
 
 

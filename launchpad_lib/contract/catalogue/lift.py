@@ -52,6 +52,48 @@ RETENTION_LIFT_OVERLAP = RETENTION_LIFT_ADJUSTED._replace(
     ),
     source="Li, Morgan and Zaslavsky 2018; Robinson 1988; docs/studies.md",
 )
+RETENTION_LIFT_ROLLOUT = Metric(
+    name="retention_lift_rollout",
+    label="Retention lift where it was switched on",
+    question="How many more of those who were there come back where it is switched on?",
+    numerator=(
+        "change of the share of users active in a period since the last period before the switch, minus that change "
+        "where it is not switched on yet; average over places and periods"
+    ),
+    denominator="users with an event before the first period, by the last place known before it",
+    interval="users, and what happens to whole places beyond chance; 95 % corrected over the features",
+    unit="points",
+    direction="higher",
+    maturity="Only periods that are over count; places without anybody left to compare with are left out",
+    source="Callaway and Sant'Anna 2021; docs/studies.md",
+)
+RETENTION_LIFT_SHOWN = Metric(
+    name="retention_lift_shown",
+    label="Retention lift of being shown it (experiment)",
+    question="How much more often do those come back who were drawn to be shown it?",
+    numerator=(
+        "share of the variant's users active in the {outcome} after the day of their first exposure, minus that of the "
+        "control (intention to treat)"
+    ),
+    denominator="users exposed to one of the two variants only, whose time is over",
+    interval="Newcombe, 95 % corrected over the features",
+    unit="points",
+    direction="higher",
+    maturity="Users whose outcome is not over are in neither arm; a broken assignment is refused",
+    source=f"{LIFT_SOURCE}, point 5",
+)
+RETENTION_LIFT_COMPLIERS = Metric(
+    name="retention_lift_compliers",
+    label="Retention lift of those who did it because they were shown it",
+    question="How much more often do those come back who did it because they were shown it?",
+    numerator="the difference of return over the difference of doing it within a day of the exposure",
+    denominator="users exposed to one of the two variants only, whose time is over",
+    interval="Anderson and Rubin (holds however few complied), 95 % corrected over the features",
+    unit="points",
+    direction="higher",
+    maturity="Being shown it must change return only by doing it",
+    source="Angrist, Imbens and Rubin 1996; Anderson and Rubin 1949",
+)
 RETENTION_LIFT_E_VALUE = Metric(
     name="retention_lift_e_value",
     label="E-value of the lift",
@@ -82,6 +124,9 @@ METRICS: tuple[Metric, ...] = (
     RETENTION_LIFT_ADJUSTED,
     RETENTION_LIFT_COMPLETERS,
     RETENTION_LIFT_OVERLAP,
+    RETENTION_LIFT_ROLLOUT,
+    RETENTION_LIFT_SHOWN,
+    RETENTION_LIFT_COMPLIERS,
     RETENTION_LIFT_E_VALUE,
     ROBUSTNESS_VALUE,
 )
@@ -103,14 +148,17 @@ LIFT = ResultTable(
         *FEATURE,
         *_columns(
             "string",
-            design="start trials, or everybody (not causal)",
-            estimand="difference (unadjusted), ATE (all), ATT (who did it), ATO (who could have gone either way)",
+            design="experiment, roll-out, start trials, or everybody (not causal)",
+            estimand=(
+                "ITT (by assignment), compliers (who did it because of it), ATE (all), ATT (who did it, or where it "
+                "was switched on), ATO (who could have gone either way), difference (unadjusted)"
+            ),
         ),
         *_columns("float64", estimate="difference of return rates, a fraction"),
         *_columns(
             "float64", ci_low="lower limit, 95 % over all features", ci_high="upper limit, 95 % over all features"
         ),
-        *_columns("int64", n="trials compared (users, where not causal)"),
+        *_columns("int64", n="trials compared (users, of a roll-out and where not causal)"),
         *_columns("string", verdict="of the row that the page reports; empty on the others"),
         *WHY,
         *_columns("int64", n_treated="of them did it", n_control="of them did not", users="whose trials they are"),
@@ -157,15 +205,31 @@ LIFT_BALANCE = ResultTable(
 )
 LIFT_DOUBTS = ResultTable(
     "lift_doubts",
-    "one row per feature and check on what lies before the trial",
+    "one row per feature and check on what lies before the trial, or before a place was switched on",
     (
         *FEATURE,
-        *_columns("string", check="the outcome before the exposure"),
+        *_columns("string", design="start trials or roll-out", check="the outcome before the exposure"),
         *_columns("float64", estimate="difference of its shares, a fraction"),
         *LIMITS,
         *_columns("float64", limit="the interval must lie within plus or minus this"),
-        *_columns("int64", n="trials for which it is known"),
+        *_columns("int64", n="trials for which it is known, or users of the places"),
         *_columns("string", verdict="passes, fails, too wide to tell or cannot be checked"),
+        *WHY,
+    ),
+)
+LIFT_ROLLOUT = ResultTable(
+    "lift_rollout",
+    "one row per feature that declares a roll-out, wave (places switched on in one period) and period",
+    (
+        *_columns("string", feature_id="the feature", places="the places of the wave, as JSON"),
+        *_columns("timestamp", switched_on="beginning of the period in which they are switched on (UTC)"),
+        *_columns("timestamp", period_on="beginning of the period (UTC)"),
+        *_columns("int64", since_switch="periods since the switch; negative before it"),
+        *_columns(
+            "float64", estimate="change since the last period before the switch minus that of the others, a fraction"
+        ),
+        *LIMITS,
+        *_columns("int64", n_treated="users of the wave", n_control="users of places not switched on yet"),
         *WHY,
     ),
 )
@@ -192,4 +256,4 @@ LIFT_STRENGTH = ResultTable(
     ),
 )
 
-TABLES: tuple[ResultTable, ...] = (LIFT, LIFT_TRIALS, LIFT_BALANCE, LIFT_DOUBTS, LIFT_STRENGTH)
+TABLES: tuple[ResultTable, ...] = (LIFT, LIFT_TRIALS, LIFT_BALANCE, LIFT_DOUBTS, LIFT_STRENGTH, LIFT_ROLLOUT)

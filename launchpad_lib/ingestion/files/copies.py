@@ -20,6 +20,7 @@ from launchpad_lib.contract.sql import identifier, literal
 from launchpad_lib.contract.tables import EVENTS, Table
 from launchpad_lib.ingestion.files.keys import Sieve, is_among, key_hashes, repeated
 from launchpad_lib.ingestion.files.staging import Staged, write_rows
+from launchpad_lib.lake.copies import content_sql
 from launchpad_lib.lake.delta_log import data_files
 
 MEMORY_LIMIT = "400MB"
@@ -181,7 +182,7 @@ def _read_held(con: duckdb.DuckDBPyConnection, table: Table, held: dict[str, np.
                 con.register("given", rows)
                 received = "received_at" if table is EVENTS else "NULL::TIMESTAMP"
                 con.execute(
-                    f"INSERT INTO held SELECT {key_sql(table)}, {_content_sql(table)}, {received}, {literal(file)}, "
+                    f"INSERT INTO held SELECT {key_sql(table)}, {content_sql(table)}, {received}, {literal(file)}, "
                     "__hash FROM given"
                 )
                 con.unregister("given")
@@ -199,7 +200,7 @@ def _resolved(con: duckdb.DuckDBPyConnection, table: Table) -> tuple[list[Confli
     }.get(table.name, "__file, __line")
     con.execute(
         f"""CREATE TABLE ranked AS
-        WITH keyed AS (SELECT *, {key_sql(table)} AS __key, {_content_sql(table)} AS __content FROM suspects),
+        WITH keyed AS (SELECT *, {key_sql(table)} AS __key, {content_sql(table)} AS __content FROM suspects),
         known AS (SELECT __key, min(received_at) AS kept_at, max(content) AS kept_content FROM held GROUP BY 1),
         placed AS (SELECT *, row_number() OVER w AS nth, first_value(__content) OVER w AS first_content
             FROM keyed WINDOW w AS (PARTITION BY __key ORDER BY {order}))
@@ -236,9 +237,3 @@ def key_sql(table: Table) -> str:
     if len(table.key) == 1:
         return identifier(table.key[0])
     return "concat_ws(chr(30), " + ", ".join(f"coalesce({identifier(k)}::VARCHAR, '')" for k in table.key) + ")"
-
-
-def _content_sql(table: Table) -> str:
-    """SQL of what copies agree in: all columns, of events without the id and the time of receipt."""
-    columns = [c.name for c in table.columns if table is not EVENTS or c.name not in ("event_id", "received_at")]
-    return f"md5(concat_ws(chr(30), {', '.join(f'coalesce({identifier(c)}::VARCHAR, chr(31))' for c in columns)}))"

@@ -28,7 +28,9 @@ class SourceSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    table: Literal["events", "telemetry", "annotations", "features"] = Field(description="the table it fills")
+    table: Literal["events", "telemetry", "annotations", "features", "experiments"] = Field(
+        description="the table it fills"
+    )
     path: str = Field(description="a file, a folder or a glob; CSV, JSONL (plain or .gz), Parquet")
     columns: dict[str, str] = Field(default_factory=dict, description="ours: theirs")
     constants: dict[str, str | int | float | bool] = Field(

@@ -9,13 +9,11 @@ the rest is written. Docs: decision 0011.
 from __future__ import annotations
 
 import json
-import os
-import time
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -27,12 +25,11 @@ from launchpad_lib.contract.event.rules import MAX_RAW_CHARACTERS, conflicting
 from launchpad_lib.contract.tables import EVENTS
 from launchpad_lib.ingestion.stream.decoding import Decoded, Refused
 from launchpad_lib.ingestion.stream.seen_ids import Seen, SeenIds
-from launchpad_lib.lake.copies import Copies, copy_counters
+from launchpad_lib.lake.copies import Copies, counted
+from launchpad_lib.lake.data_files import discard, write_file
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced
 
 DAY_US = 86_400_000_000
-TIMES = ("event_at", "received_at")
-UNLIKE = ("event_id", *TIMES)  # columns whose values hardly ever stand twice: a dictionary costs and saves nothing
 
 
 class Gap(NamedTuple):
@@ -165,18 +162,15 @@ class StreamSink:
                 metrics={"rows": prepared.rows.num_rows, "refused": refused, "duplicates": prepared.duplicates},
             )
         except (Fenced, OSError):
-            self._discard(self._events.place, files)
+            discard(self._events.place, files)
             raise
         return Written(version, prepared.rows.num_rows, refused, gaps, prepared.duplicates)
 
     def _counted(self, prepared: Prepared) -> dict[str, tuple[int | None, int]]:
         """The numbers of copies so far, carried on in the commit: exactly once, like the offsets."""
-        moves = {}
+        moves: dict[str, tuple[int | None, int]] = {}
         for partition, copies in prepared.copies.items():
-            for app, count in zip(copy_counters(self._app(partition)), copies, strict=True):
-                known = self._events.transaction(app)
-                if count:
-                    moves[app] = (known, (known or 0) + count)
+            moves |= counted(copies, source=self._app(partition), before=self._events.transaction)
         return moves
 
     def _app(self, partition: str) -> str:
@@ -217,7 +211,7 @@ class StreamSink:
             files.append(write_file(log.place, pa.Table.from_arrays(columns, schema=schema), partition_values={}))
             log.commit(additions=files, transactions=moves, operation="STREAMING UPDATE")
         except (Fenced, OSError):
-            self._discard(log.place, files)
+            discard(log.place, files)
             raise
 
     def _write_events(self, rows: pa.Table, written: list[Addition]) -> list[Addition]:
@@ -231,16 +225,8 @@ class StreamSink:
             written.append(write_file(self._events.place, part, partition_values={"event_on": event_on}))
         return written
 
-    @staticmethod
-    def _discard(place: Path, files: Sequence[Addition]) -> None:
-        for file in files:
-            try:
-                (place / file.path).unlink(missing_ok=True)
-            except OSError:
-                continue  # a read-only disk: compaction's clean-up finds the file later
-
     def _remember_recent(self) -> None:
-        """Fills the window with the ids of the files received last."""
+        """Fills the window with the ids and contents of the files received last."""
         self._seen.clear()
         actions = pa.table(self._events.snapshot.get_add_actions(flatten=True))
         if not actions.num_rows:
@@ -257,9 +243,15 @@ class StreamSink:
             if rows >= self._seen.window:
                 break
         for path in reversed(chosen):
-            file = pq.ParquetFile(self._events.place / path)
-            for batch in file.iter_batches(batch_size=200_000, columns=["event_id"]):
-                self._seen.first_seen(batch.column(0))
+            file = pq.ParquetFile(self._events.place / unquote(path))
+            there = [n for n in ROWS_SCHEMA.names if n in file.schema_arrow.names]
+            for batch in file.iter_batches(batch_size=100_000, columns=there):
+                rows = pa.Table.from_batches([batch])
+                for name in ROWS_SCHEMA.names:
+                    if name not in there:  # declared after the file was written
+                        rows = rows.append_column(name, pa.nulls(batch.num_rows, pa.string()))
+                rows = rows.select(ROWS_SCHEMA.names).cast(ROWS_SCHEMA)
+                self._seen.first_seen(_one(rows["event_id"]), columns=_content(rows))
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:
@@ -268,44 +260,7 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 
 def _content(rows: pa.Table) -> list[pa.Array]:
     """The columns in which copies of one event agree: all but the id and the time of receipt."""
-    columns = [_one(rows[n]) for n in rows.column_names if n not in ("event_id", "received_at")]
-    return [c.cast(pa.int64()).cast(pa.string()) if pa.types.is_timestamp(c.type) else c for c in columns]
-
-
-def write_file(place: Path, rows: pa.Table, *, partition_values: dict[str, str | None]) -> Addition:
-    """One Parquet file of the table, on disk when this returns; a failed write leaves no file."""
-    folder = "/".join(f"{k}={v}" for k, v in partition_values.items())
-    path = f"{folder}/{int(time.time() * 1000):013d}-{uuid.uuid4().hex}.parquet".lstrip("/")
-    target = place / path
-    target.parent.mkdir(exist_ok=True)
-    try:
-        with open(target, "wb") as file:
-            pq.write_table(
-                rows,
-                file,
-                compression="zstd",
-                compression_level=1,
-                write_page_index=False,
-                use_dictionary=[n for n in rows.column_names if n not in UNLIKE],
-                write_statistics=[n for n in TIMES if n in rows.column_names],
-            )
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
-    bounds: dict[str, list[str]] = {"min": [], "max": []}
-    names = [n for n in TIMES if n in rows.column_names]
-    for name in names:
-        limits = pc.min_max(rows[name].cast(pa.int64()))
-        for side in ("min", "max"):
-            bounds[side].append(np.datetime64(limits[side].as_py(), "us").astype(str))
-    size = target.stat().st_size
-    return Addition(
-        path,
-        size,
-        rows.num_rows,
-        dict(partition_values),
-        dict(zip(names, bounds["min"], strict=True)),
-        dict(zip(names, bounds["max"], strict=True)),
-    )
+    columns = {n: _one(rows[n]) for n in rows.column_names if n not in ("event_id", "received_at")}
+    if columns["properties"].null_count:  # of rows that another writer put into the lake
+        columns["properties"] = pc.fill_null(columns["properties"], "{}")
+    return [c.cast(pa.int64()).cast(pa.string()) if pa.types.is_timestamp(c.type) else c for c in columns.values()]

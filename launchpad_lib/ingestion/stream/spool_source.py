@@ -19,6 +19,7 @@ from launchpad_lib.spool.layout import segment_name, segment_of
 BYTES = 1 << 32
 CHUNK_BYTES = 1 << 20
 MAX_CHUNKS_PER_POLL = 16
+SHORTEST_NAP_SECONDS, LONGEST_NAP_SECONDS = 0.01, 0.08  # between looks; longer while nobody writes
 
 
 class SpoolSource:
@@ -35,6 +36,7 @@ class SpoolSource:
         self._at: dict[str, tuple[int, int]] = {}
         self._segments: dict[str, list[int]] = {}
         self._turn = 0
+        self._nap = SHORTEST_NAP_SECONDS
 
     def __repr__(self) -> str:
         return f"SpoolSource({str(self._folder)!r})"
@@ -74,9 +76,14 @@ class SpoolSource:
         until = time.monotonic() + timeout_seconds
         while True:
             found = self._look()
-            if found.blocks or found.gaps or time.monotonic() >= until:
+            if found.blocks or found.gaps:
+                self._nap = SHORTEST_NAP_SECONDS
                 return found
-            time.sleep(min(0.01, max(until - time.monotonic(), 0)))
+            left = until - time.monotonic()
+            if left <= 0:
+                return found
+            time.sleep(min(self._nap, left))
+            self._nap = min(2 * self._nap, LONGEST_NAP_SECONDS)
 
     def _look(self) -> Poll:
         self.partitions()

@@ -20,6 +20,9 @@ from launchpad_lib.ingestion.stream.decoding import Block, Decoded, decode
 from launchpad_lib.ingestion.stream.sink import Gap, Prepared, StreamSink, Written
 from launchpad_lib.lake.delta_log import Fenced, Unsure
 
+IDLE_SECONDS = 0.1  # of one look at a source that is silent
+ASK_SECONDS = 1.0  # between questions about partitions and lag; each commit asks, too
+
 
 class SourceError(ValueError):
     """The source cannot be read on without losing or doubling events; the message says what to do."""
@@ -108,7 +111,7 @@ class StreamSettings:
     `commit_every_seconds`: the least time between commits; `max_batch_events`: rows of one commit at most.
     """
 
-    commit_every_seconds: float = 0.15
+    commit_every_seconds: float = 0.05
     max_batch_events: int = 100_000
     max_fences: int = 5
     idle_exit_seconds: float | None = None
@@ -124,6 +127,8 @@ class StreamWorker:
         self._settings = settings or StreamSettings()
         self._at: dict[str, int | None] = {}
         self._random = random.Random()
+        # What is compiled at its first use is compiled now, not at the first event.
+        decode(Block("", 0, [b"{}"], [0], [True], None), moment=datetime.now(UTC))
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Works until `stop()`; what was read by then is committed first.
@@ -198,12 +203,12 @@ class StreamWorker:
                     self._finish(job)
                     job = None
                 continue
-            wait = max(every - (now - pending.since), 0.002) if pending.offsets and job is None else every
+            wait = max(every - (now - pending.since), 0.002) if pending.offsets else IDLE_SECONDS
             before = pending.events
-            self._read(pending, timeout_seconds=min(wait, 0.1) if job is None else 0.02)
+            self._read(pending, timeout_seconds=wait if job is None else 0.02)
             now = time.monotonic()
             idle_since = now if pending.events > before or job is not None or pending.offsets else idle_since
-            if now - looked_at > 0.5:
+            if now - looked_at > ASK_SECONDS:
                 looked_at = now
                 self._observer.waiting(lag=self._source.lag())
                 if job is None:  # else the commit asks

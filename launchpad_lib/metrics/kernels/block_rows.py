@@ -194,8 +194,7 @@ def _answered(found: LakeRows, blocks: Sequence[Any]) -> tuple[pa.Table, list[np
             "kind_of_block": pa.array((b << 32) + np.arange(len(table), dtype=np.int64)),
             "event_name": pa.array(names[code].tolist(), pa.string()),
         }
-        columns = {name: table[name] for name in table.column_names}
-        numbered.append(pa.table({**columns, **more}))
+        numbered.append(pa.table({**{name: table[name] for name in table.column_names}, **more}))
     kinds = pa.concat_tables(numbered, promote_options="default")
     dummies = {"event_at": INSTANT, "event_id": "''", "user_id": "''"}
     columns = ", ".join(

@@ -213,6 +213,37 @@ def _both(starts, features, scratch, both):  # pragma: no cover (compiled)
     return active
 
 
+def users_with_one(found: UserDays, code: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """Distinct users of any feature; of each feature; and of each feature and the one of this code (-1: of none).
+
+    Cost: features a user has; it does not grow with pairs of features, as `users_of_both` does.
+    """
+    size = len(found.features)
+    users, both = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    active = _with_one(found.starts, found.feature, code, np.zeros((2, size), np.int64), users, both)
+    return int(active), users, both
+
+
+@njit(cache=True, nogil=True)
+def _with_one(starts, features, code, scratch, users, both):  # pragma: no cover (compiled)
+    seen, own = scratch
+    active = 0
+    for u in range(len(starts) - 1):
+        count = 0
+        for i in range(starts[u], starts[u + 1]):
+            feature = features[i]
+            if feature >= 0 and seen[feature] != u + 1:
+                seen[feature] = u + 1
+                own[count] = feature
+                count += 1
+        active += count > 0
+        has_it = code >= 0 and seen[code] == u + 1
+        for a in range(count):
+            users[own[a]] += 1
+            both[own[a]] += has_it
+    return active
+
+
 class TwoPeriods(NamedTuple):
     """Distinct users of a period and of the one before it. Shape of `used`: features, and before, after, both,
     before of those active in both, after of those.

@@ -66,23 +66,25 @@
     const place = figure.querySelector(".live");
     const room = figure.clientWidth;
     // As wide as the text, labels included: a narrow page gets a narrower chart, not a shrunken one with unreadable text.
-    if (typeof spec.width === "number" && room > 0) {
-      spec.width = "container";
+    const isWide = typeof spec.width === "number" && room > 0;
+    if (isWide) {
+      spec.width = room;
       spec.autosize = { type: "fit-x", contains: "padding" };
       if (room < 500) {
         spec.config = { ...spec.config, legend: { ...spec.config?.legend, columns: 2 }, axisX: { ...spec.config?.axisX, titleLimit: room - 90 } };
       }
       const title = spec.title;
-      if (typeof title === "string") spec.title = lines(title, room / 8);
-      else if (title && title.text !== undefined) {
+      if (title && title.text !== undefined) {
         title.text = lines([title.text].flat().join(" "), room / 8);
         if (typeof title.subtitle === "string") title.subtitle = lines(title.subtitle, room / 7);
       }
     }
     const loader = { load: refuse, sanitize: refuse, http: refuse, file: refuse };
     try {
-      await window.vegaEmbed(place, spec, { renderer: "svg", actions: false, loader, tooltip: showTip });
+      const view = new window.vega.View(window.vega.parse(spec), { renderer: "svg", container: place, loader, tooltip: showTip });
+      await view.runAsync();
       figure.classList.add("drawn");
+      if (isWide) window.addEventListener("resize", () => view.width(figure.clientWidth).runAsync());
     } catch (error) {
       place.replaceChildren();
       console.warn("this chart stays a picture:", error);
