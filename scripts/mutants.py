@@ -39,7 +39,7 @@ TESTS = {
     "inference": "inference/test_inference_numbers inference/test_models_and_edges inference/test_survival_and_multiplicity "
     "inference/test_published_values inference/test_experiments inference/test_lift inference/test_effects",
     "trends": "trends/test_trend_numbers trends/test_silence_and_refusals trends/test_mixed_columns",
-    "risk": "risk/test_risk_numbers",
+    "risk": "risk/test_risk_numbers risk/test_risk risk/test_best_baseline",
     "metrics": "spec/test_rules_of_funnels spec/test_time_and_limits spec/test_quality spec/test_reliability spec/test_refusals "
     "spec/test_counter_examples spec/test_engagement_and_paths spec/test_two_periods metrics_kernels/test_usage_kernels "
     "metrics_kernels/test_trials inference/test_unit_tables findings/test_whole_tables findings/test_health_reads",
@@ -52,13 +52,15 @@ TESTS = {
 FOLDERS = {"kernels": "metrics/kernels"}
 EXAMPLES = "tests/spec/test_docstrings.py::test_the_examples_of_the_docstrings_run"
 SLOW = {
+    "risk/test_risk": "on_noise_the_model_is_not_called_better_and_a_baseline_is_used",
     "inference/test_lift": "a_placebo_outcome_that_the_confounder_made_fails_unless_it_is_adjusted_for "
     "without_any_effect_only_landmark_and_adjustment_together_give_none",
     "inference/test_effects": "intervals_hold_the_effects_of_the_public_worlds limits_of_users_with_several_trials_cover_at_their_level "
     "randomised_treatment_is_never_refused_whatever_its_share smokers_who_quit_gain_what_hernan_and_robins_report "
     "where_half_are_out_of_reach_only_those_who_could_go_either_way_have_an_effect",
     "inference/test_experiments": "between_identical_arms_the_rule_ships_at_most_one_time_in_forty",
-    "metrics_kernels/test_chain_kernels": "a_bot_costs_its_events_and_no_more",
+    "metrics_kernels/test_chain_kernels": "a_bot_costs_its_events_and_no_more "
+    "where_no_compiled_kernel_can_be_kept_they_are_kept_for_the_process",  # in the copy nothing is compiled
     "spec/test_coming_back_folds": "a_bot_costs_its_share",
 }
 COMPILED = {"njit", "jit", "vectorize", "guvectorize"}

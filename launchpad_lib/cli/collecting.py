@@ -20,6 +20,25 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         help="web origin that may send, such as https://shop.example; repeatable",
     )
     collect.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        help="name that requests may be addressed to, besides this machine's own; repeatable (default: any, or on "
+        "loopback this machine's names only)",
+    )
+    collect.add_argument(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        help="address of a proxy whose X-Forwarded-For is believed; repeatable (default: nobody's)",
+    )
+    collect.add_argument(
+        "--max-spool-bytes",
+        type=int,
+        default=64 << 30,
+        help="events are answered 503 while the spool is larger (default: 64 GiB)",
+    )
+    collect.add_argument(
         "--write-keys", help="file with one write key a line (else LAUNCHPAD_WRITE_KEYS, comma-separated)"
     )
     collect.add_argument(
@@ -63,6 +82,9 @@ def _collect(arguments: argparse.Namespace) -> int:
         rate_per_second=arguments.rate,
         burst_events=arguments.burst,
         max_body_bytes=arguments.max_body_bytes,
+        max_spool_bytes=arguments.max_spool_bytes,
+        allowed_hosts=tuple(arguments.allow_host),
+        trusted_proxies=tuple(arguments.trusted_proxy),
     )
     return serve(settings, host=arguments.host, port=arguments.port)
 

@@ -16,6 +16,7 @@ from launchpad_lib.contract.event.rules import MAX_DEPTH
 
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
 _CLOSES = {0x5D: 0x5B, 0x7D: 0x7B}
+_one_value = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _raw_array = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -48,8 +49,17 @@ def frame(body: bytes, *, is_lines: bool) -> Framed:
         wrapped = _wrapped_events(text)
         if wrapped is not None:
             return _array(wrapped)
-        return _lines(text) if b"\n" in text else Framed([text], None)
+        return _lines(text) if b"\n" in text and not _is_one_value(text) else Framed([text], None)
     return Framed([], "the body is neither a JSON array nor an object nor lines of objects; send one of them")
+
+
+def _is_one_value(text: bytes) -> bool:
+    """Whether it is one object over several lines, as people and some tools write them."""
+    try:
+        _one_value.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _lines(text: bytes) -> Framed:

@@ -11,11 +11,13 @@ OUTCOMES = (
     "partial",
     "refused",
     "unauthorised",
+    "misdirected",
     "forbidden_origin",
     "too_large",
     "rate_limited",
     "unavailable",
 )
+TURNED_AWAY = ("connections", "head", "slow")
 disable_created_metrics()  # a timestamp beside every counter doubles the page and tells nothing here
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -34,6 +36,10 @@ class Monitor:
             "launchpad_collector_requests", "Requests to /v1/events by outcome", ["outcome"], registry=self.registry
         )
         self.requests = {outcome: requests.labels(outcome) for outcome in OUTCOMES}
+        turned = Counter(
+            "launchpad_collector_turned_away", "Connections closed before a request", ["reason"], registry=self.registry
+        )
+        self.turned_away = {reason: turned.labels(reason) for reason in TURNED_AWAY}
         self.request_seconds = Histogram(
             "launchpad_collector_request_seconds",
             "Time from the body read to the answer, sync included",
@@ -53,6 +59,12 @@ class Monitor:
             "launchpad_collector_last_event_timestamp_seconds",
             "When the last event was kept (Unix seconds)",
             registry=self.registry,
+        )
+        self.spool_bytes = Gauge(
+            "launchpad_collector_spool_bytes", "Size of the spool's segments, sent ones too", registry=self.registry
+        )
+        self.spool_limit_bytes = Gauge(
+            "launchpad_collector_spool_limit_bytes", "Size at which events are answered 503", registry=self.registry
         )
         self.is_writable = Gauge(
             "launchpad_collector_spool_writable", "1 when the last write to the spool succeeded", registry=self.registry

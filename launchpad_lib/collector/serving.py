@@ -5,8 +5,11 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+from launchpad_lib.collector.connections import MAX_CONNECTIONS, guarded
 from launchpad_lib.collector.service import create_app
 from launchpad_lib.collector.settings import CollectorError, Settings
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 
 def serve(settings: Settings, *, host: str, port: int) -> int:
@@ -17,6 +20,10 @@ def serve(settings: Settings, *, host: str, port: int) -> int:
 
     if not 0 <= port <= 65535:
         raise CollectorError(f"port={port}: must be 0 to 65535; choose another")
+    if not settings.allowed_hosts and host in LOOPBACK:
+        settings = settings._replace(allowed_hosts=LOOPBACK)
+    elif settings.allowed_hosts:
+        settings = settings._replace(allowed_hosts=(*settings.allowed_hosts, *LOOPBACK))
     app = create_app(settings)
     try:
         settings.spool.mkdir(parents=True, exist_ok=True)
@@ -50,7 +57,9 @@ def serve(settings: Settings, *, host: str, port: int) -> int:
         server_header=False,
         timeout_graceful_shutdown=5,
         timeout_keep_alive=30,
-        limit_concurrency=2000,
+        http=guarded(app.monitor, max_connections=_open_files() - 100, trusted_proxies=settings.trusted_proxies),
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
     )
 
     class Server(uvicorn.Server):
@@ -63,6 +72,18 @@ def serve(settings: Settings, *, host: str, port: int) -> int:
     server = Server(config)
     server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+def _open_files() -> int:
+    """How many files this process may have open, raised as far as it may and is needed."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + 100
+    if soft < wanted:
+        soft = min(wanted, hard) if hard != resource.RLIM_INFINITY else wanted
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return min(soft, wanted)
 
 
 def _untroubled(app: Any) -> Any:

@@ -20,7 +20,9 @@ class Settings(NamedTuple):
     """Settings of one collector process. Sizes in bytes, rates in events a second.
 
     `write_keys` empty means that anybody may write; `allowed_origins` are the web origins besides the collector's own
-    that may send.
+    that may send. `max_spool_bytes`: events are answered 503 while the spool's segments are larger.
+    `allowed_hosts`: names that requests may be addressed to (Host), any where none is named. `trusted_proxies`:
+    addresses whose X-Forwarded-For is believed.
     """
 
     spool: Path
@@ -32,6 +34,9 @@ class Settings(NamedTuple):
     max_events: int = 5000
     segment_bytes: int = SEGMENT_BYTES
     recent_ids: int = 200_000
+    max_spool_bytes: int = 64 << 30
+    allowed_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
 
     def checked(self) -> Settings:
         """These settings, when they make sense.
@@ -39,7 +44,7 @@ class Settings(NamedTuple):
         Raises:
             CollectorError: one of them does not.
         """
-        for name in ("max_body_bytes", "max_events", "segment_bytes"):
+        for name in ("max_body_bytes", "max_events", "segment_bytes", "max_spool_bytes"):
             if getattr(self, name) < 1:
                 raise CollectorError(f"{name}={getattr(self, name)}: must be at least 1; raise it")
         if self.rate_per_second < 0 or self.burst_events < 0:

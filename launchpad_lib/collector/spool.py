@@ -8,6 +8,7 @@ the cost of syncing is shared and the spool stays durable at a high rate. The la
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import threading
 import time
@@ -18,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from launchpad_lib.spool import locks
-from launchpad_lib.spool.layout import SEGMENT_BYTES, lock_path, segment_name
+from launchpad_lib.spool.layout import SEGMENT_BYTES, lock_path, segment_name, segment_of
 
 MAX_PENDING_BYTES = 64 * 1024 * 1024
 MAX_GROUP_BYTES = 4 * 1024 * 1024
@@ -41,6 +42,7 @@ class SpoolWriter:
         folder: Path,
         *,
         segment_bytes: int = SEGMENT_BYTES,
+        max_bytes: int | None = None,
         on_group: Callable[[int, float], None] | None = None,
     ) -> None:
         self.folder = folder
@@ -48,6 +50,9 @@ class SpoolWriter:
         self.failure: str | None = None
         self._segment_bytes = segment_bytes
         self._on_group = on_group
+        self._max_bytes = max_bytes
+        self._measured = self._since_measured = 0
+        self._measured_at = -math.inf
         self._seq = 0
         self._fd = -1
         self._size = 0
@@ -100,13 +105,29 @@ class SpoolWriter:
         with self._wake:
             if self._is_closing:
                 raise SpoolUnavailableError("the collector is stopping")
+            if self._max_bytes is not None and self.size_bytes() + len(lines) > self._max_bytes:
+                raise SpoolUnavailableError(
+                    f"the spool is full ({self._max_bytes:,} bytes); forward it with --keep unsent, or raise "
+                    "--max-spool-bytes"
+                )
             if self._waiting_bytes + len(lines) > MAX_PENDING_BYTES:
                 raise SpoolUnavailableError("the disk is slower than the requests")
             self._waiting.append((lines, future))
             self._waiting_bytes += len(lines)
+            self._since_measured += len(lines)
             if len(self._waiting) == 1:
                 self._wake.notify()
         await future
+
+    def size_bytes(self) -> int:
+        """Size of all segments of the folder and of what waits for the disk; measured at most once a second, since a
+        forwarder may remove segments.
+        """
+        now = time.monotonic()
+        if now - self._measured_at >= 1.0:
+            self._measured_at, self._since_measured = now, self._waiting_bytes
+            self._measured = sum(_size_of(entry) for entry in os.scandir(self.folder) if segment_of(entry.name))
+        return self._measured + self._since_measured
 
     def probe(self) -> str | None:
         """None when the folder can be written and synced, else why not. Tries only after a failure."""
@@ -204,6 +225,13 @@ class SpoolWriter:
             if fd is not None:
                 path.unlink(missing_ok=True)
                 os.close(fd)
+
+
+def _size_of(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except FileNotFoundError:
+        return 0  # a forwarder removed it meanwhile
 
 
 def _settle(futures: list[asyncio.Future[None]], failure: OSError | None) -> None:

@@ -109,12 +109,12 @@ def compare_variants(
             told |= _value(own)
             if name == control or other is None:
                 pass
+            elif not_yet:
+                told["reading"], reason = "not yet", not_yet
             elif min(n, n_control) < 2:
                 reason = (
                     f"{n} units of the variant and {n_control} of the control have a window that is over; needs two"
                 )
-            elif not_yet:
-                told["reading"], reason = "not yet", not_yet
             elif _did_nothing(own) and _did_nothing(other):
                 told["reading"] = "not measured"
             else:

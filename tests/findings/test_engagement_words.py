@@ -159,6 +159,7 @@ def test_depth_and_duration_are_told_where_they_are_known():
     assert page.how_deep(ASKED, engagement(half=(90.0, 1_200), most=(600.0, 1_200))) == [lasts]
     assert page.how_deep(ASKED, engagement(deep=(2.345, 1), kinds=(1.25, 1))) == [deep]
     assert page.how_deep(ASKED, engagement()) == []
+    assert page.how_deep(ASKED, engagement(half=(90.0, 1), most=(90.0, 1))) == [], "half of one session tells nothing"
 
 
 def test_sharing_is_told_with_how_often_where_that_is_known():

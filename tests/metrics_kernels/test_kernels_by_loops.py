@@ -402,3 +402,15 @@ def test_quantiles_of_all_values_are_those_of_numpy(seed):
         values = rng.normal(size=size)
         assert quantiles_of(values.copy(), at) == pytest.approx(np.quantile(values, at).tolist())
     assert quantiles_of(np.zeros(0), at) == [None] * 5
+
+
+def test_of_a_log_without_events_there_is_nothing():
+    nobody = UserDays(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int32), [])
+    assert nobody.span() == (0, -1) and nobody.users == 0
+    assert user_days.trailing_users(nobody, (1, 7), through=30).shape == (2, 0)
+    active, both = user_days.users_of_both(nobody)
+    assert active == 0 and both.shape == (0, 0)
+    fold = sequences.FollowFold(None, repeats="kept", shown_as=str)  # type: ignore[arg-type]
+    assert fold.counts().tolist() == [] and fold.counts().dtype == np.int64
+    found = fold.follows(np.zeros(3, np.int64), 4)
+    assert [len(column) for column in found] == [0, 0, 0, 0]

@@ -14,6 +14,8 @@ from launchpad_lib.trends import drift_table, nearest_annotation, spell_noise_of
     [
         (["1"] * 30 + ["web"] * 20, [1] * 20 + [2] * 30),
         ([1] * 30 + [2] * 20, ["1"] * 20 + ["web"] * 30),
+        (["1"] * 30 + ["web"] * 20, [1] * 20 + ["app"] * 30),
+        ([1] * 30 + ["web"] * 20, ["1"] * 20 + ["app"] * 30),
         (["True"] * 30 + ["web"] * 20, [True] * 20 + [False] * 30),
         ([True] * 30 + [False] * 20, ["True"] * 20 + ["web"] * 30),
     ],
