@@ -165,7 +165,7 @@ def how_deep(asked: EngagementQuestion, engagement: pd.DataFrame) -> list[Findin
                 "fine", "nothing", f"A started session has {per} on average, over {counted(deep.n or 0, 'session')}."
             )
         )
-    if not half.is_refused and (half.n or 0) >= asked.min_cell:  # "half of 1 session" tells nothing
+    if not half.is_refused and (half.n or 0) > 1:  # "half of 1 session" tells nothing
         lasts = f"at least {duration(half.value)}, one in ten at least {duration(most.value)}"
         found.append(Finding("fine", "nothing", f"Half of all {counted(half.n or 0, 'session')} last {lasts}."))
     return found

@@ -10,20 +10,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
 from launchpad_lib.contract.names import nearest, quoted
 from launchpad_lib.contract.sql import file_list, literal
+from launchpad_lib.lake.opening import MEMORY_LIMIT, THREADS
 from launchpad_lib.lake.warehouse import WarehouseViews, create_views
 
 READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE", "STATEMENT_NODE"}
 # No other: among the engine's table functions are some that run SQL or write files.
 TABLE_FUNCTIONS = {"unnest", "range", "generate_series", "repeat", "json_each", "json_tree", "duckdb_columns",
                    "duckdb_functions", "duckdb_views", "histogram"}  # fmt: skip
-MEMORY_LIMIT = "2GB"
+
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -37,7 +41,7 @@ def answered(
         ValueError: it is not one statement that only reads, or the engine cannot answer it.
     """
     held = views.held  # as long as these are open the files stay
-    con = duckdb.connect(config={"threads": 2, "memory_limit": MEMORY_LIMIT, "temp_directory": spill})
+    con = duckdb.connect(config={"threads": THREADS, "memory_limit": MEMORY_LIMIT, "temp_directory": spill})
     try:
         con.execute("SET TimeZone = 'UTC'")
         con.execute("SET enable_progress_bar = false")
@@ -49,9 +53,10 @@ def answered(
         con.execute("SET lock_configuration = true")
         try:
             _refuse_unless_it_only_reads(con, sql, views.queries)
-            con.execute(sql)
-            names = [column[0] for column in con.description or []]
-            yield names, _parts(con)
+            with ThreadPoolExecutor(1) as pool:
+                _stoppable(con, pool.submit(con.execute, sql))
+                names = [column[0] for column in con.description or []]
+                yield names, _parts(con, pool)
         except duckdb.InterruptException as stopped:
             raise KeyboardInterrupt from stopped
         except duckdb.Error as error:
@@ -62,9 +67,18 @@ def answered(
             file.close()
 
 
-def _parts(con: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ...]]]:
-    while rows := con.fetchmany(4096):
+def _parts(con: duckdb.DuckDBPyConnection, pool: ThreadPoolExecutor) -> Iterator[list[tuple[Any, ...]]]:
+    while rows := _stoppable(con, pool.submit(con.fetchmany, 4096)):
         yield rows
+
+
+def _stoppable(con: duckdb.DuckDBPyConnection, work: Future[T]) -> T:
+    """What a thread is given. In the main thread the engine would hear Ctrl-C only when it is done."""
+    try:
+        return work.result()
+    except KeyboardInterrupt:
+        con.interrupt()
+        raise
 
 
 def _refuse_unless_it_only_reads(con: duckdb.DuckDBPyConnection, sql: str, views: Iterable[str]) -> None:

@@ -18,7 +18,6 @@ from typing import IO, Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
 from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier
@@ -27,23 +26,20 @@ from launchpad_lib.lake.blocks import Block, block_of, build_blocks
 from launchpad_lib.lake.daily_tables import (
     ALL_NAMES,
     EVENT_PARTS,
-    MINUTES,
     NAMES,
     TELEMETRY_PARTS,
     Source,
     build_parts,
     merged,
     opened_parts,
-    over,
     part_paths,
 )
 from launchpad_lib.lake.day_files import DayFiles, build_day_files, opened_version
-from launchpad_lib.lake.manifests import Manifests, is_intact, only_builder, read_body, write_body
-from launchpad_lib.lake.observed import Outside
-from launchpad_lib.lake.snapshot import Minutes, Observed, observed_window, opened_table
+from launchpad_lib.lake.manifests import Manifests, is_intact, only_builder
+from launchpad_lib.lake.snapshot import Observed, opened_table
+from launchpad_lib.lake.version_windows import ALL_DAYS, forget_windows, window_of_version
 
 INDEX, BLOCKS = "_index", "blocks"
-ALL_DAYS = "all"  # a table whose files cannot be told apart by day has one part
 FULL = ("No space left", "Disk quota exceeded", "File too large")  # as the engine words it
 _Made = TypeVar("_Made")
 
@@ -178,7 +174,10 @@ def _opened(lake: Path, place: Path, table: str, version: int, through: datetime
             file.close()
         return None
     body = {**body, "lake": str(lake)}
-    window = _window(place, table, version, body, files, through)
+    within = body
+    window = window_of_version(
+        folders[0], table, version, body, lambda some: _rows_of(place, table, within, files, some), through
+    )
     days, cut = _days_within(body, window)
     rows = body["rows"] - sum(o.rows for o in window.outside) if window else 0
     made = tuple(block_of(folders[0] / BLOCKS, entry) for entry in blocks or ())
@@ -197,75 +196,6 @@ def _days_within(body: Mapping[str, Any], window: Observed | None) -> tuple[tupl
     edges = {o.last_at.date() if o.where == "before" else o.first_at.date() for o in window.outside}
     cut = tuple(d for d in days if window.outside and (d == ALL_DAYS or date.fromisoformat(d) in edges))
     return days, cut
-
-
-def _window(
-    place: Path, table: str, version: int, body: Mapping[str, Any], files: DayFiles | None, through: datetime | None
-) -> Observed | None:
-    """The window of a version, as it was found before or from the rows of its minutes."""
-    folder = place / f"{table}_parts"
-    asked = "derived" if through is None else through.isoformat(timespec="microseconds")
-    note = folder / "windows" / f"{version:020d}-{asked.replace(':', '')}.json"
-    told = read_body(note)
-    if told is not None:
-        return _window_of(told)
-    found = _derived(folder, table, body, through, lambda days: _rows_of(place, table, body, files, days))
-    with suppress(OSError):
-        note.parent.mkdir(exist_ok=True)
-        write_body(note, _told(found))
-        if through is None and found is not None:  # a run names the end that it derived
-            named = found.observed_through.isoformat(timespec="microseconds").replace(":", "")
-            write_body(note.with_name(f"{version:020d}-{named}.json"), _told(found))
-    return found
-
-
-def _derived(
-    folder: Path, table: str, body: Mapping[str, Any], through: datetime | None, rows_of: Callable[[Sequence[str]], str]
-) -> Observed | None:
-    at = TABLES[table].time_column or ""
-    paths = part_paths(folder, body, "minutes", days=sorted(body["days"]))
-    con = duckdb.connect(config={"threads": 1})
-    try:
-        con.execute("SET TimeZone = 'UTC'")
-        summed = "SELECT minute, sum(rows)::BIGINT AS rows, min(first_at) AS first_at, max(last_at) AS last_at FROM "
-        summed += f"read_parquet({file_list(paths)}) GROUP BY minute ORDER BY minute"
-        minutes = _minutes(con, summed) if paths else Minutes(*(np.zeros(0, np.int64) for _ in Minutes._fields))
-
-        def exact(first: int, last: int) -> Minutes:
-            day = str(datetime.fromisoformat("1970-01-01").date().fromordinal(719163 + first // 86_400_000_000))
-            within = f"{identifier(at)} BETWEEN make_timestamp({first}) AND make_timestamp({last})"
-            days = [d for d in body["days"] if d in (day, ALL_DAYS)]
-            return _minutes(con, over(MINUTES.format(at=at), f"(SELECT * FROM {rows_of(days)} WHERE {within})"))
-
-        return observed_window(minutes, table, through=through, exact=exact)
-    finally:
-        con.close()
-
-
-def _minutes(con: duckdb.DuckDBPyConnection, query: str) -> Minutes:
-    found = con.execute(
-        f"SELECT minute, rows, epoch_us(first_at) AS first, epoch_us(last_at) AS last FROM ({query}) ORDER BY minute"
-    ).fetchnumpy()
-    return Minutes(*(found[name] for name in Minutes._fields))
-
-
-def _told(window: Observed | None) -> dict[str, Any]:
-    if window is None:
-        return {"window": None}
-    sides = [[o.where, o.rows, o.first_at.isoformat(), o.last_at.isoformat()] for o in window.outside]
-    return {
-        "window": [window.observed_from.isoformat(), window.observed_through.isoformat(), sides],
-        "table": window.outside[0].table if window.outside else None,
-    }
-
-
-def _window_of(told: Mapping[str, Any]) -> Observed | None:
-    if told["window"] is None:
-        return None
-    first, through, sides = told["window"]
-    instant = datetime.fromisoformat
-    outside = tuple(Outside(told["table"], where, rows, instant(a), instant(b)) for where, rows, a, b in sides)
-    return Observed(instant(first), instant(through), outside)
 
 
 def _rows_of(place: Path, table: str, body: Mapping[str, Any], files: DayFiles | None, days: Sequence[str]) -> str:
@@ -309,7 +239,7 @@ def _build_events(lake: Path, place: Path, version: int) -> None:
         for path in (folder / BLOCKS).glob("*"):
             if path.name not in wanted:
                 path.unlink(missing_ok=True)
-        _forget_windows(folder)
+        forget_windows(folder)
 
 
 def _build_telemetry(lake: Path, place: Path, version: int) -> None:
@@ -339,17 +269,10 @@ def _build_telemetry(lake: Path, place: Path, version: int) -> None:
             queries=TELEMETRY_PARTS,
             more=lambda body: {**body, "rows": _rows_in(folder, body), "files": files, "columns": there},
         )
-        _forget_windows(folder)
+        forget_windows(folder)
 
 
 def _rows_in(folder: Path, body: Mapping[str, Any]) -> int:
     paths = part_paths(folder, body, "minutes", days=sorted(body["days"]))
     query = f"SELECT coalesce(sum(rows), 0)::BIGINT FROM read_parquet({file_list(paths)})"
     return int(duckdb.connect().execute(query).fetchall()[0][0]) if paths else 0
-
-
-def _forget_windows(folder: Path) -> None:
-    kept = {f"{version:020d}" for version in Manifests(folder).newest_written()}
-    for note in (folder / "windows").glob("*.json"):
-        if note.name[:20] not in kept:
-            note.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ import ibis
 import ibis.expr.types as ir
 from deltalake import DeltaTable
 
-from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier
+from launchpad_lib.contract.sql import file_list, identifier
 from launchpad_lib.contract.tables import TABLES, Table
 from launchpad_lib.lake.daily_tables import (
     DIM_USERS,
@@ -28,11 +28,11 @@ from launchpad_lib.lake.daily_tables import (
     merged,
     over,
 )
-from launchpad_lib.lake.delta_log import data_files
 from launchpad_lib.lake.event_log import LakeBackend, event_log, no_events
 from launchpad_lib.lake.index import Indexed, indexed
 from launchpad_lib.lake.observed import TIMED_TABLES, Outside, named_instants
 from launchpad_lib.lake.place import lake_place
+from launchpad_lib.lake.small_tables import none_of, small_table
 from launchpad_lib.lake.snapshot import Snapshot, newest_versions, opened_table
 from launchpad_lib.lake.telemetry_log import telemetry_log
 
@@ -199,7 +199,7 @@ def star_queries(timed: Mapping[str, Indexed]) -> dict[str, str]:
     """
     events, telemetry = timed.get("events"), timed.get("telemetry")
     log = event_log(events).fact_events() if events else no_events()
-    health = f"FROM {telemetry.rows_within(telemetry.days)}" if telemetry else _none_of(TABLES["telemetry"])
+    health = f"FROM {telemetry.rows_within(telemetry.days)}" if telemetry else none_of(TABLES["telemetry"])
     return {
         "fact_events": log,
         "sessions": _merged(SESSIONS, SESSION_PARTS_OF_CUT_DAYS, events, "session_parts"),
@@ -214,7 +214,7 @@ def day_queries(events: Indexed | None) -> dict[str, str]:
     """The SQL of what metrics ask of a lake's events day by day instead of reading them: rows and arrivals by day,
     delays, minutes.
     """
-    minutes = "SELECT minute, rows FROM source"
+    minutes = "SELECT make_timestamp(minute * 60000000) AS minute, rows FROM source"
     return {
         "event_days": _merged("FROM source", EVENT_DAYS, events, "days"),
         "event_delays": _merged("FROM source", EVENT_DELAYS, events, "delays"),
@@ -228,7 +228,7 @@ def _merged(query: str, cut_query: str, events: Indexed | None, name: str) -> st
     """
     if events is None or not events.days:
         more = "NULL::UINTEGER AS user_number, NULL::BIGINT AS session_hash, NULL::TIMESTAMP AS stretch_started_at"
-        typed = f"(SELECT *, {more} FROM ({_none_of(TABLES['events'])}))"
+        typed = f"(SELECT *, {more} FROM ({none_of(TABLES['events'])}))"
         return over(query, f"({over(cut_query, typed)})")
     cut = [events.rows_within([day]) for day in events.cut]
     return merged(query, cut_query, paths=events.paths(name), cut_rows=cut)
@@ -237,15 +237,10 @@ def _merged(query: str, cut_query: str, events: Indexed | None, name: str) -> st
 def _daily(query: str, telemetry: Indexed | None, name: str) -> str:
     """A table whose rows of a day stand in its part; of days that the window cuts they are made from their rows."""
     if telemetry is None or not telemetry.days:
-        return over(query, f"({_none_of(TABLES['telemetry'])})")
+        return over(query, f"({none_of(TABLES['telemetry'])})")
     paths = telemetry.paths(name)
     whole = [f"SELECT * FROM read_parquet({file_list(paths)})"] if paths else []
     return " UNION ALL BY NAME ".join([*whole, *(over(query, telemetry.rows_within([day])) for day in telemetry.cut)])
-
-
-def _none_of(table: Table) -> str:
-    columns = ", ".join(f"NULL::{SQL_TYPES[c.type]} AS {identifier(c.name)}" for c in table.columns)
-    return f"SELECT {columns} WHERE false"
 
 
 def _seen(con: LakeBackend, table: Table, version: int | None, found: Indexed | None, refused: int) -> TableVersion:
@@ -271,34 +266,6 @@ def timed_tables(
             version = versions[name] if name in versions else opened_table(root / name, None).version()
             timed[name] = indexed(root, name, version=version, through=through.get(name))
     return timed
-
-
-class SmallTable(NamedTuple):
-    """A Delta table that is read as it lies: the SQL of its rows under its declared columns, and the files in it. One
-    that is not there has no version, no file and no row.
-    """
-
-    query: str
-    version: int | None
-    files: tuple[str, ...]
-
-
-def small_table(table: Table, place: Path, version: int | None) -> SmallTable:
-    """A table at a named version, or the newest."""
-    if not DeltaTable.is_deltatable(str(place)):
-        return SmallTable(_none_of(table), None, ())
-    delta = opened_table(place, version)
-    uris = sorted(data_files(delta))
-    # A table that was written before a column was declared lacks it: it is NULL in all of its rows.
-    there = {f.name for f in delta.schema().fields}
-    columns = ", ".join(
-        f"{identifier(c.name)}::{SQL_TYPES[c.type]} AS {identifier(c.name)}"
-        if c.name in there
-        else f"NULL::{SQL_TYPES[c.type]} AS {identifier(c.name)}"
-        for c in table.columns
-    )
-    rows = f"SELECT {columns} FROM read_parquet({file_list(uris)}, union_by_name = true, hive_partitioning = false)"
-    return SmallTable(rows if uris else _none_of(table), delta.version(), tuple(uris))
 
 
 def _create(con: LakeBackend, table: Table, place: Path, version: int | None) -> int | None:

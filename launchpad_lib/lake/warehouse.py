@@ -21,8 +21,9 @@ from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.lake.index import INDEX, Indexed
 from launchpad_lib.lake.manifests import described, is_intact, only_builder, read_body, write_body
 from launchpad_lib.lake.observed import TIMED_TABLES, named_instants
-from launchpad_lib.lake.opening import small_table, star_queries, timed_tables
+from launchpad_lib.lake.opening import star_queries, timed_tables
 from launchpad_lib.lake.place import lake_place
+from launchpad_lib.lake.small_tables import small_table
 
 WAREHOUSE = "warehouse.duckdb"
 NOTE = "named.json"

@@ -155,8 +155,10 @@ def _columns(
 ) -> tuple[dict[str, ir.Value], ir.BooleanValue]:
     """What the kernel needs of each row, and which rows it needs."""
     if instead is None:
-        of_experiment = property_value(events, "experiment_id") == ibis.literal(experiment_id, "string")
-        is_exposure = ((events.event_name == EXPOSURE_EVENT) & of_experiment).fill_null(False)
+        # In a case, so that the engine parses the properties of exposures only.
+        is_told = events.event_name == EXPOSURE_EVENT
+        of_experiment = ibis.ifelse(is_told, property_value(events, "experiment_id"), ibis.null("string"))
+        is_exposure = (of_experiment == ibis.literal(experiment_id, "string")).fill_null(False)
         name_of_variant = property_value(events, "variant")
     else:
         is_late = events.event_at >= ibis.literal(utc_instant(instead[1]), "timestamp")

@@ -78,10 +78,8 @@ def busiest_days(events: ir.Table, telemetry: ir.Table, *, report_timezone: str)
     has_events = bool(events.limit(1).count().execute())
     table, at = (events, "event_at") if has_events else (telemetry, "observed_at")
     # By the minute first: the engine's own conversion costs more than the scan, and days begin at whole minutes.
-    made = of_days(table, "event_minutes")
-    if made is not None:
-        counted = made.select(minute=(made.minute * 60).as_timestamp("s").cast("timestamp"), rows=made.rows)
-    else:
+    counted = of_days(table, "event_minutes")
+    if counted is None:
         minutes = table.select(minute=table[at].truncate("m")).filter(lambda t: t.minute.notnull())
         counted = minutes.group_by("minute").agg(rows=minutes.count())
     dated = counted.mutate(day=local_date(counted.minute, report_timezone))

@@ -15,6 +15,8 @@ from kernel_logs import START, TELEMETRY
 
 from launchpad_lib.contract.tables import EVENTS
 from launchpad_lib.lake import open_lake
+from launchpad_lib.metrics import intake, quality
+from launchpad_lib.metrics.kernels.lake_log import of_days
 
 GAP = timedelta(minutes=30)
 
@@ -221,3 +223,32 @@ def test_a_day_is_written_again_for_the_day_before_only_where_a_session_was_open
     keys = open_lake(tmp_path).events.order_by("event_at").to_pandas().set_index("event_id")["session_key"]
     assert keys["b"] == keys["e"] == "u#2026-01-01 23:40:00"
     assert keys["c"] == "u#2026-01-01 20:00:00" and keys["d"] == "u/client's"
+
+
+@pytest.mark.parametrize("different", [1, 400])
+@pytest.mark.parametrize("through", [None, "2026-01-02T11:00:00"])
+def test_what_is_counted_by_day_is_what_the_rows_say(tmp_path, different, through):
+    """Delays that a day can count, and more different ones than it counts (MOST_DELAYS), on a day that is cut too."""
+    rows = duckdb.sql(
+        f"""SELECT 'e' || i AS event_id, 'seen' AS event_name, 'u' || i % 7 AS user_id,
+            TIMESTAMP '2026-01-01' + to_seconds(i) AS event_at,
+            event_at + to_microseconds(((hash(i) % 400)::BIGINT - 20) * 1000000 + i % {different} * 1000) AS received_at,
+            CASE WHEN i % 3 = 0 THEN 'web' END AS platform, event_at::DATE AS event_on
+        FROM range(130000) AS r(i)"""
+    )
+    write_deltalake(str(tmp_path / "events"), rows.to_arrow_table(), partition_by=["event_on"])
+    data = open_lake(tmp_path, observed_through=through)
+    events, read = data.events, data.events.filter(data.events.event_id.notnull())
+    counted = of_days(events, "event_delays").to_pandas()["delay"].isna().any()
+    assert counted == (different == 400)
+    assert of_days(read, "event_delays") is None
+    for question in (quality.delivery, quality.restated_days):
+        found, expected = (question(table).to_pandas() for table in (events, read))
+        pd.testing.assert_frame_equal(found, expected)
+    names = [c for c in read.columns if c not in ("user_number", "event_code", "session_number")]
+    expected = quality.missing_share(read.select(*names)).to_pandas()
+    pd.testing.assert_frame_equal(quality.missing_share(events).to_pandas(), expected)
+    for zone in ("UTC", "Asia/Kathmandu"):
+        found, expected = (intake.busiest_days(table, data.telemetry, report_timezone=zone) for table in (events, read))
+        pd.testing.assert_frame_equal(found, expected)
+    assert intake.rows_with_a_user(events) == intake.rows_with_a_user(read)

@@ -69,6 +69,10 @@ HEAD = "name: x\nsequence: [[funnels]]\n"
             HEAD + "sources: [{table: events, path: x, colums: {}}]\n",
             "unknown parameter 'sources.0.colums'; did you mean 'columns'?",
         ),
+        (
+            HEAD + "notebooks: {experiments: {experiment_id: x}}\n",
+            "notebooks.experiments: experiment_id='x': needs its control",
+        ),
         (HEAD + "timeout_seconds: 1\n", "timeout_seconds='1': Input should be greater than or equal to 5"),
         (HEAD + "notebooks: {funnels: {min_cell: 0}}\n", "min_cell='0': Input should be greater than or equal to 1"),
         (HEAD + "notebooks: {funnels: {min_cell: '30'}}\n", "min_cell='30': Input should be a valid integer"),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from launchpad_lib.cli.main import main
+from launchpad_lib.lake.asking import answered
 from launchpad_lib.lake.warehouse import warehouse_views
 from tests.lake.test_snapshot import add, steady
 
@@ -171,6 +176,26 @@ def test_a_reader_that_has_enough_ends_it_quietly(lake):
     asks = f"{sys.executable} -m launchpad_lib.cli.main sql --lake '{lake}' --csv 'SELECT range FROM range(300000)' | head -n 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", asks], capture_output=True, text=True, timeout=300)
     assert (done.stdout, done.stderr, done.returncode) == ("range\n", "", 0)
+
+
+def test_ctrl_c_stops_a_query_and_not_only_its_rows(lake, tmp_path):
+    """The engine would count for minutes; in the main thread it hears a signal when it is done."""
+    asked = "SELECT count(*) FROM range(400000) a, range(400000) b WHERE a.range * 7 % 11 < b.range * 3 % 13"
+    began, stop = time.monotonic(), threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started us may ignore it
+    stop.start()
+    try:
+        with pytest.raises(KeyboardInterrupt), answered(asked, warehouse_views(lake), spill=str(tmp_path)):
+            pass
+    finally:
+        stop.cancel()
+        signal.signal(signal.SIGINT, before)
+    assert time.monotonic() - began < 60
+
+
+def test_questions_have_the_memory_of_a_lake_and_no_more(lake, tmp_path):
+    with answered("SELECT current_setting('memory_limit')", warehouse_views(lake), spill=str(tmp_path)) as (_, parts):
+        assert [row for part in parts for row in part] == [("953.6 MiB",)]  # 1 GB
 
 
 def test_the_lake_of_the_workbooks_params_is_read_up_to_its_named_end(lake, capsys, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import pyarrow as pa
 from launchpad_lib.contract.event.rules import missing
 from launchpad_lib.contract.sql import SQL_TYPES, identifier, literal
 from launchpad_lib.contract.tables import TABLES, Column
-from launchpad_lib.ingestion.files.event_rows import EventRows, judge_events
+from launchpad_lib.ingestion.files.event_rows import judge_events
 from launchpad_lib.ingestion.files.fields import (
     Fields,
     extra_properties_sql,
@@ -25,6 +25,7 @@ from launchpad_lib.ingestion.files.fields import (
 from launchpad_lib.ingestion.files.instant_columns import instant_sql, read_patiently
 from launchpad_lib.ingestion.files.known_columns import EXTRA, known_columns, known_extra
 from launchpad_lib.ingestion.files.occurrences import PartOccurrences
+from launchpad_lib.ingestion.files.properties import EventRows
 from launchpad_lib.ingestion.files.source import OWN, SECONDS, IngestError, SourceSpec
 from launchpad_lib.ingestion.files.text_rows import TextRows
 

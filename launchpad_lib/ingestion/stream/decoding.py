@@ -23,6 +23,7 @@ from launchpad_lib.contract.event.json_text import NotAnObjectError
 from launchpad_lib.contract.event.rules import COLUMNS, MAX_RAW_CHARACTERS
 from launchpad_lib.ingestion.files import json_scan
 from launchpad_lib.ingestion.files.lines import is_utf8
+from launchpad_lib.ingestion.files.text_arrays import gathered
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OWN = "properties"
@@ -155,7 +156,7 @@ def _scanned(lines: _Lines) -> pa.Table:
             arrays.append(found.properties)
             continue
         place = _WANTED.index(field.name)
-        texts = json_scan.gathered(data, found.begins[place], found.ends[place], is_text[place])
+        texts = gathered(data, found.begins[place], found.ends[place], is_text[place])
         arrays.append(_instants(field.name, texts) if pa.types.is_timestamp(field.type) else texts)
     rows = pa.Table.from_arrays(arrays, schema=ROWS_SCHEMA)
     if rows["received_at"].null_count:
