@@ -158,8 +158,9 @@ def test_depth_and_duration_are_told_where_they_are_known():
     assert page.how_deep(ASKED, whole) == [deep, lasts]
     assert page.how_deep(ASKED, engagement(half=(90.0, 1_200), most=(600.0, 1_200))) == [lasts]
     assert page.how_deep(ASKED, engagement(deep=(2.345, 1), kinds=(1.25, 1))) == [deep]
-    assert page.how_deep(ASKED, engagement()) == []
-    assert page.how_deep(ASKED, engagement(half=(90.0, 1), most=(90.0, 1))) == [], "half of one session tells nothing"
+    one = engagement(half=(90.0, 1), most=(90.0, 1))
+    assert page.how_deep(ASKED, one) == page.how_deep(ASKED, engagement()) == [], "half of one session tells nothing"
+    assert len(page.how_deep(ASKED, engagement(half=(90.0, 2), most=(90.0, 2)))) == 1
 
 
 def test_sharing_is_told_with_how_often_where_that_is_known():
@@ -199,7 +200,7 @@ def test_each_finding_names_the_heading_that_proves_it():
     said = page.engagement_conclusion(
         ASKED, adoption=used(("quiz", 0.5, 30, None), ("menu", 0.1, 30, None), ("map", 0.2, 30, None)),
         changes=table(tables.ADOPTION_CHANGES, moved("quiz", -0.16, -0.04)), completion=completion, sharing=sharing,
-        engagement=engagement(deep=(2.3, 9), kinds=(1.2, 9), half=(90.0, 9), most=(600.0, 9), shares=(1.2, 40), sticky=(0.1, 9)), smallest_change=0.02,
+        engagement=engagement(deep=(2.3, 9), kinds=(1.2, 9), half=(90.0, 30), most=(600.0, 30), shares=(1.2, 40), sticky=(0.1, 9)), smallest_change=0.02,
     )  # fmt: skip
     assert said.verdict == "Last full week 50.0 % of active users used Quiz; of all starters 50.0 % finished."
     assert [(f.anchor, f.severity, " ".join(f.sentence.split()[:3])) for f in said.findings] == [

@@ -142,6 +142,15 @@ def test_early_deeds_are_those_from_the_first_start_on(seed, start_bit):
         assert found[u] == expected
 
 
+def test_every_deed_at_the_instant_of_the_start_counts_whatever_the_order_of_ties():
+    """By hand: two deeds at instant 3 stand before the start of that instant, one earlier and one a moment too late do not count."""
+    at, starts = np.array([2, 3, 3, 3, 6]), np.array([0, 5])
+    is_start, is_deed, found = np.array([0, 0, 0, 1, 0]), np.array([1, 1, 1, 0, 1]), np.zeros(1, np.int64)
+    for at_least, enough in ((2, 1), (3, 0)):
+        returns.early_deeds(starts, at, is_start, 1, is_deed, 1, 2, 9, at_least, found)
+        assert found.tolist() == [enough]
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_first_row_at_an_instant_is_that_of_bisection(seed):
     rng = np.random.default_rng(seed)
