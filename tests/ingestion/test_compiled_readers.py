@@ -150,3 +150,12 @@ def test_only_what_stands_twice_is_told(parts):
     whole = np.concatenate([np.empty(0, np.uint64), *arrays])
     values, counts = np.unique(whole, return_counts=True)
     assert repeated(arrays, Sieve(len(whole))).tolist() == values[counts > 1].tolist()
+
+
+def test_what_the_sieve_holds_back_by_chance_is_not_told():
+    """Of 200,000 different hashes thousands meet a bit that is set; only the 300 that stand twice are repeated."""
+    hashes = np.random.default_rng(20261126).integers(0, 2**64, 200_000, np.uint64)
+    by_chance = Sieve(len(hashes)).put(hashes)
+    assert len(by_chance) > 1_000 and len(np.unique(hashes)) == len(hashes)
+    again = [hashes[:150_000], np.concatenate([hashes[150_000:], hashes[:300]])]
+    assert repeated(again, Sieve(len(hashes))).tolist() == sorted(hashes[:300].tolist())
