@@ -83,7 +83,8 @@ BENCH ?=
 bench: $(STAMP)
 	@$(BIN)/python tests/bench/report_run.py
 	@$(BIN)/launchpad report params/weekly.yaml --run-id bench-$$(date +%s) >/dev/null && $(BIN)/python tests/bench/pages.py $$(ls -dt reports/bench-* | head -1)
-	@for script in product_metrics product_metrics_scale; do PYTHONPATH=. $(BIN)/python tests/bench/$$script.py $(BENCH) || exit 1; done
+	@$(BIN)/python tests/bench/engines.py $(BENCH)
+	@$(BIN)/python tests/bench/growth.py
 	@PYTHONPATH=. $(BIN)/python tests/bench/file_ingestion.py
 	@$(BIN)/python -m tests.bench.collector
 	@$(BIN)/python -m tests.bench.tracking

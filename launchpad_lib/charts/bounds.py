@@ -158,8 +158,11 @@ def thinned(
     if len(rows) <= most:
         return rows, ""
     size = -(-2 * len(rows) // most)
-    buckets = rows.dropna(subset=[value]).groupby(rows.index // size)[value]
-    chosen = sorted({*buckets.idxmin(), *buckets.idxmax(), 0, len(rows) - 1})
+    is_gap = rows[value].isna()
+    known, missing = rows[~is_gap], rows[is_gap]
+    buckets = known.groupby(known.index // size)[value]
+    gaps = missing.groupby(missing.index // size).head(1).index  # a gap stays one: no line is drawn across it
+    chosen = sorted({*buckets.idxmin(), *buckets.idxmax(), *gaps, 0, len(rows) - 1})
     return rows.loc[chosen].reset_index(drop=True), f"of every {size} points the lowest and the highest"
 
 

@@ -158,8 +158,10 @@ def stickiness(events: ir.Table, *, observed_through: datetime, report_timezone:
     >>> float(stickiness(events, observed_through=datetime(2026, 1, 2)).to_pandas()["stickiness"][0])
     0.75
     """
-    last = last_day_seen(utc_instant(observed_through), report_timezone)
-    found = _timed(events, report_timezone)
+    through, found = utc_instant(observed_through), _timed(events, report_timezone)
+    # An event at the very midnight that ends the data has begun its day.
+    begun = min(found.span()[1], last_complete_period(through, report_timezone, "day") + 1)
+    last = max(last_day_seen(through, report_timezone), begun)
     first, active, _ = users_by_period(found, NOBODYS, length=1, shift=0)
     dau = active[max(last - 27 - first, 0) : max(last + 1 - first, 0)]
     dau, users = dau[dau > 0], users_by_active_days(found, after=last - 28, through=last)

@@ -138,7 +138,7 @@ def last_day_seen(observed_through: datetime, report_timezone: str) -> int:
 
     Midnight begins a day and has seen nothing of it.
 
-    >>> last_day_seen(datetime(1970, 1, 2), "UTC"), last_day_seen(datetime(1970, 1, 2, 0, 0, 1), "UTC")
+    >>> last_day_seen(datetime(1969, 12, 30), "UTC"), last_day_seen(datetime(1969, 12, 30, 0, 0, 1), "UTC")
     (0, 1)
     """
     return last_complete_period(observed_through - timedelta(microseconds=2), report_timezone, "day") + 1

@@ -3,8 +3,8 @@
     python tests/bench/growth.py --dir <a folder with room> [--parts events names features users bot]
 
 Made-up lakes (`made_lake.py`) are asked what the pages ask. Every lake is measured in a process of its own after a warm-up,
-in seconds of CPU: they hardly depend on what else the machine does. `x linear` is how much the cost grew over how much
-the size did, against the smallest lake of the part: 1 is linear, more is worse. `build` is the index from nothing, `open`
+in seconds of CPU: they hardly depend on what else the machine does. How much the cost grew stands beside how much the size
+did, from the smallest to the largest; costs under a fifth of a second count as that. `build` is the index from nothing, `open`
 the opening of a lake whose index is there.
 """
 
@@ -103,14 +103,16 @@ def part(place: Path, what: str, shapes: list[Shape], sizes: list[int]) -> None:
             raise SystemExit(f"{shape}: {done.stderr[-1500:]}")
         found.append(json.loads(done.stdout.strip().splitlines()[-1]))
         print(f"{what} {sizes[len(found) - 1]:,}: done", file=sys.stderr, flush=True)
-    print(
-        f"\n{what} (CPU seconds)\n\n| | {' | '.join(f'{s:,}' for s in sizes)} | x linear |\n|---|{'---:|' * (len(sizes) + 1)}"
-    )
+    times = sizes[-1] / sizes[0]
+    heads = [f"{size:,}" for size in sizes]
+    print(f"\n{what} (CPU seconds)\n\n| | {' | '.join(heads)} | cost grew (size: {times:,.0f}x) |")
+    print("|---|" + "---:|" * (len(sizes) + 1))
     peaks = [one["peak_mb"] for one in found]
     for name in found[0]["taken"]:
-        costs = [f["taken"][name] for f in found]
-        growth = max(costs[-1], SMALLEST_SECONDS) / max(costs[0], SMALLEST_SECONDS) / (sizes[-1] / sizes[0])
-        print(f"| {name} | {' | '.join(f'{c:.2f}' for c in costs)} | {growth:.2f} |")
+        costs = [one["taken"][name] for one in found]
+        grown = max(costs[-1], SMALLEST_SECONDS) / max(costs[0], SMALLEST_SECONDS)
+        mark = " (worse than linear)" if grown > max(times, 1.25) else ""
+        print(f"| {name} | {' | '.join(f'{c:.2f}' for c in costs)} | {grown:.1f}x{mark} |")
     print(f"| peak memory, MB | {' | '.join(f'{one:,.0f}' for one in peaks)} | |", flush=True)
 
 

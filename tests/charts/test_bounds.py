@@ -99,6 +99,21 @@ def test_a_long_line_keeps_its_highest_and_lowest_point_and_both_ends():
     assert thinned(rows, most=1000)[1] == ""
 
 
+def test_a_long_line_with_gaps_is_thinned_and_keeps_them():
+    """Five years of days of a funnel: the last days have no rate yet, and nobody entered in one month of the middle."""
+    values = np.full(1826, 0.5)
+    values[[400, 900]] = [0.9, 0.1]
+    values[1000:1030] = values[-3:] = np.nan
+    rows = pd.DataFrame({"at": pd.date_range("2021-01-01", periods=1826), "value": values})
+    thin, _ = thinned(rows, most=100)
+    assert {0.9, 0.1} <= set(thin["value"]) and len(thin) <= 110
+    middle = thin[thin["value"].isna() & (thin["at"] < "2025-01-01")]
+    assert len(middle) >= 1 and middle["at"].between(rows["at"][1000], rows["at"][1029]).all()
+    assert np.isnan(thin["value"].iloc[-1]) and thin["at"].iloc[-1] == rows["at"].iloc[-1]
+    nothing, _ = thinned(rows.assign(value=np.nan), most=100)
+    assert nothing["value"].isna().all() and len(nothing) <= 110
+
+
 def test_each_line_is_thinned_by_itself():
     days = pd.date_range("2026-01-01", periods=500)
     rows = pd.concat(

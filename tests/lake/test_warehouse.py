@@ -269,3 +269,37 @@ def test_a_lake_without_rows_has_every_view_and_no_row(tmp_path):
         "lake_tables",
     ):
         assert asked(tmp_path, f"SELECT count(*) FROM {name}") == [(0,)], name
+
+
+def test_a_client_of_another_process_reads_on_while_the_lake_is_compacted(place):
+    lake = place / "lake"
+    refreshed(lake)
+    program = (
+        "import duckdb, sys\n"
+        "with duckdb.connect(sys.argv[1], read_only=True) as con:\n"
+        "    print('begun', flush=True)\n"
+        "    seen = set()\n"
+        "    while not seen or sys.stdin.readline() == 'on\\n':\n"
+        "        seen.add(con.execute('SELECT count(*), count(DISTINCT event_id) FROM fact_events').fetchall()[0])\n"
+        "        print('read', flush=True)\n"
+        "print(sorted(seen))\n"
+    )
+    client = subprocess.Popen(
+        [sys.executable, "-c", program, str(lake / "warehouse.duckdb")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert (client.stdout.readline(), client.stdout.readline()) == ("begun\n", "read\n")
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        """The client asks again between the steps of the compaction."""
+        said.append(text)
+        client.stdin.write("on\n")
+        client.stdin.flush()
+        assert client.stdout.readline() == "read\n"
+
+    add(place, "more", [MONDAY + timedelta(days=1, seconds=i) for i in range(10)])
+    compact(lake, say=say, grace_seconds=0)
+    out, _ = client.communicate("end\n", timeout=60)
+    assert (client.returncode, out, len(said) >= 3) == (0, "[(508, 508)]\n", True)
+    assert asked(lake, "SELECT count(*) FROM fact_events") == [(518,)]

@@ -139,10 +139,13 @@ def test_a_day_with_and_without_a_feature_is_one_active_user():
 
 def test_overlap_of_one_feature_is_its_part_of_all_pairs():
     rng = random.Random(4)
-    rows = [{"user_id": f"u{rng.randint(0, 30)}", "feature_id": rng.choice("abcd")} for _ in range(100)]
+    rows = [
+        {"user_id": f"u{rng.randint(0, 30)}", "feature_id": rng.choice(["a", "b", "c", "d", None])} for _ in range(100)
+    ]
     events = ibis.memtable(rows)
     every = feature_overlap(events).to_pandas()
     of_b = feature_overlap(events, feature_id="b").to_pandas()
+    assert "fewer than two" in feature_overlap(events, feature_id="e").to_pandas()["refused_because"][0]
     assert of_b.equals(every[every["feature_a"] == "b"].reset_index(drop=True)) and len(of_b) == 3
 
 
