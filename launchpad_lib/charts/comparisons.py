@@ -18,6 +18,7 @@ from launchpad_lib.charts.bounds import (
 from launchpad_lib.charts.theme import BLUE, GREY, ORANGE, SOLID, height_of, layered, nothing, themed
 
 ROWS = alt.Y("name:N", sort=None, title=None)
+MOST_PERIODS = 62  # of one feature, those nearest the switch
 PERCENT, POINTS = alt.Axis(format="%"), alt.Axis(labelExpr="format(100 * datum.value, '+~f')", tickCount=8)
 
 
@@ -123,6 +124,7 @@ def event_study_chart(rows: pd.DataFrame, *, title: str) -> alt.LayerChart:
         return nothing(title, found.nothing_because)
     names = found.rows["line"].map(named)
     kept = found.rows[names.isin(names.drop_duplicates().head(MOST_LINES))]
+    kept = kept.sort_values("since", key=abs, kind="stable").groupby("line", sort=False).head(MOST_PERIODS)
     more = f"the first {MOST_LINES} of {names.nunique():,} features" if names.nunique() > MOST_LINES else ""
     shown = kept.assign(line=labels(kept["line"], cells=LINE_CELLS))
     tips = [

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from launchpad_lib.contract.named import EventName, ExperimentId, PropertyName, VariantName
 
+OF_THE_PARAMS = ("rollout", "experiment")
 EVENT_FIELDS = ("start_event", "complete_event", "view_event", "share_event", "interaction_events")
 
 
@@ -44,7 +45,7 @@ class ShownBy(BaseModel):
 
 
 class Feature(BaseModel):
-    """One feature, with the columns of the lake's table `features`."""
+    """One feature, with the columns of the lake's table `features`, and `OF_THE_PARAMS`, which have no column there."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,23 +69,9 @@ class Feature(BaseModel):
     interaction_events: tuple[EventName, ...] = Field(
         default=(), description="uses, counted as depth: names, or one name"
     )
-    rollout: Rollout | None = Field(
-        default=None, description="where and when it was switched on; in the table: the same as JSON"
-    )
+    rollout: Rollout | None = Field(default=None, description="where and when it was switched on")
 
-    experiment: ShownBy | None = Field(
-        default=None, description="the experiment that shows it to one variant only; in the table: the same as JSON"
-    )
-
-    @field_validator("rollout", "experiment", mode="before")
-    @classmethod
-    def _a_text_is_json(cls, value: object) -> object:
-        try:
-            return json.loads(value) if isinstance(value, str) and value else value or None
-        except ValueError as error:
-            raise ValueError(
-                'must be a mapping such as {"by": "country", "switched_on": {"NO": "2026-01-15"}}'
-            ) from error
+    experiment: ShownBy | None = Field(default=None, description="the experiment that shows it to one variant only")
 
     @field_validator(
         "feature_name",
@@ -196,7 +183,8 @@ def _rows(table: Any) -> list[dict[str, Any]]:
 
 def _of_the_table(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of the table as fields: NULL is left out, an instant becomes a date, `interaction_events` a list."""
-    fields = {k: v for k, v in row.items() if k in Feature.model_fields and v is not None and v == v}
+    columns = Feature.model_fields.keys() - set(OF_THE_PARAMS)
+    fields = {k: v for k, v in row.items() if k in columns and v is not None and v == v}
     if isinstance(fields.get("released_on"), datetime):
         fields["released_on"] = fields["released_on"].date()
     if isinstance(fields.get("interaction_events"), str):

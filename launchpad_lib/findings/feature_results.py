@@ -81,7 +81,7 @@ def _adoption_changes(counts: pd.DataFrame, begins: pd.Timestamp, min_cell: int)
     """Benjamini-Hochberg over the features that can be compared."""
     compared = compare_rates(counts[counts["unknown"].isna()], min_cell=min_cell)
     rows = counts.join(compared.drop(columns=counts.columns))
-    small = rows["is_small"].fillna(True).astype(bool)
+    small = rows["is_small"].astype("boolean").fillna(True).astype(bool)
     few = f"fewer than {min_cell} active users in one of the two weeks"
     if begins > pd.Timestamp(rows["week_on"].iloc[0]) - pd.Timedelta(days=7):
         few = f"the log begins on {begins:%Y-%m-%d}, so it does not hold two complete weeks"

@@ -64,6 +64,7 @@ def post_stratified(strata: Sequence[tuple[Arm, Arm]]) -> Adjusted:
 
     Strata with fewer than ten units of an arm are taken together, then with the smallest of the others.
 
+    >>> from launchpad_lib.inference.arms import arm_of_rate
     >>> pairs = [(arm_of_rate(60, 100), arm_of_rate(50, 100)), (arm_of_rate(12, 100), arm_of_rate(10, 100))]
     >>> round(post_stratified(pairs).estimate, 3)
     0.06

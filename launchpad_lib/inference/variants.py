@@ -107,11 +107,11 @@ def compare_variants(
         reason = reason_text(row.get("refused_because"))
         if reason is None:
             told |= _value(own)
-            if name == control or other is None:
+            if name == control and other is not None:
                 pass
-            elif not_yet:
+            elif not_yet and other is not None:
                 told["reading"], reason = "not yet", not_yet
-            elif min(n, n_control) < 2:
+            elif other is None or min(n, n_control) < 2:
                 reason = (
                     f"{n} units of the variant and {n_control} of the control have a window that is over; needs two"
                 )

@@ -218,11 +218,13 @@ def part_paths(folder: Path, body: Mapping[str, Any], name: str, *, days: Sequen
 
 
 def opened_parts(folder: Path, version: int, *, queries: Mapping[str, str]) -> dict[str, Any] | None:
-    """The manifest of a version; None where it is not there, its parts were made by other queries, or a part is not as
-    it was written.
+    """The manifest of a version; None where it is not there, its parts were made by other queries, or one is missing or
+    not as it was written.
     """
     body = Manifests(folder).read(version)
     if body is None or body.get("queries") != _hash_of(queries):
+        return None
+    if any(not queries.keys() <= parts.keys() for parts in body["days"].values()):
         return None
     entries = [(folder / name, entry) for parts in body["days"].values() for name, entry in parts.items()]
     return body if all(is_intact(place, entry) for place, entry in entries) else None

@@ -54,6 +54,9 @@ KINDS = {
     "forest_chart": Kind(
         lambda t: charts.forest_chart(t.assign(kind="reported"), title="T?"), ("row",), (), ("absolute_lift", *CI)
     ),
+    "event_study_chart": Kind(
+        lambda t: charts.event_study_chart(t, title="T?"), ("feature",), (), ("estimate", "since_switch", *CI)
+    ),
     "lift_chart": Kind(
         lambda t: charts.lift_chart(t.assign(kind="success"), title="T?"), ("row",), (), ("lift", *CI, "limit")
     ),

@@ -516,7 +516,7 @@ def test_the_decision_says_what_is_harmed_what_is_missing_and_why_not():
     rows = compare_variants(counts(y=(200, 400), a=(250, 400), b=(201, 400), c=(100, 400)), control="y", role="success")
     guard = compare_variants(counts("g", y=(200, 400), a=(200, 400), b=(100, 400), c=(200, 400)), control="y", role="guardrail", margin=0.2)  # fmt: skip
     table = pd.concat([rows, guard], ignore_index=True)
-    assert decide(table, variant="a", ratio=FAIR) == Decision("a", "ship")
+    assert decide(table, variant="a", ratio=FAIR) == Decision("a", "ship", better=("s",))
     assert decide(table, variant="b", ratio=FAIR) == Decision("b", "do not ship: harm shown", harmed=("g",))
     assert decide(table, variant="c", ratio=FAIR).harmed == ("s",)
     open_one = decide(rows, variant="b", ratio=FAIR)

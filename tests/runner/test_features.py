@@ -10,7 +10,7 @@ import ibis
 import pandas as pd
 import pytest
 
-from launchpad_lib.contract.features import Feature, declared_features, not_declared
+from launchpad_lib.contract.features import OF_THE_PARAMS, Feature, declared_features, not_declared
 from launchpad_lib.contract.tables import FEATURES
 from launchpad_lib.runner.parameters import ParameterError, load_run
 
@@ -25,7 +25,7 @@ STORED = [
 
 
 def test_a_feature_has_the_columns_of_the_table_features():
-    assert list(Feature.model_fields) == [c.name for c in FEATURES.columns]
+    assert list(Feature.model_fields) == [*(c.name for c in FEATURES.columns), *OF_THE_PARAMS]
 
 
 @pytest.mark.parametrize("form", ["rows", "frame", "ibis"])
