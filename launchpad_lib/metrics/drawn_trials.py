@@ -45,7 +45,7 @@ def trial_table(chunks: list[Chunk], texts: Mapping[str, Sequence[str]]) -> pd.D
     }
     table = pd.DataFrame(known, columns=list(WRITTEN), copy=False)
     before = table.pop("events_before")
-    busy = before.median()
+    busy = before[before > 0].median()  # of those who were there: else both checks would be one where most were not
     table.insert(0, "user", joined["user"])
     table.insert(1, "began_at", joined["at"].view("datetime64[us]"))
     table.insert(2, "treated", joined["treated"])

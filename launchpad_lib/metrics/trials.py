@@ -57,7 +57,8 @@ class Trials(NamedTuple):
     Columns of `table`: user (a number), began_at, treated, returned, those of `KNOWN` (what was known before the
     trial; counts and durations in days or minutes as ln(1 + x)), local hour and weekday (0 is Monday), platform and
     country of the row that begins it, and what the negative controls need: `LAGGED` (known before their window),
-    active_before and was_busy_before (NaN where the user was not there before that window).
+    active_before and was_busy_before (more events than half of those who were active; NaN where the user was not there
+    before that window).
 
     `compared`: trials whose outcome is over, all of them; `window_open`: not over; `done_before`: would have begun
     after the user had done it. `user_share`: the part of users whose trials are in `table` (1.0: all).
