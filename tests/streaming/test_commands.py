@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import threading
+import time
 
 import pytest
 from deltalake import DeltaTable
@@ -79,7 +80,8 @@ def test_a_worker_that_is_told_to_stop_commits_what_it_has_read(tmp_path, signal
     (tmp_path / "spool" / "w-000000000000.ndjson").write_text("".join(event(n) for n in range(500)))
     timer = threading.Timer(1.5, signal.raise_signal, args=(signal.SIGTERM,))
     timer.start()
-    # A commit is due only every minute, so the stop alone makes this one.
+    # A commit is due only every minute, so the stop alone makes this one, and it does not wait for that minute.
+    started = time.monotonic()
     assert (
         main(
             [
@@ -94,4 +96,5 @@ def test_a_worker_that_is_told_to_stop_commits_what_it_has_read(tmp_path, signal
         )
         == 0
     )
+    assert time.monotonic() - started < 30
     assert len(ids(tmp_path / "lake")) == 500

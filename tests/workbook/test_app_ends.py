@@ -15,7 +15,11 @@ import pytest
 from test_run import gone, notebook
 from test_stopping import PROGRAM, bare_process, until
 
-BUSY = "import os, pathlib, time\npathlib.Path({mark!r}).write_text(str(os.getpid()))\ntime.sleep(120)"
+# Every visit starts a kernel that writes the mark anew: whole, or a reader meets an empty file.
+BUSY = (
+    "import os, pathlib, time\npart = pathlib.Path({mark!r} + str(os.getpid()))\n"
+    "part.write_text(str(os.getpid()))\npart.replace({mark!r})\ntime.sleep(120)"
+)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name)

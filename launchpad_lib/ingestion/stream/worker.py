@@ -203,7 +203,9 @@ class StreamWorker:
                     self._finish(job)
                     job = None
                 continue
-            wait = max(every - (now - pending.since), 0.002) if pending.offsets else IDLE_SECONDS
+            wait = IDLE_SECONDS  # and no longer, however rare the commits: a stop is met between two waits
+            if pending.offsets:
+                wait = min(max(every - (now - pending.since), 0.002), wait)
             before = pending.events
             self._read(pending, timeout_seconds=wait if job is None else 0.02)
             now = time.monotonic()
