@@ -227,7 +227,7 @@ HARD_NIGHTS = [
 @example("UTC", [datetime(9999, 12, 31, 23), datetime(1, 1, 1)], [0])
 def test_local_days_weeks_and_months_are_those_of_the_locked_zones(zone, near, seconds):
     """The reference is Python's zoneinfo on the same instants, one by one, with the locked zones: the host's may be older
-    (Morocco left summer time in 2026).
+    (they differ in Casablanca, end of 2026).
     """
     instants = sorted(
         {int((n - datetime(1970, 1, 1)) / timedelta(seconds=1)) + s * (n.year < 9999 and n.year > 1) for n in near for s in seconds}
