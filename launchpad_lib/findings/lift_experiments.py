@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import ibis.expr.types as ir
@@ -11,6 +11,7 @@ from launchpad_lib.contract.features import ShownBy
 from launchpad_lib.contract.findings import Finding, LiftVerdict, Severity, Verb
 from launchpad_lib.contract.sentences import counted, ended, named
 from launchpad_lib.contract.wording import percent, points
+from launchpad_lib.findings.lift_questions import LiftQuestion, LiftRules
 from launchpad_lib.inference import Difference, newcombe, sample_ratio_mismatch
 from launchpad_lib.inference.complier import AssignedArm, ComplierEffect, complier_effect
 from launchpad_lib.metrics.exposure_period import nobody_exposed
@@ -59,27 +60,23 @@ def answered_experiment(
     events: ir.Table,
     declared: ShownBy,
     *,
-    feature_id: str,
-    compare: str,
-    done_events: tuple[str, ...],
-    outcome_days: int,
-    observed_through: datetime,
-    min_cell: int,
+    question: LiftQuestion,
+    rules: LiftRules,
 ) -> ExperimentAnswer:
-    """Users by their first exposure: who did it within a day of it, and who had any event in the `outcome_days` after
-    that day. Users of several variants, and those whose time is not over, are in neither arm.
+    """Users by their first exposure: who did it within a day of it, and who had any event in the days of the outcome
+    after that day. Users of several variants, and those whose time is not over, are in neither arm.
     """
     nobody = nobody_exposed(events, experiment_id=declared.experiment_id)
     if nobody:
-        return ExperimentAnswer(feature_id, compare, declared, NOBODY, NOBODY, 0, 0, nobody)
-    later = Outcome(None, begins=DAY + timedelta(microseconds=1), ends=DAY + timedelta(days=outcome_days))
+        return ExperimentAnswer(question.feature_id, question.compare, declared, NOBODY, NOBODY, 0, 0, nobody)
+    later = Outcome(None, begins=DAY + timedelta(microseconds=1), ends=DAY + timedelta(days=rules.outcome_days))
     arms = {name: [0, 0, 0, 0] for name in (declared.variant, declared.control)}
     several = window_open = 0
     for part in experiment_units(
         events,
         experiment_id=declared.experiment_id,
-        outcomes=[later, *(Outcome(name, ends=DAY) for name in done_events)],
-        observed_through=observed_through,
+        outcomes=[later, *(Outcome(name, ends=DAY) for name in question.done_events)],
+        observed_through=rules.observed_through,
         planned=tuple(arms),
     ):
         assigned = part.standing == STANDINGS.index("assigned")
@@ -93,8 +90,10 @@ def answered_experiment(
             for place, held in enumerate((own, own & did, own & returned, own & did & returned)):
                 counts[place] += int(held.sum())
     variant, control = (AssignedArm(*arms[name]) for name in (declared.variant, declared.control))
-    reason = _cannot_be_compared(declared, variant, control, window_open, min_cell)
-    return ExperimentAnswer(feature_id, compare, declared, variant, control, several, window_open, reason)
+    reason = _cannot_be_compared(declared, variant, control, window_open, rules.min_cell)
+    return ExperimentAnswer(
+        question.feature_id, question.compare, declared, variant, control, several, window_open, reason
+    )
 
 
 def _cannot_be_compared(

@@ -40,7 +40,7 @@ from launchpad_lib.findings.lift_rollouts import (
     rollout_checks,
     rollout_row,
 )
-from launchpad_lib.findings.rows import declared
+from launchpad_lib.findings.rows import declared, not_asked, refused_rows
 from launchpad_lib.inference.rollout import STUDY_COLUMNS
 from launchpad_lib.metrics.trials import start_trials
 
@@ -61,6 +61,7 @@ __all__ = [
 
 REPORTED, BESIDE = "reported", "beside it"
 ALPHA = 0.05
+NO_ROLLOUT = not_asked("no feature declares where it was switched on; give one a `rollout` under `features:`")
 TABLES = (tables.LIFT, tables.LIFT_TRIALS, tables.LIFT_BALANCE, tables.LIFT_DOUBTS, tables.LIFT_STRENGTH)
 
 
@@ -114,11 +115,14 @@ class LiftResults(NamedTuple):
     @property
     def event_study(self) -> pd.DataFrame:
         """Grain: one row per feature that was switched on by place and period since the switch: feature, since_switch,
-        estimate, ci_low, ci_high; empty without any.
+        estimate, ci_low, ci_high; without any, one row that says so (refused_because).
         """
+        if not self.rollouts:
+            return pd.DataFrame(
+                [{"refused_because": NO_ROLLOUT}], columns=["feature", *STUDY_COLUMNS, "refused_because"]
+            )
         studies = [a.effect.study.assign(feature=self._name(feature_id)) for feature_id, a in self.rollouts.items()]
-        drawn = pd.concat(studies) if studies else pd.DataFrame(columns=["feature", *STUDY_COLUMNS])
-        return drawn.reset_index(drop=True)
+        return pd.concat(studies, ignore_index=True)
 
     @property
     def balance_by_name(self) -> pd.DataFrame:
@@ -173,28 +177,12 @@ def lift_results(events: ir.Table, questions: tuple[LiftQuestion, ...], rules: L
     ) if asked else []  # fmt: skip
     answers = {q.feature_id: answered(q, t, rules) for q, t in zip(asked, found, strict=True)}
     rollouts = {
-        q.feature_id: answered_rollout(
-            events,
-            q.rollout,
-            feature_id=q.feature_id,
-            compare=q.compare,
-            observed_through=rules.observed_through,
-            min_cell=rules.min_cell,
-        )
+        q.feature_id: answered_rollout(events, q.rollout, question=q, rules=rules)
         for q in questions
         if q.rollout is not None
     }
     experiments = {
-        q.feature_id: answered_experiment(
-            events,
-            q.experiment,
-            feature_id=q.feature_id,
-            compare=q.compare,
-            done_events=q.done_events,
-            outcome_days=rules.outcome_days,
-            observed_through=rules.observed_through,
-            min_cell=rules.min_cell,
-        )
+        q.feature_id: answered_experiment(events, q.experiment, question=q, rules=rules)
         for q in questions
         if q.experiment is not None
     }
@@ -213,7 +201,8 @@ def lift_results(events: ir.Table, questions: tuple[LiftQuestion, ...], rules: L
         _ranked(part, switched.get(q.feature_id), experiments.get(q.feature_id), level, rules)
         for part, q in zip(parts, questions, strict=True)
     ]
-    cells = _stacked(tables.LIFT_ROLLOUT, [rollout_cells(a) for a in switched.values()])
+    counted_cells = [rollout_cells(a) for a in switched.values()] or [refused_rows(tables.LIFT_ROLLOUT, NO_ROLLOUT)]
+    cells = _stacked(tables.LIFT_ROLLOUT, counted_cells)
     lifts, tried, balance, doubts, strength = (_stacked(t, [part[i] for part in parts]) for i, t in enumerate(TABLES))
     return LiftResults(questions, rules, lifts, tried, balance, doubts, strength, cells, switched, experiments, level)
 

@@ -14,6 +14,7 @@ from launchpad_lib.contract.features import Rollout
 from launchpad_lib.contract.findings import Finding, LiftVerdict, Severity, Verb
 from launchpad_lib.contract.sentences import counted, ended, listed, named
 from launchpad_lib.contract.wording import points
+from launchpad_lib.findings.lift_questions import LiftQuestion, LiftRules
 from launchpad_lib.findings.lift_verdicts import lift_verdict
 from launchpad_lib.findings.rows import refused_rows
 from launchpad_lib.inference.rollout import RolloutEffect, RolloutPanel, rollout_effect
@@ -49,23 +50,22 @@ class _Lift(NamedTuple):
     ci_high: float | None
 
 
-def answered_rollout(
-    events: ir.Table, declared: Rollout, *, feature_id: str, compare: str, observed_through: Any, min_cell: int
-) -> RolloutAnswer:
+def answered_rollout(events: ir.Table, declared: Rollout, *, question: LiftQuestion, rules: LiftRules) -> RolloutAnswer:
     """Counts and effect of one roll-out; what cannot be asked of this log is refused in both."""
     counts = rollout_counts(
         events,
         by=declared.by,
         switched_on=declared.switched_on,
         period_days=declared.period_days,
-        observed_through=observed_through,
+        observed_through=rules.observed_through,
     )
     effect = rollout_effect(
-        RolloutPanel(counts.places, counts.switched_on, counts.users, counts.active, counts.both), min_users=min_cell
+        RolloutPanel(counts.places, counts.switched_on, counts.users, counts.active, counts.both),
+        min_users=rules.min_cell,
     )
     if counts.refused_because:
         effect = effect._replace(refused_because=counts.refused_because)
-    return RolloutAnswer(feature_id, compare, declared, counts, effect)
+    return RolloutAnswer(question.feature_id, question.compare, declared, counts, effect)
 
 
 def rollout_row(answer: RolloutAnswer, verdict: LiftVerdict) -> dict[str, Any]:

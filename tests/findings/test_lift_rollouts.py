@@ -100,7 +100,12 @@ def test_a_roll_out_that_cannot_be_asked_leaves_the_verdict_to_the_trials():
 def test_without_a_roll_out_nothing_is_said_of_one():
     feature = Feature(feature_id="alerts", start_event="open", complete_event="open")
     found = answered(log(effect=0.0, users=100), feature)
-    assert found.cells.empty and found.event_study.empty and "switched" not in told(found)
+    assert "switched" not in told(found)
+    for table in (found.cells, found.event_study):
+        assert table["estimate"].isna().all()
+        assert table["refused_because"].tolist() == [
+            "not asked: no feature declares where it was switched on; give one a `rollout` under `features:`"
+        ]
 
 
 @pytest.mark.parametrize(
