@@ -104,7 +104,7 @@ def add_moments(group, own, sums, rest):  # pragma: no cover (compiled)
 def add_moments_of_units(
     group, taken, is_before, outcome, inside, pre, value_inside, value_pre, sums, rest
 ):  # pragma: no cover (compiled)
-    """`add_moments` of units as they were folded: the four numbers of a metric are put together here, so that nothing as
+    """`add_moments` of units as they were folded: the four numbers of a metric are put together here, and nothing as
     long as the units is made of them.
 
     `taken`, `is_before`, `outcome`: metric x (y, d, x, z); what is taken of an outcome: a place of `TAKEN`.
