@@ -9,12 +9,12 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from launchpad_lib.contract.estimates import Estimate
-from launchpad_lib.contract.findings import Conclusion
+from launchpad_lib.contract.findings import Apart, Conclusion
 from launchpad_lib.contract.sentences import named
 from launchpad_lib.findings.experiment_overview import overview
 from launchpad_lib.findings.experiment_plans import ExperimentPlan
 from launchpad_lib.findings.experiment_results import ExperimentResults, experiment_results
-from launchpad_lib.findings.experiments import experiments_conclusion
+from launchpad_lib.findings.experiments import experiments_apart, experiments_conclusion
 
 ROW_CELLS = 24
 
@@ -28,6 +28,11 @@ class ExperimentsPage(NamedTuple):
     def conclusion(self) -> Conclusion:
         """The verdict and all findings."""
         return experiments_conclusion(self.each)
+
+    @property
+    def apart(self) -> list[Apart]:
+        """All findings of each of several experiments."""
+        return experiments_apart(self.each)
 
     @property
     def overview(self) -> pd.DataFrame:

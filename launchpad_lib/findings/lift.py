@@ -20,6 +20,8 @@ from launchpad_lib.findings.lift_experiments import EXPERIMENT, experiment_findi
 from launchpad_lib.findings.lift_questions import LiftQuestion
 from launchpad_lib.findings.lift_results import ATO, TRIALS, LiftResults
 from launchpad_lib.findings.lift_rollouts import ROLLOUT, rollout_finding, unanswered_rollout
+from launchpad_lib.findings.rows import not_answered
+from launchpad_lib.findings.rows import not_asked as asked_nothing
 
 SEVERITIES: dict[str, tuple[Severity, Verb]] = {
     "hurt": ("act", "stop"),
@@ -69,14 +71,14 @@ def lift_conclusion(found: LiftResults) -> Conclusion:
 
 
 def not_asked(found: LiftResults) -> Conclusion:
-    """A page whose question nobody declared stands, and says so."""
+    """What the page concludes whose question nobody declared."""
     what, briefly = NOT_DECLARED[found.rules.compare]
     needed = what.replace("no start_event and complete_event together", "both a start_event and a complete_event")
-    sentence = (
-        f"Not asked: no feature declares {needed.replace('no event', 'an event')}; "
-        "declare them under `features:` in the params file or in the table `features`."
+    reason = asked_nothing(
+        f"no feature declares {needed.replace('no event', 'an event')}; "
+        "declare them under `features:` in the params file or in the table `features`"
     )
-    return conclusion(f"Not asked: no feature declares {briefly}.", [Finding("unknown", "declare", sentence)])
+    return not_answered(reason, verdict=f"Not asked: no feature declares {briefly}.")
 
 
 def lift_sentence(found: LiftResults, verdicts: dict[str, LiftVerdict]) -> str:

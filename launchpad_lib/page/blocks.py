@@ -12,7 +12,7 @@ from markupsafe import Markup
 from wcwidth import strip_sequences
 
 from launchpad_lib.page.markup import AUTHORED, authored, cleaned, is_blank, sentences
-from launchpad_lib.page.output import FINDINGS_MIME, METRIC_MIME, SPEC_MIME, title_of
+from launchpad_lib.page.output import APART_MIME, FINDINGS_MIME, METRIC_MIME, SPEC_MIME, title_of
 from launchpad_lib.page.pictures import lean
 from launchpad_lib.page.rendering import renderer, sayable
 
@@ -28,8 +28,8 @@ MOST_IMAGE = 4_000_000  # characters of base 64
 class Block(NamedTuple):
     """One piece of a page.
 
-    `kind` is heading, text, metric, conclusion, chart, no picture, html, image, printed, messages or error; `content`
-    is what the template of that kind shows; `level` is a heading's, `spec` a chart's, as Vega draws it.
+    `kind` is heading, text, metric, conclusion, findings, chart, no picture, html, image, printed, messages or error;
+    `content` is what the template of that kind shows; `level` is a heading's, `spec` a chart's, as Vega draws it.
     """
 
     kind: str
@@ -167,6 +167,10 @@ def _shown(output: nbformat.NotebookNode, *, cell: nbformat.NotebookNode, place:
         yield Block("metric", data[METRIC_MIME])
     elif FINDINGS_MIME in data:
         yield Block("conclusion", data[FINDINGS_MIME])
+    elif APART_MIME in data:
+        for part in data[APART_MIME]:
+            yield Block("heading", part["heading"], part["anchor"], level=3)
+            yield Block("findings", part["findings"])
     elif isinstance(spec, dict) or (spec := _altair(html)) is not None:
         yield chart_block(spec)
     elif html:
