@@ -105,7 +105,9 @@ class ExperimentsPage(NamedTuple):
                     continue
                 # Several experiments: the name of each is part of the row.
                 of = f"{named(one.plan.experiment_id, cells=ROW_CELLS)}, " if len(self.each) > 1 else ""
-                words = f"{named(r['metric'], cells=ROW_CELLS)}: {named(r['variant'], cells=ROW_CELLS)}"
+                words = named(r["metric"], cells=ROW_CELLS)
+                if len(one.decisions) > 1:
+                    words += f": {named(r['variant'], cells=ROW_CELLS)}"
                 way = -1 if r["direction"] == "increase" else 1
                 lift = [float("nan") if pd.isna(r[c]) else r[c] / size for c in ("lift", "ci_low", "ci_high")]
                 drawn.append((f"{of}{words}", r["role"], *lift, way * _part(r, size)))

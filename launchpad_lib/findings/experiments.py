@@ -260,7 +260,7 @@ def _about_looks(found: ExperimentResults) -> list[Finding]:
         # Whoever ships by a reading that was not the only one ships a chance find more often than 1 in 20.
         sentence = (
             "No planned end is declared, so this may be one look of many, and chance finds pass more often than the "
-            "5 % of a single reading; declare planned_units or ends_on under `experiments`."
+            "5 % of a single reading; declare planned_units or ends_on in its plan."
         )
         said.append(Finding("watch", "declare", sentence))
     for name in found.too_many:

@@ -32,6 +32,7 @@ def page_environment(*rooms: str) -> jinja2.Environment:
         (kind, list(group)) for kind, group in itertools.groupby(blocks, key=lambda block: block.kind)
     ]
     environment.filters["cards"] = cards
+    environment.filters["without_unit"] = without_unit
     environment.filters["unbroken"] = unbroken
     environment.filters["told_first"] = told_first
     environment.filters["sentence"] = sentence
@@ -64,12 +65,22 @@ def cards(blocks: Sequence[Block]) -> list[Card]:
 
 def _card(name: str, records: list[dict]) -> Card:
     labels = list(dict.fromkeys(r["label"] for r in records))
-    title = labels[0] if len(labels) == 1 or name not in METRICS else METRICS[name].title()
+    title = labels[0] if len(labels) == 1 or name not in METRICS else METRICS[name].question
     whose: dict[str, list[str]] = {}
     for record in records:
         whose.setdefault(record["definition"], []).append(str(record["segment"] or record["label"]))
     told = [("" if len(whose) == 1 else listed(names), text) for text, names in whose.items()]
     return Card(title[:1].upper() + title[1:], records, told)
+
+
+def without_unit(span: str) -> str:
+    """An interval beside its number, which has the unit.
+
+    >>> without_unit("-4.3 to +16.2 points"), without_unit("46.2 to 55.0 %"), without_unit("1.2 s to 1.5 min")
+    ('-4.3 to +16.2', '46.2 to 55.0', '1.2 s to 1.5 min')
+    """
+    first, _, last = span.partition(" to ")
+    return f"{first} to {last.rpartition(' ')[0]}" if last.count(" ") and " " not in first else span
 
 
 def told_first(findings: Sequence[dict]) -> int:

@@ -143,8 +143,8 @@ def table(what: ResultTable, frame: pd.DataFrame, *, most: int = 20) -> None:
 def formatted(value: float | None, unit: str) -> str:
     """A metric's value as its reader meets it.
 
-    >>> formatted(1234, "count"), formatted(0.5, "fraction"), formatted(431.2, "ms")
-    ('1,234', '50.0 %', '431 ms')
+    >>> formatted(1234, "count"), formatted(0.5, "fraction"), formatted(431.2, "ms"), formatted(2.3e-8, "score")
+    ('1,234', '50.0 %', '431 ms', 'under 0.001')
     """
     if value is None:
         return "no number"
@@ -154,6 +154,8 @@ def formatted(value: float | None, unit: str) -> str:
         return duration(value)
     if unit == "points":
         return f"{100 * value:+.1f} points"
+    if 0 < abs(value) < 0.001 and unit in ("count", "score", "ratio"):
+        return "under 0.001" if value > 0 else "between −0.001 and 0"
     written = f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     return written if unit in ("count", "score") else f"{written} {unit}"
 
