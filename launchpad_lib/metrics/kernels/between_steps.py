@@ -69,7 +69,7 @@ def count_between(
                 entered[k, everybody, last + 1] -= 1
                 on_in[k, everybody, place] += told
             for i in range(since + 1, until if goes_on else starts[unit[n] + 1]):
-                if at[i] > limit or (goes_on and at[i] == at[until]):
+                if (at[i] == at[until]) if goes_on else (at[i] > limit):
                     break
                 name = codes[i]
                 if name < 0 or match[i] & passed or seen[name] == stay:
