@@ -1,7 +1,7 @@
 """The funnel automaton over whole units: for every unit the chain of steps that is reported, in every mode.
 
-All modes (`chain_modes`) are linear in a unit's rows, whatever their number; a trend looks at a row once for each period
-it can serve.
+All modes (`chain_modes`) are linear in the rows of a unit, whatever their number; a trend looks at a row once for each
+period it can serve.
 """
 
 from __future__ import annotations
