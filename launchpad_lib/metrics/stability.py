@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from launchpad_lib.contract.features import Feature
+from launchpad_lib.lake.zone_days import local_feature_metrics
 from launchpad_lib.metrics.kernels.lake_log import lake_telemetry
 from launchpad_lib.metrics.kernels.stability import StabilityFold, folded
 from launchpad_lib.metrics.kernels.user_values import hashes_of_users
@@ -67,11 +68,15 @@ def feature_days(telemetry: ir.Table, *, report_timezone: str) -> pd.DataFrame:
     Columns: feature_id, observed_on, observations, users, latency_observations, p50_latency_ms, p95_latency_ms,
     p99_latency_ms, crash_free_users_rate, error_rate, mean_feedback_score.
 
-    UTC dates of a lake's telemetry are those of its `fact_feature_metrics`, which are made day by day.
+    UTC dates of a lake's telemetry are those of its `fact_feature_metrics`, which are made day by day; local dates of
+    any zone are kept, and only those are read again whose rows are new or restated (`lake.zone_days`).
     """
     found = lake_telemetry(telemetry)
-    if found is not None and report_timezone == "UTC":
-        made = of_feature(found.backend.table("fact_feature_metrics"), found.feature_id)
+    if found is not None:
+        made = found.backend.table("fact_feature_metrics")
+        if report_timezone != "UTC":
+            made = ibis.memtable(local_feature_metrics(found.log, report_timezone=report_timezone))
+        made = of_feature(made, found.feature_id)
         return made.select(*FEATURE_DAYS).order_by(["feature_id", "observed_on"]).to_pandas()
     dated = telemetry.mutate(observed_on=local_date(telemetry.observed_at, report_timezone))
     is_known = dated.crashed.notnull()

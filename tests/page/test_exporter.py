@@ -339,7 +339,9 @@ def test_numbers_that_follow_each_other_stand_beside_each_other():
     text = data(text__plain="between")
     page = main_of(
         exported(
-            code(typed(METRIC_MIME, record), typed(METRIC_MIME, record | {"n": 2}), text, typed(METRIC_MIME, record))
+            code(
+                typed(METRIC_MIME, record), typed(METRIC_MIME, record | {"name": "k"}), text, typed(METRIC_MIME, record)
+            )
         )
     )
     assert [part.count('<div class="metric">') for part in page.split('<div class="metrics">')] == [0, 2, 1]
