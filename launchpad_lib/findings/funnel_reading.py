@@ -16,6 +16,7 @@ from launchpad_lib.findings.rows import not_asked
 from launchpad_lib.metrics import RULES, unknown_names
 from launchpad_lib.metrics.asked import Asked, answers
 from launchpad_lib.metrics.chains import ChainFold, Entries, units_of
+from launchpad_lib.metrics.correlates import asked_events_between, asked_values, at_a_step
 from launchpad_lib.metrics.dropoff import asked_next_events, asked_times
 from launchpad_lib.metrics.funnel import asked_counts
 from launchpad_lib.metrics.funnel_change import asked_changes
@@ -80,7 +81,12 @@ def read_funnel(
         whole = ChainFold(log, split if isinstance(split, Rules) else rules, observed_through=through)
         ask("steps", lambda: asked_counts(whole, None, split=None))
         ask("times", lambda: asked_times(whole, None))
-        ask("next_events", lambda: asked_next_events(ChainFold(log, rules, observed_through=through), None))
+        every_row = ChainFold(log, rules, observed_through=through)
+        ask("next_events", lambda: asked_next_events(every_row, None))
+        split_by = [breakdown] if breakdown and isinstance(split, Rules) else []
+        said = list(dict.fromkeys([*at_a_step(log), *split_by]))
+        ask("values", lambda: asked_values(whole, None, properties=said, at_least=asked.min_cell))
+        ask("events_between", lambda: asked_events_between(every_row, None, at_least=asked.min_cell))
         entries = Entries(trend_period, report_timezone, week_starts_on)
         ask("course", lambda: asked_course(log, rules, None, entries, observed_through=through))
         ask("rules", lambda: asked_rules(log, rules, RULES[1:], observed_through=through))

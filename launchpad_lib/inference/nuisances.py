@@ -158,11 +158,11 @@ class _Boosted:
 
     def __init__(self, is_binary: bool, rows: int, seed: int) -> None:
         is_large = rows >= MANY_ROWS
-        self.most, self.patience = (120, 10) if is_large else (200, 20)
+        self.most, self.patience = (120, 10) if is_large else (120, 12)
         self.best: list[int] = []
         self.make = partial(
             HistGradientBoostingClassifier if is_binary else HistGradientBoostingRegressor,
-            learning_rate=0.2 if is_large else 0.06,
+            learning_rate=0.2 if is_large else 0.12,
             max_leaf_nodes=15 if is_large else 6,
             min_samples_leaf=20,
             l2_regularization=1.0,
