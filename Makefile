@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 export JUPYTER_PLATFORM_DIRS = 1
 
-.PHONY: glossary mutants house bench chaos chromium kafka studies help report test check lab nbval refresh-notebooks lint environment lock clean
+.PHONY: glossary mutants explore house bench chaos chromium kafka studies help report test check lab nbval refresh-notebooks lint environment lock clean
 
 help:
 	@echo "make report   the weekly report on simulated data (or yours: make report PARAMS=params/mine.yaml)"
@@ -23,8 +23,13 @@ report: $(STAMP)
 	@$(BIN)/launchpad report $(PARAMS)
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest tests -n $(WORKERS) --dist loadfile --durations 12
+	@$(BIN)/python -m pytest tests -n $(WORKERS) --dist loadfile --durations 12 -r fER
 	@$(MAKE) --no-print-directory nbval
+
+# The property tests with new examples, as many as there is time for: `make explore EXPLORE=tests/contract`.
+EXPLORE ?= tests
+explore: $(STAMP)
+	@LAUNCHPAD_EXPLORE=1 $(BIN)/python -m pytest $(EXPLORE) -n $(WORKERS) --dist loadfile -r fE
 
 # The notebooks' committed outputs are held against a fresh run.
 nbval: $(STAMP)

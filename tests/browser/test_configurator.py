@@ -257,6 +257,43 @@ def test_two_tabs_send_each_event_once(visit, collector):
     assert len({e["user_id"] for e in events}) == 1
 
 
+def test_tabs_that_begin_in_the_same_millisecond_are_one_visitor_in_one_session(visit, collector):
+    """What one tab writes to localStorage another one sees late: here all four ask for their first ids at once."""
+    context = visit()
+    pages = [context.new_page() for _ in range(4)]
+    for page in pages:
+        page.goto(collector.url)
+    begin = pages[0].evaluate("Date.now()") + 1500
+    track = "tracker.setConsent('granted'); for (let n = 0; n < 5; n++) tracker.track('tab', { n });"
+    for page in pages:
+        page.evaluate("([at, code]) => void setTimeout(new Function(code), at - Date.now())", [begin, track])
+    events = wait_for(pages[0], collector, 20)
+    assert len({e["event_id"] for e in events}) == 20
+    assert len({e["user_id"] for e in events}) == len({e["session_id"] for e in events}) == 1
+    again = context.new_page()
+    again.goto(collector.url)
+    again.evaluate("tracker.track('later')")
+    events = wait_for(again, collector, 21)
+    assert len({e["user_id"] for e in events}) == len({e["session_id"] for e in events}) == 1
+
+
+def test_what_is_denied_while_it_is_being_stored_leaves_no_id_behind(visit, collector):
+    page = visit().new_page()
+    page.goto(collector.url)
+    page.evaluate("tracker.setConsent('granted'); tracker.track('tab'); tracker.setConsent('denied')")
+    page.wait_for_timeout(300)
+    kept = page.evaluate("""async () => {
+      const database = await new Promise((done) => {
+        const request = indexedDB.open("launchpad-events");
+        request.onsuccess = () => done(request.result);
+      });
+      const store = database.transaction(["identity"]).objectStore("identity");
+      const ids = await new Promise((done) => { const all = store.getAll(); all.onsuccess = () => done(all.result); });
+      return [ids, Object.keys(localStorage).filter((key) => !key.endsWith(".consent"))];
+    }""")
+    assert kept == [[], []]
+
+
 def test_a_collector_that_dies_and_comes_back_gets_everything(visit, tmp_path):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -9,6 +9,9 @@
  * An event gets its id in track() and keeps it over every retry. Events wait in IndexedDB (in memory where there is none), so they
  * survive a reload and an offline time; one tab at a time sends, under a Web Lock. On page hide what is not yet confirmed goes out by
  * sendBeacon as well; the collector keeps each event_id once. Without consent nothing is stored and nothing is sent.
+ *
+ * Tabs of one browser run in processes of their own, and one sees what another wrote to localStorage a moment late. Whose visitor and
+ * whose session an event is of is therefore settled in the IndexedDB transaction that stores it: the first tab's ids hold for all.
  */
 
 // begin of the part generated from launchpad_lib/contract/tables.py by scripts/tracking_types.py
@@ -80,6 +83,12 @@
  */
 
 /** @typedef {"granted" | "denied" | "unknown"} Consent */
+
+/**
+ * @typedef {object} Session
+ * @property {string} id
+ * @property {number} last of its events, in milliseconds since 1970
+ */
 
 /**
  * @typedef {object} Status
@@ -253,7 +262,9 @@ export class Tracker {
       this._saving.add(event.event_id);
     }
     this._tellStatus(this._pending + events.length);
-    void this._store.put(events, this._options.maxStored ?? 10_000).then((dropped) => {
+    void this._store.put(events, this._options.maxStored ?? 10_000, this._options.userId === undefined).then(({ dropped, settled }) => {
+      // Not after a denial in the meantime, which forgot them.
+      if (settled && this._consent === "granted") for (const [key, value] of Object.entries(settled)) this._memory.write(key, value);
       for (const event of events) this._saving.delete(event.event_id);
       for (const id of dropped) this._unconfirmed.delete(id);
       this._drop(dropped.length);
@@ -400,7 +411,7 @@ export class Tracker {
     const now = Date.now();
     const [id, last] = (this._memory.read("session") ?? "").split(" ");
     const session = id && now - Number(last) <= SESSION_GAP_MS ? id : newId();
-    this._memory.write("session", `${session} ${now}`, this._consent === "granted");
+    this._memory.write("session", joined({ id: session, last: now }), this._consent === "granted");
     return session;
   }
 
@@ -487,8 +498,12 @@ class Store {
     /** @type {Promise<IDBDatabase | null>} */
     this._database = new Promise((resolve) => {
       try {
-        const request = indexedDB.open(`${name}-events`, 1);
-        request.onupgradeneeded = () => request.result.createObjectStore("events", { keyPath: "event_id" });
+        const request = indexedDB.open(`${name}-events`, 2);
+        request.onupgradeneeded = () => {
+          const made = request.result.objectStoreNames;
+          if (!made.contains("events")) request.result.createObjectStore("events", { keyPath: "event_id" });
+          if (!made.contains("identity")) request.result.createObjectStore("identity");
+        };
         request.onsuccess = () => {
           request.result.onversionchange = () => request.result.close();
           resolve(request.result);
@@ -501,33 +516,55 @@ class Store {
   }
 
   /**
-   * Keeps events and gives the ids of the oldest ones that had to go for them.
+   * Keeps events under the ids that all tabs share and gives the ids of the oldest ones that had to go for them.
+   * The events given get the settled ids, too; `settled` has what is to be remembered for the next event (null without a database).
    * @param {TrackedEvent[]} events
    * @param {number} maxStored
-   * @returns {Promise<string[]>}
+   * @param {boolean} isOwnUser whether user_id is a random one of this browser
+   * @returns {Promise<{ dropped: string[], settled: Record<string, string> | null }>}
    */
-  async put(events, maxStored) {
+  async put(events, maxStored, isOwnUser) {
     /** @type {string[]} */
     let dropped = [];
-    // One transaction for all of it: puts that overlap must not drop for the same excess twice.
-    const kept = await this._with("readwrite", (store) => {
-      for (const event of events) store.put(event);
-      const count = store.count();
-      count.onsuccess = () => {
-        if (count.result <= maxStored) return;
-        const oldest = store.getAllKeys(null, count.result - maxStored);
-        oldest.onsuccess = () => {
-          dropped = oldest.result.map(String);
-          for (const id of dropped) store.delete(id);
+    /** @type {Record<string, string>} */
+    const settled = {};
+    // One transaction for all of it: puts that overlap must not settle two ids, nor drop for the same excess twice.
+    const kept = await this._with("readwrite", (store, identity) => {
+      const before = store.count();
+      const knownUser = identity.get("user");
+      const knownSession = identity.get("session");
+      knownSession.onsuccess = () => {
+        /** @type {string | undefined} */
+        let user = knownUser.result;
+        /** @type {Session | undefined} */
+        let session = knownSession.result;
+        for (const event of events) {
+          if (isOwnUser) event.user_id = user ??= event.user_id;
+          session = withEvent(session, event);
+          store.put(event);
+        }
+        if (isOwnUser && user !== undefined) identity.put((settled.user = user), "user");
+        if (session) {
+          identity.put(session, "session");
+          settled.session = joined(session);
+        }
+        const count = store.count();
+        count.onsuccess = () => {
+          if (count.result <= maxStored) return;
+          const oldest = store.getAllKeys(null, count.result - maxStored);
+          oldest.onsuccess = () => {
+            dropped = oldest.result.map(String);
+            for (const id of dropped) store.delete(id);
+          };
         };
       };
-      return count;
+      return before;
     });
-    if (kept !== undefined) return dropped;
+    if (kept !== undefined) return { dropped, settled };
     for (const event of events) this._map.set(event.event_id, event);
     dropped = [...this._map.keys()].slice(0, Math.max(0, this._map.size - maxStored));
     for (const id of dropped) this._map.delete(id);
-    return dropped;
+    return { dropped, settled: null };
   }
 
   /**
@@ -555,8 +592,9 @@ class Store {
 
   async clear() {
     this._map.clear();
-    await this._with("readwrite", (store) => {
+    await this._with("readwrite", (store, identity) => {
       store.clear();
+      identity.clear();
       return store.count();
     });
   }
@@ -565,7 +603,7 @@ class Store {
    * One transaction; undefined when the database does not serve (private mode, quota, a closed connection).
    * @template T
    * @param {IDBTransactionMode} mode
-   * @param {(store: IDBObjectStore) => IDBRequest<T>} work
+   * @param {(events: IDBObjectStore, identity: IDBObjectStore) => IDBRequest<T>} work
    * @returns {Promise<T | undefined>}
    */
   async _with(mode, work) {
@@ -573,8 +611,8 @@ class Store {
     if (!database) return undefined;
     return new Promise((resolve) => {
       try {
-        const transaction = database.transaction("events", mode);
-        const request = work(transaction.objectStore("events"));
+        const transaction = database.transaction(["events", "identity"], mode);
+        const request = work(transaction.objectStore("events"), transaction.objectStore("identity"));
         // Resolved by the transaction, not the request: only then is it kept.
         transaction.oncomplete = () => resolve(request.result);
         transaction.onerror = transaction.onabort = () => resolve(undefined);
@@ -583,6 +621,27 @@ class Store {
       }
     });
   }
+}
+
+/**
+ * The session after one more event, which gets its id: the browser's own, whichever tab began it, unless the event is over the gap away
+ * from it (then the tab's own; an event of an earlier session, waiting for consent, leaves a later one as it is).
+ * @param {Session | undefined} session
+ * @param {TrackedEvent} event
+ * @returns {Session | undefined}
+ */
+function withEvent(session, event) {
+  const at = Date.parse(event.event_at);
+  if (session && Math.abs(at - session.last) <= SESSION_GAP_MS) {
+    event.session_id = session.id;
+    return { id: session.id, last: Math.max(session.last, at) };
+  }
+  return session && at < session.last ? session : { id: event.session_id, last: at };
+}
+
+/** @param {Session} session */
+function joined(session) {
+  return `${session.id} ${session.last}`;
 }
 
 /** @param {number} ms */
