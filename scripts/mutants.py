@@ -39,7 +39,8 @@ SEED = 20261126
 TESTS = {
     "inference": "inference/test_inference_numbers inference/test_models_and_edges inference/test_survival_and_multiplicity "
     "inference/test_published_values inference/test_experiments inference/test_lift inference/test_effects "
-    "inference/test_rollout inference/test_rollout_by_users inference/test_boosted_means inference/test_complier inference/test_quantiles findings/test_designs",
+    "inference/test_rollout inference/test_rollout_by_users inference/test_boosted_means "
+    "inference/test_complier inference/test_quantiles findings/test_designs",
     "trends": "trends/test_trend_numbers trends/test_silence_and_refusals trends/test_mixed_columns",
     "risk": "risk/test_risk_numbers risk/test_risk risk/test_best_baseline",
     "metrics": "spec/test_rules_of_funnels spec/test_time_and_limits spec/test_quality spec/test_reliability spec/test_refusals "
