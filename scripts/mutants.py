@@ -38,14 +38,15 @@ SEED = 20261126
 # What is simulated for many seconds is left out, by file or by name (`SLOW`).
 TESTS = {
     "inference": "inference/test_inference_numbers inference/test_models_and_edges inference/test_survival_and_multiplicity "
-    "inference/test_published_values inference/test_experiments inference/test_lift inference/test_effects",
+    "inference/test_published_values inference/test_experiments inference/test_lift inference/test_effects "
+    "inference/test_rollout inference/test_complier inference/test_quantiles findings/test_designs",
     "trends": "trends/test_trend_numbers trends/test_silence_and_refusals trends/test_mixed_columns",
     "risk": "risk/test_risk_numbers risk/test_risk risk/test_best_baseline",
     "metrics": "spec/test_rules_of_funnels spec/test_time_and_limits spec/test_quality spec/test_reliability spec/test_refusals "
     "spec/test_counter_examples spec/test_engagement_and_paths spec/test_two_periods metrics_kernels/test_usage_kernels "
     "metrics_kernels/test_trials inference/test_unit_tables findings/test_whole_tables findings/test_health_reads "
     "spec/test_funnel_reference spec/test_retention_reference spec/test_weeks spec/test_funnel spec/test_coming_back_folds "
-    "metrics_kernels/test_rollouts inference/test_experiment_kinds",
+    "metrics_kernels/test_rollouts inference/test_experiment_kinds inference/test_experiment_counts",
     "kernels": "metrics_kernels/test_kernels_by_loops metrics_kernels/test_chain_kernels metrics_kernels/test_trials "
     "metrics_kernels/test_usage_kernels spec/test_coming_back_folds",
     "page": "page",
