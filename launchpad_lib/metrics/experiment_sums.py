@@ -157,7 +157,7 @@ class Tally:
         sums = np.zeros((len(part.variants), len(self._question.places), MOMENTS))
         rest = np.zeros_like(sums)
         matrices = (getattr(part, source) for source in _SOURCES.values())
-        add_moments_of_units(group, *self._taken, *matrices, sums, rest)
+        add_moments_of_units(group, *self._taken, *matrices, sums, rest)  # type: ignore[call-arg]
         into = self._sums.setdefault(key, {})
         for code in codes:
             name = part.variants[code]
