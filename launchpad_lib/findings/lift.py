@@ -90,7 +90,7 @@ def _about(question: LiftQuestion, found: LiftResults) -> list[Finding]:
     """The finding of one feature, and why a stronger design that is declared for it has no number."""
     row = found.reported.loc[question.feature_id]
     said = [_of_feature(question, row, found)]
-    rollout, experiment = (part.get(question.feature_id) for part in (found.rollouts, found.experiments))
+    rollout, experiment = found.rollouts.get(question.feature_id), found.experiments.get(question.feature_id)
     if rollout and rollout.effect.refused_because and row["design"] != ROLLOUT:
         said.append(unanswered_rollout(named(question.feature_name), rollout))
     if experiment and experiment.refused_because and row["design"] != EXPERIMENT:

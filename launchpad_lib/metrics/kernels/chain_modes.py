@@ -1,14 +1,14 @@
-"""The funnel automaton in one run of a unit's rows, in every mode: which rows are the chain that is reported.
-
-Every mode is linear in the rows, whatever their number. `rules` are those of `chains.Automaton`.
-"""
+"""The chain of steps that is reported of one unit, in every mode, from what each of its rows is (`step_rows`)."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-from launchpad_lib.metrics.kernels.step_matches import BLOCKS, NEVER, REMOVES, rank_of
+from launchpad_lib.metrics.kernels.step_rows import BLOCKS, NEVER, REMOVES, rank_of
+
+ORDERED, STRICT, ANY_ORDER, STRICT_ORDER = range(4)
+MODES = {"ordered": ORDERED, "strict": STRICT, "any_order": ANY_ORDER, "strict_order": STRICT_ORDER}
 
 
 @njit(cache=True, nogil=True)
@@ -166,7 +166,7 @@ def strict_chain(begin, end, at, match, held, period, low, high, rules, latest, 
 
 
 @njit(cache=True, nogil=True)
-def any_order_chain(
+def chain_in_any_order(
     begin, end, at, match, held, period, low, high, rules, latest, place, stamp, pos
 ):  # pragma: no cover (compiled)
     """Row of the first entry, and pos: the steps found inside one window, in the order in which they were done.
@@ -226,7 +226,7 @@ def any_order_chain(
 
 
 @njit(cache=True, nogil=True)
-def first_stray(begin, end, match, steps):  # pragma: no cover (compiled)
+def end_of_order(begin, end, match, steps):  # pragma: no cover (compiled)
     """The first row that is neither a step already reached nor the next one."""
     reached = 0
     for i in range(begin, end):

@@ -1,7 +1,7 @@
-"""The reported chain of every whole unit: its rows are cut into spans or periods, and each goes through the automaton.
+"""The funnel automaton over whole units: for every unit the chain of steps that is reported, in every mode.
 
-The rows are those of `step_matches`, what happens within a run is `chain_modes`. All is linear in a unit's rows; a
-trend looks at a row once for each period it can serve.
+All modes (`chain_modes`) are linear in the rows of a unit, whatever their number; a trend looks at a row once for each
+period it can serve.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ import numpy as np
 from numba import njit
 
 from launchpad_lib.metrics.kernels.chain_modes import (
-    any_order_chain,
-    first_stray,
+    ANY_ORDER,
+    STRICT,
+    STRICT_ORDER,
+    chain_in_any_order,
+    end_of_order,
     may_enter,
     ordered_chain,
     strict_chain,
 )
-from launchpad_lib.metrics.kernels.step_matches import NEVER
+from launchpad_lib.metrics.kernels.step_rows import NEVER
 
-ORDERED, STRICT, ANY_ORDER, STRICT_ORDER = range(4)
-MODES = {"ordered": ORDERED, "strict": STRICT, "any_order": ANY_ORDER, "strict_order": STRICT_ORDER}
 # A clock set back just after midnight repeats a part of the day before: so long may two local dates alternate.
 DATES_ALTERNATE_US = 3 * 3_600_000_000
 # From so many rows on two threads take a half of the units each.
@@ -117,12 +118,12 @@ def _find(
             if mode == STRICT:
                 first = strict_chain(begin, end, at, match, held, period, low, high, rules, latest, rows[n])
             elif mode == ANY_ORDER:
-                first = any_order_chain(
+                first = chain_in_any_order(
                     begin, end, at, match, held, period, low, high, rules, latest, place, stamp, rows[n]
                 )
             else:
                 if mode == STRICT_ORDER:
-                    end = first_stray(begin, end, match, steps)
+                    end = end_of_order(begin, end, match, steps)
                 first, is_removed = ordered_chain(
                     begin, end, at, match, held, period, low, high, rules, latest, shown, place, slots, stamp, rows[n]
                 )

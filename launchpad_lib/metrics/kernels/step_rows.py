@@ -1,4 +1,4 @@
-"""What every row is to a funnel: its steps as bits, the steps' order at one instant, the local period of an entry.
+"""What every row of a log is to a funnel, and in which order its rows are read.
 
 A row is an integer: bit k is set where the event is step k + 1, `REMOVES` and `BLOCKS` where it is excluded.
 """
