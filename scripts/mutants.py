@@ -21,6 +21,7 @@ import json
 import math
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,12 +38,15 @@ SEED = 20261126
 # What is simulated for many seconds is left out, by file or by name (`SLOW`).
 TESTS = {
     "inference": "inference/test_inference_numbers inference/test_models_and_edges inference/test_survival_and_multiplicity "
-    "inference/test_published_values inference/test_experiments inference/test_lift inference/test_effects",
+    "inference/test_published_values inference/test_experiments inference/test_lift inference/test_effects "
+    "inference/test_rollout inference/test_complier inference/test_quantiles findings/test_designs",
     "trends": "trends/test_trend_numbers trends/test_silence_and_refusals trends/test_mixed_columns",
     "risk": "risk/test_risk_numbers risk/test_risk risk/test_best_baseline",
     "metrics": "spec/test_rules_of_funnels spec/test_time_and_limits spec/test_quality spec/test_reliability spec/test_refusals "
     "spec/test_counter_examples spec/test_engagement_and_paths spec/test_two_periods metrics_kernels/test_usage_kernels "
-    "metrics_kernels/test_trials inference/test_unit_tables findings/test_whole_tables findings/test_health_reads",
+    "metrics_kernels/test_trials inference/test_unit_tables findings/test_whole_tables findings/test_health_reads "
+    "spec/test_funnel_reference spec/test_retention_reference spec/test_weeks spec/test_funnel spec/test_coming_back_folds "
+    "metrics_kernels/test_rollouts inference/test_experiment_kinds inference/test_experiment_counts",
     "kernels": "metrics_kernels/test_kernels_by_loops metrics_kernels/test_chain_kernels metrics_kernels/test_trials "
     "metrics_kernels/test_usage_kernels spec/test_coming_back_folds",
     "page": "page",
@@ -113,6 +117,7 @@ def scores(
                 file.write_text(_interpreted(file.read_text()))
         else:
             files = [f for f in files if "kernels" not in f.parts]
+            _compiled(folder)
         tests = [
             *(given or map(_file, TESTS[room].split())),
             *(f"{EXAMPLES}[{_module(f.relative_to(folder))}]" for f in files if ">>>" in f.read_text()),
@@ -141,6 +146,17 @@ def scores(
     judged = {seed: [name for name in some if name in verdicts] for seed, some in chosen.items()}
     lives = {seed: [name for name in some if verdicts[name][0] == "survived"] for seed, some in judged.items()}
     return [Score(room, s, len(mutants), len(judged[s]), len(judged[s]) - len(lives[s]), lives[s]) for s in chosen]
+
+
+def _compiled(folder: Path) -> None:
+    """Gives the copy the kernels as they lie compiled here, where their code is the same; the rest is compiled once."""
+    for here in (ROOT / "launchpad_lib" / "metrics" / "kernels").glob("*.py"):
+        there = folder / here.relative_to(ROOT)
+        if there.exists() and there.read_bytes() == here.read_bytes():
+            shutil.copystat(here, there)  # numba's key is the time and the size of the file
+            (there.parent / "__pycache__").mkdir(exist_ok=True)
+            for kept in (here.parent / "__pycache__").glob(f"{here.stem}.*.nb?"):
+                shutil.copy2(kept, there.parent / "__pycache__" / kept.name)
 
 
 def _pytest(folder: Path, room: str, tests: list[str], **variables: str) -> None:

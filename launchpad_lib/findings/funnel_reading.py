@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.findings.funnel_question import FunnelQuestion, Periods, ask_funnel, feature_steps
+from launchpad_lib.findings.releases import reason_of
 from launchpad_lib.findings.rows import not_asked
 from launchpad_lib.metrics import RULES, unknown_names
 from launchpad_lib.metrics.asked import Asked, answers
@@ -132,4 +133,6 @@ def _split(
 def _of_feature(events: ir.Table, asked: FunnelQuestion, feature: Feature) -> FunnelQuestion:
     """The funnel a feature declares, under the rules of the page."""
     rules = {k: v for k, v in asked.arguments.items() if k in ("window", "mode", "entry", "by", "observed_through")}
-    return ask_funnel(events, steps=feature_steps(feature), **rules, min_cell=asked.min_cell)
+    own = ask_funnel(events, steps=feature_steps(feature), **rules, min_cell=asked.min_cell)
+    reason = reason_of(feature, own.refused_because, through=asked.observed_through)
+    return own._replace(refused_because=reason)

@@ -109,7 +109,8 @@ class ChainFold:
 
     def fold(self, part: Part) -> None:
         """Finds the chains of a part's units."""
-        from launchpad_lib.metrics.kernels import chains as kernel
+        from launchpad_lib.metrics.kernels import step_rows
+        from launchpad_lib.metrics.kernels.chains import find_chains
         from launchpad_lib.metrics.kernels.local_days import clock_of
 
         rules = self.rules
@@ -119,16 +120,16 @@ class ChainFold:
         bits = _NO_NUMBERS
         for name, (flags, flag) in part.flags.items():
             bits = bits if len(bits) else np.zeros(len(at), np.int64)
-            kernel.add_bits(np.require(flags, np.int32, ["C", "W"]), flag, int(name), bits)
+            step_rows.add_bits(np.require(flags, np.int32, ["C", "W"]), flag, int(name), bits)
         event_names = part.texts["event"]
         automaton = _automaton(rules, self.spans)
         match = np.empty(len(at), np.int64)
         more = {n: part.columns[n] for _, names in self._row_takers for n in names}
-        disordered = kernel.match_rows(
+        disordered = step_rows.match_rows(
             starts, at, codes, _table(rules, event_names), bits, held, automaton.steps, match
         )
         if disordered:
-            places, rows = kernel.step_order(starts, at, match, automaton.steps, disordered)
+            places, rows = step_rows.step_order(starts, at, match, automaton.steps, disordered)
             match[places] = match[rows]
             codes, held, segment = (_moved(c, places, rows) for c in (codes, held, segment))
             more = {name: _moved(column, places, rows) for name, column in more.items()}
@@ -137,8 +138,8 @@ class ChainFold:
             zone, calendar = self._entries
             clock = clock_of(zone, *part.ends)
             entries = automaton.steps if rules.mode == "any_order" else 1
-            period = kernel.entry_periods(at, match, entries, clock.edges, clock.offsets, *calendar)
-        found = kernel.find_chains(
+            period = step_rows.entry_periods(at, match, entries, clock.edges, clock.offsets, *calendar)
+        found = find_chains(
             starts,
             at,
             match,
@@ -196,7 +197,7 @@ def units_of(events: ir.Table, by: str) -> tuple[ir.Table, str]:
 
 
 def _bits_of(rules: Rules) -> list[tuple[int, Step | Exclusion]]:
-    from launchpad_lib.metrics.kernels.chains import BLOCKS, REMOVES
+    from launchpad_lib.metrics.kernels.step_rows import BLOCKS, REMOVES
 
     effects = {"remove_user": REMOVES, "block_progress": BLOCKS}
     steps: list[tuple[int, Step | Exclusion]] = [(1 << k, step) for k, step in enumerate(rules.steps)]
@@ -233,7 +234,9 @@ def _table(rules: Rules, names: list[str]) -> np.ndarray:
 
 
 def _automaton(rules: Rules, spans: Sequence[tuple[datetime, datetime] | None]) -> Automaton:
-    from launchpad_lib.metrics.kernels.chains import MODES, MOST_STEPS, Automaton
+    from launchpad_lib.metrics.kernels.chain_modes import MODES
+    from launchpad_lib.metrics.kernels.chains import Automaton
+    from launchpad_lib.metrics.kernels.step_rows import MOST_STEPS
 
     if len(rules.steps) > MOST_STEPS:
         raise ValueError(f"steps: {len(rules.steps)} given; a funnel takes at most {MOST_STEPS}, leave some out")

@@ -199,7 +199,7 @@ class _Between:
     """Units by the events that they did after a required step and before they went on, in stretches of time."""
 
     def __init__(self, fold: ChainFold) -> None:
-        from launchpad_lib.metrics.kernels.chains import BLOCKS, REMOVES
+        from launchpad_lib.metrics.kernels.step_rows import BLOCKS, REMOVES
 
         self._required = [k - 1 for k in fold.rules.required]
         self._passed = sum(1 << k for k in self._required) | REMOVES | BLOCKS

@@ -59,7 +59,7 @@ class FoundRows(NamedTuple):
 
     `unit` numbers the units of the part, `rows[:, k]` is the row of step k + 1 of each chain (-1: not reached). Rows of
     unit number i are `starts[i] : starts[i + 1]`, in the order in which the funnel reads them; `match` is what each is
-    (bits of `kernels.chains`), `codes` its name; `columns` are codes of further texts into `texts` (-1: NULL).
+    (bits of `kernels.step_rows`), `codes` its name; `columns` are codes of further texts into `texts` (-1: NULL).
     """
 
     chains: Chains

@@ -1,17 +1,21 @@
-"""What moved over time: shifts of level, drift of distributions, burn of error budgets."""
+"""What moved over time: incidents, shifts of level, drift of distributions, burn of error budgets."""
 
 from launchpad_lib.trends.burn_rate import WINDOWS, BurnWindow, budget_table, burn_rates
 from launchpad_lib.trends.changepoints import LevelShift, level_shifts, spell_contrast_sd
 from launchpad_lib.trends.drift import drift_between, drift_table, new_values, one_row_per_unit
 from launchpad_lib.trends.drift_tests import Difference, decile_counts, psi_of_counts
+from launchpad_lib.trends.incidents import BUDGETS, MINUTES, Watched, watched
 from launchpad_lib.trends.series import nearest_annotation, shift_table, spell_noise_of_change
 from launchpad_lib.trends.silence import silence_table
 
 __all__ = [
+    "BUDGETS",
+    "MINUTES",
     "WINDOWS",
     "BurnWindow",
     "Difference",
     "LevelShift",
+    "Watched",
     "budget_table",
     "burn_rates",
     "decile_counts",
@@ -26,4 +30,5 @@ __all__ = [
     "silence_table",
     "spell_contrast_sd",
     "spell_noise_of_change",
+    "watched",
 ]

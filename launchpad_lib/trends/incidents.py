@@ -1,0 +1,143 @@
+"""Incidents: buckets outside the seasonal, robust expectation that was known before them; they end by themselves.
+
+Streaming: what is said of a bucket hangs on the buckets before it only, so a live run and a report over the whole
+history say the same. Whether the level moved for good is another question (`level_shifts`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from launchpad_lib.trends.detector import CHANNELS, FEWEST, surprises
+
+Bucket = Literal["5 minutes", "hour", "day"]
+MINUTES: Mapping[str, int] = MappingProxyType({"5 minutes": 5, "hour": 60, "day": 1440})
+BUDGETS: Mapping[str, float] = MappingProxyType({"5 minutes": 25.0, "hour": 5.0, "day": 1.0})
+"""False alarms that a healthy series may raise in 30 days, an upper limit; what it is in truth stands in
+docs/studies.md."""
+
+MOST_BUCKETS = 1_200_000
+INCIDENT_COLUMNS = (
+    "feature_id", "signal", "bucket", "started_at", "detected_at", "ended_at", "score", "size", "value", "expected",
+)  # fmt: skip
+SERIES_COLUMNS = (
+    "feature_id", "signal", "bucket", "first_at", "last_at", "buckets", "missing", "judged", "silent_buckets",
+    "is_silent", "incidents", "is_incident_now", "refused_because",
+)  # fmt: skip
+
+
+class Watched(NamedTuple):
+    """`incidents`: one row per incident. `series`: one row per feature and signal that was looked at or refused."""
+
+    incidents: pd.DataFrame
+    series: pd.DataFrame
+
+
+def watched(series: pd.DataFrame, *, bucket: Bucket, through: datetime, budget: float | None = None) -> Watched:
+    """Incidents of every series, and what was looked at.
+
+    `incidents`, grain: one row per feature, signal and incident, by feature, signal and start. `started_at`: first
+    bucket of the run that is out of the ordinary; `detected_at`: the bucket whose value told; `ended_at`: first bucket
+    after it that was ordinary again, or at which its level became the ordinary one (after a day, or seven buckets);
+    NULL while it goes on. `score`: minus the decimal logarithm of the probability of its strangest
+    bucket; `value, expected`: of the bucket farthest from what was expected, and `size`, their difference, in the unit
+    of the signal.
+
+    `series`, grain: one row per feature and signal. `judged`: known buckets after the first two days (21 buckets, if
+    that is more), in which nothing is said; `missing`: gaps up to the last known bucket; `silent_buckets`: gaps after
+    it up to `through`, and `is_silent` where they are more than twice the longest gap before. A series that cannot be
+    judged has its reason in `refused_because`.
+
+    Buckets are judged up to `through`; one of which less than half is over then is not. Several values of one bucket
+    are one, their mean. A missing or infinite value is a gap.
+
+    Args:
+        series: feature_id, signal, at (UTC, start of the bucket or an instant in it), value.
+        through: the run's instant.
+        budget: false alarms of a healthy series in 30 days, at most (`BUDGETS` where none is named).
+
+    Raises:
+        ValueError: `bucket` or `budget` cannot be.
+
+    >>> hours = pd.date_range("2026-01-01", periods=240, freq="h")
+    >>> value = 10 + np.sin(np.arange(240)) + 30 * (np.arange(240) == 200)
+    >>> told = pd.DataFrame({"feature_id": "search", "signal": "latency", "at": hours, "value": value})
+    >>> found = watched(told, bucket="hour", through=datetime(2026, 1, 11)).incidents
+    >>> found[["detected_at", "ended_at"]].iloc[0].tolist()
+    [Timestamp('2026-01-09 08:00:00'), Timestamp('2026-01-09 09:00:00')]
+    """
+    if bucket not in MINUTES:
+        raise ValueError(f"bucket={bucket!r}: there are {', '.join(map(repr, MINUTES))}; name one of them")
+    allowed = BUDGETS[bucket] if budget is None else budget
+    if not 0 < allowed < math.inf:
+        raise ValueError(f"budget={budget!r}: false alarms in 30 days are a number over 0; raise it")
+    incidents, rows = [], []
+    for (feature_id, signal), one in series.groupby(["feature_id", "signal"], observed=True, sort=True):
+        found, row = _watched_one(one, bucket=bucket, through=pd.Timestamp(through), budget=allowed)
+        incidents += [(feature_id, signal, bucket, *told) for told in found]
+        rows.append((feature_id, signal, bucket, *row))
+    times = ("started_at", "detected_at", "ended_at")
+    table = pd.DataFrame(incidents, columns=list(INCIDENT_COLUMNS))
+    looked = pd.DataFrame(rows, columns=list(SERIES_COLUMNS))
+    whole_numbers = ("buckets", "missing", "judged", "silent_buckets", "incidents")
+    return Watched(
+        table.assign(**{c: pd.to_datetime(table[c]) for c in times}),
+        looked.assign(
+            **{c: pd.to_datetime(looked[c]) for c in ("first_at", "last_at")},
+            **{c: looked[c].astype("Int64") for c in whole_numbers},
+            **{c: looked[c].astype("boolean") for c in ("is_silent", "is_incident_now")},
+        ),
+    )
+
+
+def _watched_one(one: pd.DataFrame, *, bucket: Bucket, through: pd.Timestamp, budget: float) -> tuple[list, tuple]:
+    """Incidents of one series, and its row of `series` without the keys."""
+    step = pd.Timedelta(minutes=MINUTES[bucket])
+    value = pd.to_numeric(one["value"], errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
+    at = pd.to_datetime(one["at"]).dt.floor(step)  # an instant that is not known is in no bucket
+    told = value.groupby(at.to_numpy()).mean().dropna()
+    told = told[told.index + step / 2 <= through]
+    if told.empty:
+        return [], (pd.NaT, pd.NaT, 0, 0, 0, None, None, 0, None, "no value is known")
+    first, last = told.index[0], told.index[-1]
+    length, silent = int((last - first) / step) + 1, max(int((through - last) / step - 0.5), 0)
+    longest = int(max(np.diff(told.index.to_numpy()) / step, default=0))
+    is_silent = silent + 1 > 2 * longest + 1 if len(told) >= FEWEST else None
+    warm = max(2 * 1440 // MINUTES[bucket], 21)
+    seen = (first, last, length, length - len(told), 0, silent, is_silent, 0, None)
+    refused = _refusal(told, length=length, warm=warm, bucket=bucket)
+    if refused:
+        return [], (*seen, refused)
+    values = np.full(length, np.nan)
+    values[((told.index - first) / step).to_numpy().round().astype(int)] = told.to_numpy()
+    day = 1440 // MINUTES[bucket]
+    limit = math.log(30 * day * CHANNELS / budget)
+    score, _, expected, began, detected, ended = surprises(values, day, limit, warm, max(1, day // 4), max(day, 7))
+    incidents = []
+    for start, told_at, end in zip(began, detected, ended, strict=True):
+        run = slice(max(start, 0), max(end, told_at + 1))
+        worst = run.start + int(np.nanargmax(np.abs(values[run] - expected[run])))
+        strange = score[told_at : run.stop].max() / math.log(10)
+        numbers = (strange, values[worst] - expected[worst], values[worst], expected[worst])
+        over = pd.NaT if end == length else first + end * step
+        incidents.append((first + start * step, first + told_at * step, over, *map(float, numbers)))
+    judged = int(np.isfinite(values[warm:]).sum())
+    now = bool(incidents) and ended[-1] == length and not is_silent
+    return incidents, (*seen[:4], judged, *seen[5:7], len(incidents), now, None)
+
+
+def _refusal(told: pd.Series, *, length: int, warm: int, bucket: str) -> str | None:
+    if length > MOST_BUCKETS:
+        return f"it spans {length:,} buckets of {bucket}; at most {MOST_BUCKETS:,} are looked at: correct its times"
+    if len(told) < FEWEST or length <= warm:
+        return f"{len(told)} known buckets of {bucket} over {length}; more than {warm} are needed"
+    if told.nunique() == 1:
+        return f"it is constant: every bucket is {told.iloc[0]:g}"
+    return None
