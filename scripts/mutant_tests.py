@@ -34,6 +34,8 @@ ENOUGH, LEAST = (
     10,
     10,
 )  # a mutant hangs where a test computes ten times as long as on the code as it is, and ten seconds
+# As many examples of hypothesis as a test draws here at most: what notices a mutant mostly does so early. A lower bound.
+EXAMPLES = 5
 # What tests import on their way is imported before the forks, not in each of them. None of these starts anything.
 LOADED_BEFORE = frozenset(
     "launchpad_lib altair duckdb ibis jsonschema narwhals numba pandas patsy pyarrow scipy sklearn sqlglot statsmodels".split()
@@ -43,7 +45,7 @@ LOADED_BEFORE = frozenset(
 def pytest_configure(config: pytest.Config) -> None:
     # An example that failed on one mutant would be tried first on the next one; to shrink one takes time for nothing.
     phases = [p for p in hypothesis.Phase if p not in (hypothesis.Phase.reuse, hypothesis.Phase.shrink)]
-    hypothesis.settings.register_profile("mutants", database=None, phases=phases)
+    hypothesis.settings.register_profile("mutants", hypothesis.settings.default, database=None, phases=phases)
     hypothesis.settings.load_profile("mutants")
     import launchpad_lib
 
@@ -53,6 +55,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(_Cover(Path(os.environ["MUTANTS_COVER"])))
     else:
         config.pluginmanager.register(_Judge(Path(os.environ["MUTANTS_JUDGE"])))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Asks fewer examples of tests that draw many, so that comparisons with brute forces are quick enough."""
+    name = "_hypothesis_internal_use_settings"  # hypothesis has no public way to change what a decorator says
+    for test in {getattr(item, "function", None) for item in items}:
+        if (own := getattr(test, name, None)) is not None:
+            setattr(test, name, hypothesis.settings(own, max_examples=min(own.max_examples, EXAMPLES)))
 
 
 class _Cover:

@@ -21,6 +21,7 @@ import json
 import math
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,12 +38,16 @@ SEED = 20261126
 # What is simulated for many seconds is left out, by file or by name (`SLOW`).
 TESTS = {
     "inference": "inference/test_inference_numbers inference/test_models_and_edges inference/test_survival_and_multiplicity "
-    "inference/test_published_values inference/test_experiments inference/test_lift inference/test_effects",
+    "inference/test_published_values inference/test_experiments inference/test_lift inference/test_effects "
+    "inference/test_rollout inference/test_rollout_by_users inference/test_boosted_means "
+    "inference/test_complier inference/test_quantiles findings/test_designs",
     "trends": "trends/test_trend_numbers trends/test_silence_and_refusals trends/test_mixed_columns",
     "risk": "risk/test_risk_numbers risk/test_risk risk/test_best_baseline",
     "metrics": "spec/test_rules_of_funnels spec/test_time_and_limits spec/test_quality spec/test_reliability spec/test_refusals "
     "spec/test_counter_examples spec/test_engagement_and_paths spec/test_two_periods metrics_kernels/test_usage_kernels "
-    "metrics_kernels/test_trials inference/test_unit_tables findings/test_whole_tables findings/test_health_reads",
+    "metrics_kernels/test_trials inference/test_unit_tables findings/test_whole_tables findings/test_health_reads "
+    "spec/test_funnel_reference spec/test_retention_reference spec/test_weeks spec/test_funnel spec/test_coming_back_folds "
+    "metrics_kernels/test_rollouts inference/test_experiment_kinds inference/test_experiment_counts",
     "kernels": "metrics_kernels/test_kernels_by_loops metrics_kernels/test_chain_kernels metrics_kernels/test_trials "
     "metrics_kernels/test_usage_kernels spec/test_coming_back_folds",
     "page": "page",
@@ -58,6 +63,9 @@ SLOW = {
     "inference/test_effects": "intervals_hold_the_effects_of_the_public_worlds limits_of_users_with_several_trials_cover_at_their_level "
     "randomised_treatment_is_never_refused_whatever_its_share smokers_who_quit_gain_what_hernan_and_robins_report "
     "where_half_are_out_of_reach_only_those_who_could_go_either_way_have_an_effect",
+    "inference/test_rollout": "growing_effects_in_three_waves_are_found_without_bias_and_covered "
+    "without_a_pre_trend_no_wave_is_named_and_enough_users_pass",
+    "inference/test_complier": "the_limits_hold_however_few_comply",
     "inference/test_experiments": "between_identical_arms_the_rule_ships_at_most_one_time_in_forty",
     "metrics_kernels/test_chain_kernels": "a_bot_costs_its_events_and_no_more "
     "where_no_compiled_kernel_can_be_kept_they_are_kept_for_the_process",  # in the copy nothing is compiled
@@ -113,6 +121,7 @@ def scores(
                 file.write_text(_interpreted(file.read_text()))
         else:
             files = [f for f in files if "kernels" not in f.parts]
+            _compiled(folder)
         tests = [
             *(given or map(_file, TESTS[room].split())),
             *(f"{EXAMPLES}[{_module(f.relative_to(folder))}]" for f in files if ">>>" in f.read_text()),
@@ -141,6 +150,17 @@ def scores(
     judged = {seed: [name for name in some if name in verdicts] for seed, some in chosen.items()}
     lives = {seed: [name for name in some if verdicts[name][0] == "survived"] for seed, some in judged.items()}
     return [Score(room, s, len(mutants), len(judged[s]), len(judged[s]) - len(lives[s]), lives[s]) for s in chosen]
+
+
+def _compiled(folder: Path) -> None:
+    """Gives the copy the kernels as they lie compiled here, where their code is the same; the rest is compiled once."""
+    for here in (ROOT / "launchpad_lib" / "metrics" / "kernels").glob("*.py"):
+        there = folder / here.relative_to(ROOT)
+        if there.exists() and there.read_bytes() == here.read_bytes():
+            shutil.copystat(here, there)  # numba's key is the time and the size of the file
+            (there.parent / "__pycache__").mkdir(exist_ok=True)
+            for kept in (here.parent / "__pycache__").glob(f"{here.stem}.*.nb?"):
+                shutil.copy2(kept, there.parent / "__pycache__" / kept.name)
 
 
 def _pytest(folder: Path, room: str, tests: list[str], **variables: str) -> None:

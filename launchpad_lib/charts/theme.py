@@ -52,7 +52,7 @@ def themed(drawing: alt.Chart | alt.LayerChart, title: str, *, note: str = "", h
                 labelLimit=260,  # names are shortened to less, by character
                 labelSeparation=8,
             ),
-            axisX=alt.AxisConfig(grid=False),
+            axisX=alt.AxisConfig(grid=False, titleAnchor="end"),  # a long title stays inside a narrow picture
             axisY=alt.AxisConfig(ticks=False, domain=False),
             legend=alt.LegendConfig(
                 labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, orient="bottom", columns=4

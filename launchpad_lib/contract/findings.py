@@ -61,6 +61,17 @@ class Conclusion(NamedTuple):
     refused_because: str | None = None
 
 
+class Apart(NamedTuple):
+    """What is found of one of several things of a page, under a heading of its own.
+
+    `heading` is what it is called, `anchor` the heading's id; the findings stand gravest first.
+    """
+
+    heading: str
+    anchor: str
+    findings: tuple[Finding, ...]
+
+
 def conclusion(verdict: str, findings: Iterable[Finding]) -> Conclusion:
     """The verdict and its findings in the order act, watch, unknown, fine; the order given within each.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from launchpad_lib.contract.estimates import Estimate
-from launchpad_lib.contract.findings import Conclusion, Finding, conclusion
+from launchpad_lib.contract.findings import Conclusion, Finding, Verb, conclusion
 from launchpad_lib.contract.sentences import counted, ended, listed, without_subject
 from launchpad_lib.contract.wording import amount, duration, percent, rate
 from launchpad_lib.findings import engagement_results as results
 from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
 from launchpad_lib.findings.engagement_question import EngagementQuestion
 from launchpad_lib.findings.engagement_results import of_the_detail, quantity
+from launchpad_lib.findings.releases import NOT_RELEASED
 from launchpad_lib.findings.rows import NOT_ASKED, not_answered, proved_at, standing
 
 
@@ -100,7 +101,8 @@ def refused_features(asked: EngagementQuestion, *parts: pd.DataFrame) -> list[Fi
     for feature, reason in reasons.items():
         by_reason.setdefault(without_subject(reason), []).append(asked.name_of(feature))
     said = [f"{listed(names)} ({reason.rstrip('.')})" for reason, names in by_reason.items()]
-    return [Finding("unknown", "find out", f"Not all can be told of {listed(said)}.")] if said else []
+    verb: Verb = "wait" if all(reason.startswith(NOT_RELEASED) for reason in by_reason) else "find out"
+    return [Finding("unknown", verb, f"Not all can be told of {listed(said)}.")] if said else []
 
 
 def undeclared_features(asked: EngagementQuestion, completion: pd.DataFrame) -> list[Finding]:

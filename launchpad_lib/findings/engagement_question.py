@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.sentences import named, span_words
+from launchpad_lib.findings.releases import reason_of
 from launchpad_lib.findings.rows import NO_EVENTS, NO_FEATURE, not_asked
 from launchpad_lib.metrics import unknown_names
 from launchpad_lib.metrics.windows import Weekday
@@ -51,6 +52,11 @@ class EngagementQuestion(NamedTuple):
         return {"observed_through": self.observed_through, "report_timezone": self.report_timezone}
 
     @property
+    def until(self) -> dict[str, Any]:
+        """The same, as `findings.releases` takes it."""
+        return {"through": self.observed_through, "report_timezone": self.report_timezone}
+
+    @property
     def rules(self) -> dict[str, Any]:
         """What fills the blanks of the definitions."""
         detail = self.detail or Feature(feature_id="the feature")
@@ -72,7 +78,8 @@ class EngagementQuestion(NamedTuple):
         if missing:
             return not_asked(f"{named(self.detail.feature_id)} declares no {' and no '.join(missing)}")
         names = [n for value in said.values() for n in ((value,) if isinstance(value, str) else value)]
-        return self.refused_because or unknown_names(events, event_names=names)
+        unknown = unknown_names(events, event_names=names)
+        return self.refused_because or reason_of(self.detail, unknown, **self.until)
 
 
 def ask_engagement(

@@ -14,6 +14,7 @@ from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.sentences import counted, named
 from launchpad_lib.contract.wording import single
 from launchpad_lib.findings.engagement_question import EngagementQuestion
+from launchpad_lib.findings.releases import NOT_RELEASED
 from launchpad_lib.findings.rows import NO_FEATURE, answered, declared, refused_rows
 from launchpad_lib.metrics import (
     active_days,
@@ -45,7 +46,12 @@ def daily_adoption(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame:
         return refused_rows(tables.ADOPTION_DAILY, "").head(0)
     name = asked.detail.feature_id
     rows = adoption(events, feature_id=name, report_timezone=asked.report_timezone).order_by("active_on").to_pandas()
-    return rows.assign(feature_id=name, active_on=rows["active_on"].astype(str))
+    rows = rows.assign(feature_id=name, active_on=rows["active_on"].astype(str))
+    if asked.detail.released_on is None:
+        return rows
+    # A day on which it was not there yet, and nobody used it, is a gap, and no day of 0 %.
+    is_before = (rows["active_on"] < str(asked.detail.released_on)) & (rows["adoption_rate"] == 0)
+    return rows.assign(**{name: rows[name].mask(is_before) for name in ("adoption_rate", "ci_low", "ci_high")})
 
 
 def engagement_table(events: ir.Table, asked: EngagementQuestion, daily: pd.DataFrame) -> pd.DataFrame:
@@ -134,7 +140,11 @@ def observed_days(engagement: pd.DataFrame, asked: EngagementQuestion) -> str:
 def _daily(asked: EngagementQuestion, daily: pd.DataFrame) -> list[dict]:
     if daily.empty:
         return [_row(DAILY_ADOPTION, "fraction", refusal(asked.refused_because or NO_FEATURE))]
-    mean, days = float(daily["adoption_rate"].mean()), int(daily["active_users"].sum())
+    known = daily[daily["adoption_rate"].notna()]
+    if known.empty:
+        detail = asked.detail or Feature(feature_id="none")
+        return [_row(DAILY_ADOPTION, "fraction", refusal(f"{NOT_RELEASED} {detail.released_on}"))]
+    mean, days = float(known["adoption_rate"].mean()), int(known["active_users"].sum())
     return [_row(DAILY_ADOPTION, "fraction", Estimate(mean, n=days))]
 
 

@@ -9,12 +9,12 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from launchpad_lib.contract.estimates import Estimate
-from launchpad_lib.contract.findings import Conclusion
+from launchpad_lib.contract.findings import Apart, Conclusion
 from launchpad_lib.contract.sentences import named
 from launchpad_lib.findings.experiment_overview import overview
 from launchpad_lib.findings.experiment_plans import ExperimentPlan
 from launchpad_lib.findings.experiment_results import ExperimentResults, experiment_results
-from launchpad_lib.findings.experiments import experiments_conclusion
+from launchpad_lib.findings.experiments import experiments_apart, experiments_conclusion
 
 ROW_CELLS = 24
 
@@ -28,6 +28,11 @@ class ExperimentsPage(NamedTuple):
     def conclusion(self) -> Conclusion:
         """The verdict and all findings."""
         return experiments_conclusion(self.each)
+
+    @property
+    def apart(self) -> list[Apart]:
+        """All findings of each of several experiments."""
+        return experiments_apart(self.each)
 
     @property
     def overview(self) -> pd.DataFrame:
@@ -100,7 +105,9 @@ class ExperimentsPage(NamedTuple):
                     continue
                 # Several experiments: the name of each is part of the row.
                 of = f"{named(one.plan.experiment_id, cells=ROW_CELLS)}, " if len(self.each) > 1 else ""
-                words = f"{named(r['metric'], cells=ROW_CELLS)}: {named(r['variant'], cells=ROW_CELLS)}"
+                words = named(r["metric"], cells=ROW_CELLS)
+                if len(one.decisions) > 1:
+                    words += f": {named(r['variant'], cells=ROW_CELLS)}"
                 way = -1 if r["direction"] == "increase" else 1
                 lift = [float("nan") if pd.isna(r[c]) else r[c] / size for c in ("lift", "ci_low", "ci_high")]
                 drawn.append((f"{of}{words}", r["role"], *lift, way * _part(r, size)))

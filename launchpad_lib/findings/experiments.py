@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from launchpad_lib.contract.findings import Conclusion, Finding, Severity, Verb, conclusion
+from launchpad_lib.contract.findings import Apart, Conclusion, Finding, Severity, Verb, conclusion
 from launchpad_lib.contract.sentences import counted, ended, listed, named
 from launchpad_lib.contract.wording import is_missing
 from launchpad_lib.findings.experiment_overview import choice_of, nothing_decided_because
 from launchpad_lib.findings.experiment_plans import ExperimentPlan
 from launchpad_lib.findings.experiment_results import ExperimentResults
 from launchpad_lib.findings.experiment_words import is_share, left_out, metric_words, missing_words
+from launchpad_lib.findings.rows import not_answered
 from launchpad_lib.inference import Decision, holm
 from launchpad_lib.metrics.experiment_sums import MOST_LEVELS
 
@@ -28,8 +29,7 @@ def experiment_conclusion(found: ExperimentResults) -> Conclusion:
     """The verdict on the experiment; a finding on each variant, on who is left out, and on the sample ratio."""
     plan = found.plan
     if not plan.is_asked:
-        sentence = "Not asked: no experiment is declared with its experiment_id, control and metrics."
-        return conclusion("Not asked: no experiment is declared.", [Finding("unknown", "declare", sentence)])
+        return not_answered(str(plan.refused_because), verdict="Not asked: no experiment is declared.")
     reason = nothing_decided_because(found)
     if reason:
         said = [Finding("unknown", "find out", f"Nothing is decided: {ended(reason)}"), *_about_units(found)]
@@ -42,23 +42,52 @@ def experiment_conclusion(found: ExperimentResults) -> Conclusion:
 
 def experiments_conclusion(found: Sequence[ExperimentResults]) -> Conclusion:
     """The page's verdict: of one experiment its own, of several how many may be shipped, stopped, go on, or are
-    refused; the findings of each begin with its name.
+    refused; then one finding for each, which begins with its name.
     """
     own = [experiment_conclusion(one) for one in found]
     if len(own) == 1:
         return own[0]
     choices = [choice_of(one) for one in found]
-    said = [
-        f"{named(one.plan.experiment_id, cells=24)}: {finding.sentence}"
-        for one, conclusion_ in zip(found, own, strict=True)
-        for finding in conclusion_.findings
-    ]
-    findings = [f for conclusion_ in own for f in conclusion_.findings]
-    told = [finding._replace(sentence=text) for finding, text in zip(findings, said, strict=True)]
+    told = [_in_one(one, said, place) for place, (one, said) in enumerate(zip(found, own, strict=True), 1)]
     words = [f"{choices.count(c)} {word}" for c, word in WORDS.items() if c in choices]
     verdict = f"Of {counted(len(own), 'experiment')} {listed(words, most=len(words))}."
     reasons = [c.refused_because for c in own]
     return conclusion(verdict, told)._replace(refused_because=str(reasons[0]) if all(reasons) else None)
+
+
+def experiments_apart(found: Sequence[ExperimentResults]) -> list[Apart]:
+    """Everything that is found of each experiment, under its own heading; nothing where there is one experiment only,
+    of which the page's conclusion holds it all.
+    """
+    if len(found) == 1:
+        return []
+    return [
+        Apart(named(one.plan.experiment_id), _place(number), experiment_conclusion(one).findings)
+        for number, one in enumerate(found, 1)
+    ]
+
+
+def _in_one(found: ExperimentResults, said: Conclusion, place: int) -> Finding:
+    """An experiment in one finding: its decision, and what is to be looked at before anybody acts on it.
+
+    A decision that is fine by itself is to be looked at where something else is: "ship" is not fine where the arms
+    differed before already.
+    """
+    verb = SEVERITIES[choice_of(found)][1]
+    decision = next((f for f in said.findings if f.verb == verb), said.findings[0])
+    graver = [f for f in said.findings if f.severity in ("act", "watch") and f is not decision]
+    notes = [f.sentence for f in graver if f.verb in ("look", "declare")]
+    also = f" {notes[0]}" if notes else ""
+    if len(graver) > len(notes[:1]):
+        also += f" {counted(len(graver) - len(notes[:1]), 'more thing')} to look at below."
+    severity: Severity = "watch" if graver and decision.severity == "fine" else decision.severity
+    sentence = f"{named(found.plan.experiment_id, cells=24)}: {decision.sentence}{also}"
+    return decision._replace(severity=severity, sentence=sentence, anchor=_place(place))
+
+
+def _place(number: int) -> str:
+    """The id of an experiment's heading; names are no ids, and two may look alike."""
+    return f"experiment-{number}"
 
 
 WORDS = {
@@ -136,16 +165,31 @@ def _about_variant(decision: Decision, found: ExperimentResults) -> Finding:
         "keep running": f"Keep running {name}",
     }[decision.choice]
     needs = dict.fromkeys(missing_words(m, found) for m in decision.missing)  # several metrics may need the same
+    if decision.choice == "keep running" and _is_over(found):
+        needs[PLANNED_END_OVER] = None
     missing = "".join(f" {need}" for need in needs)
     guards = "" if found.plan.guardrails else " No guardrail was declared, so none was measured."
     if found.not_yet:
         return Finding(severity, verb, f"{told}.{missing}{guards}")
-    deciding = [row for row in own if row["role"] != "exploratory"]
+    # Whoever reads that harm is shown reads first where.
+    deciding = sorted(
+        (row for row in own if row["role"] != "exploratory"), key=lambda row: row["metric"] not in decision.harmed
+    )
     shown = "; ".join(metric_words(row, base, found.plan) for row in deciding[:MOST_METRICS_TOLD])
     more = len(deciding) - MOST_METRICS_TOLD
     numbers = shown + (f"; {counted(more, 'more metric')} in the table" if more > 0 else "")
     users = int(own[0]["n"]) if decision.choice == "do not ship: harm shown" else None
     return Finding(severity, verb, f"{told}: {numbers}.{missing}{guards}", users=users)
+
+
+PLANNED_END_OVER = "Its planned end is over, so a later reading is a second look: plan a new experiment for it."
+
+
+def _is_over(found: ExperimentResults) -> bool:
+    """Whether a fixed design was read at the end that was planned for it."""
+    plan = found.plan.planned
+    is_counted = plan is not None and plan.design == "fixed" and not plan.aggregates
+    return is_counted and not found.plan.is_short and found.not_yet is None
 
 
 def _about_units(found: ExperimentResults) -> list[Finding]:
@@ -228,8 +272,12 @@ def _about_looks(found: ExperimentResults) -> list[Finding]:
     """What a design without a planned end does not cover; what was left out of the segments."""
     said = []
     if found.plan.is_short and found.plan.design == "fixed":
-        sentence = "No planned end is declared: the 5 % hold for one reading only, at an end that was fixed before."
-        said.append(Finding("fine", "nothing", sentence))
+        # Whoever ships by a reading that was not the only one ships a chance find more often than 1 in 20.
+        sentence = (
+            "No planned end is declared, so this may be one look of many, and chance finds pass more often than the "
+            "5 % of a single reading; declare planned_units or ends_on in its plan."
+        )
+        said.append(Finding("watch", "declare", sentence))
     for name in found.too_many:
         said.append(
             Finding("watch", "look", f"{named(name)} has more than {MOST_LEVELS} values, so it is not shown apart.")

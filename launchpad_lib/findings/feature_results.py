@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Any
 
 import ibis.expr.types as ir
@@ -20,6 +21,7 @@ from launchpad_lib.findings.funnel_question import feature_steps
 from launchpad_lib.findings.funnel_reading import FunnelReading
 from launchpad_lib.findings.funnel_results import steps_of
 from launchpad_lib.findings.reading import Tables, Waiting
+from launchpad_lib.findings.releases import NOT_RELEASED, reason_of, released_after
 from launchpad_lib.findings.retention_results import RetentionQuestion, ask_retention, periods_told
 from launchpad_lib.findings.rows import NO_FEATURE, declared, not_asked, refused_rows
 from launchpad_lib.inference import Interval, compare_rates, wilson
@@ -47,9 +49,12 @@ def feature_adoptions(events: ir.Table, asked: EngagementQuestion) -> tuple[pd.D
     counts = counts.assign(
         **{name: counts[name].astype(float) for name in counts.columns if name.startswith(("n_", "converted_"))},
         week_on=counts["week_on"].astype(str),
-        unknown=pd.Series([_unknown_feature(i, known) for i in ids], dtype=object),
+        unknown=pd.Series(
+            [reason_of(f, _unknown_feature(f.feature_id, known), **asked.until) for f in asked.features], dtype=object
+        ),
+        released_on=pd.Series([f.released_on for f in asked.features], dtype=object),
     )
-    return _adoption(counts), _adoption_changes(counts, pd.Timestamp(begins), asked.min_cell)
+    return _adoption(counts, asked), _adoption_changes(counts, pd.Timestamp(begins), asked.min_cell)
 
 
 def _unknown_feature(feature_id: str, known: set[str]) -> str | None:
@@ -60,10 +65,13 @@ def _unknown_feature(feature_id: str, known: set[str]) -> str | None:
     return f"no event of the log names feature {quoted(feature_id)}; {nearest(feature_id, known)}"
 
 
-def _adoption(counts: pd.DataFrame) -> pd.DataFrame:
+def _adoption(counts: pd.DataFrame, asked: EngagementQuestion) -> pd.DataFrame:
+    """Nobody used a feature in a week before its release: that is no 0 %. Where somebody did, the number stands."""
     reasons = [
-        row.unknown or (None if row.n_after else "no local week with active users is complete yet")
-        for row in counts.itertuples()
+        row.unknown
+        or (None if row.n_after else "no local week with active users is complete yet")
+        or (None if row.converted_after else released_after(feature, date.fromisoformat(row.week_on) + timedelta(6)))
+        for row, feature in zip(counts.itertuples(), asked.features, strict=True)
     ]
     limits = [
         wilson(row.converted_after, row.n_after) if reason is None else Interval(None, None, None)
@@ -78,7 +86,9 @@ def _adoption(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _adoption_changes(counts: pd.DataFrame, begins: pd.Timestamp, min_cell: int) -> pd.DataFrame:
-    """Benjamini-Hochberg over the features that can be compared."""
+    """Benjamini-Hochberg over the features that can be compared: those that were there in both weeks."""
+    counts = counts.assign(unknown=[row.unknown or _released_within(row) for row in counts.itertuples()])
+    counts["unknown"] = counts["unknown"].astype(object).where(counts["unknown"].notna(), None)
     compared = compare_rates(counts[counts["unknown"].isna()], min_cell=min_cell)
     rows = counts.join(compared.drop(columns=counts.columns))
     small = rows["is_small"].astype("boolean").fillna(True).astype(bool)
@@ -93,6 +103,14 @@ def _adoption_changes(counts: pd.DataFrame, begins: pd.Timestamp, min_cell: int)
         is_changed=rows["is_changed"].astype(object).where(~small, None),
     )
     return declared(ADOPTION_CHANGES, rows)
+
+
+def _released_within(row: Any) -> str | None:
+    """Why two weeks of a feature are not compared: it was not there all the time."""
+    begins = pd.Timestamp(row.week_on) - pd.Timedelta(days=7)
+    if row.released_on is None or pd.isna(begins) or pd.Timestamp(row.released_on) <= begins:
+        return None
+    return f"{NOT_RELEASED} {row.released_on}, so it was not there in all of both weeks"
 
 
 def feature_completions(events: ir.Table, asked: EngagementQuestion) -> pd.DataFrame:
@@ -151,7 +169,8 @@ def _undeclared(feature: Feature, events: ir.Table, asked: EngagementQuestion, *
     missing = [name for name in fields if getattr(feature, name) is None]
     if missing:
         return not_asked(f"{named(feature.feature_id)} declares no {' and no '.join(missing)}")
-    return asked.refused_because or unknown_names(events, event_names=[getattr(feature, name) for name in fields])
+    unknown = unknown_names(events, event_names=[getattr(feature, name) for name in fields])
+    return asked.refused_because or reason_of(feature, unknown, **asked.until)
 
 
 def _stacked(table: ResultTable, rows: list[pd.DataFrame]) -> pd.DataFrame:
@@ -190,6 +209,9 @@ def feature_retention(events: ir.Table, asked: RetentionQuestion, features: Sequ
             reason = not_asked(f"{named(feature.feature_id)} declares no start_event")
         elif not reason:
             known[feature.feature_id] = feature.start_event
+        else:
+            own = reason_of(feature, reason, through=asked.observed_through, report_timezone=asked.report_timezone)
+            reason = asked.no_events_because or own
         reasons[feature.feature_id] = reason
     place = {k: v for k, v in rules.items() if k != "min_cell"}
     question = (

@@ -11,10 +11,12 @@ import ibis.expr.types as ir
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.findings.funnel_question import FunnelQuestion, Periods, ask_funnel, feature_steps
+from launchpad_lib.findings.releases import reason_of
 from launchpad_lib.findings.rows import not_asked
 from launchpad_lib.metrics import RULES, unknown_names
 from launchpad_lib.metrics.asked import Asked, answers
 from launchpad_lib.metrics.chains import ChainFold, Entries, units_of
+from launchpad_lib.metrics.correlates import asked_events_between, asked_values, at_a_step
 from launchpad_lib.metrics.dropoff import asked_next_events, asked_times
 from launchpad_lib.metrics.funnel import asked_counts
 from launchpad_lib.metrics.funnel_change import asked_changes
@@ -79,7 +81,12 @@ def read_funnel(
         whole = ChainFold(log, split if isinstance(split, Rules) else rules, observed_through=through)
         ask("steps", lambda: asked_counts(whole, None, split=None))
         ask("times", lambda: asked_times(whole, None))
-        ask("next_events", lambda: asked_next_events(ChainFold(log, rules, observed_through=through), None))
+        every_row = ChainFold(log, rules, observed_through=through)
+        ask("next_events", lambda: asked_next_events(every_row, None))
+        split_by = [breakdown] if breakdown and isinstance(split, Rules) else []
+        said = list(dict.fromkeys([*at_a_step(log), *split_by]))
+        ask("values", lambda: asked_values(whole, None, properties=said, at_least=asked.min_cell))
+        ask("events_between", lambda: asked_events_between(every_row, None, at_least=asked.min_cell))
         entries = Entries(trend_period, report_timezone, week_starts_on)
         ask("course", lambda: asked_course(log, rules, None, entries, observed_through=through))
         ask("rules", lambda: asked_rules(log, rules, RULES[1:], observed_through=through))
@@ -126,4 +133,6 @@ def _split(
 def _of_feature(events: ir.Table, asked: FunnelQuestion, feature: Feature) -> FunnelQuestion:
     """The funnel a feature declares, under the rules of the page."""
     rules = {k: v for k, v in asked.arguments.items() if k in ("window", "mode", "entry", "by", "observed_through")}
-    return ask_funnel(events, steps=feature_steps(feature), **rules, min_cell=asked.min_cell)
+    own = ask_funnel(events, steps=feature_steps(feature), **rules, min_cell=asked.min_cell)
+    reason = reason_of(feature, own.refused_because, through=asked.observed_through)
+    return own._replace(refused_because=reason)

@@ -11,13 +11,16 @@ from launchpad_lib.contract.catalogue import funnel_tables as tables
 from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.contract.estimates import Estimate, estimate_of
 from launchpad_lib.contract.sentences import counted, named, span_words
+from launchpad_lib.findings.funnel_losses import losses
 from launchpad_lib.findings.funnel_question import MODE_WORDS, FunnelQuestion, Periods
 from launchpad_lib.findings.funnel_reading import FunnelReading
 from launchpad_lib.findings.rows import answered, declared, reason_in, refused_rows
-from launchpad_lib.inference import compare_rates
+from launchpad_lib.inference import compare_correlates, compare_rates
 from launchpad_lib.metrics import (
     nobody_mature,
 )
+
+MOST_CORRELATES = 20
 
 
 def funnel_result(read: FunnelReading, asked: FunnelQuestion) -> pd.DataFrame:
@@ -35,7 +38,8 @@ def steps_of(read: FunnelReading, part: str, asked: FunnelQuestion) -> pd.DataFr
     reason = nobody_mature(
         first["users"], immature=first["entrants_immature"], what="the funnel", observed_through=asked.observed_through
     )
-    lost = (found["users_at_risk"] - found["users"]).where(found["step"] > 1)
+    is_asked = (found["step"] > 1) & ~found["is_optional"].astype(bool)  # who leaves an optional step out is not lost
+    lost = (found["users_at_risk"] - found["users"]).where(is_asked)
     found = declared(tables.FUNNEL, found.assign(lost=lost, refused_because=reason))
     return found if reason is None else found.assign(lost=float("nan"))
 
@@ -165,6 +169,40 @@ def funnel_instead(read: FunnelReading, asked: FunnelQuestion) -> pd.DataFrame:
         lambda: read.table("next_events").order_by(["step", lambda t: t.users.desc(), "next_event"]).to_pandas(),
         refused_because=asked.refused_because,
     )
+
+
+def funnel_correlates(
+    read: FunnelReading, asked: FunnelQuestion, result: pd.DataFrame, *, step: int | None = None
+) -> pd.DataFrame:
+    """The table `funnel_correlates` of a step: the surest `MOST_CORRELATES` first.
+
+    Args:
+        step: the number of a required step but the last; None for the one after which most are lost.
+    """
+
+    def compared() -> pd.DataFrame:
+        places = losses(asked, result)
+        own = next((place for place in places if step in (None, place.step_before)), None)
+        if own is None:
+            known = ", ".join(str(place.step_before) for place in sorted(places))
+            raise ValueError(f"step={step}: must be a step that is asked for and not the last; choose one of {known}")
+        if not asked.is_independent:
+            raise ValueError("sessions of one user belong together, so nothing is compared; count by user_id")
+        if not own.lost or own.lost == own.at_risk:
+            nobody = "nobody is lost" if not own.lost else "nobody goes on"
+            raise ValueError(f"{nobody} {own.where}, so nothing can go with it; choose another step")
+        counts = pd.concat([read.table(part).to_pandas() for part in ("values", "events_between")])
+        of_step = counts[(counts["step"] == own.step_before) & counts["refused_because"].isna()]
+        rows = compare_correlates(of_step, min_cell=asked.min_cell)
+        if rows.empty:
+            raise ValueError(
+                f"{own.where}: of {counted(own.at_risk, asked.unit)} no value and no event has {asked.min_cell} with "
+                "it and without it, and by chance 5 that go on and 5 that stop; wait for more"
+            )
+        held = rows.head(MOST_CORRELATES).assign(compared=len(rows))
+        return held.assign(ci_high=held["ci_high"].replace(float("inf"), None))
+
+    return answered(tables.FUNNEL_CORRELATES, compared, refused_because=asked.refused_because or reason_in(result))
 
 
 def funnel_by_other_rules(read: FunnelReading, asked: FunnelQuestion, result: pd.DataFrame) -> pd.DataFrame:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pandas as pd
 
 from launchpad_lib.contract.estimates import Estimate
@@ -11,6 +9,7 @@ from launchpad_lib.contract.findings import Conclusion, Finding, Severity, Verb,
 from launchpad_lib.contract.sentences import counted, ended, listed, named, without_subject
 from launchpad_lib.contract.wording import duration, is_missing, percent, points, rate
 from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
+from launchpad_lib.findings.funnel_losses import Loss, losses
 from launchpad_lib.findings.funnel_question import FunnelQuestion, Periods
 from launchpad_lib.findings.funnel_results import conversion_change, funnel_conversion
 from launchpad_lib.findings.rows import NOT_ASKED, not_answered, proved_at, reason_in, standing
@@ -21,15 +20,6 @@ OTHER = "(other)"
 TOGETHER = "sessions of one user belong together, so no test is made"
 
 
-class Loss(NamedTuple):
-    """Who is lost between two steps: how many of how many, and the words for the place."""
-
-    step_before: int
-    where: str
-    lost: int
-    at_risk: int
-
-
 def funnel_conclusion(
     asked: FunnelQuestion,
     *,
@@ -37,6 +27,7 @@ def funnel_conclusion(
     segments: pd.DataFrame,
     changes: pd.DataFrame,
     instead: pd.DataFrame,
+    correlates: pd.DataFrame,
     panel: pd.DataFrame,
     periods: Periods,
     breakdown: str | None,
@@ -53,6 +44,7 @@ def funnel_conclusion(
             *proved_at("how-many-reach-each-step", where_they_stop(asked, result, instead)),
             *proved_at("since-when", since_when(asked, changes, periods, smallest_change)),
             *proved_at("since-when", which_steps_changed(asked, changes)),
+            *proved_at("what-goes-with-going-on", what_goes_with_it(correlates, asked)),
             *proved_at("for-whom", for_whom(asked, segments, breakdown)),
             *proved_at("how-many-reach-each-step", [headline(found, asked, result)]),
             *proved_at("doubt-check-the-rules-of-other-products", by_other_rules(panel)),
@@ -95,19 +87,6 @@ def headline(found: Estimate, asked: FunnelQuestion, result: pd.DataFrame) -> Fi
     numbers = rate(found.value, found.ci_low, found.ci_high, found.n)
     said = f"Of those that enter, {numbers} reach {target} {asked.within}{took}.{late}{out}"
     return Finding("unknown", "wait", said) if (found.n or 0) < asked.min_cell else Finding("fine", "nothing", said)
-
-
-def losses(asked: FunnelQuestion, result: pd.DataFrame) -> list[Loss]:
-    """The losses between consecutive steps, largest first; optional steps lose nobody and are not in the table's
-    losses.
-    """
-    found = []
-    for before, after in zip(result.iloc[:-1].itertuples(), result.iloc[1:].itertuples(), strict=True):
-        where = f"between {named(before.step_name)} and {named(after.step_name)}"
-        if asked.mode == "any_order":
-            where = f"after {before.step} of {len(result)} steps"
-        found.append(Loss(int(before.step), where, int(after.lost), int(after.lost + after.users)))
-    return sorted(found, key=lambda loss: -loss.lost)
 
 
 def where_they_stop(asked: FunnelQuestion, result: pd.DataFrame, instead: pd.DataFrame) -> list[Finding]:
@@ -158,6 +137,33 @@ def what_they_do_next(worst: Loss, instead: pd.DataFrame) -> str:
     if is_missing(top["next_event"]):
         return f" Most often they do nothing next: {top['users']:,} of {dropped:,}."
     return f" Most often they do {named(top['next_event'])} next: {top['users']:,} of {dropped:,}."
+
+
+def what_goes_with_it(correlates: pd.DataFrame, asked: FunnelQuestion) -> list[Finding]:
+    """What goes with going on or stopping at a step, after correction; nothing where that is told of nothing."""
+    rows = standing(correlates)
+    sure = rows[rows["goes_with"].notna()]
+    if sure.empty:
+        return []
+    # One value of a property says what the others say, too.
+    words = [
+        _correlate_words(row, asked)
+        for row in sure[~sure["property"].duplicated() | sure["property"].isna()].itertuples()
+    ]
+    first, many = sure.iloc[0], counted(int(sure["compared"].iloc[0]), "value or event", "values and events")
+    where = f"between {named(first['step_name'])} and {named(first['next_step_name'])}"
+    said = f"Of {many} compared {where}, {len(sure)} {'goes' if len(sure) == 1 else 'go'} with going on or stopping"
+    return [Finding("watch", "look", f"{said}: {listed(words)}. What goes with it need not be its cause.")]
+
+
+def _correlate_words(row, asked: FunnelQuestion) -> str:
+    """How much more often who has a value goes on; of an event the odds at equal times since the step."""
+    limits = "no upper limit" if is_missing(row.ci_high) else f"{row.ci_low:.2f} to {row.ci_high:.2f}"
+    numbers = f"({limits}, n = {int(row.users):,})"
+    if is_missing(row.property):
+        return f"{asked.unit}s that did {named(row.value)} have {row.ratio:.2f} times the odds at equal times {numbers}"
+    who = f"{asked.unit}s with {segment_words(row.value)} as {named(row.property)}"
+    return f"{who} go on {row.ratio:.2f} times as often as the others {numbers}"
 
 
 def since_when(asked: FunnelQuestion, changes: pd.DataFrame, periods: Periods, smallest: float) -> list[Finding]:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pandas as pd
 
 from launchpad_lib.contract.findings import (
+    Apart,
     Conclusion,
     Finding,
     LiftVerdict,
@@ -20,6 +21,8 @@ from launchpad_lib.findings.lift_experiments import EXPERIMENT, experiment_findi
 from launchpad_lib.findings.lift_questions import LiftQuestion
 from launchpad_lib.findings.lift_results import ATO, TRIALS, LiftResults
 from launchpad_lib.findings.lift_rollouts import ROLLOUT, rollout_finding, unanswered_rollout
+from launchpad_lib.findings.rows import not_answered
+from launchpad_lib.findings.rows import not_asked as asked_nothing
 
 SEVERITIES: dict[str, tuple[Severity, Verb]] = {
     "hurt": ("act", "stop"),
@@ -35,6 +38,8 @@ SHOWN: tuple[LiftVerdict, ...] = ("hurt", "likely hurt", "worked", "likely helpe
 NOT_RANDOMISED = "Users chose themselves whether to {do}, so something that was not measured can be behind it"
 DOING = {"finished": "Finishing", "used": "Using"}
 DOING_OF_DESIGN = {ROLLOUT: "Switching on", EXPERIMENT: "Showing"}
+CHOSEN = "users chose themselves"
+STANDS_ON = {ROLLOUT: "by where it was switched on", EXPERIMENT: "users were drawn to be shown it"}
 DO = {"finished": "finish", "used": "use it"}
 DID = {"finished": "finished", "used": "used it"}
 MOMENT = {"finished": "starts", "used": "days"}
@@ -49,17 +54,13 @@ def lift_conclusion(found: LiftResults) -> Conclusion:
     if not found.asked:
         return not_asked(found)
     reported = found.reported
-    findings = [_of_feature(question, reported.loc[question.feature_id], found) for question in found.asked]
-    findings += [
-        unanswered_rollout(named(_question(found, feature_id).feature_name), answer)
-        for feature_id, answer in found.rollouts.items()
-        if answer.effect.refused_because and reported.loc[feature_id, "design"] != ROLLOUT
-    ]
-    findings += [
-        _of_experiment(_question(found, feature_id), found)
-        for feature_id, answer in found.experiments.items()
-        if answer.refused_because and reported.loc[feature_id, "design"] != EXPERIMENT
-    ]
+    if len(found.asked) == 1:
+        findings = _about(found.asked[0], found)
+    else:
+        findings = [
+            _in_short(question, reported.loc[question.feature_id], found)._replace(anchor=_place(number))
+            for number, question in enumerate(found.asked, 1)
+        ]
     verdicts = {q.feature_id: reported.loc[q.feature_id, "verdict"] for q in found.asked}
     said = conclusion(lift_sentence(found, verdicts), [*findings, *_left_out(found)])
     reasons = [str(reported.loc[q.feature_id, "refused_because"]) for q in found.asked]
@@ -68,15 +69,62 @@ def lift_conclusion(found: LiftResults) -> Conclusion:
     return said
 
 
+def lift_apart(found: LiftResults) -> list[Apart]:
+    """Everything that is said of each of several features, under its own heading; nothing where one is asked only, of
+    which the page's conclusion holds it all.
+    """
+    if len(found.asked) < 2:
+        return []
+    return [
+        Apart(named(question.feature_name), _place(number), conclusion("", _about(question, found)).findings)
+        for number, question in enumerate(found.asked, 1)
+    ]
+
+
+def _place(number: int) -> str:
+    """The id of a feature's heading; names are no ids, and two may look alike."""
+    return f"feature-{number}"
+
+
+def _about(question: LiftQuestion, found: LiftResults) -> list[Finding]:
+    """The finding of one feature, and why a stronger design that is declared for it has no number."""
+    row = found.reported.loc[question.feature_id]
+    said = [_of_feature(question, row, found)]
+    rollout, experiment = found.rollouts.get(question.feature_id), found.experiments.get(question.feature_id)
+    if rollout and rollout.effect.refused_because and row["design"] != ROLLOUT:
+        said.append(unanswered_rollout(named(question.feature_name), rollout))
+    if experiment and experiment.refused_because and row["design"] != EXPERIMENT:
+        said.append(_of_experiment(question, found))
+    return said
+
+
+def _in_short(question: LiftQuestion, row: pd.Series, found: LiftResults) -> Finding:
+    """One feature among several in a line: the word, the difference with its interval, and what it stands on."""
+    verdict, name = row["verdict"], named(question.feature_name)
+    severity, verb = SEVERITIES[verdict]
+    users = None
+    if verdict == "refused":
+        sentence = f"{name}: no difference is given, {ended(str(row['refused_because']))}"
+    else:
+        differs = points(row["estimate"], row["ci_low"], row["ci_high"])
+        limit = f" {_limit(found)}" if verdict == "no effect larger than" else ""
+        sentence = f"{name}: {verdict}{limit}, {differs}; {STANDS_ON.get(row['design'], CHOSEN)}."
+        users = int(row["users"]) if verdict in ("likely hurt", "hurt") and not pd.isna(row["users"]) else None
+    more = len(_about(question, found)) - 1
+    if more:
+        sentence += " A stronger design that is declared has no number yet; see below."
+    return Finding(severity, verb, sentence, feature_id=question.feature_id, users=users)
+
+
 def not_asked(found: LiftResults) -> Conclusion:
-    """A page whose question nobody declared stands, and says so."""
+    """What the page concludes whose question nobody declared."""
     what, briefly = NOT_DECLARED[found.rules.compare]
     needed = what.replace("no start_event and complete_event together", "both a start_event and a complete_event")
-    sentence = (
-        f"Not asked: no feature declares {needed.replace('no event', 'an event')}; "
-        "declare them under `features:` in the params file or in the table `features`."
+    reason = asked_nothing(
+        f"no feature declares {needed.replace('no event', 'an event')}; "
+        "declare them under `features:` in the params file or in the table `features`"
     )
-    return conclusion(f"Not asked: no feature declares {briefly}.", [Finding("unknown", "declare", sentence)])
+    return not_answered(reason, verdict=f"Not asked: no feature declares {briefly}.")
 
 
 def lift_sentence(found: LiftResults, verdicts: dict[str, LiftVerdict]) -> str:

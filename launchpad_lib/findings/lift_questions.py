@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 
 from launchpad_lib.contract.features import Feature, Rollout, ShownBy, not_declared
 from launchpad_lib.contract.sentences import counted, named, span_words
+from launchpad_lib.findings.releases import reason_of
 from launchpad_lib.findings.rows import not_asked
 from launchpad_lib.metrics import unknown_names
 from launchpad_lib.metrics.trials import MOST_TRIALS, Compare, TrialQuestion
@@ -91,7 +92,11 @@ class LiftRules(NamedTuple):
 
 
 def ask_lift(
-    events: ir.Table, features: Iterable[Feature], *, compare: Compare = "finished"
+    events: ir.Table,
+    features: Iterable[Feature],
+    *,
+    compare: Compare = "finished",
+    observed_through: datetime | None = None,
 ) -> tuple[LiftQuestion, ...]:
     """One question per feature: not asked where it does not declare what is compared, refused where that does not occur
     in the log.
@@ -105,7 +110,7 @@ def ask_lift(
         else:
             reason = None if names else not_asked(f"{named(feature.name)} declares no event; declare one")
         if reason is None:
-            reason = unknown_names(events, event_names=names)
+            reason = reason_of(feature, unknown_names(events, event_names=names), through=observed_through)
         declared = (feature.start_event, feature.complete_event)
         own = LiftQuestion(feature.feature_id, feature.name, *declared, reason, compare, feature.event_names)
         found.append(own._replace(rollout=feature.rollout, experiment=feature.experiment))

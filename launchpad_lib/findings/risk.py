@@ -14,10 +14,11 @@ from launchpad_lib.contract.findings import Conclusion, Finding, conclusion
 from launchpad_lib.contract.sentences import counted, listed, named
 from launchpad_lib.contract.wording import is_missing, percent
 from launchpad_lib.contract.worst import Worst, worst_of
-from launchpad_lib.findings.rows import declared, refused_rows
+from launchpad_lib.findings.rows import declared, not_answered, not_asked, refused_rows
 from launchpad_lib.risk import Evaluation, is_first_known, state_days
 
 NOW, TESTED, NEXT = "what-is-degraded-now", "does-the-score-know-more-than-its-baselines", "what-may-be-next"
+NO_OBJECTIVE = not_asked("no feature declares an objective")
 NOT_TESTABLE = "Not testable: no probability is published"
 
 
@@ -39,6 +40,8 @@ def risk_conclusion(
     """
     ids = {*states["feature_id"], *ranked["feature_id"]}
     names = {str(f): named(called.get(str(f), str(f))) for f in ids}
+    if ranked.empty and not (states["state"] != "not asked").any():
+        return not_answered(NO_OBJECTIVE, verdict=risk_verdict(states, evaluation, users_per_week, names))
     return conclusion(
         risk_verdict(states, evaluation, users_per_week, names),
         [
@@ -81,8 +84,7 @@ def degraded_count(states: pd.DataFrame, *, min_breach_days: int) -> Estimate:
     judged = states["state"].isin(["degraded now", "healthy"])
     if not judged.any():
         asked = states[states["state"] == "cannot tell"]
-        none = "not asked: no feature declares an objective"
-        return refusal(str(asked["reason"].iloc[0]) if len(asked) else none, n=0, **rules)
+        return refusal(str(asked["reason"].iloc[0]) if len(asked) else NO_OBJECTIVE, n=0, **rules)
     return Estimate(float((states["state"] == "degraded now").sum()), n=int(judged.sum()), rules=rules)
 
 

@@ -13,6 +13,7 @@ from launchpad_lib.contract.sentences import sentence
 
 NUMBERS = ("int64", "float64")
 NOT_ASKED = "not asked"
+NOTHING_ASKED = "Nothing was asked of this page."
 NO_EVENTS = "the log holds no events; ingest some"
 NO_FEATURE = (
     "not asked: no feature is declared; declare one under `features:` in the params file or in the table `features`"
@@ -76,10 +77,21 @@ def standing(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["refused_because"].isna()]
 
 
-def not_answered(reason: str) -> Conclusion:
-    """What a page concludes that has no answer: nothing was asked, or these data cannot answer; and why."""
+def not_answered(reason: str, *, verdict: str = NOTHING_ASKED) -> Conclusion:
+    """What a page concludes that has no answer: nothing was asked, or these data cannot answer; and why.
+
+    Every page of which nothing is asked is refused alike, with one finding and a reason that begins with "not asked":
+    it holds no number, so calling it well would be untrue, and nothing of it is to be mended.
+
+    Args:
+        verdict: of a page of which nothing is asked, where it can say more.
+
+    >>> said = not_answered("not asked: no experiment is declared", verdict="No experiment is declared.")
+    >>> said.verdict, said.findings[0].sentence, said.refused_because
+    ('No experiment is declared.', 'Not asked: no experiment is declared.', 'not asked: no experiment is declared')
+    """
     if reason.startswith(NOT_ASKED):
-        return Conclusion("Nothing was asked of this page.", (Finding("unknown", "declare", sentence(reason)),), reason)
+        return Conclusion(verdict, (Finding("unknown", "declare", sentence(reason)),), reason)
     return refused_conclusion(reason)
 
 

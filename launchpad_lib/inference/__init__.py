@@ -2,6 +2,7 @@
 
 from launchpad_lib.inference.benchmark import Benchmark, benchmark, bounded_estimate, independent_columns
 from launchpad_lib.inference.comparison import compare_rates, largest_differs_p, score_test_p, unequal_rates_p
+from launchpad_lib.inference.correlates import Ratio, compare_correlates, odds_ratio, share_ratio
 from launchpad_lib.inference.doubt import EValue, Placebo, doubt_table, e_value, robustness_value
 from launchpad_lib.inference.effects import ESTIMANDS, CrossFit, Effect, Estimand, crossfit_effects, crossfit_outcomes
 from launchpad_lib.inference.experiment import Decision, Shortfall, best_first, decide
@@ -34,6 +35,7 @@ __all__ = [
     "Moments",
     "Placebo",
     "QuantileChange",
+    "Ratio",
     "SampleRatio",
     "Shortfall",
     "SurvivalPoint",
@@ -43,6 +45,7 @@ __all__ = [
     "best_first",
     "bounded_estimate",
     "changes_table",
+    "compare_correlates",
     "compare_rates",
     "compare_variants",
     "largest_differs_p",
@@ -60,7 +63,9 @@ __all__ = [
     "median_survival",
     "mix_share",
     "newcombe",
+    "odds_ratio",
     "quantile_change",
+    "share_ratio",
     "quantile_changes",
     "quantile_draws",
     "regression_table",

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
-from launchpad_lib.inference.nuisances import ModelName, Nuisance, crossfit, user_folds
+from launchpad_lib.inference.nuisances import ModelName, Nuisance, binned, crossfit, user_folds
 from launchpad_lib.inference.support import (
     BALANCE_COLUMNS,
     balance_table,
@@ -224,9 +224,10 @@ def _nuisances(
     """
     asked: list[tuple[np.ndarray, dict[str, Any]]] = [(t.astype(float), {})]
     asked += [(y, {"treated": t, "arm": arm}) for y in ys for arm in (0, 1)]
+    codes = binned(x)
     with threadpool_limits(limits=1), ThreadPoolExecutor(2) as pool:
         waiting = [
-            pool.submit(_alone, x, y, fold, users=users, rng=luck, **own)
+            pool.submit(_alone, x, y, fold, users=users, rng=luck, codes=codes, **own)
             for (y, own), luck in zip(asked, rng.spawn(len(asked)), strict=True)
         ]
         return [done.result() for done in waiting]

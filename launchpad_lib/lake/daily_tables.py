@@ -214,7 +214,8 @@ def over(query: str, rows: str) -> str:
 
 def part_paths(folder: Path, body: Mapping[str, Any], name: str, *, days: Sequence[str]) -> list[str]:
     """The files of a table's parts of these days."""
-    return [str(folder / name / body["days"][day][name]["file"]) for day in days]
+    place = folder / name
+    return [os.path.join(place, body["days"][day][name]["file"]) for day in days]
 
 
 def opened_parts(folder: Path, version: int, *, queries: Mapping[str, str]) -> dict[str, Any] | None:
@@ -226,8 +227,9 @@ def opened_parts(folder: Path, version: int, *, queries: Mapping[str, str]) -> d
         return None
     if any(not queries.keys() <= parts.keys() for parts in body["days"].values()):
         return None
-    entries = [(folder / name, entry) for parts in body["days"].values() for name, entry in parts.items()]
-    return body if all(is_intact(place, entry) for place, entry in entries) else None
+    places = {name: folder / name for name in {name for parts in body["days"].values() for name in parts}}
+    entries = (item for parts in body["days"].values() for item in parts.items())
+    return body if all(is_intact(places[name], entry) for name, entry in entries) else None
 
 
 def _hash_of(queries: Mapping[str, str]) -> str:

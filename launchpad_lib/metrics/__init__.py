@@ -4,6 +4,7 @@ from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.metrics.activity import active_days, active_users
 from launchpad_lib.metrics.checks import nobody_mature, unknown_names
 from launchpad_lib.metrics.cohorts import activity_spans, behavioural_cohorts
+from launchpad_lib.metrics.correlates import funnel_correlates
 from launchpad_lib.metrics.dropoff import funnel_next_events, funnel_times
 from launchpad_lib.metrics.engagement import (
     completion,
@@ -65,6 +66,7 @@ __all__ = [
     "frequency",
     "funnel",
     "funnel_changes",
+    "funnel_correlates",
     "funnel_next_events",
     "funnel_rules",
     "funnel_times",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +12,8 @@ import numpy as np
 
 from launchpad_lib.contract.durations import check_timezone, window_us
 from launchpad_lib.metrics.checks import READ
+from launchpad_lib.metrics.kernels.reading import micros_of
+from launchpad_lib.metrics.reported_chains import NEVER, NO_ROW, Chains, FoundRows
 from launchpad_lib.metrics.steps import Exclusion, Rules, Step, matches
 from launchpad_lib.metrics.windows import (
     Period,
@@ -27,9 +29,7 @@ if TYPE_CHECKING:
     from launchpad_lib.metrics.kernels.local_days import Calendar
     from launchpad_lib.metrics.kernels.one_reading import Part
 
-NEVER = np.iinfo(np.int64).min
 ALWAYS = np.iinfo(np.int64).max
-NO_ROW = -2  # the code of a next event where there is none
 
 
 class Entries(NamedTuple):
@@ -38,47 +38,6 @@ class Entries(NamedTuple):
     period: Period
     report_timezone: str
     week_starts_on: Weekday
-
-
-class Chains(NamedTuple):
-    """Reported chains of a part of the units. Grain: one row per unit and span or period that the unit entered.
-
-    The reported chain is the deepest one a unit has; among those the one that is complete first; among those the one
-    that began last. Instants are microseconds since 1970.
-
-    `unit` numbers the units of the reading; `group` is the number of the period, or the place of the span; `at[:, k]`
-    is the instant of step k + 1 (NEVER: not reached); `values[:, k]` the code of the breakdown's value there (-1: none)
-    into `names`. `next_event` is the code, into `event_names`, of the unit's very next event after the last required
-    step (-1: without a name, NO_ROW: none) and `next_at` its instant.
-    """
-
-    unit: np.ndarray
-    group: np.ndarray
-    first_entry_at: np.ndarray
-    at: np.ndarray
-    is_removed: np.ndarray
-    is_mature: np.ndarray
-    values: np.ndarray | None
-    names: list[str]
-    next_event: np.ndarray
-    next_at: np.ndarray
-    event_names: list[str]
-
-    @property
-    def is_counted(self) -> np.ndarray:
-        """Mature and not removed by an exclusion."""
-        return self.is_mature & ~self.is_removed
-
-    def segment(self, rules: Rules) -> np.ndarray:
-        """Code of the unit's value of the breakdown: of its first or last reached step that has one, or of the chosen
-        step.
-        """
-        if self.values is None:
-            return np.full(len(self.unit), -1, np.int32)
-        if isinstance(rules.attribution, int):
-            return self.values[:, rules.attribution - 1]
-        order = self.values if rules.attribution == "first_touch" else self.values[:, ::-1]
-        return order[np.arange(len(order)), (order >= 0).argmax(axis=1)]
 
 
 class ChainFold:
@@ -104,9 +63,10 @@ class ChainFold:
         entries: Entries | None = None,
     ) -> None:
         self.rules, self.spans, self.observed_through = rules, spans, observed_through
-        self.needs_next = False
-        self._events = events
+        self.needs_next = self.reads_all = False
+        self.events = events
         self._takers: list[Callable[[Chains], None]] = []
+        self._row_takers: list[tuple[Callable[[FoundRows], None], tuple[str, ...]]] = []
         self._units = 0
         self.columns: dict[str, ir.Value] = {"event": events.event_name}
         for name, key in (("held", rules.hold_constant), ("segment", rules.breakdown)):
@@ -123,6 +83,11 @@ class ChainFold:
         """Hands the chains of every part to one more who counts."""
         self._takers.append(take)
 
+    def each_with_rows(self, take: Callable[[FoundRows], None], columns: Mapping[str, ir.Value]) -> None:
+        """Hands every part's rows, too, with further texts of a row; a name given before must mean the same."""
+        self.columns |= columns
+        self._row_takers.append((take, tuple(columns)))
+
     @property
     def flags(self) -> dict[str, ir.BooleanValue | None]:
         """What only the properties can tell: the bits of steps and exclusions that have filters."""
@@ -131,20 +96,21 @@ class ChainFold:
             if one.filters:
                 said.setdefault(bit, []).append(one)
         found: dict[str, ir.BooleanValue | None] = {
-            str(bit): ibis.or_(*(matches(self._events, one.event_name, one.filters) for one in ones))
+            str(bit): ibis.or_(*(matches(self.events, one.event_name, one.filters) for one in ones))
             for bit, ones in said.items()
         }
         names = {one.event_name for _, one in _bits_of(self.rules)}
-        return found | {READ: None if self.is_whole else is_one_of(self._events.event_name, sorted(names))}
+        return found | {READ: None if self.is_whole else is_one_of(self.events.event_name, sorted(names))}
 
     @property
     def is_whole(self) -> bool:
         """Whether every row of a unit is looked at, not only steps and exclusions."""
-        return self.needs_next or self.rules.mode in ("strict", "strict_order")
+        return self.needs_next or self.reads_all or self.rules.mode in ("strict", "strict_order")
 
     def fold(self, part: Part) -> None:
         """Finds the chains of a part's units."""
-        from launchpad_lib.metrics.kernels import chains as kernel
+        from launchpad_lib.metrics.kernels import step_rows
+        from launchpad_lib.metrics.kernels.chains import find_chains
         from launchpad_lib.metrics.kernels.local_days import clock_of
 
         rules = self.rules
@@ -154,24 +120,26 @@ class ChainFold:
         bits = _NO_NUMBERS
         for name, (flags, flag) in part.flags.items():
             bits = bits if len(bits) else np.zeros(len(at), np.int64)
-            kernel.add_bits(np.require(flags, np.int32, ["C", "W"]), flag, int(name), bits)
+            step_rows.add_bits(np.require(flags, np.int32, ["C", "W"]), flag, int(name), bits)
         event_names = part.texts["event"]
         automaton = _automaton(rules, self.spans)
         match = np.empty(len(at), np.int64)
-        disordered = kernel.match_rows(
+        more = {n: part.columns[n] for _, names in self._row_takers for n in names}
+        disordered = step_rows.match_rows(
             starts, at, codes, _table(rules, event_names), bits, held, automaton.steps, match
         )
         if disordered:
-            places, rows = kernel.step_order(starts, at, match, automaton.steps, disordered)
+            places, rows = step_rows.step_order(starts, at, match, automaton.steps, disordered)
             match[places] = match[rows]
             codes, held, segment = (_moved(c, places, rows) for c in (codes, held, segment))
+            more = {name: _moved(column, places, rows) for name, column in more.items()}
         period = _NO_NUMBERS
         if self._entries:
             zone, calendar = self._entries
             clock = clock_of(zone, *part.ends)
             entries = automaton.steps if rules.mode == "any_order" else 1
-            period = kernel.entry_periods(at, match, entries, clock.edges, clock.offsets, *calendar)
-        found = kernel.find_chains(
+            period = step_rows.entry_periods(at, match, entries, clock.edges, clock.offsets, *calendar)
+        found = find_chains(
             starts,
             at,
             match,
@@ -193,7 +161,7 @@ class ChainFold:
             found.removed,
             np.full(len(first_entry_at), True)
             if window is None
-            else first_entry_at <= _micros(self.observed_through) - window,
+            else first_entry_at <= micros_of(self.observed_through) - window,
             np.where(reached, segment[found.rows], -1) if rules.breakdown else None,
             part.texts["segment"] if rules.breakdown else [],
             next_event,
@@ -203,6 +171,11 @@ class ChainFold:
         self._units += len(starts) - 1
         for take in self._takers:
             take(chains)
+        for take_rows, names in self._row_takers:
+            of_part = FoundRows(
+                chains, found.unit, found.rows, starts, at, codes, match, {n: more[n] for n in names}, part.texts
+            )
+            take_rows(of_part)
 
 
 _NO_CODES, _NO_NUMBERS = np.empty(0, np.int32), np.empty(0, np.int64)
@@ -224,7 +197,7 @@ def units_of(events: ir.Table, by: str) -> tuple[ir.Table, str]:
 
 
 def _bits_of(rules: Rules) -> list[tuple[int, Step | Exclusion]]:
-    from launchpad_lib.metrics.kernels.chains import BLOCKS, REMOVES
+    from launchpad_lib.metrics.kernels.step_rows import BLOCKS, REMOVES
 
     effects = {"remove_user": REMOVES, "block_progress": BLOCKS}
     steps: list[tuple[int, Step | Exclusion]] = [(1 << k, step) for k, step in enumerate(rules.steps)]
@@ -250,11 +223,6 @@ def _next(
     return np.where(is_there, codes[row], NO_ROW), np.where(is_there, at[row], NEVER)
 
 
-def _micros(instant: datetime) -> int:
-    since = instant - datetime(1970, 1, 1)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-
-
 def _table(rules: Rules, names: list[str]) -> np.ndarray:
     """What an event is by its name alone; the last element is for events without one."""
     table = np.zeros(len(names) + 1, np.int64)
@@ -266,7 +234,9 @@ def _table(rules: Rules, names: list[str]) -> np.ndarray:
 
 
 def _automaton(rules: Rules, spans: Sequence[tuple[datetime, datetime] | None]) -> Automaton:
-    from launchpad_lib.metrics.kernels.chains import MODES, MOST_STEPS, Automaton
+    from launchpad_lib.metrics.kernels.chain_modes import MODES
+    from launchpad_lib.metrics.kernels.chains import Automaton
+    from launchpad_lib.metrics.kernels.step_rows import MOST_STEPS
 
     if len(rules.steps) > MOST_STEPS:
         raise ValueError(f"steps: {len(rules.steps)} given; a funnel takes at most {MOST_STEPS}, leave some out")
@@ -274,7 +244,7 @@ def _automaton(rules: Rules, spans: Sequence[tuple[datetime, datetime] | None]) 
     required = rules.required
     optional = [k for k in range(1, len(rules.steps) + 1) if k not in required]
     low, high = zip(
-        *((NEVER, ALWAYS) if span is None else (_micros(span[0]), _micros(span[1])) for span in spans),
+        *((NEVER, ALWAYS) if span is None else (micros_of(span[0]), micros_of(span[1])) for span in spans),
         strict=True,
     )
     lists = (

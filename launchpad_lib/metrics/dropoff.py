@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.asked import Asked, answers
-from launchpad_lib.metrics.chains import NEVER, NO_ROW, ChainFold, Chains, units_of
+from launchpad_lib.metrics.chains import ChainFold, units_of
 from launchpad_lib.metrics.checks import never_empty, nobody_counted, refused_table
 from launchpad_lib.metrics.paths import MARKS, OTHER
+from launchpad_lib.metrics.reported_chains import NEVER, NO_ROW, Chains
 from launchpad_lib.metrics.step_counts import group_quantiles
 from launchpad_lib.metrics.steps import (
     Entry,

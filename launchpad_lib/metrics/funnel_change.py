@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.asked import Asked, answers
-from launchpad_lib.metrics.chains import NEVER, ChainFold, Chains, units_of
+from launchpad_lib.metrics.chains import ChainFold, units_of
 from launchpad_lib.metrics.checks import never_empty, refused_table
 from launchpad_lib.metrics.funnel import ENTRANTS
+from launchpad_lib.metrics.reported_chains import NEVER, Chains
 from launchpad_lib.metrics.steps import (
     Attribution,
     Entry,

@@ -6,15 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from math import ceil
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from launchpad_lib.contract.features import Feature
+from launchpad_lib.lake.zone_days import local_feature_metrics
 from launchpad_lib.metrics.kernels.lake_log import lake_telemetry
 from launchpad_lib.metrics.kernels.stability import StabilityFold, folded
+from launchpad_lib.metrics.kernels.user_values import hashes_of_users
 from launchpad_lib.metrics.reliability import (
     apdex,
     check_threshold,
@@ -24,10 +28,12 @@ from launchpad_lib.metrics.reliability import (
     rated_sessions,
     rated_users,
 )
+from launchpad_lib.metrics.remembered import names_of_lake
 from launchpad_lib.metrics.windows import local_date, property_value
 
 MOST_WATCHED_ROWS = 1_000_000
 DRAWN_OF = 2**30 - 1
+UNIT = "launchpad unit"  # beside the columns of a table of any kind
 KEYS = ("event_id", "observation_id")
 OBSERVED = (
     "feature_id", "user_id", "observed_at", "latency_ms", "crashed", "error_count", "platform", "app_version",
@@ -62,11 +68,15 @@ def feature_days(telemetry: ir.Table, *, report_timezone: str) -> pd.DataFrame:
     Columns: feature_id, observed_on, observations, users, latency_observations, p50_latency_ms, p95_latency_ms,
     p99_latency_ms, crash_free_users_rate, error_rate, mean_feedback_score.
 
-    UTC dates of a lake's telemetry are those of its `fact_feature_metrics`, which are made day by day.
+    UTC dates of a lake's telemetry are those of its `fact_feature_metrics`, which are made day by day; local dates of
+    any zone are kept, and only those are read again whose rows are new or restated (`lake.zone_days`).
     """
     found = lake_telemetry(telemetry)
-    if found is not None and report_timezone == "UTC":
-        made = of_feature(found.backend.table("fact_feature_metrics"), found.feature_id)
+    if found is not None:
+        made = found.backend.table("fact_feature_metrics")
+        if report_timezone != "UTC":
+            made = ibis.memtable(local_feature_metrics(found.log, report_timezone=report_timezone))
+        made = of_feature(made, found.feature_id)
         return made.select(*FEATURE_DAYS).order_by(["feature_id", "observed_on"]).to_pandas()
     dated = telemetry.mutate(observed_on=local_date(telemetry.observed_at, report_timezone))
     is_known = dated.crashed.notnull()
@@ -148,14 +158,19 @@ def watched_rows(
     has_properties = "properties" in table.columns
     asked = [c for c in dict.fromkeys(columns) if c not in ("user_id", time_column)]
     own = [c for c in asked if c in table.columns]
-    held = [c for c in asked if c not in table.columns and has_properties]
+    named = names_of_lake(table)  # a property that occurs nowhere need not be looked for in every row
+    held = [
+        c
+        for c in asked
+        if c not in table.columns and has_properties and (named is None or c in named.get("property", {}))
+    ]
+    drawn = _some_users(table, time_column=time_column, most=most)
     # Numbered on the way: a name of 5,000 characters is a key of the data, not a name that an engine must take.
-    values = {f"watched_{i}": property_value(table, name) for i, name in enumerate(held)}
+    values = {f"watched_{i}": property_value(drawn, name) for i, name in enumerate(held)}
     # In an order that does not hang on how the table is stored: the caller draws from it at random.
     keys = [c for c in KEYS if c in table.columns]
-    rows = table.select(*dict.fromkeys(["user_id", time_column, *own, *keys]), **values)
-    drawn = _some_users(table, rows, time_column=time_column, most=most).order_by(keys or rows.columns)
-    frame = drawn.select("user_id", time_column, *own, *values).to_pandas()
+    rows = drawn.select(*dict.fromkeys(["user_id", time_column, *own, *keys]), **values)
+    frame = rows.order_by(keys or rows.columns).select("user_id", time_column, *own, *values).to_pandas()
     frame = frame.rename(columns={f"watched_{i}": name for i, name in enumerate(held)})
     known = [c for c in held if frame[c].notna().any()]
     numbers = {c: pd.to_numeric(frame[c], errors="coerce") for c in known}
@@ -164,24 +179,30 @@ def watched_rows(
     )
 
 
-def _some_users(table: ir.Table, rows: ir.Table, *, time_column: str, most: int) -> ir.Table:
-    """`rows`, or where `table` has more than `most`, those of as many users as have about that many."""
+def _some_users(table: ir.Table, *, time_column: str, most: int) -> ir.Table:
+    """The rows of a table, or where it has more than `most`, those of as many users as have about that many."""
     held = int(table.count().execute())
     if held <= most:
-        return rows
-    # Rows of nobody are units by their instant.
-    unit = ibis.coalesce(rows.user_id, rows[time_column].cast("string"))
-    drawn = rows.mutate(unit=unit).filter(lambda t: (t.unit.hash() & DRAWN_OF) < most / held * DRAWN_OF)
+        return table
+    share, hashes = most / held * DRAWN_OF, hashes_of_users(table)
+    if hashes is not None and "user_number" in table.columns:
+        chosen = np.flatnonzero((hashes & DRAWN_OF) < share).astype(np.uint32)
+        drawn = table.mutate(**{UNIT: table.user_number}).semi_join(ibis.memtable({UNIT: chosen}), UNIT)
+    else:
+        # Rows of nobody are units by their instant.
+        unit = ibis.coalesce(table.user_id, table[time_column].cast("string"))
+        drawn = table.mutate(**{UNIT: unit}).filter(lambda t: (t[UNIT].hash() & DRAWN_OF) < share)
     of_one = most // 100
-    counts = drawn.group_by("unit").agg(n=drawn.count())
+    counts = drawn.group_by(UNIT).agg(n=drawn.count())
     heavy = counts.filter(counts.n > of_one).to_pandas()
     if len(heavy):
-        share = ibis.cases(
-            *((drawn.unit == unit, of_one / n) for unit, n in heavy.itertuples(index=False)), else_=ibis.literal(1.0)
+        below = ibis.cases(
+            *((drawn[UNIT] == unit, ceil(of_one / n * DRAWN_OF)) for unit, n in heavy.itertuples(index=False)),
+            else_=ibis.literal(DRAWN_OF + 1, "int64"),
         )
         key = drawn[next(c for c in (*KEYS, time_column) if c in drawn.columns)].cast("string").hash()
-        drawn = drawn.filter((share == 1) | ((key & DRAWN_OF) < share * DRAWN_OF))
-    return drawn.drop("unit")
+        drawn = drawn.filter((key & DRAWN_OF) < below)
+    return drawn.drop(UNIT)
 
 
 def ids(features: Iterable[Feature]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from launchpad_lib.metrics.chains import NEVER, Chains
+from launchpad_lib.metrics.reported_chains import NEVER, Chains
 from launchpad_lib.metrics.steps import Rules
 
 QUANTILES = (0.5, 0.9)

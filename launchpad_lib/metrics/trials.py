@@ -18,10 +18,12 @@ import pandas as pd
 from launchpad_lib.contract.durations import utc_instant, window_us
 from launchpad_lib.metrics.checks import known_table, name_list
 from launchpad_lib.metrics.drawn_trials import Chunk, is_within, mixed, trial_table
+from launchpad_lib.metrics.kernels.lake_log import is_fact_events
+from launchpad_lib.metrics.kernels.local_days import local_days, local_times
 from launchpad_lib.metrics.kernels.reading import micros_of
-from launchpad_lib.metrics.kernels.trials import DAY_US, NEVER, WRITTEN, count_trials, fill_trials
+from launchpad_lib.metrics.kernels.trials import DAY_US, MINUTE_US, NEVER, WRITTEN, count_trials, fill_trials
 from launchpad_lib.metrics.kernels.unit_rows import UnitRows, unit_rows
-from launchpad_lib.metrics.windows import is_one_of, is_storable, local_date, local_time
+from launchpad_lib.metrics.windows import is_one_of, is_storable
 
 Compare = Literal["finished", "used"]
 MOST_QUESTIONS = 62
@@ -137,31 +139,33 @@ def start_trials(
         )
     if outcome_days < 1:
         raise ValueError(f"outcome_days={outcome_days}: must be 1 or more; give the days after the grace")
-    reading = _Reading(questions, outcome_days, observed_through, grace_us(grace), most_trials, seed)
+    reading = _Reading(questions, outcome_days, observed_through, grace_us(grace), most_trials, seed, report_timezone)
     known = known_table(events, needs=("user_id", "event_name", "event_at"))
-    for part in unit_rows(known, _columns(known, questions, report_timezone), where=known.event_at.notnull()):
+    for part in unit_rows(known, trial_columns(known, questions), where=known.event_at.notnull()):
         reading.read(part)
     return reading.found()
 
 
-def _columns(events: ir.Table, questions: Sequence[TrialQuestion], report_timezone: str) -> dict[str, ir.Value]:
+def trial_columns(events: ir.Table, questions: Sequence[TrialQuestion]) -> dict[str, ir.Value]:
     """What the kernels need of each event, computed while the log is scanned."""
-    local = local_time(events.event_at, report_timezone)
-    session = next((events[c].hash() for c in ("session_id", "session_key") if c in events.columns), None)
-    is_named = next((events[c].notnull() for c in ("session_id", "session_key") if c in events.columns), None)
-    none = ibis.literal(0, "int64")
-    day = local_date(events.event_at, report_timezone).delta(ibis.date(1970, 1, 1), unit="day")
     return {
         "at": events.event_at,
-        "day": day.cast("int32"),
-        "minute": (local.hour() * 60 + local.minute()).cast("int32"),
-        "session": none if session is None else ibis.ifelse(is_named, session, none),
+        "session": _session(events),
         "kind": (events.event_name.hash() & 63).fill_null(0).cast("int8"),
         "begins": _mask(events, [q.begin_events if q.compare == "finished" else () for q in questions]),
         "done": _mask(events, [q.done_events for q in questions]) | _of_feature(events, questions),
         "luck": events.user_id.hash(),
         **{name: events[name] if name in events.columns else ibis.literal("") for name in ("platform", "country")},
     }
+
+
+def _session(events: ir.Table) -> ir.IntegerValue:
+    """A number that tells the sessions of a user apart; 0 of an event without one."""
+    if is_fact_events(events.op()):  # its stretches without a client's session are those that are asked here
+        return events.session_number
+    name = next((c for c in ("session_id", "session_key") if c in events.columns), None)
+    none = ibis.literal(0, "int64")
+    return none if name is None else ibis.ifelse(events[name].notnull(), events[name].hash(), none)
 
 
 def _mask(events: ir.Table, names: Sequence[Sequence[str]]) -> ir.IntegerValue:
@@ -200,7 +204,9 @@ class _Reading:
         grace: int,
         most_trials: int,
         seed: int,
+        report_timezone: str,
     ) -> None:
+        self.report_timezone = report_timezone
         self.questions, self.most_trials, self.seed = questions, most_trials, seed
         self.grace, self.outcome = grace, outcome_days * DAY_US
         self.latest = micros_of(utc_instant(observed_through)) - grace - self.outcome
@@ -214,9 +220,10 @@ class _Reading:
     def read(self, part: UnitRows) -> None:
         """Adds the trials of a part."""
         columns, units = part.columns, part.units
-        at, day, starts = columns["at"], columns["day"], part.starts
+        at, starts = columns["at"], part.starts
         if not units:
             return
+        day = local_days(at, self.report_timezone)
         first_done = np.empty((units, len(self.questions)), np.int64)
         counts = np.zeros((units, len(self.questions), 3), np.int64)
         masks = (columns["begins"].astype(np.int64, copy=False), columns["done"].astype(np.int64, copy=False))
@@ -241,7 +248,9 @@ class _Reading:
                 continue
             own = slice(ends[place] - size, ends[place])
             row = row_of[own]
-            where = {name: columns[name][row] for name in ("day", "minute", "platform", "country")}
+            local = local_times(at[row], self.report_timezone)
+            where = {name: columns[name][row] for name in ("platform", "country")}
+            where |= {"day": local // DAY_US, "minute": local % DAY_US // MINUTE_US}
             self.chunks[place].append(
                 Chunk(
                     self.users + unit_of[own], luck[unit_of[own]], instant_of[own], treated[own], returned[own],
@@ -281,15 +290,6 @@ class _Reading:
             share = 0.5 ** int(self.halvings[place])
             chunks, self.chunks[place] = self.chunks[place], []
             naive = Naive(*(int(n) for n in self.naive[place].ravel()))
-            result.append(
-                Trials(
-                    question,
-                    trial_table(chunks, self.texts if chunks else {}),
-                    compared,
-                    window_open,
-                    done_before,
-                    share,
-                    naive,
-                )
-            )
+            table = trial_table(chunks, self.texts if chunks else {})
+            result.append(Trials(question, table, compared, window_open, done_before, share, naive))
         return result

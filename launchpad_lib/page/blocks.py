@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -12,13 +13,16 @@ from markupsafe import Markup
 from wcwidth import strip_sequences
 
 from launchpad_lib.page.markup import AUTHORED, authored, cleaned, is_blank, sentences
-from launchpad_lib.page.output import FINDINGS_MIME, METRIC_MIME, SPEC_MIME, title_of
+from launchpad_lib.page.output import APART_MIME, FINDINGS_MIME, METRIC_MIME, SPEC_MIME, TABLE_MIME, title_of
 from launchpad_lib.page.pictures import lean
 from launchpad_lib.page.rendering import renderer, sayable
 
 PAPERMILL_BANNER = "papermill-error-cell-tag"
 SPEC_PREFIX = "application/vnd.vegalite.v"
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
+CAPTION = re.compile(r"<caption>(.*?)</caption>", re.DOTALL)
+HEAD = re.compile(r"<th[ >]")
+MOST_OPEN_ROWS, MOST_OPEN_COLUMNS = 12, 7
 MOST_LINES = 400
 MOST_CHARACTERS = 100_000
 MOST_HTML = 1_000_000
@@ -28,8 +32,9 @@ MOST_IMAGE = 4_000_000  # characters of base 64
 class Block(NamedTuple):
     """One piece of a page.
 
-    `kind` is heading, text, metric, conclusion, chart, no picture, html, image, printed, messages or error; `content`
-    is what the template of that kind shows; `level` is a heading's, `spec` a chart's, as Vega draws it.
+    `kind` is heading, text, metric, conclusion, findings, chart, no picture, html, table (folded), image, printed,
+    messages or error; `content` is what the template of that kind shows; `level` is a heading's, `spec` a chart's, as
+    Vega draws it.
     """
 
     kind: str
@@ -167,10 +172,15 @@ def _shown(output: nbformat.NotebookNode, *, cell: nbformat.NotebookNode, place:
         yield Block("metric", data[METRIC_MIME])
     elif FINDINGS_MIME in data:
         yield Block("conclusion", data[FINDINGS_MIME])
+    elif APART_MIME in data:
+        for part in data[APART_MIME]:
+            yield Block("heading", part["heading"], part["anchor"], level=3)
+            yield Block("findings", part["findings"])
     elif isinstance(spec, dict) or (spec := _altair(html)) is not None:
         yield chart_block(spec)
     elif html:
-        yield _foreign(html)
+        shown = _foreign(html)
+        yield _folded(shown) if TABLE_MIME in data and shown.kind == "html" else shown
     elif image is not None:
         yield _image(image, _joined(data[image]))
     elif "text/markdown" in data:
@@ -209,6 +219,17 @@ def _foreign(html: str) -> Block:
     if is_blank(kept):
         return Block("no picture", "It is drawn by a script of another library, and a page runs none but its own.")
     return Block("html", kept)
+
+
+def _folded(table: Block) -> Block:
+    """A result table that is too large to be read in passing stands folded, under what a row of it is."""
+    rows, columns = table.content.count("<tr>"), len(HEAD.findall(table.content))
+    if rows - 1 <= MOST_OPEN_ROWS and columns <= MOST_OPEN_COLUMNS:
+        return table
+    caption = CAPTION.search(table.content)
+    if caption is None:
+        return table
+    return Block("table", Markup(CAPTION.sub("", table.content, count=1)), Markup(caption[1]).unescape())
 
 
 def _image(kind: str, data: str) -> Block:

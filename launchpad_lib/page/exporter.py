@@ -185,7 +185,7 @@ def _anchored(sections: list[_Section]) -> list[_Section]:
         blocks = []
         for block in section.blocks:
             if block.kind == "heading":
-                anchor = anchor_of(block.content)
+                anchor = block.title or anchor_of(block.content)
                 taken[anchor] = taken.get(anchor, 0) + 1
                 block = block._replace(title=anchor if taken[anchor] == 1 else f"{anchor}-{taken[anchor]}")
             blocks.append(block)

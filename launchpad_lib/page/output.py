@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from numbers import Real
@@ -16,8 +16,9 @@ from IPython.display import display
 
 from launchpad_lib.contract.catalogue import Metric, ResultTable
 from launchpad_lib.contract.estimates import Estimate
-from launchpad_lib.contract.findings import Conclusion
+from launchpad_lib.contract.findings import Apart, Conclusion
 from launchpad_lib.contract.legible import visible
+from launchpad_lib.contract.sentences import counted
 from launchpad_lib.contract.wording import duration, is_missing, percent
 from launchpad_lib.page.markup import plain
 from launchpad_lib.page.rendering import sayable
@@ -25,6 +26,7 @@ from launchpad_lib.page.tables import html_table
 
 METRIC_MIME = "application/vnd.launchpad.metric+json"
 FINDINGS_MIME = "application/vnd.launchpad.findings+json"
+APART_MIME = "application/vnd.launchpad.apart+json"
 TABLE_MIME = "application/vnd.launchpad.table+json"
 SPEC_MIME = "application/vnd.vegalite.v5+json"
 
@@ -99,6 +101,24 @@ def conclude(said: Conclusion) -> None:
     display({FINDINGS_MIME: record, "text/html": shown, "text/plain": lines}, raw=True)
 
 
+def told_apart(parts: Sequence[Apart]) -> None:
+    """Shows what is found of each of several things under a heading of its own; nothing where there are none.
+
+    Its findings stay on the page: those that the run takes into its manifest are those of `conclude`.
+    """
+    if not parts:
+        return
+    record = [part._asdict() | {"findings": [f._asdict() for f in part.findings]} for part in parts]
+    lines = "\n".join(f"{p.heading}: {counted(len(p.findings), 'finding')}" for p in parts)
+    items = "".join(
+        f"<h3>{plain(p.heading)}</h3><ul>"
+        + "".join(f"<li>{SEVERITIES[f.severity]}: {plain(f.sentence)}</li>" for f in p.findings)
+        + "</ul>"
+        for p in parts
+    )
+    display({APART_MIME: record, "text/html": items, "text/plain": lines}, raw=True)
+
+
 def table(what: ResultTable, frame: pd.DataFrame, *, most: int = 20) -> None:
     """Shows a result table of the catalogue, and hands all of it to the run, which writes `tables/NAME.parquet`.
 
@@ -123,8 +143,8 @@ def table(what: ResultTable, frame: pd.DataFrame, *, most: int = 20) -> None:
 def formatted(value: float | None, unit: str) -> str:
     """A metric's value as its reader meets it.
 
-    >>> formatted(1234, "count"), formatted(0.5, "fraction"), formatted(431.2, "ms")
-    ('1,234', '50.0 %', '431 ms')
+    >>> formatted(1234, "count"), formatted(0.5, "fraction"), formatted(431.2, "ms"), formatted(2.3e-8, "score")
+    ('1,234', '50.0 %', '431 ms', 'under 0.001')
     """
     if value is None:
         return "no number"
@@ -134,6 +154,8 @@ def formatted(value: float | None, unit: str) -> str:
         return duration(value)
     if unit == "points":
         return f"{100 * value:+.1f} points"
+    if 0 < abs(value) < 0.001 and unit in ("count", "score", "ratio"):
+        return "under 0.001" if value > 0 else "between −0.001 and 0"
     written = f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     return written if unit in ("count", "score") else f"{written} {unit}"
 

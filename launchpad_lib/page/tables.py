@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
+from launchpad_lib.contract.legible import shortened
 from launchpad_lib.contract.wording import duration, is_missing, percent
 from launchpad_lib.page.markup import plain
 
@@ -18,6 +19,7 @@ P_VALUE = re.compile(r"(^|_)(p|q)(_value|_adjusted)?$")
 SECONDS = re.compile(r"(^|_)seconds(_|$)")
 INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d:\d\d)(?:\.\d+)?)?")
 WIDE = 9  # columns from which a table on paper shares out the width instead of asking for more
+MOST_CELLS = 300  # of a text in a table: both ends of a longer one; `tables/NAME.parquet` has all of it
 LONG = 34  # characters from which a text gets a column wide enough to be read
 
 Kind = Literal["percent", "points", "relative", "p", "seconds", "plain"]
@@ -67,6 +69,7 @@ def cell(value: Any, kind: Kind = "plain", *, digits: int = 4) -> str:
     if pd.api.types.is_number(value):
         return _number(float(value), kind, digits) if kind != "plain" or pd.api.types.is_float(value) else f"{value:,}"
     text = str(value)
+    text = shortened(text, cells=MOST_CELLS) if len(text) > MOST_CELLS else text
     instant = INSTANT.fullmatch(text)
     if instant is None:
         return text

@@ -12,7 +12,12 @@ import pytest
 from launchpad_lib.contract.findings import VERDICTS, Conclusion
 from launchpad_lib.contract.sentences import named
 from launchpad_lib.findings.experiment_page import ExperimentsPage
-from launchpad_lib.findings.experiment_results import ExperimentResults, ask_experiment, experiment_results
+from launchpad_lib.findings.experiment_results import (
+    ExperimentResults,
+    ask_experiment,
+    ask_experiments,
+    experiment_results,
+)
 from launchpad_lib.findings.experiments import experiment_conclusion
 from tests.findings.hostile_names import NAMES, holds_the_rules_of_a_verdict
 
@@ -41,15 +46,20 @@ def told(events: ibis.Table, **plan) -> tuple[ExperimentResults, Conclusion]:
     return found, experiment_conclusion(found)
 
 
+def decision(said: Conclusion) -> str:
+    """The sentence of the decision, which is not the gravest where something is to be looked at first."""
+    return next(f.sentence for f in said.findings if f.verb in ("ship", "stop", "keep running"))
+
+
 WON = {"x": (1000, 300, 500), "y": (1000, 200, 500)}
 
 
 @pytest.mark.parametrize(
     ("arms", "verdict", "severities"),
     [
-        (WON, "Ship x: buy is above control, every guardrail is within its margin.", {"fine"}),
-        ({"x": (1000, 200, 500), "y": (1000, 300, 500)}, "Do not ship x: harm shown, buy fell.", {"act", "fine"}),
-        ({"x": (1000, 300, 400), "y": (1000, 200, 500)}, "Do not ship x: harm shown, stay fell.", {"act", "fine"}),
+        (WON, "Ship x: buy is above control, every guardrail is within its margin.", {"watch", "fine"}),
+        ({"x": (1000, 200, 500), "y": (1000, 300, 500)}, "Do not ship x: harm shown, buy fell.", {"act", "watch", "fine"}),
+        ({"x": (1000, 300, 400), "y": (1000, 200, 500)}, "Do not ship x: harm shown, stay fell.", {"act", "watch", "fine"}),
         (
             {"x": (1000, 210, 500), "y": (1000, 200, 500)},
             "Keep running e: buy of x is not shown to differ from control.",
@@ -68,13 +78,14 @@ WON = {"x": (1000, 300, 500), "y": (1000, 200, 500)}
         (
             {"x": (1000, 200, 500), "y": (1000, 300, 500), "z": (1000, 200, 500)},
             "Do not ship any variant: harm shown for each.",
-            {"act", "fine"},
+            {"act", "watch", "fine"},
         ),
         ({**WON, "z": (1000, 200, 500)}, "Ship x: buy is above control, every guardrail is within its margin.",
          {"watch", "fine"}),
     ],
 )  # fmt: skip
 def test_the_verdict_is_the_decision(arms, verdict, severities):
+    """Every plan here is told in short, without a planned end: that is to be looked at before anybody acts on the reading."""
     found, said = told(log(arms))
     assert said.verdict == verdict and {f.severity for f in said.findings} == severities
     assert said.refused_because is None
@@ -84,12 +95,12 @@ def test_the_verdict_is_the_decision(arms, verdict, severities):
 def test_no_guardrail_is_called_harmless_where_none_was_measured():
     _, none = told(log(WON), guardrail_events=[])
     assert none.verdict == "Ship x: buy is above control, no guardrail was declared."
-    assert "No guardrail was declared, so none was measured." in none.findings[0].sentence
+    assert "No guardrail was declared, so none was measured." in decision(none)
     # The guardrail is in the log, by somebody who was never exposed: measured for nobody, so never a pass.
     elsewhere = [("stranger", "stay", START, None)]
     _, unmeasured = told(log({"x": (1000, 300, 0), "y": (1000, 200, 0)}, extra=elsewhere))
     assert unmeasured.verdict == "Keep running e: stay was not measured, no unit did it."
-    assert "No unit of these arms did stay within 7 days" in unmeasured.findings[0].sentence
+    assert "No unit of these arms did stay within 7 days" in decision(unmeasured)
 
 
 def test_a_misspelt_guardrail_is_refused_with_the_right_name_beside_a_clear_win():
@@ -121,10 +132,11 @@ def test_only_one_variant_is_nothing_to_compare():
     assert told(log({"y": (50, 5, 5)}))[1].refused_because.startswith("only one variant was seen")
 
 
-def test_what_is_not_declared_is_not_asked_and_the_page_stands():
+def test_what_is_not_declared_is_not_asked():
     for missing in ("experiment_id", "control", "metric_event"):
         found, said = told(log(WON), **{missing: None})
-        assert said.verdict == "Not asked: no experiment is declared." and said.refused_because is None
+        assert said.verdict == "Not asked: no experiment is declared." and len(said.findings) == 1
+        assert said.refused_because.startswith("not asked: no experiment is declared; declare experiment_id")
         assert found.rows["decision"].tolist() == ["not asked"] and found.lifts == {}
         assert found.sample_ratio.is_refused and ExperimentsPage((found,)).forest.empty
 
@@ -179,7 +191,7 @@ def test_a_unit_whose_window_is_open_is_in_no_rate_unless_the_log_has_ended():
 def test_the_numbers_behind_a_decision_stand_in_its_sentence():
     """Counts by hand: 300 and 200 of 1,000; Newcombe's limits are those of test_experiments."""
     found, said = told(log(WON))
-    first = said.findings[0].sentence
+    first = decision(said)
     assert "buy 30.0 % of 1,000 units against 20.0 % of y, +10.0 points (+6.2 to +13.7)" in first
     assert (
         "guardrail stay 50.0 % of 1,000 units against 50.0 % of y, +0.0 points (-4.4 to +4.4), within the margin of 5 points"
@@ -222,3 +234,59 @@ def test_hundreds_of_variants_are_told_in_a_bounded_page():
     assert said.verdict.startswith("Keep running e: too few units of")
     assert "140 more variants are in the table only." in str(said.findings)
     assert "no difference can be trusted" in told(log(arms))[1].refused_because
+
+
+def test_a_reading_without_a_planned_end_is_to_be_looked_at_before_it_is_shipped():
+    """Shipping by one look of many ships a chance find more often than the stated 5 %: a manager asks first."""
+    _, short = told(log(WON))
+    (look,) = [f for f in short.findings if "No planned end is declared" in f.sentence]
+    assert (look.severity, look.verb) == ("watch", "declare") and short.findings[0] is look
+    _, sequential = told(log(WON), design="sequential", planned_units=2000)
+    assert "No planned end" not in str(sequential)
+
+
+def several(*arms: dict) -> tuple[ExperimentsPage, Conclusion]:
+    page = ExperimentsPage(
+        tuple(told(log(one, experiment=f"e{k}"), experiment_id=f"e{k}")[0] for k, one in enumerate(arms))
+    )
+    return page, page.conclusion
+
+
+def test_of_several_experiments_the_box_holds_one_line_each_worst_first_and_the_rest_stands_under_its_heading():
+    harmed = {"x": (1000, 200, 500), "y": (1000, 300, 500)}
+    page, said = several(WON, harmed, {"x": (50, 30, 25), "y": (950, 200, 475)})
+    assert said.verdict == "Of 3 experiments 1 can be shipped, 1 must not be shipped and 1 cannot be decided."
+    assert [f.sentence[:2] for f in said.findings] == ["e1", "e0", "e2"]
+    assert [f.severity for f in said.findings] == ["act", "watch", "unknown"]
+    assert [f.anchor for f in said.findings] == [f"experiment-{n}" for n in (2, 1, 3)]
+    ship = said.findings[1].sentence
+    assert ship.startswith("e0: Ship x: buy 30.0 %") and "No planned end is declared" in ship
+    assert [(p.heading, p.anchor) for p in page.apart] == [(f"e{n}", f"experiment-{n + 1}") for n in range(3)]
+    assert "do not contradict an equal split" in str(page.apart[0].findings) and "contradict" not in str(said)
+    assert all(len(p.findings) > 1 for p in page.apart[:2])
+
+
+def test_of_one_experiment_the_box_holds_everything():
+    page = ExperimentsPage((told(log(WON))[0],))
+    assert page.apart == [] and page.conclusion == experiment_conclusion(page.each[0])
+
+
+def test_where_harm_is_shown_the_harmed_metric_is_told_first():
+    """ "harm is shown: buy +10 points" would be read as the harm."""
+    _, said = told(log({"x": (1000, 300, 400), "y": (1000, 200, 500)}))
+    sentence = decision(said)
+    assert sentence.startswith("Do not ship x, harm is shown: guardrail stay 40.0 %") and "; buy 30.0 %" in sentence
+
+
+def test_a_fixed_design_that_shows_nothing_at_its_planned_end_is_not_to_be_read_again():
+    """More units after the planned end are a second look, which the 5 % do not cover."""
+    plan = {"experiment_id": "e", "control": "y", "planned_units": 2000, "metrics": [{"event": "buy"}]}
+    arms = log({"x": (1000, 210, 500), "y": (1000, 200, 500)})
+
+    def sentence(**changed) -> str:
+        (asked,) = ask_experiments(arms, [plan | changed], observed_through=START + 30 * DAY)
+        return decision(experiment_conclusion(experiment_results(arms, asked)))
+
+    assert "Its planned end is over, so a later reading is a second look" in sentence()
+    assert "second look" not in sentence(planned_units=5000)  # not yet
+    assert "second look" not in sentence(design="sequential")

@@ -13,7 +13,7 @@ from launchpad_lib.contract.features import Feature
 from launchpad_lib.findings import funnel_results as results
 from launchpad_lib.findings.funnel_question import FunnelQuestion, ask_funnel
 from launchpad_lib.findings.funnel_reading import read_funnel
-from launchpad_lib.findings.funnels import funnel_conclusion
+from launchpad_lib.findings.funnels import funnel_conclusion, what_goes_with_it
 from launchpad_lib.findings.rows import declared, refused_rows
 from launchpad_lib.inference import compare_rates, wilson
 from launchpad_lib.metrics.steps import Step
@@ -75,6 +75,7 @@ def told(
         segments=declared(tables.FUNNEL_SEGMENTS, split),
         changes=declared(tables.FUNNEL_CHANGES, changes.assign(refused_because=few)),
         instead=declared(tables.FUNNEL_NEXT_EVENTS, pd.DataFrame(next_rows)),
+        correlates=refused_rows(tables.FUNNEL_CORRELATES, "left out"),
         panel=refused_rows(tables.FUNNEL_RULES, "left out"),
         periods=periods,
         breakdown=breakdown,
@@ -95,6 +96,7 @@ def concluded(rows, through, *, steps=STEPS, breakdown="platform", smallest_chan
         segments=results.funnel_segments(read, asked),
         changes=results.funnel_shift(read, asked),
         instead=results.funnel_instead(read, asked),
+        correlates=results.funnel_correlates(read, asked, result),
         panel=results.funnel_by_other_rules(read, asked, result),
         periods=periods,
         breakdown=breakdown,
@@ -289,3 +291,61 @@ def test_the_panel_of_other_rules_begins_with_this_page_s_own_numbers(through):
     own = panel.iloc[0]
     assert (own["rule"], own["why"], own["users"]) == ("this page", "strictly, any entry", result["users"].iloc[-1])
     assert isinstance(panel, pd.DataFrame) and len(panel) == 6
+
+
+def correlated(*, ios=(100, 30), web=(200, 120), extra=(), **rules):
+    """The table of correlates of cart and paid: (entrants, of them paid) by platform; `extra` rows more."""
+    rows = list(extra)
+    for platform, (entrants, paid) in {"ios": ios, "web": web}.items():
+        for user in range(entrants):
+            rows.append((f"{platform}{user}", "cart", 0, {"platform": platform}))
+            rows += [(f"{platform}{user}", "paid", 5, {"platform": platform})] if user < paid else []
+    asked = ask_funnel(log(rows), steps=["cart", "paid"], window="1d", **rules)
+    read = read_funnel(log(rows), asked)
+    result = results.funnel_result(read, asked)
+    return lambda **more: results.funnel_correlates(read, asked, result, **more), asked
+
+
+def test_what_goes_with_going_on_is_said_with_its_interval_and_that_it_is_no_cause(through):
+    """By hand: 30 of 100 against 120 of 200 is 0.5; help an hour after the cart by 90 that stop, by none of the 150."""
+    helped = [(f"web{user}", "help", 1, {"platform": "web"}) for user in range(120, 200)]
+    table, asked = correlated(extra=helped, observed_through=through)
+    found = table()
+    assert found[["value", "users", "users_on", "goes_with"]].values.tolist()[0] == ["help", 80, 0, "stopping"]
+    ios = found[found["value"] == "ios"].iloc[0]
+    assert (ios["ratio"], ios["goes_with"], ios["compared"]) == (0.5, "stopping", 3)
+    (finding,) = what_goes_with_it(found, asked)
+    assert finding.sentence.startswith(
+        "Of 3 values and events compared between cart and paid, 3 go with going on or stopping: users that did help have "
+        "0.00 times the odds at equal times (0.00 to "
+    )
+    assert "users with ios as platform go on 0.50 times as often as the others (0.3" in finding.sentence
+    assert finding.sentence.endswith(", n = 100). What goes with it need not be its cause.")
+
+
+def test_what_goes_with_nothing_and_what_cannot_be_compared_is_told_by_the_table_alone(through):
+    same, asked = correlated(ios=(100, 50), web=(200, 100), observed_through=through)
+    assert same()["goes_with"].isna().all() and not what_goes_with_it(same(), asked)
+    for how, words in (
+        ({"ios": (20, 10), "web": (20, 5)}, "no value and no event has 30 with it and without it"),
+        ({"ios": (40, 40), "web": (40, 40)}, "nobody is lost between cart and paid"),
+        ({"ios": (40, 0), "web": (40, 1), "extra": [("z", "paid", 9)], "min_cell": 41}, "no value and no event has 41"),
+    ):
+        table, asked = correlated(observed_through=through, **how)
+        (reason,) = table()["refused_because"]
+        assert words in reason and not what_goes_with_it(table(), asked)
+    assert "step=2: must be a step that is asked for and not the last; choose one of 1" in same(step=2).iloc[0, -1]
+
+
+def test_who_leaves_an_optional_step_out_is_not_lost(through):
+    """By hand: of 100 carts 10 take a gift, 80 give an address: the largest loss is 20, and the gift has none."""
+    rows = [(f"u{u}", "cart", 0) for u in range(100)] + [(f"u{u}", "gift", 1) for u in range(10)]
+    rows += [(f"u{u}", "address", 2) for u in range(80)] + [(f"u{u}", "paid", 3) for u in range(79)]
+    steps = ["cart", {"event": "gift", "optional": True}, "address", "paid"]
+    said = concluded(rows, through, steps=steps, breakdown=None)
+    assert said.findings[0].sentence.startswith(
+        "The largest loss is between cart and address: 20 users, 20.0 % of the 100 that got there."
+    )
+    asked = ask_funnel(log(rows), steps=steps, window="1d", observed_through=through)
+    result = results.funnel_result(read_funnel(log(rows), asked), asked)
+    assert result["lost"].fillna(-1).tolist() == [-1, -1, 20, 1]

@@ -12,8 +12,9 @@ from datetime import datetime
 import pandas as pd
 import pytest
 
-from launchpad_lib.contract.findings import Conclusion
-from launchpad_lib.findings.lift import lift_conclusion
+from launchpad_lib.contract.findings import Conclusion, conclusion
+from launchpad_lib.findings.lift import lift_apart, lift_conclusion
+from launchpad_lib.findings.lift_results import LiftResults
 from tests.findings import test_cohorts as cohorts
 from tests.findings import test_funnels as funnels
 from tests.findings import test_latency_findings as latency
@@ -55,6 +56,10 @@ def slow_features() -> Conclusion:
     return latency.said(rows, gone, latency.budgets(*burning))
 
 
+def eight_features() -> LiftResults:
+    return lift.results(*(kind | {"name": name} for kind, name in zip(EIGHT, "abcdefgh", strict=True)))
+
+
 WORLDS: dict[str, Callable[[], Conclusion]] = {
     "cohorts, worse": lambda: cohorts.told(
         cohorts=cohorts.cohort_rows([99] * 7 + [60] * 6 + [30] * 7), segments=segments(), states=STATES,
@@ -74,8 +79,10 @@ WORLDS: dict[str, Callable[[], Conclusion]] = {
     "funnels, worse": lambda: funnels.told(
         (100, 60, 50), THROUGH, segments=(("web", 60, 30), ("ios", 9, 5)), change=((400, 280), (400, 200)), nexts=(("help", 0.5), ("home", 0.5))
     ),
-    "lift of eight features": lambda: lift_conclusion(
-        lift.results(*(kind | {"name": name} for kind, name in zip(EIGHT, "abcdefgh", strict=True)))
+    "lift of eight features": lambda: lift_conclusion(eight_features()),
+    "lift of eight features, each under its heading": lambda: conclusion(
+        ", ".join(f"{part.heading} at {part.anchor}" for part in lift_apart(eight_features())),
+        [finding for part in lift_apart(eight_features()) for finding in part.findings],
     ),
     "latency, slow": slow_features,
     "latency, steady": lambda: latency.said([latency.feature("search")]),

@@ -113,6 +113,9 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "funnel_trend": lambda: funnels.funnel_course(counted(), funnel()),
     "funnel_changes": lambda: funnels.funnel_shift(counted(), funnel()),
     "funnel_next_events": lambda: funnels.funnel_instead(counted(), funnel()),
+    "funnel_correlates": lambda: funnels.funnel_correlates(
+        counted(), funnel(), funnels.funnel_result(counted(), funnel())
+    ),
     "funnel_rules": lambda: funnels.funnel_by_other_rules(counted(), funnel(), funnels.funnel_result(counted(), funnel())),
     "feature_funnels": lambda: features.feature_funnels(
         read_funnel(used(), funnel(), features=[QUIZ, MENU]), [QUIZ, MENU]

@@ -152,6 +152,31 @@ def test_predictions_of_a_tuned_fold_are_those_of_a_model_of_as_many_trees():
         assert model.means(x[500:], values[500:], x[:500]) == pytest.approx(tuned)
 
 
+@pytest.mark.usefixtures("one_thread")
+def test_trees_of_codes_are_those_of_the_values():
+    """Values of at most 255 kinds: scikit-learn finds the same bins by itself, and so the same trees."""
+    rng = np.random.default_rng(13)
+    x = np.column_stack([rng.integers(-100, 100, 3000) / 4, np.log1p(rng.poisson(3, 3000))]).astype(np.float32)
+    y = x[:, 0] * x[:, 1] / 20 + rng.normal(size=3000)
+    codes = nuisances.binned(x)
+    for values, is_binary in ((y, False), ((y > 0.5).astype(float), True)):
+        of_codes, plain = (
+            nuisances._Boosted(is_binary, 3000, 1).means(seen[:2500], values[:2500], seen[2500:]) for seen in (codes, x)
+        )
+        assert of_codes.tolist() == pytest.approx(plain.tolist(), abs=1e-12)
+
+
+def test_bins_hold_about_as_many_rows_each_and_keep_the_order():
+    """10,000 different values in 255 bins: 39 or 40 rows each; equal values have one code, whatever their number."""
+    rng = np.random.default_rng(14)
+    values = rng.permutation(10_000).astype(np.float32)
+    ties = np.where(rng.random(10_000) < 0.9, 0, values)
+    codes = nuisances.binned(np.column_stack([values, ties, np.full(10_000, 3.0)]))
+    assert set(np.bincount(codes[:, 0])) == {39, 40} and (np.diff(codes[np.argsort(values), 0].astype(int)) >= 0).all()
+    assert len(set(codes[ties == 0, 1])) == 1 and len(set(codes[ties > 0, 1])) > 20
+    assert codes[:, 2].tolist() == [0] * 10_000
+
+
 @pytest.fixture(scope="module")
 def nhefs() -> tuple[pd.DataFrame, list[str]]:
     """The covariates of Hernan and Robins, What If, program 12.2: categories as dummies, squares of the measured ones."""

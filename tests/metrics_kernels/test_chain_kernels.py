@@ -10,7 +10,7 @@ import pytest
 
 from launchpad_lib.metrics import Step, funnel, funnel_changes, funnel_next_events, funnel_trend
 from launchpad_lib.metrics.kernels import chains as kernel
-from launchpad_lib.metrics.kernels import compiling
+from launchpad_lib.metrics.kernels import compiling, step_rows
 from launchpad_lib.metrics.step_counts import group_quantiles
 
 START = datetime(2026, 1, 1)
@@ -54,8 +54,8 @@ def test_events_of_one_instant_are_put_in_the_order_of_the_steps():
     codes, table = np.array([1, 2, 0, 0, 0, 1], np.int32), np.array([1, 2, 0, 0])
     match = np.empty(6, np.int64)
     nothing, no_code = np.empty(0, np.int64), np.empty(0, np.int32)
-    assert kernel.match_rows(starts, at, codes, table, nothing, no_code, 3, match) == 3
-    places, rows = kernel.step_order(starts, at, match, 3, 3)
+    assert step_rows.match_rows(starts, at, codes, table, nothing, no_code, 3, match) == 3
+    places, rows = step_rows.step_order(starts, at, match, 3, 3)
     assert dict(zip(places.tolist(), rows.tolist(), strict=True)) == {0: 1, 1: 2, 2: 0}
 
 

@@ -9,7 +9,7 @@ from math import fsum
 import numpy as np
 import pytest
 
-from launchpad_lib.metrics.kernels import attempts, chains, exposed, returns, sequences, session_facts, user_days
+from launchpad_lib.metrics.kernels import attempts, exposed, returns, sequences, session_facts, step_rows, user_days
 from launchpad_lib.metrics.kernels.exact import quantiles_of
 from launchpad_lib.metrics.kernels.one_reading import Part
 from launchpad_lib.metrics.kernels.user_days import UserDays
@@ -122,6 +122,27 @@ def test_moments_are_those_of_exact_sums_in_any_order_of_the_units(seed):
             expected = [float(len(mine)), *(fsum(mine[:, m, a]) for a in range(4)), *(fsum(mine[:, m, a] * mine[:, m, b]) for a, b in pairs)]  # fmt: skip
             assert found[0][g, m].tolist() == pytest.approx(expected, rel=1e-13, abs=1e-18)
     np.testing.assert_allclose(found[0], found[1], rtol=1e-14)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_moments_of_folded_units_are_those_of_their_numbers_put_together(seed):
+    """Every kind that is taken, in the window and before it; the reference makes unit x metric x 4 and adds that."""
+    rng = np.random.default_rng(seed)
+    group = rng.integers(-1, 3, 60)
+    inside, pre = (rng.integers(0, 3, (60, 5)).astype(np.int32) for _ in range(2))
+    value_inside, value_pre = (rng.normal(size=(60, 5)) for _ in range(2))
+    taken, is_before, outcome = rng.integers(0, 5, (6, 4)), rng.integers(0, 2, (6, 4)), rng.integers(0, 5, (6, 4))
+    own = np.zeros((60, 6, 4))
+    for m in range(6):
+        for k in range(4):
+            counts, values = (pre, value_pre) if is_before[m, k] else (inside, value_inside)
+            count, value = counts[:, outcome[m, k]], values[:, outcome[m, k]]
+            numbers = {"nothing": 0, "one": 1, "did": count > 0, "count": count, "value": value}
+            own[:, m, k] = numbers[exposed.TAKEN[taken[m, k]]]
+    found, expected = [np.zeros((3, 6, 15)) for _ in range(2)], [np.zeros((3, 6, 15)) for _ in range(2)]
+    exposed.add_moments_of_units(group, taken, is_before, outcome, inside, pre, value_inside, value_pre, *found)
+    exposed.add_moments(group, own, *expected)
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -310,18 +331,18 @@ def test_events_of_one_instant_stand_in_the_order_of_the_steps(seed, is_held):
     starts = units(rng)
     at = instants(rng, starts, top=4)
     codes = rng.integers(0, 5, len(at))
-    table = np.array([0, 1, 2, 4, int(chains.REMOVES) | 2], np.int64)
+    table = np.array([0, 1, 2, 4, int(step_rows.REMOVES) | 2], np.int64)
     bits = rng.choice([0, 0, 1, 4], len(at)).astype(np.int64) if seed % 2 else np.zeros(0, np.int64)
     held = rng.integers(-1, 2, len(at)) if is_held else np.zeros(0, np.int64)
     steps, match = 7, np.full(len(at), 99, np.int64)
-    disordered = chains.match_rows(starts, at, codes, table, bits, held, steps, match)
+    disordered = step_rows.match_rows(starts, at, codes, table, bits, held, steps, match)
     expected = [int(table[c]) | (int(bits[i]) if len(bits) else 0) for i, c in enumerate(codes)]
     expected = [m & ~7 if is_held and held[i] < 0 else m for i, m in enumerate(expected)]
     assert match.tolist() == expected
     runs = [[i for i in range(a, b) if at[i] == t] for a, b in pairwise(starts) for t in sorted(set(at[a:b].tolist()))]
     runs = [run for run in runs if [rank_of(match[i] & 7) for i in run] != sorted(rank_of(match[i] & 7) for i in run)]
     assert disordered == sum(len(run) for run in runs)
-    places, rows = chains.step_order(starts, at, match, steps, disordered)
+    places, rows = step_rows.step_order(starts, at, match, steps, disordered)
     in_order = np.arange(len(at))
     in_order[places] = rows
     for a, b in pairwise(starts):
@@ -330,7 +351,7 @@ def test_events_of_one_instant_stand_in_the_order_of_the_steps(seed, is_held):
 
 def test_bits_are_added_where_a_flag_is_set():
     bits = np.array([1, 2, 0, 4], np.int64)
-    chains.add_bits(np.array([4, 2, 6, 0], np.int64), 4, 8, bits)
+    step_rows.add_bits(np.array([4, 2, 6, 0], np.int64), 4, 8, bits)
     assert bits.tolist() == [9, 2, 8, 4]
 
 

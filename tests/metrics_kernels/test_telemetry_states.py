@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from kernel_logs import START, TELEMETRY
 
-from launchpad_lib.lake import daily_tables, open_lake
+from launchpad_lib.lake import daily_tables, open_lake, zone_days
 from launchpad_lib.metrics import latency_quantiles, with_trailing
 from launchpad_lib.metrics import stability as observed
 from launchpad_lib.metrics.kernels.lake_log import lake_telemetry
@@ -127,12 +128,74 @@ def test_days_of_a_lake_are_those_of_every_row(tmp_path):
     append(tmp_path, random.Random(8), count=300, days=range(4))
     telemetry = open_lake(tmp_path).telemetry
     plain = ibis.memtable(telemetry.to_pyarrow())
-    for zone in ("UTC", "Asia/Kolkata"):
+    for zone in ("UTC", "Asia/Kolkata", "Pacific/Kiritimati", "America/Los_Angeles"):
         for feature_id in (None, "{x}' 🎉"):
             ours = observed.feature_days(observed.of_feature(telemetry, feature_id), report_timezone=zone)
             theirs = observed.feature_days(observed.of_feature(plain, feature_id), report_timezone=zone)
             pd.testing.assert_frame_equal(ours, theirs, check_dtype=False, rtol=1e-14)
             assert len(ours)
+
+
+def local_days(lake: Path, zone: str = "Pacific/Apia") -> pd.DataFrame:
+    """By the kept dates of a zone, held against every row."""
+    telemetry = open_lake(lake).telemetry
+    ours = observed.feature_days(telemetry, report_timezone=zone)
+    theirs = observed.feature_days(ibis.memtable(telemetry.to_pyarrow()), report_timezone=zone)
+    pd.testing.assert_frame_equal(ours, theirs, check_dtype=False, rtol=1e-14)
+    return ours
+
+
+def test_of_local_dates_only_those_near_a_new_or_restated_day_are_read_again(tmp_path, monkeypatch):
+    read: list[tuple[int, int]] = []
+    made = zone_days._made
+
+    def noted(log, days, zone, dates):
+        read.append((len(set(days) & {d.day for d in log.days}), len(dates)))
+        return made(log, days, zone, dates)
+
+    monkeypatch.setattr(zone_days, "_made", noted)
+    rng = random.Random(12)
+    append(tmp_path, rng, count=300, days=range(20))
+    local_days(tmp_path), local_days(tmp_path)
+    assert read == [(20, 22)]  # the dates before and after, too, have been looked at once
+    for number, (restated, days, dates) in enumerate([(20, 3, 3), (9, 5, 3)]):
+        append(tmp_path, rng, count=9, days=range(restated, restated + 1), first_id=1_000 * (number + 1))
+        local_days(tmp_path), local_days(tmp_path)
+        assert read[-1] == (days, dates) and len(read) == number + 2
+    local_days(tmp_path, "Asia/Kolkata")
+    assert read[-1] == (21, 23)
+
+
+def test_local_dates_that_are_damaged_or_cannot_be_kept_are_made_again(tmp_path, monkeypatch):
+    append(tmp_path, random.Random(13), count=200, days=range(6))
+    before = local_days(tmp_path)
+    kept = tmp_path / "_index" / "telemetry_states" / "local_days"
+    (rows,) = kept.glob("*/*.parquet")
+    rows.write_bytes(b"damaged" + rows.read_bytes()[7:])
+    pd.testing.assert_frame_equal(local_days(tmp_path), before)
+    for manifest in kept.glob("*/dates.json"):
+        manifest.write_text(manifest.read_text().replace("2026", "2027"))
+    pd.testing.assert_frame_equal(local_days(tmp_path), before)
+
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    shutil.rmtree(kept)
+    monkeypatch.setattr(zone_days.pq, "write_table", full)
+    pd.testing.assert_frame_equal(local_days(tmp_path), before)
+    assert not list(kept.glob("*/*"))
+
+
+def test_local_dates_of_a_window_and_of_files_without_days_are_those_of_the_rows_within(tmp_path):
+    append(tmp_path / "days", random.Random(14), count=300, days=range(6))
+    whole = local_days(tmp_path / "days")
+    cut = open_lake(tmp_path / "days", observed_through="2026-01-04T11:00:00").telemetry
+    ours = observed.feature_days(cut, report_timezone="Asia/Kolkata")
+    assert ours["observations"].sum() == cut.count().execute() < whole["observations"].sum()
+    one = DeltaTable(str(tmp_path / "days" / "telemetry")).to_pyarrow_table()
+    write_deltalake(str(tmp_path / "one" / "telemetry"), one)
+    pd.testing.assert_frame_equal(local_days(tmp_path / "one"), whole, check_dtype=False, rtol=1e-14)
+    pd.testing.assert_frame_equal(local_days(tmp_path / "days"), whole)
 
 
 def bucket_of(value: float) -> int:

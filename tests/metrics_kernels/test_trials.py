@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from pathlib import Path
 from statistics import median
 
+import ibis
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
+from launchpad_lib.contract.tables import EVENTS
+from launchpad_lib.lake import open_lake
+from launchpad_lib.metrics.kernels import block_rows, lake_log
 from launchpad_lib.metrics.kernels.trials import KNOWN, LAGGED
-from launchpad_lib.metrics.kernels.unit_rows import unit_rows
-from launchpad_lib.metrics.trials import Naive, TrialQuestion, start_trials
+from launchpad_lib.metrics.kernels.unit_rows import ORDER, unit_rows
+from launchpad_lib.metrics.trials import Naive, TrialQuestion, start_trials, trial_columns
 from tests.metrics_kernels import trial_reference as reference
 from tests.metrics_kernels.trial_reference import DAY, GAP, START, Event
 
@@ -26,6 +33,17 @@ EXPECTED = {
     USED: {"compare": "used", "done": {"begin", "finish"}},
     OF_FEATURE: {"compare": "used", "done": set(), "feature": "search"},
 }
+
+
+def lake_of(place: Path, log: list[Event]) -> ibis.Table:
+    """The same events in a lake, read from its blocks."""
+    rows = [e._asdict() | {"received_at": e.event_at, "event_on": e.event_at.date()} for e in log]
+    types = {c.name: pa.timestamp("us") if c.type == "timestamp" else pa.string() for c in EVENTS.columns}
+    table = pa.Table.from_pylist(rows, pa.schema(list((types | {"event_on": pa.date32()}).items())))
+    write_deltalake(str(place / "events"), table, partition_by=["event_on"])
+    lake = open_lake(place, observed_through="2026-05-01T00:00:00")
+    assert lake.events.count().execute() == len(log)
+    return lake.events
 
 
 def users_of(log) -> list[str]:
@@ -67,10 +85,17 @@ def same(row: dict, wanted: dict) -> list[tuple]:
         (4, "2h", 7, "Europe/Berlin"),
     ],
 )
-def test_trials_are_those_of_the_plain_loops(seed, grace, outcome, zone):
+@pytest.mark.parametrize("where", ["in memory", "in a lake"])
+def test_trials_are_those_of_the_plain_loops(seed, grace, outcome, zone, where, tmp_path):
     """Ties, midnight, sessions that overlap and that last over midnight, a night of daylight saving; four questions in one reading."""
     log = reference.random_log(random.Random(seed), users=120)
     events, through = reference.table(log), START + 12 * DAY
+    if where == "in a lake":
+        events = lake_of(tmp_path, log)
+        of_lake = lake_log.lake_rows(
+            events, trial_columns(events, list(EXPECTED)), unit="user_id", order=ORDER, where=None
+        )
+        assert block_rows.asked_of_kinds(of_lake) is not None
     asked = {"outcome_days": outcome, "observed_through": through, "grace": grace, "report_timezone": zone}
     found = start_trials(events, list(EXPECTED), **asked)
     longest = {"session": DAY, "1d": DAY, "30m": GAP, "2h": timedelta(hours=2)}[grace]

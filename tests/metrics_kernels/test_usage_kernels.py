@@ -9,9 +9,13 @@ from datetime import UTC, datetime, timedelta
 import ibis
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
+from launchpad_lib.contract.tables import EVENTS
 from launchpad_lib.findings.log_results import events_by_name
+from launchpad_lib.lake import open_lake
 from launchpad_lib.metrics import (
     active_users,
     adoption,
@@ -204,6 +208,30 @@ def test_of_a_large_table_whole_users_are_watched_and_a_bot_is_cut():
     again = watched_rows(table.order_by(ibis.desc("minute")), time_column="at", columns=["minute"], most=10_000)
     order = ["user_id", "minute"]
     pd.testing.assert_frame_equal(*(one.sort_values(order, ignore_index=True) for one in (some, again)))
+
+
+def test_of_a_large_lake_the_same_rows_are_watched_as_of_the_same_table_elsewhere(tmp_path):
+    """A lake knows its users' hashes and which properties occur; a table in memory looks at every row."""
+    rng = random.Random(3)
+    rows = []
+    for number in range(6_000):
+        at = START + timedelta(minutes=number)
+        user = "bot" if number % 5 == 0 else f"u{rng.randrange(400)}"
+        more = {"platform": rng.choice(["web", "ios"]), "properties": rng.choice([None, '{"n": 2}', '{"n": 3}'])}
+        key = {"event_id": f"e{rng.random()}", "event_name": "look", "user_id": user, "event_on": at.date()}
+        rows.append(key | more | {"event_at": at, "received_at": at})
+    types = {c.name: pa.timestamp("us") if c.type == "timestamp" else pa.string() for c in EVENTS.columns}
+    table = pa.Table.from_pylist(rows, pa.schema(list((types | {"event_on": pa.date32()}).items())))
+    write_deltalake(str(tmp_path / "events"), table, partition_by=["event_on"])
+    lake = open_lake(tmp_path, observed_through="2026-05-01T00:00:00").events
+    for events in (lake, lake.filter(lake.platform == "web")):
+        asked = {"time_column": "event_at", "columns": ["platform", "n", "nowhere"], "most": 1_000}
+        found = watched_rows(events, **asked)
+        elsewhere = events.select(*(c.name for c in EVENTS.columns)).to_pyarrow()
+        pd.testing.assert_frame_equal(found, watched_rows(ibis.memtable(elsewhere), **asked))
+        counts = found["user_id"].value_counts()
+        assert list(found) == ["user_id", "event_at", "platform", "n"] and found["n"].dtype == float
+        assert 30 < len(counts) < 200 and counts.max() < 60, "a sixth or a third of 401 users, the bot cut"
 
 
 def test_one_row_of_each_user_and_of_each_hour_of_nobody():

@@ -13,12 +13,14 @@ import subprocess
 import sys
 
 import nbformat
+import pandas as pd
 import pytest
 from nbconvert.exporters import get_export_names, get_exporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from launchpad_lib.page.exporter import RESOURCE, LaunchpadExporter, PageFacts
-from launchpad_lib.page.output import FINDINGS_MIME, METRIC_MIME, SPEC_MIME
+from launchpad_lib.page.output import APART_MIME, FINDINGS_MIME, METRIC_MIME, SPEC_MIME, TABLE_MIME
+from launchpad_lib.page.tables import html_table
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 SPEC = {
@@ -339,7 +341,9 @@ def test_numbers_that_follow_each_other_stand_beside_each_other():
     text = data(text__plain="between")
     page = main_of(
         exported(
-            code(typed(METRIC_MIME, record), typed(METRIC_MIME, record | {"n": 2}), text, typed(METRIC_MIME, record))
+            code(
+                typed(METRIC_MIME, record), typed(METRIC_MIME, record | {"name": "k"}), text, typed(METRIC_MIME, record)
+            )
         )
     )
     assert [part.count('<div class="metric">') for part in page.split('<div class="metrics">')] == [0, 2, 1]
@@ -374,3 +378,64 @@ def test_what_a_cell_of_the_answer_shows_stands_on_top_once_but_for_its_error():
     )  # fmt: skip
     answer = page.partition('aria-label="Answer"')[2].partition("</section>")[0]
     assert "told" in answer and "first" not in answer and "KeyError" not in answer and page.count("told") == 1
+
+
+RECORD = {
+    "name": "m", "label": "Lift", "value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 12, "unit": "points", "segment": "a",
+    "definition": "x over y.", "refused_because": None,
+}  # fmt: skip
+
+
+def test_numbers_of_one_metric_stand_in_one_table_with_their_definition_once():
+    refused = RECORD | {"segment": "<c>", "value": None, "ci_low": None, "ci_high": None, "refused_because": "needs 30"}
+    page = main_of(exported(code(*(typed(METRIC_MIME, r) for r in (RECORD, RECORD | {"segment": "b"}, refused)))))
+    assert page.count('<div class="metric several">') == 1 and page.count("x over y.") == 1
+    assert page.count("<strong>+50.0\u00a0points</strong>") == 2 and "+40.0\u00a0to\u00a0+60.0</td>" in page
+    assert '<bdi>&lt;c&gt;</bdi></th><td colspan="3" class="quiet">refused: needs 30</td>' in page
+    other = main_of(
+        exported(code(*(typed(METRIC_MIME, r) for r in (RECORD, RECORD | {"segment": "b", "definition": "z."}))))
+    )
+    assert "<strong>a</strong>: x over y." in other and "<strong>b</strong>: z." in other
+
+
+def test_the_answer_shows_what_asks_for_something_and_folds_the_rest():
+    def findings(**many: int) -> list[dict]:
+        found = [(s, n) for s, times in many.items() for n in range(times)]
+        return [{"severity": s, "sentence": f"{s} {n}.", "anchor": None} for s, n in found]
+
+    def top(**many: int) -> tuple[int, int]:
+        said = {"verdict": "So it is, 90.8 %.", "findings": findings(**many)}
+        page = main_of(exported(code(typed(FINDINGS_MIME, said))))
+        assert "So it is, 90.8\u00a0%." in page
+        shown, _, folded = page.partition('<details class="more">')
+        return shown.count("<li>"), folded.count("<li>")
+
+    assert top(act=1, watch=1, fine=9) == (3, 8)
+    assert top(unknown=20) == (7, 13) and top(watch=5, fine=1) == (6, 0) and top(fine=3) == (3, 0)
+
+
+def test_a_large_table_is_folded_under_what_its_rows_are_and_a_small_one_stands_open():
+    def table_of(rows: int, columns: int = 2) -> str:
+        frame = pd.DataFrame({f"c{k}": range(rows) for k in range(columns)})
+        shown = html_table(frame, most=20, caption="one row per <day>")
+        return main_of(
+            exported(
+                code(new_output("display_data", data={TABLE_MIME: {"name": "silence", "rows": []}, "text/html": shown}))
+            )
+        )
+
+    assert "<details" not in table_of(12) and "<caption>one row per &lt;day&gt;" in table_of(12)
+    for large in (table_of(13), table_of(2, columns=8)):
+        assert '<details class="data"><summary>Table: one row per &lt;day&gt;' in large and "<caption>" not in large
+
+
+def test_what_is_found_of_each_thing_stands_under_a_heading_with_its_own_id():
+    parts = [{"heading": h, "anchor": f"thing-{n}", "findings": [{"severity": "fine", "sentence": "Good.", "anchor": None}]}
+             for n, h in enumerate(["*a*", "*a*"], 1)]  # fmt: skip
+    said = {"verdict": "V.", "findings": [{"severity": "fine", "sentence": "One.", "anchor": "thing-2"}]}
+    page = main_of(exported(code(typed(FINDINGS_MIME, said)), code(typed(APART_MIME, parts))))
+    assert (
+        '<h3 id="thing-1">*a*</h3>' in page
+        and '<h3 id="thing-2">*a*</h3>' in page
+        and '<a href="#thing-2">One.</a>' in page
+    )

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from launchpad_lib.contract.wording import single
 from launchpad_lib.page.output import formatted
@@ -115,3 +116,11 @@ def test_numbers_without_end_and_values_of_any_type_have_a_cell():
 def test_more_than_nine_columns_share_out_the_width_of_paper():
     tables = {n: html_table(pd.DataFrame([range(n)], columns=[f"c{i}" for i in range(n)]), most=1) for n in (9, 10)}
     assert tables[9].startswith("<table><thead>") and tables[10].startswith('<table class="wide"><thead>')
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "<&>" * 1600, "🇩🇪👩‍👩‍👧" * 500, "שלום " * 900])
+def test_a_name_of_thousands_of_characters_stands_in_a_cell_with_both_its_ends(name):
+    """It stood there whole in each of 20 rows of three tables: 265 kB of a page."""
+    (text,) = cells(pd.DataFrame({"segment": [name]}))[1][0]
+    assert len(text) < 2000 and "…" in text and text[0] in name and text[-1] in name.strip()
+    assert len(html_table(pd.DataFrame({"segment": [name] * 20, "n": range(20)}), most=20).encode()) < 40_000

@@ -70,6 +70,7 @@ UNKNOWN_EVENT = {
     "funnel_changes": lambda e: metrics.funnel_changes(e, steps=BAD, **FUNNEL, **WEEKS),
     "funnel_times": lambda e: metrics.funnel_times(e, steps=BAD, **FUNNEL),
     "funnel_next_events": lambda e: metrics.funnel_next_events(e, steps=BAD, **FUNNEL),
+    "funnel_correlates": lambda e: metrics.funnel_correlates(e, steps=BAD, at_least=1, **FUNNEL),
     "funnel_rules": lambda e: metrics.funnel_rules(e, steps=BAD, **FUNNEL),
     "completion": lambda e: metrics.completion(e, start_event=BAD[0], complete_event=BAD[1], **FUNNEL),
     "share_rate": lambda e: metrics.share_rate(e, view_event=BAD[0], share_event=BAD[1], **FUNNEL),

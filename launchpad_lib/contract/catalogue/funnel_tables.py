@@ -80,6 +80,24 @@ FUNNEL_NEXT_EVENTS = ResultTable(
         *WHY,
     ),
 )
+FUNNEL_CORRELATES = ResultTable(
+    "funnel_correlates",
+    "one row per value at a step, or event after it, that can be compared: does it go with going on? The surest first",
+    (
+        *columns("int64", step="number of the step, from 1"),
+        *columns("string", step_name="its event", next_step_name="the event to go on with"),
+        *columns("string", property="whose value; empty for an event"),
+        *columns("string", value="the value at the step, or the event done before going on"),
+        *columns("int64", users="units with it", users_on="of them went on"),
+        *columns("int64", others="units without it", others_on="of them went on"),
+        *columns("float64", ratio="with against without: of shares for a value, of odds at equal times for an event"),
+        *LIMITS,
+        *columns("float64", p_adjusted="Benjamini-Hochberg over all that were compared"),
+        *columns("string", goes_with="going on or stopping; empty where it cannot be told"),
+        *columns("int64", compared="how many were compared"),
+        *WHY,
+    ),
+)
 FUNNEL_RULES = ResultTable(
     "funnel_rules",
     "one row per product whose documented rules are applied to the same log",
@@ -111,6 +129,7 @@ TABLES: tuple[ResultTable, ...] = (
     FUNNEL_TREND,
     FUNNEL_CHANGES,
     FUNNEL_NEXT_EVENTS,
+    FUNNEL_CORRELATES,
     FUNNEL_RULES,
     FEATURE_FUNNELS,
 )

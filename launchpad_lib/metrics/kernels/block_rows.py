@@ -95,10 +95,14 @@ class Blocks(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """The outputs that are a row's instant and its user's number themselves; all others are told by kinds."""
+    """The outputs that are a row's instant, its user's or its session's number themselves, and those that hang on the
+    user's id alone; all others are told by kinds.
+    """
 
     instants: frozenset[str]
     users: frozenset[str]
+    sessions: frozenset[str]
+    of_user: frozenset[str]
 
 
 def asked_of_kinds(found: LakeRows) -> Asked | None:
@@ -114,14 +118,17 @@ def asked_of_kinds(found: LakeRows) -> Asked | None:
     row = found.rows.op()
     if not isinstance(row, ops.Project):
         return None
-    themselves: dict[str, set[str]] = {"event_at": set(), "user_number": set()}
+    themselves: dict[str, set[str]] = {"event_at": set(), "user_number": set(), "session_number": set()}
+    of_user = set()
     for name, value in row.values.items():
         columns = columns_of(value)
         if name in ("user", "row", "session"):
             continue
         own = next(iter(columns), None)
-        if own in themselves and len(columns) == 1 and _is_itself(value):
+        if own in themselves and len(columns) == 1 and is_itself(value):
             themselves[own].add(name)
+        elif columns == {"user_id"} and value.dtype.is_integer():
+            of_user.add(name)
         elif not columns <= told:
             return None
     above = row.parent
@@ -129,7 +136,7 @@ def asked_of_kinds(found: LakeRows) -> Asked | None:
         if isinstance(above, ops.Filter) and not all(columns_of(p) <= told for p in above.predicates):
             return None
         above = above.parent
-    return Asked(*(frozenset(names) for names in themselves.values()))
+    return Asked(*(frozenset(names) for names in (*themselves.values(), of_user)))
 
 
 def columns_of(value: ops.Node) -> frozenset[str]:
@@ -143,12 +150,12 @@ def columns_of(value: ops.Node) -> frozenset[str]:
         return frozenset([name])
     below = [columns_of(node) for node in value.__children__ if not isinstance(node, ops.Relation)]
     found = frozenset().union(*below)
-    if isinstance(value, ops.NotNull) and len(found) == 1 and found <= set(ALWAYS_THERE) and _is_itself(value.arg):
+    if isinstance(value, ops.NotNull) and len(found) == 1 and found <= set(ALWAYS_THERE) and is_itself(value.arg):
         return frozenset()
     return found
 
 
-def _is_itself(value: ops.Node) -> bool:
+def is_itself(value: ops.Node) -> bool:
     """Whether a value is a column as it is, or as a wider whole number."""
     while not isinstance(value, ops.Field) or not isinstance(value.rel, ops.DatabaseTable):
         if isinstance(value, ops.Cast) and value.to.is_int64() and value.arg.dtype.is_integer():

@@ -191,6 +191,21 @@ def local_days(at: np.ndarray, report_timezone: str) -> np.ndarray:
     return days
 
 
+def local_times(at: np.ndarray, report_timezone: str) -> np.ndarray:
+    """The local wall-clock time of each instant, both in microseconds since 1970.
+
+    Raises:
+        ValueError: no time zone.
+
+    >>> (local_times(np.array([0]), "Asia/Tokyo") // 3_600_000_000).tolist()
+    [9]
+    """
+    if not len(at):
+        return at
+    clock = clock_of(report_timezone, int(at.min()), int(at.max()))
+    return at + clock.offsets[np.searchsorted(clock.edges, at, side="right") - 1]
+
+
 def dates_of(days: np.ndarray) -> np.ndarray:
     """The dates of numbered days.
 

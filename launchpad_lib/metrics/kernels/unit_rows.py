@@ -24,9 +24,11 @@ from launchpad_lib.metrics.kernels.day_file_rows import Rows, keeps_order, read_
 from launchpad_lib.metrics.kernels.lake_log import LakeRows, lake_rows
 from launchpad_lib.metrics.kernels.session_order import by_session
 from launchpad_lib.metrics.kernels.sorted_rows import sorted_parts
+from launchpad_lib.metrics.kernels.user_values import values_of_users
 
 ORDER = ("event_at", "received_at", "event_id")
 MOST_ROWS, MOST_BYTES = 8_000_000, 160_000_000  # of a part
+BLOCK_ROWS = 1_000_000  # of a part read from blocks: to read a range costs little, and small arrays stay in the caches
 TEXT_BYTES = 24
 
 
@@ -96,10 +98,12 @@ def _lake_parts(found: LakeRows, asked: Mapping[str, AskedValue]) -> Iterator[Ro
     if of_blocks is not None:
         blocks = open_blocks(found)
         names = {key: found.log.event_names for key in found.coded}
-        of_kind = {key: column_of(blocks.answers[key], one, names=names.get(key)) for key, one in asked.items()}
-        ranges = blocks.ranges(most) or [(0, -1)]
+        of_user = values_of_users(found, of_blocks.of_user)
+        told = {key: one for key, one in asked.items() if key not in of_user}
+        of_kind = {key: column_of(blocks.answers[key], one, names=names.get(key)) for key, one in told.items()}
+        ranges = blocks.ranges(min(most, BLOCK_ROWS)) or [(0, -1)]
         read: Callable[[tuple[int, int]], Rows] = partial(
-            _block_range, blocks, of_kind, of_blocks, "session" in blocks.answers.column_names
+            _block_range, blocks, of_kind, of_user, of_blocks, "session" in blocks.answers.column_names
         )
     else:
         query = found.backend.compile(found.rows)
@@ -119,23 +123,30 @@ def _lake_parts(found: LakeRows, asked: Mapping[str, AskedValue]) -> Iterator[Ro
 def _block_range(
     blocks: Blocks,
     of_kind: Mapping[str, np.ndarray | Coded],
+    of_user: Mapping[str, np.ndarray],
     asked: Asked,
-    has_sessions: bool,
+    is_by_session: bool,
     users: tuple[int, int],
 ) -> Rows:
-    """The rows of a range of users out of blocks; `of_kind` are the values of each kind's row."""
-    rows = blocks.rows(users, instants=bool(asked.instants), sessions=has_sessions)
-    starts, place, at = rows.starts, rows.place, rows.at
-    user = np.repeat(rows.users, np.diff(starts)) if asked.users else at  # sorting by session stays within a user
-    if has_sessions:
+    """The rows of a range of users out of blocks; `of_kind` are the values of each kind's row, `of_user` those of each
+    user.
+    """
+    rows = blocks.rows(users, instants=bool(asked.instants), sessions=is_by_session or bool(asked.sessions))
+    starts, place, at, session = rows.starts, rows.place, rows.at, rows.session
+    each = np.diff(starts)  # sorting by session stays within a user
+    user = np.repeat(rows.users, each) if asked.users else at
+    found: dict[str, np.ndarray | Coded] = {k: np.repeat(values[rows.users], each) for k, values in of_user.items()}
+    if is_by_session:
         order = np.arange(len(place), dtype=np.int32)
-        starts = by_session(starts, rows.session, order)
+        starts = by_session(starts, session, order)
         place = _moved(place, order)
         at = _moved(at, order) if asked.instants else at
-    found: dict[str, np.ndarray | Coded] = {}
+        session = _moved(session, order) if asked.sessions else session
+    itself = dict.fromkeys(asked.instants, at) | dict.fromkeys(asked.users, user)
+    itself |= dict.fromkeys(asked.sessions, session)
     for key, values in of_kind.items():
-        if key in asked.instants or key in asked.users:
-            found[key] = at if key in asked.instants else user
+        if key in itself:
+            found[key] = itself[key]
         elif isinstance(values, Coded):
             found[key] = Coded(values.codes[place], values.names)
         else:

@@ -1,0 +1,374 @@
+"""What is counted of an experiment, before it and of it, against loops over the events: baselines, slices, clusters, caps."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from launchpad_lib.contract.experiments import PlannedExperiment
+from launchpad_lib.contract.planned_metrics import PlannedMetric
+from launchpad_lib.metrics.experiment_baseline import baseline
+from launchpad_lib.metrics.experiment_question import question_of
+from launchpad_lib.metrics.experiment_sums import WHOLE, counted
+from launchpad_lib.metrics.exposure_period import period_of
+from tests.inference.unit_reference import DAY, START, Event, by_user, table
+
+HOUR = timedelta(hours=1)
+
+
+def moments(rows: list[tuple[float, float, float, float]]) -> list[float]:
+    """The fifteen sums over units of (y, d, x, z): n, each, then every product, in the order of the declaration."""
+    products = [math.fsum(r[a] * r[b] for r in rows) for a in range(4) for b in range(a, 4)]
+    return [len(rows), *(math.fsum(r[a] for r in rows) for a in range(4)), *products]
+
+
+def price(event: Event) -> float:
+    value = json.loads(event.properties or "{}").get("price")
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def shop(days: int, users: int = 150, seed: int = 5) -> list[Event]:
+    """Opens and purchases on whole hours of so many days; the first event is one that is no open."""
+    rng = random.Random(seed)
+    log = [Event("first", "look", START)]
+    for k in range(users):
+        for _ in range(rng.randint(0, 4)):
+            log.append(Event(f"u{k}", "open", START + rng.randint(30, days * 24) * HOUR))
+        for _ in range(rng.randint(0, 6)):
+            priced = json.dumps({"price": rng.choice([1, 2.5, 4, 8])})
+            log.append(Event(f"u{k}", "buy", START + rng.randint(1, days * 24) * HOUR, None, priced))
+    return log
+
+
+# ---------------------------------------------------------------------------------------------- before an experiment
+
+
+@pytest.mark.parametrize(
+    ("days", "pre_period", "begins"),
+    [
+        (30, "14d", START + 10 * DAY),  # a third of the thirty days is shorter than the pre-period
+        (30, "4d", START + 4 * DAY),
+        (30, "1d", START + 30 * HOUR),  # nobody opened anything before
+    ],
+)
+def test_a_baseline_counts_who_came_since_its_start_and_what_they_did_before_and_after(days, pre_period, begins):
+    log = shop(days)
+    assert min(e.event_at for e in log if e.event_name == "open") == START + 30 * HOUR
+    through = START + days * DAY
+    metrics = [
+        PlannedMetric(event="buy"),
+        PlannedMetric(event="buy", kind="count", name="times"),
+        PlannedMetric(event="buy", kind="sum", value="price", name="paid", window="2d"),
+        PlannedMetric(event="bye", name="left"),
+    ]
+    found = baseline(
+        table(log),
+        unit_event="open",
+        metrics=metrics,
+        window="3d",
+        pre_period=pre_period,
+        observed_through=through,
+    )
+    assert found.starts_at == begins
+    length = {"14d": 14, "4d": 4, "1d": 1}[pre_period] * DAY
+    arrivals, immature = [0] * days, 0
+    rows: list[list[tuple[float, float, float, float]]] = [[], [], []]
+    for own in by_user(log).values():
+        opened = [e.event_at for e in own if e.event_name == "open" and e.event_at >= begins]
+        if not opened:
+            continue
+        at = min(opened)
+        arrivals[(at - begins) // DAY] += 1
+        if at + 3 * DAY > through:
+            immature += 1
+            continue
+        bought = [e for e in own if e.event_name == "buy"]
+        before = [e for e in bought if at - length <= e.event_at < at]
+        after, soon = ([e for e in bought if at <= e.event_at <= at + n * DAY] for n in (3, 2))
+        rows[0].append((float(bool(after)), 1.0, float(bool(before)), 1.0))
+        rows[1].append((len(after), 1.0, len(before), 1.0))
+        rows[2].append((math.fsum(map(price, soon)), 1.0, math.fsum(map(price, before)), 1.0))
+    seen_days = (through - begins) // DAY
+    assert found.arrivals.tolist() == arrivals[:seen_days]
+    assert found.immature == immature > 0
+    for k in range(3):
+        assert found.moments[k].tolist() == pytest.approx(moments(rows[k]), rel=1e-12)
+    assert found.refused[:3] == (None, None, None)
+    assert found.refused[3] is not None and "event 'bye'" in found.refused[3]
+
+
+def test_the_day_that_the_data_end_in_is_no_day_of_arrivals_unless_it_is_the_only_one():
+    """By hand: opens at 0, 30 and 40 hours. The baseline begins with hour 1; 45 hours later one day is over, 48 hours
+    later (less the microsecond that an instant holds) two."""
+    log = [Event(f"u{h}", "open", START + h * HOUR) for h in (0, 30, 40)] + [Event("u0", "buy", START + HOUR)]
+    asked = {"unit_event": "open", "metrics": [PlannedMetric(event="buy")], "window": "2h", "pre_period": "1h"}
+    for through, arrivals in (
+        (START + 1 * HOUR + 45 * HOUR, [0]),
+        (START + 1 * HOUR + 48 * HOUR - timedelta(microseconds=1), [0, 2]),
+    ):
+        found = baseline(table(log), observed_through=through, **asked)
+        assert found.starts_at == START + HOUR
+        assert found.arrivals.tolist() == arrivals
+
+
+def test_a_baseline_that_cannot_be_made_says_why_with_the_length_that_is_missing():
+    log = [Event("u", "open", START), Event("u", "open", START + 20 * DAY), Event("u", "buy", START + 21 * DAY)]
+    asked = {"metrics": [PlannedMetric(event="buy")], "pre_period": "2d", "observed_through": START + 24 * DAY}
+    with pytest.raises(ValueError, match=r"^event 'opn': does not occur in the log; did you mean 'open'\?$"):
+        baseline(table(log), unit_event="opn", window="7d", **asked)
+    with pytest.raises(ValueError, match=r"^no unit with open since 2026-01-03 has been observed for 7 days; wait, or"):
+        baseline(table(log), unit_event="open", window="7d", **asked)
+    assert baseline(table(log), unit_event="open", window="4d", **asked).moments[0][:2].tolist() == [1.0, 1.0]
+
+
+# ------------------------------------------------------------------------------------------- the question of a plan
+
+
+def plan(**more) -> PlannedExperiment:
+    told = {
+        "experiment_id": "e",
+        "control": "a",
+        "shares": {"a": 1, "b": 1},
+        "metrics": [{"event": "buy"}],
+        "window": "3d",
+        "ends_on": "2026-01-31",
+    }
+    return PlannedExperiment.model_validate(told | more)
+
+
+@pytest.mark.parametrize(
+    ("window", "edges"),
+    [
+        ("47h", []),
+        ("2d", [0, 1, 2]),
+        ("7d", [0, 1, 2, 3, 4, 5, 6, 7]),
+        ("8d", [0, 2, 4, 6, 8]),
+        ("15d", [0, 3, 6, 9, 12, 15]),
+        ("28d", [0, 4, 8, 12, 16, 20, 24, 28]),
+    ],
+)
+def test_a_window_is_told_in_at_most_seven_parts_of_whole_days(window, edges):
+    question = question_of(plan(window=window))
+    assert [(s.begins.days, s.ends.days) for s in question.slices] == list(zip(edges, edges[1:], strict=False))
+    for one, outcome in zip(question.slices, question.outcomes[1:], strict=True):
+        assert one.metric == 0
+        assert (outcome.event_name, outcome.begins) == ("buy", one.begins)
+        assert outcome.ends == one.ends - timedelta(microseconds=1)  # the next part has the instant between them
+
+
+def test_only_what_decides_and_is_counted_from_the_exposure_on_has_a_course():
+    metrics = [
+        {"event": "buy", "kind": "count", "name": "times"},
+        {"event": "stay", "role": "guardrail", "margin": 0.1},
+        {"event": "look", "role": "exploratory"},
+        {"event": "buy", "kind": "ratio", "per_event": "look", "name": "per look"},
+        {"event": "buy", "kind": "sum", "value": "price", "name": "paid", "window": "2d"},
+    ]
+    question = question_of(plan(metrics=metrics))
+    assert [(s.metric, s.begins.days, s.ends.days) for s in question.slices] == [
+        (0, 0, 1),
+        (0, 1, 2),
+        (0, 2, 3),
+        (4, 0, 1),
+        (4, 1, 2),
+    ]
+    assert [o.value for o in question.outcomes[-5:]] == [None, None, None, "price", "price"]
+    taken = [[(p.outcome, p.taken, p.is_before) for p in four] for four in question.places]
+    assert taken[0] == [(0, "count", False), (0, "one", False), (0, "count", True), (0, "one", False)]
+    assert taken[3] == [(3, "count", False), (4, "count", False), (3, "count", True), (4, "count", True)]
+    assert [four[0] for four in taken[5:]] == [(6 + k, "count" if k < 3 else "value", False) for k in range(5)]
+    assert taken[5][1:] == taken[0][1:]
+
+
+def test_an_experiment_with_many_metrics_asks_no_more_than_one_reading_counts():
+    """Of 62 outcomes 60 are given to metrics and their courses of seven parts: 6 of these beside 14 metrics."""
+    metrics = [{"event": f"e{k}"} for k in range(14)]
+    question = question_of(plan(metrics=metrics, window="7d"))
+    assert sorted({s.metric for s in question.slices}) == [0, 1, 2, 3, 4, 5]
+    assert len(question.outcomes) == 14 + 6 * 7
+    whole = question_of(plan(metrics=metrics[:11], window="7d"))
+    assert sorted({s.metric for s in whole.slices}) == list(range(7)) and len(whole.outcomes) == 60
+
+
+def test_a_value_on_the_exposure_and_a_covariate_stand_where_they_were_declared():
+    metrics = [
+        {"value": "paid", "kind": "sum", "name": "paid"},
+        {"event": "buy", "covariate": "age", "name": "bought"},
+        {"value": "did", "name": "did"},
+        {"kind": "retention", "begins": "1d", "name": "back"},
+        {"event": "buy", "kind": "quantile", "value": "price", "name": "dear"},
+        {"value": "spent", "kind": "ratio", "per_event": "look", "per_value": "price", "name": "per price"},
+    ]
+    metrics[3]["role"] = "exploratory"
+    question = question_of(plan(metrics=metrics, window="1d"))
+    exposure = "experiment_exposed"
+    told = [(o.event_name, o.value, o.begins, o.ends, o.keeps_values) for o in question.outcomes]
+    zero = timedelta(0)
+    assert told == [
+        (exposure, "paid", zero, zero, False),
+        ("buy", None, zero, DAY, False),
+        (exposure, "age", zero, zero, False),
+        (exposure, "did", zero, zero, False),
+        (None, None, DAY, DAY, False),
+        ("buy", "price", zero, DAY, True),
+        (exposure, "spent", zero, zero, False),
+        ("look", "price", zero, DAY, False),
+    ]
+    taken = [[(p.outcome, p.taken, p.is_before) for p in four] for four in question.places]
+    assert taken == [
+        [(0, "value", False), (0, "one", False), (0, "nothing", False), (0, "nothing", False)],
+        [(1, "did", False), (1, "one", False), (2, "value", False), (1, "one", False)],
+        [(3, "value", False), (3, "one", False), (3, "nothing", False), (3, "nothing", False)],
+        [(4, "did", False), (4, "one", False), (4, "did", True), (4, "one", False)],
+        [(5, "value", False), (5, "one", False), (5, "value", True), (5, "one", False)],
+        [(6, "value", False), (7, "value", False), (6, "nothing", False), (6, "nothing", False)],
+    ]
+
+
+def test_planned_days_are_local_and_the_last_one_counts_whole():
+    hour = 3_600_000_000
+    new_year = 1_767_225_600_000_000  # 2026-01-01 00:00 UTC
+    assert period_of(None, None, report_timezone="UTC") == (None, None)
+    assert period_of(date(2026, 1, 1), date(2026, 1, 1), report_timezone="UTC") == (new_year, new_year + 24 * hour)
+    assert period_of(date(2026, 1, 1), None, report_timezone="America/New_York") == (new_year + 5 * hour, None)
+
+
+# --------------------------------------------------------------------------------------------- what was counted of it
+
+
+def trial(users: int = 240, seed: int = 9) -> list[Event]:
+    rng = random.Random(seed)
+    log = []
+    for k in range(users):
+        at = START + rng.randint(48, 400) * HOUR
+        fields = {"experiment_id": "e", "variant": rng.choice("aabb"), "team": f"t{k % 17}"}
+        if k % 10:
+            fields["tier"] = rng.choice(["gold", "tin"])
+        log.append(Event(f"u{k}", "experiment_exposed", at, None, json.dumps(fields)))
+        for _ in range(rng.randint(0, 5)):
+            priced = json.dumps({"price": rng.choice([1, 2.5, 4, 80])})
+            log.append(Event(f"u{k}", "buy", at + rng.randint(-40, 80) * HOUR, None, priced))
+    return log
+
+
+def numbers(log: list[Event], through: datetime | None) -> dict[str, tuple[dict, float, float, float]]:
+    """user -> (its fields, exposed at, paid within three days, paid in the 24 hours before); mature users only."""
+    found = {}
+    for user, own in by_user(log).items():
+        (shown,) = (e for e in own if e.event_name == "experiment_exposed")
+        if through is not None and shown.event_at + 3 * DAY > through:
+            continue
+        bought = [e for e in own if e.event_name == "buy"]
+        after = [price(e) for e in bought if shown.event_at <= e.event_at <= shown.event_at + 3 * DAY]
+        before = [price(e) for e in bought if shown.event_at - DAY <= e.event_at < shown.event_at]
+        found[user] = (json.loads(shown.properties), shown.event_at, math.fsum(after), math.fsum(before))
+    return found
+
+
+PAID = {"event": "buy", "kind": "sum", "value": "price", "name": "paid", "winsorise": 0.8}
+
+
+def test_moments_of_all_of_segments_and_under_a_cap_are_sums_over_units():
+    log, through = trial(), START + 15 * DAY
+    planned = plan(metrics=[PAID], segments=["tier"], pre_period="1d")
+    found = counted(table(log), planned, observed_through=through, report_timezone="UTC")
+    units = numbers(log, through)
+    everybody = [u for u in numbers(log, None) if u not in units]
+    assert everybody  # some windows are open
+
+    def of(variant: str, tier: str | None = "") -> list[tuple[float, float, float, float]]:
+        return [
+            (y, 1.0, x, 1.0)
+            for f, _, y, x in units.values()
+            if f["variant"] == variant and (tier == "" or f.get("tier") == tier)
+        ]
+
+    for variant in "ab":
+        assert found.moments[WHOLE][variant][0].tolist() == pytest.approx(moments(of(variant)), rel=1e-12)
+        for level, tier in (("gold", "gold"), ("tin", "tin"), ("(none)", None)):
+            segment = found.moments["tier", level][variant][0].tolist()
+            assert segment == pytest.approx(moments(of(variant, tier)), rel=1e-12)
+    assert set(found.moments) == {WHOLE, ("tier", "gold"), ("tier", "tin"), ("tier", "(none)")}
+    cap, capped = found.capped[0]
+    assert cap == np.quantile([y for _, _, y, _ in units.values() if y != 0], 0.8)
+    for variant in "ab":
+        rows = [(min(y, cap), 1.0, min(x, cap), 1.0) for y, _, x, _ in of(variant)]
+        assert capped[variant].tolist() == pytest.approx(moments(rows), rel=1e-12)
+    exposed = [json.loads(e.properties)["variant"] for e in log if e.event_name == "experiment_exposed"]
+    assert found.randomised == {v: exposed.count(v) for v in "ab"}
+    days = [e.event_at.date() for e in log if e.event_name == "experiment_exposed"]
+    assert [str(d)[:10] for d in found.exposed_on] == [str(min(days)), str(max(days))]
+    assert (found.too_many, found.refused, found.read_at) == ((), (None,) * len(found.refused), None)
+
+
+def test_a_log_that_has_ended_has_no_open_windows():
+    log, through = trial(), START + 15 * DAY
+    planned = plan(metrics=[PAID], immature_units="count")
+    found = counted(table(log), planned, observed_through=through, report_timezone="UTC")
+    assert sum(arm[0][0] for arm in found.moments[WHOLE].values()) == len(numbers(log, None))
+
+
+def test_a_cluster_is_one_unit_and_one_in_both_variants_is_none():
+    """Teams are the clusters; those whose users saw both variants are left out, and of the others the ones with a user
+    whose window is over count."""
+    log, through = trial(users=60), START + 15 * DAY
+    log += [
+        Event(f"w{k}", "experiment_exposed", START + k * DAY, None,
+              json.dumps({"experiment_id": "e", "variant": "a" if k < 8 else "b", "team": f"only {k // 2}"}))
+        for k in range(16)
+    ]  # fmt: skip
+    found = counted(
+        table(log), plan(metrics=[PAID], cluster="team", pre_period="1d"), observed_through=through,
+        report_timezone="UTC",
+    )  # fmt: skip
+    variants: dict[str, set[str]] = {}
+    for e in log:
+        if e.event_name == "experiment_exposed":
+            fields = json.loads(e.properties)
+            variants.setdefault(fields["team"], set()).add(fields["variant"])
+    units = numbers(log, through)
+    for variant in "ab":
+        teams = [team for team, seen in variants.items() if seen == {variant}]
+        assert found.randomised[variant] == len(teams) >= 4
+        rows = []
+        for team in teams:
+            own = [(y, x) for f, _, y, x in units.values() if f["team"] == team]
+            if own:
+                y, x = (math.fsum(v) for v in zip(*own, strict=True))
+                rows.append((y, float(len(own)), x, float(len(own))))
+        assert len(rows) < len(teams) or variant == "a"
+        assert found.moments[WHOLE][variant][0].tolist() == pytest.approx(moments(rows), rel=1e-12)
+
+
+def test_a_design_that_is_read_once_is_read_with_the_exposure_that_completes_it():
+    log = trial()
+    at = sorted(e.event_at for e in log if e.event_name == "experiment_exposed")
+    planned = plan(metrics=[PAID], design="fixed", planned_units=100)
+    found = counted(table(log), planned, observed_through=START + 60 * DAY, report_timezone="UTC")
+    assert found.read_at == (at[99] - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+    assert sum(found.randomised.values()) == sum(a <= at[99] for a in at)
+    more = counted(
+        table(log), planned.model_copy(update={"planned_units": len(at) + 1}), observed_through=None,
+        report_timezone="UTC",
+    )  # fmt: skip
+    assert more.read_at is None and sum(more.randomised.values()) == len(at)
+
+
+def test_a_property_with_more_than_two_hundred_values_is_named_and_not_counted():
+    def seen(values: int):
+        log = [
+            Event(f"u{k}", "experiment_exposed", START, None,
+                  json.dumps({"experiment_id": "e", "variant": "ab"[k % 2], "city": f"c{k % values}"}))
+            for k in range(402)
+        ]  # fmt: skip
+        log.append(Event("u1", "buy", START + HOUR))
+        asked = plan(segments=["city"])
+        return counted(table(log), asked, observed_through=None, report_timezone="UTC")
+
+    assert seen(201).too_many == ("city",) and set(seen(201).moments) == {WHOLE}
+    assert seen(200).too_many == () and len(seen(200).moments) == 201
