@@ -39,7 +39,8 @@ SEED = 20261126
 TESTS = {
     "inference": "inference/test_inference_numbers inference/test_models_and_edges inference/test_survival_and_multiplicity "
     "inference/test_published_values inference/test_experiments inference/test_lift inference/test_effects "
-    "inference/test_rollout inference/test_complier inference/test_quantiles findings/test_designs",
+    "inference/test_rollout inference/test_rollout_by_users inference/test_boosted_means "
+    "inference/test_complier inference/test_quantiles findings/test_designs",
     "trends": "trends/test_trend_numbers trends/test_silence_and_refusals trends/test_mixed_columns",
     "risk": "risk/test_risk_numbers risk/test_risk risk/test_best_baseline",
     "metrics": "spec/test_rules_of_funnels spec/test_time_and_limits spec/test_quality spec/test_reliability spec/test_refusals "
@@ -62,6 +63,9 @@ SLOW = {
     "inference/test_effects": "intervals_hold_the_effects_of_the_public_worlds limits_of_users_with_several_trials_cover_at_their_level "
     "randomised_treatment_is_never_refused_whatever_its_share smokers_who_quit_gain_what_hernan_and_robins_report "
     "where_half_are_out_of_reach_only_those_who_could_go_either_way_have_an_effect",
+    "inference/test_rollout": "growing_effects_in_three_waves_are_found_without_bias_and_covered "
+    "without_a_pre_trend_no_wave_is_named_and_enough_users_pass",
+    "inference/test_complier": "the_limits_hold_however_few_comply",
     "inference/test_experiments": "between_identical_arms_the_rule_ships_at_most_one_time_in_forty",
     "metrics_kernels/test_chain_kernels": "a_bot_costs_its_events_and_no_more "
     "where_no_compiled_kernel_can_be_kept_they_are_kept_for_the_process",  # in the copy nothing is compiled
