@@ -32,6 +32,7 @@ from launchpad_lib.charts.distributions import (
     survival_chart,
 )
 from launchpad_lib.charts.experiments import detectable_chart, effect_by_day, lift_chart
+from launchpad_lib.charts.incidents import incident_chart
 
 __all__ = [
     "active_users_chart",
@@ -46,6 +47,7 @@ __all__ = [
     "event_study_chart",
     "forest_chart",
     "funnel_chart",
+    "incident_chart",
     "interval_bars",
     "latency_chart",
     "level_chart",

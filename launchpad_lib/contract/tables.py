@@ -75,6 +75,20 @@ TELEMETRY = Table(
     "observed_at",
 )
 
+SERIES = Table(
+    "series",
+    "one row per feature, signal and instant: a measure that was aggregated elsewhere",
+    (
+        Column("feature_id", "string", True, "the feature, machine or service measured"),
+        Column("signal", "string", True, "what was measured, for example cpu_percent"),
+        Column("at", "timestamp", True, "start of the bucket (UTC)"),
+        Column("value", "float64", False, "its value, of any sign; NULL is a gap"),
+        Column("observations", "int64", False, "how many observations it is made of; NULL when unknown", 0.0),
+    ),
+    ("feature_id", "signal", "at"),
+    "at",
+)
+
 ANNOTATIONS = Table(
     "annotations",
     "one row per deployment, incident or experiment mark",
@@ -155,7 +169,9 @@ GAPS = Table(
     None,
 )
 
-TABLES: dict[str, Table] = {t.name: t for t in (EVENTS, TELEMETRY, ANNOTATIONS, FEATURES, EXPERIMENTS, REJECTED, GAPS)}
+TABLES: dict[str, Table] = {
+    t.name: t for t in (EVENTS, TELEMETRY, SERIES, ANNOTATIONS, FEATURES, EXPERIMENTS, REJECTED, GAPS)
+}
 
 NDJSON = "application/x-ndjson"
 

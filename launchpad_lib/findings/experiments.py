@@ -165,16 +165,31 @@ def _about_variant(decision: Decision, found: ExperimentResults) -> Finding:
         "keep running": f"Keep running {name}",
     }[decision.choice]
     needs = dict.fromkeys(missing_words(m, found) for m in decision.missing)  # several metrics may need the same
+    if decision.choice == "keep running" and _is_over(found):
+        needs[PLANNED_END_OVER] = None
     missing = "".join(f" {need}" for need in needs)
     guards = "" if found.plan.guardrails else " No guardrail was declared, so none was measured."
     if found.not_yet:
         return Finding(severity, verb, f"{told}.{missing}{guards}")
-    deciding = [row for row in own if row["role"] != "exploratory"]
+    # Whoever reads that harm is shown reads first where.
+    deciding = sorted(
+        (row for row in own if row["role"] != "exploratory"), key=lambda row: row["metric"] not in decision.harmed
+    )
     shown = "; ".join(metric_words(row, base, found.plan) for row in deciding[:MOST_METRICS_TOLD])
     more = len(deciding) - MOST_METRICS_TOLD
     numbers = shown + (f"; {counted(more, 'more metric')} in the table" if more > 0 else "")
     users = int(own[0]["n"]) if decision.choice == "do not ship: harm shown" else None
     return Finding(severity, verb, f"{told}: {numbers}.{missing}{guards}", users=users)
+
+
+PLANNED_END_OVER = "Its planned end is over, so a later reading is a second look: plan a new experiment for it."
+
+
+def _is_over(found: ExperimentResults) -> bool:
+    """Whether a fixed design was read at the end that was planned for it."""
+    plan = found.plan.planned
+    is_counted = plan is not None and plan.design == "fixed" and not plan.aggregates
+    return is_counted and not found.plan.is_short and found.not_yet is None
 
 
 def _about_units(found: ExperimentResults) -> list[Finding]:

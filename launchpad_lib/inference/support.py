@@ -55,10 +55,10 @@ def cannot_be_asked(
     arms = [t == 1, t == 0]
     if min(int(arm.sum()) for arm in arms) < smallest:
         sizes = [int(arm.sum()) for arm in arms]
-        return f"{sizes[0]} treated and {sizes[1]} untreated units; each group needs {smallest}"
+        return f"{sizes[0]:,} treated and {sizes[1]:,} untreated units; each group needs {smallest}"
     people = [int(np.count_nonzero(np.bincount(users[arm]))) for arm in arms]
     if min(people) < smallest:
-        return f"they are of {people[0]} treated and {people[1]} untreated users; each group needs {smallest}"
+        return f"they are of {people[0]:,} treated and {people[1]:,} untreated users; each group needs {smallest}"
     unknown = int(np.isnan(y).sum())
     if unknown:
         return f"the outcome is unknown for {unknown:,} of {len(y):,} units"

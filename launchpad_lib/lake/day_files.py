@@ -125,19 +125,6 @@ def build_day_files(
         )
 
 
-def open_day_files(folder: Path) -> DayFiles:
-    """The day files as the last build left them.
-
-    Raises:
-        ValueError: none were built there, or they are damaged.
-    """
-    for version in Manifests(folder).newest_written()[:1]:
-        found = opened_version(folder, version)
-        if found is not None:
-            return found
-    raise ValueError(f"folder={str(folder)!r}: holds no day files; build them with build_day_files")
-
-
 def opened_version(folder: Path, version: int) -> DayFiles | None:
     """The day files of a version; None where they are not there, or not as they were written."""
     manifest = Manifests(folder).read(version)

@@ -59,9 +59,11 @@ class KnownNames:
 
     def features_table(self) -> list[dict[str, Any]]:
         """Rows of the table `features`, in order of their ids."""
-        return (
-            self._con.sql(f"SELECT * FROM {self._table('features')} ORDER BY feature_id").to_arrow_table().to_pylist()
-        )
+        return self._rows("features", key="feature_id")
+
+    def experiments_table(self) -> list[dict[str, Any]]:
+        """Rows of the table `experiments`, in order of their ids."""
+        return self._rows("experiments", key="experiment_id")
 
     def variants(self) -> set[tuple[str, str]]:
         """(experiment, variant) of every exposure that occurs."""
@@ -83,6 +85,9 @@ class KnownNames:
             for file in index.held:
                 file.close()
         return found
+
+    def _rows(self, table: str, *, key: str) -> list[dict[str, Any]]:
+        return self._con.sql(f"SELECT * FROM {self._table(table)} ORDER BY {key}").to_arrow_table().to_pylist()
 
     def _table(self, name: str) -> str:
         """What stands behind FROM: the files of the table's version, or no row."""

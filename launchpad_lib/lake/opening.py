@@ -74,6 +74,7 @@ class Lake:
     feature_metrics: ir.Table
     feature_hours: ir.Table
     telemetry: ir.Table
+    series: ir.Table
     annotations: ir.Table
     experiments: ir.Table
     rejected: ir.Table
@@ -160,6 +161,7 @@ def open_lake(
         feature_metrics=con.table("fact_feature_metrics"),
         feature_hours=con.table("fact_feature_hours"),
         telemetry=con.table("telemetry"),
+        series=con.table("series"),
         annotations=con.table("annotations"),
         experiments=con.table("experiments"),
         rejected=con.table("rejected"),

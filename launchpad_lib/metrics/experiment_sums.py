@@ -24,7 +24,7 @@ from launchpad_lib.metrics.exposures import (
     ExposedUnits,
     experiment_units,
 )
-from launchpad_lib.metrics.kernels.exposed import MOMENTS, add_moments
+from launchpad_lib.metrics.kernels.exposed import MOMENTS, TAKEN, add_moments, add_moments_of_units
 
 MOST_LEVELS = 200  # of a segment
 WHOLE = ("", "")
@@ -105,40 +105,43 @@ class Tally:
         self._too_many: set[str] = set()
         self._units = 0
         self._refused: tuple[str | None, ...] = ()
+        of = [[(TAKEN.index(p.taken), p.is_before, p.outcome) for p in four] for four in question.places]
+        table = np.array(of, np.int64).reshape(len(of), 4, 3)
+        self._taken = (table[:, :, 0].copy(), table[:, :, 1].copy(), table[:, :, 2].copy())
 
     def add(self, part: ExposedUnits) -> None:
         """The units of one part."""
         self._refused = tuple(part.refused)
-        self._frames.append(conversions(part).to_pandas())
-        self._standing.append(units_by_standing(part).to_pandas())
-        between = exposed_between(part, report_timezone=self._zone).to_pandas().iloc[0]
-        self._days += [d for d in between if not pd.isna(d)]
+        self._frames.append(conversions(part))
+        self._standing.append(units_by_standing(part))
+        self._days += [d for d in exposed_between(part, report_timezone=self._zone) if d is not None]
         is_own = (part.standing == 0) & part.is_over
         if self._clusters is not None:
             is_assigned = part.standing == 0
             codes = part.labels[str(self._plan.cluster)]
             self._clusters.add(codes[is_assigned], part.variant[is_assigned], part.variants, part.is_over[is_assigned],
                                self._numbers(part, is_assigned))  # fmt: skip
-        own = self._numbers(part, is_own)
-        variant = part.variant[is_own]
         if self._clusters is None:
-            self._into(WHOLE, variant, part.variants, own)
+            group = np.where(is_own, part.variant, -1).astype(np.int64)
+            self._into(WHOLE, group, part)
             for name in dict.fromkeys([self._plan.strata, *self._plan.segments]):
                 if name is not None:
-                    self._levels(name, part, is_own, variant, own)
+                    self._levels(name, group, part)
         for k, metric in enumerate(self._plan.metrics):
             if metric.winsorise is not None and self._clusters is None:
+                own, variant = self._numbers(part, is_own, k), part.variant[is_own]
                 for code in np.unique(variant).tolist():
-                    self._kept.setdefault(k, []).append((part.variants[code], own[variant == code, k, :]))
+                    self._kept.setdefault(k, []).append((part.variants[code], own[variant == code, 0, :]))
             if metric.kind == "quantile":
                 self._rows(k, part, is_own)
         self._units += len(part.standing)
 
-    def _numbers(self, part: ExposedUnits, is_own: np.ndarray) -> np.ndarray:
-        """Unit x metric x (y, d, x, z)."""
+    def _numbers(self, part: ExposedUnits, is_own: np.ndarray, metric: int | None = None) -> np.ndarray:
+        """Unit x metric x (y, d, x, z), of one metric or of all; wanted only where units are looked at one by one."""
         matrices = {(name, before): getattr(part, source)[is_own] for (name, before), source in _SOURCES.items()}
-        found = np.zeros((int(is_own.sum()), len(self._question.places), 4))
-        for m, four in enumerate(self._question.places):
+        places = self._question.places if metric is None else self._question.places[metric : metric + 1]
+        found = np.zeros((int(is_own.sum()), len(places), 4))
+        for m, four in enumerate(places):
             for k, place in enumerate(four):
                 if place.taken == "one":
                     found[:, m, k] = 1.0
@@ -148,24 +151,25 @@ class Tally:
                     found[:, m, k] = matrices[place.taken, place.is_before][:, place.outcome]
         return found
 
-    def _into(self, key: tuple[str, str], variant: np.ndarray, names: list[str], own: np.ndarray) -> None:
-        """Adds units to the moments of their variants."""
-        codes, group = np.unique(variant, return_inverse=True)
-        sums = np.zeros((len(codes), own.shape[1], MOMENTS))
+    def _into(self, key: tuple[str, str], group: np.ndarray, part: ExposedUnits) -> None:
+        """Adds units to the moments of their variants; `group`: the variant's code, -1 for units that are left out."""
+        codes = np.unique(group[group >= 0]).tolist()
+        sums = np.zeros((len(part.variants), len(self._question.places), MOMENTS))
         rest = np.zeros_like(sums)
-        add_moments(group, own, sums, rest)
+        matrices = (getattr(part, source) for source in _SOURCES.values())
+        add_moments_of_units(group, *self._taken, *matrices, sums, rest)  # type: ignore[call-arg]
         into = self._sums.setdefault(key, {})
-        for k, code in enumerate(codes.tolist()):
-            name = names[code]
-            into[name] = _added(into.get(name), (sums[k], rest[k]))
+        for code in codes:
+            name = part.variants[code]
+            into[name] = _added(into.get(name), (sums[code], rest[code]))
 
-    def _levels(self, name: str, part: ExposedUnits, is_own: np.ndarray, variant: np.ndarray, own: np.ndarray) -> None:
-        codes = part.labels[name][is_own]
+    def _levels(self, name: str, group: np.ndarray, part: ExposedUnits) -> None:
+        codes = part.labels[name]
         if name in self._too_many:
             return
         texts = [*part.label_texts[name], "(none)"]
-        for code in np.unique(codes).tolist():
-            self._into((name, texts[code]), variant[codes == code], part.variants, own[codes == code])
+        for code in np.unique(codes[group >= 0]).tolist():
+            self._into((name, texts[code]), np.where(codes == code, group, -1), part)
         if sum(key[0] == name for key in self._sums) > MOST_LEVELS:
             self._too_many.add(name)
             self._sums = {key: v for key, v in self._sums.items() if key[0] != name}

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-import ibis
-import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
 from launchpad_lib.contract.zones import zone
 from launchpad_lib.metrics.exposures import STANDINGS, ExposedUnits
 
+COUNTS = ("units", "units_immature", "converted", "naive_converted", "events_in_window", "events_before_exposure")
+CONVERSIONS = ("outcome", "metric", "variant", *COUNTS, "refused_because")
 
-def units_by_standing(units: ExposedUnits) -> ir.Table:
-    """Grain: one row per standing and variant: standing, variant (NULL where it is none), units, units_immature (of
+
+def units_by_standing(units: ExposedUnits) -> pd.DataFrame:
+    """Grain: one row per standing and variant: standing, variant (None where it is none), units, units_immature (of
     them, window not over).
     """
     rows = []
@@ -24,26 +26,23 @@ def units_by_standing(units: ExposedUnits) -> ir.Table:
             if own.any():
                 variant = units.variants[code] if code >= 0 else None
                 rows.append((name, variant, int(own.sum()), int((own & ~units.is_over).sum())))
-    schema = {"standing": "string", "variant": "string", "units": "int64", "units_immature": "int64"}
     rows.sort(key=lambda row: (row[0], row[1] is None, row[1] or ""))
-    return ibis.memtable(pd.DataFrame(rows, columns=list(schema)), schema=schema)
+    return pd.DataFrame(rows, columns=["standing", "variant", "units", "units_immature"])
 
 
-def exposed_between(units: ExposedUnits, *, report_timezone: str) -> ir.Table:
-    """Grain: one row: first_on and last_on, the local dates of the first and the last first exposure; NULL without
-    units.
-    """
-    at = units.exposed_at
-    ends = [None, None] if not len(at) else [_local_date(int(t), report_timezone) for t in (at.min(), at.max())]
-    frame = pd.DataFrame([ends], columns=["first_on", "last_on"], dtype=object)
-    return ibis.memtable(frame, schema={"first_on": "date", "last_on": "date"})
+def exposed_between(units: ExposedUnits, *, report_timezone: str) -> tuple[Any, Any]:
+    """The local dates of the first and the last first exposure; None without units."""
+    if not len(units.exposed_at):
+        return None, None
+    first, last = (_local_date(int(t), report_timezone) for t in (units.exposed_at.min(), units.exposed_at.max()))
+    return first, last
 
 
 def _local_date(at: int, report_timezone: str):
     return pd.Timestamp(at, unit="us", tz="UTC").tz_convert(zone(report_timezone)).date()
 
 
-def conversions(units: ExposedUnits) -> ir.Table:
+def conversions(units: ExposedUnits) -> pd.DataFrame:
     """Grain: one row per outcome and variant of the assigned units.
 
     Columns: outcome (its place), metric (the event name), variant, units (window over), units_immature (in no other
@@ -52,32 +51,24 @@ def conversions(units: ExposedUnits) -> ir.Table:
     exposure), refused_because (the event does not occur in the log, so a misspelt name is never a 0).
     """
     rows = []
-    for place, outcome in enumerate(units.outcomes):
-        for code, variant in enumerate(units.variants):
-            own = (units.standing == 0) & (units.variant == code)
-            over = own & units.is_over
-            if not own.any():
-                continue
-            inside = units.inside[over, place]
-            rows.append(
-                (
-                    place,
-                    outcome.event_name,
-                    variant,
-                    int(over.sum()),
-                    int((own & ~units.is_over).sum()),
-                    int((inside > 0).sum()),
-                    int(units.ever[over, place].sum()),
-                    int(inside.sum(dtype=np.int64)),
-                    int(units.before[own, place].sum(dtype=np.int64)),
-                    units.refused[place],
-                )
-            )
-    counts = ("units", "units_immature", "converted", "naive_converted", "events_in_window", "events_before_exposure")
-    names = {"outcome": "int64", "metric": "string", "variant": "string"}
-    schema = names | dict.fromkeys(counts, "int64") | {"refused_because": "string"}
+    for code, variant in enumerate(units.variants):
+        own = (units.standing == 0) & (units.variant == code)
+        if not own.any():
+            continue
+        over = own & units.is_over
+        inside = units.inside[over]
+        sums = (
+            np.count_nonzero(inside, axis=0),
+            units.ever[over].sum(axis=0),
+            inside.sum(axis=0, dtype=np.int64),
+            units.before[own].sum(axis=0, dtype=np.int64),
+        )
+        sizes = (int(over.sum()), int((own & ~units.is_over).sum()))
+        for place, outcome in enumerate(units.outcomes):
+            counts = (int(one[place]) for one in sums)
+            rows.append((place, outcome.event_name, variant, *sizes, *counts, units.refused[place]))
     rows.sort(key=lambda row: (row[0], row[2]))
-    return ibis.memtable(pd.DataFrame(rows, columns=list(schema)), schema=schema)
+    return pd.DataFrame(rows, columns=list(CONVERSIONS)).astype(dict.fromkeys(COUNTS, "int64"))
 
 
 def instant_of_unit(parts: Iterator[ExposedUnits], number: int) -> int | None:

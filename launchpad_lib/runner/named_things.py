@@ -5,17 +5,20 @@ together.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from launchpad_lib.contract.experiments import planned_experiments
 from launchpad_lib.contract.features import declared_features
 from launchpad_lib.contract.named import Kind, Names
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.sentences import counted
 from launchpad_lib.lake.known_names import KnownNames
+from launchpad_lib.runner.notebook_parameters import ExperimentsParams
 from launchpad_lib.runner.parameters import ParameterError, RunParams
 
 SEARCHED: dict[Kind, str] = {
@@ -40,14 +43,22 @@ class Named(NamedTuple):
     is_default: bool
 
 
-def check_named_things(run: RunParams, *, versions: Mapping[str, int], notebooks: Path) -> None:
-    """Looks up everything that the parameters of the notebooks of a run name.
+def check_named_things(
+    run: RunParams, *, versions: Mapping[str, int], notebooks: Path, observed_through: datetime | None = None
+) -> None:
+    """Looks up everything that the parameters of the notebooks of a run name, and the plans of the table `experiments`
+    where a page reads them.
+
+    Args:
+        observed_through: of events, in UTC; a plan of the table that starts on a later day names what is still to come.
 
     Raises:
-        ParameterError: every unknown name with its place, the nearest known ones and where it was searched.
+        ParameterError: every unknown name with its place, the nearest known ones and where it was searched; or a plan
+            of the table that cannot be read.
     """
     named = list(named_things(run, notebooks=notebooks))
     with KnownNames(run.lake, versions=versions) as lake:
+        named += _of_planned(run, lake, notebooks=notebooks, observed_through=observed_through)
         known = _known({n.kind for n in named}, lake, run)
     unknown = [n for n in named if n.name not in _names_for(n, known)]
     if not unknown:
@@ -90,6 +101,27 @@ def named_things(run: RunParams, *, notebooks: Path) -> Iterator[Named]:
     for name in (n for stage in run.sequence for n in stage):
         of_the_run = set() if "features" in run.notebooks.get(name, {}) else {"features"}
         yield from named_in(run.parameters_of(name, notebooks=notebooks), f"notebooks.{name}", without=of_the_run)
+
+
+def _of_planned(
+    run: RunParams, lake: KnownNames, *, notebooks: Path, observed_through: datetime | None
+) -> Iterator[Named]:
+    """What the plans of the table `experiments` name, as far as they are asked about."""
+    for name in (n for stage in run.sequence for n in stage):
+        asked = run.parameters_of(name, notebooks=notebooks)
+        if not isinstance(asked, ExperimentsParams):
+            continue
+        try:
+            plans = planned_experiments(
+                asked.experiments,
+                lake.experiments_table(),
+                experiment_id=asked.experiment_id if asked.control is None else None,
+            )
+        except ValueError as error:
+            raise ParameterError(f"lake {run.lake}: {error}") from error
+        for plan in (p for p in plans if p not in asked.experiments):
+            if plan.starts_on is None or observed_through is None or plan.starts_on <= observed_through.date():
+                yield from named_in(plan, f"table experiments, {plan.experiment_id!r}")
 
 
 def named_in(model: BaseModel, place: str, *, without: Collection[str] = ()) -> Iterator[Named]:

@@ -15,6 +15,7 @@ from launchpad_lib.contract.experiments import PlannedExperiment, PlannedMetric,
 from launchpad_lib.contract.named import ColumnName, EventName, ExperimentId, PropertyName, VariantName
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.metrics.trials import grace_us
+from launchpad_lib.runner.incident_parameters import IncidentsParams
 from launchpad_lib.runner.said_steps import SaidExclusion, SaidStep
 from launchpad_lib.runner.shared_parameters import ChangeParams, FeatureParams, NotebookParams
 
@@ -291,6 +292,7 @@ NOTEBOOKS: dict[str, type[NotebookParams]] = {
     "experiments": ExperimentsParams,
     "experiment_design": ExperimentDesignParams,
     "latency_trends": LatencyTrendsParams,
+    "incidents": IncidentsParams,
     "risk_scoring": RiskScoringParams,
     "data_quality": DataQualityParams,
 }

@@ -100,7 +100,12 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     snapshot = take_snapshot(run.lake, versions=run.lake_versions, observed_through=run.observed_through)
     pin_versions(partial, snapshot.versions)
     opened = opened_for(run.lake, snapshot)
-    check_named_things(run, versions=snapshot.versions, notebooks=doing.notebooks)
+    check_named_things(
+        run,
+        versions=snapshot.versions,
+        notebooks=doing.notebooks,
+        observed_through=snapshot.observed_through.get("events"),
+    )
     for doubt in [*doubts_about_lake(opened, run.lake), *doubts_about_features(run, versions=snapshot.versions)]:
         doing.progress.say(doubt)
     jobs: list[Future[Executed]] = []

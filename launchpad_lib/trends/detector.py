@@ -91,7 +91,7 @@ def _tail(past, n, tail, tails):  # pragma: no cover (compiled)
 
 @njit(cache=True, nogil=True)
 def surprises(x, day, limit, warm, calm_buckets, longest):  # pragma: no cover (compiled)
-    """What each bucket says, with the past only: its surprise, the channel that says so, the expectation; and the
+    """What each bucket says, with the past only: its surprise, that of its value alone, the expectation; and the
     incidents as starts of the run, buckets that detected it, and buckets that ended it (the length where none did).
 
     `x`: values of neighbouring buckets, NaN is a gap. `day`: buckets a day. `limit`: a surprise that is an alarm,
@@ -99,7 +99,7 @@ def surprises(x, day, limit, warm, calm_buckets, longest):  # pragma: no cover (
     buckets under 0.6 `limit`; one that lasts `longest` buckets is a new level: what came before is forgotten.
     """
     n = len(x)
-    score, channel, expected = np.zeros(n), np.full(n, -1), np.full(n, np.nan)
+    score, own, expected, told_by = np.zeros(n), np.zeros(n), np.full(n, np.nan), 0
     began, seen, ended = [0][:0], [0][:0], [0][:0]
     past, filled, made = np.zeros((CHANNELS, HISTORY)), np.zeros(CHANNELS, np.int64), np.zeros(CHANNELS, np.int64)
     tails, most = np.zeros((CHANNELS, 4)), np.zeros(CHANNELS)
@@ -155,7 +155,9 @@ def surprises(x, day, limit, warm, calm_buckets, longest):  # pragma: no cover (
                     if signed > start:
                         said = math.log(1 + shape * (signed - start) / scale) / shape - math.log(share)
                         if said > score[t]:
-                            score[t], channel[t] = said, c
+                            score[t], told_by = said, k
+                        if k == 0 and said > own[t]:
+                            own[t] = said
                     signed = min(signed, most[c])
                 past[c, m % HISTORY] = signed
                 filled[c] += 1
@@ -163,7 +165,7 @@ def surprises(x, day, limit, warm, calm_buckets, longest):  # pragma: no cover (
             continue
         if not active and score[t] >= limit:
             active, calm = True, 0
-            began.append(t + 1 - (MEANS[channel[t] // 2] if channel[t] // 2 < len(MEANS) else 1))
+            began.append(t + 1 - (MEANS[told_by] if told_by < len(MEANS) else 1))
             seen.append(t)
             ended.append(n)
         elif active:
@@ -175,7 +177,7 @@ def surprises(x, day, limit, warm, calm_buckets, longest):  # pragma: no cover (
                 active, first, judged = False, seen[-1], 0
                 ended[-1] = t
                 error[:] = 0
-    return score, channel, expected, began, seen, ended
+    return score, own, expected, began, seen, ended
 
 
 @njit(cache=True, nogil=True)

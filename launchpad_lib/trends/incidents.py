@@ -119,9 +119,10 @@ def _watched_one(one: pd.DataFrame, *, bucket: Bucket, through: pd.Timestamp, bu
     values[((told.index - first) / step).to_numpy().round().astype(int)] = told.to_numpy()
     day = 1440 // MINUTES[bucket]
     limit = math.log(30 * day * CHANNELS / budget)
-    score, _, expected, began, detected, ended = surprises(values, day, limit, warm, max(1, day // 4), max(day, 7))
+    score, own, expected, began, detected, ended = surprises(values, day, limit, warm, max(1, day // 4), max(day, 7))
     incidents = []
     for start, told_at, end in zip(began, detected, ended, strict=True):
+        end = _last_strange(own[told_at:end], limit=limit, after=told_at, end=end, is_open=end == length)
         run = slice(max(start, 0), max(end, told_at + 1))
         worst = run.start + int(np.nanargmax(np.abs(values[run] - expected[run])))
         strange = score[told_at : run.stop].max() / math.log(10)
@@ -131,6 +132,12 @@ def _watched_one(one: pd.DataFrame, *, bucket: Bucket, through: pd.Timestamp, bu
     judged = int(np.isfinite(values[warm:]).sum())
     now = bool(incidents) and ended[-1] == length and not is_silent
     return incidents, (*seen[:4], judged, *seen[5:7], len(incidents), now, None)
+
+
+def _last_strange(own: np.ndarray, *, limit: float, after: int, end: int, is_open: bool) -> int:
+    """The end of an incident without what only the means over more buckets still remember of it."""
+    strange = np.flatnonzero(own >= 0.6 * limit)
+    return end if is_open or not len(strange) else after + int(strange[-1]) + 1
 
 
 def _refusal(told: pd.Series, *, length: int, warm: int, bucket: str) -> str | None:

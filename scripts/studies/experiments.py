@@ -10,7 +10,7 @@ from math import sqrt
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
 from launchpad_lib.inference.adjustment import cuped
 from launchpad_lib.inference.arms import WIDTH, Arm, arm_difference, arm_of_mean, arm_of_ratio, sequence_half_width
@@ -31,6 +31,30 @@ def rates(rng: np.random.Generator, n: int, rate: float, draws: int) -> tuple[fl
     alarms = [(score_test_p(int(a), half, int(b), half) or 1.0) <= 0.05 for a, b in pairs]
     limits = [newcombe(int(a), half, int(b), half)[1:] for a, b in pairs]
     return float(np.mean(alarms)), float(np.mean([low <= 0 <= high for low, high in limits]))
+
+
+def exact_rates(n: int, rate: float) -> tuple[float, float, float]:
+    """Of every pair of counts that two arms of n units at one rate can have, by its chance: false alarms of the score
+    test, coverage of Newcombe's limits, and how often these lie above 0 (an A/A test of one metric ships).
+    """
+    count = np.arange(n + 1)
+    chance = binom.pmf(count, n, rate)
+    weight = np.outer(chance, chance)
+    one, zero = count[:, None] / n, count[None, :] / n
+    pooled, z = (one + zero) / 2, norm.ppf(0.975)
+    spread = pooled * (1 - pooled) * 2 / n
+    alarm = (one - zero) ** 2 >= z * z * spread
+    alarm &= spread > 0
+
+    def wilson(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+        return middle - half, middle + half
+
+    (low_1, high_1), (low_0, high_0) = wilson(one), wilson(zero)
+    low = one - zero - np.sqrt((one - low_1) ** 2 + (high_0 - zero) ** 2)
+    high = one - zero + np.sqrt((high_1 - one) ** 2 + (zero - low_0) ** 2)
+    return tuple(float((weight * such).sum()) for such in (alarm, (low <= 0) & (0 <= high), low > 0))  # type: ignore[return-value]
 
 
 def moments(y: np.ndarray, d: np.ndarray | None = None) -> list[Arm]:
@@ -178,6 +202,10 @@ def main() -> None:
             some = draws if n < 50_000 else draws // 10
             alarms, coverage = means(np.random.default_rng([SEED, n, 1000 + number]), kind, n, some)
             print(f"| {kind} | {n:,} | {alarms:.2%} | {coverage:.2%} |", flush=True)
+    print("\n| rates, exact | units an arm | false alarms | coverage | ships |\n|---|---|---|---|---|")
+    for n, rate in ((100, 0.02), (100, 0.5), (1_000, 0.02), (1_000, 0.5), (2_000, 0.2)):
+        alarms, coverage, ships = exact_rates(n, rate)
+        print(f"| {rate:g} | {n:,} | {alarms:.2%} | {coverage:.2%} | {ships:.2%} |", flush=True)
     print("\n| treated arms | success metrics | design | A/A tests that ship |\n|---|---|---|---|")
     for arms, metrics in ((1, 1), (3, 1), (1, 5), (10, 5)):
         share = shipped_at_once(np.random.default_rng([SEED, arms, metrics, 0]), arms, metrics, draws)

@@ -64,6 +64,12 @@ KINDS = {
     "detectable_chart": Kind(
         lambda t: charts.detectable_chart(t, title="T?"), ("metric",), (), ("relative", "days")
     ),
+    "incident_chart": Kind(
+        lambda t: charts.incident_chart(t, through=pd.Timestamp("2026-02-01")),
+        ("feature_id", "signal"),
+        ("started_at", "ended_at"),
+        ("score", "size"),
+    ),
     "ratio_chart": Kind(lambda t: charts.ratio_chart(t, title="T?", x_title="X"), ("feature_id",), (), ("ratio", *CI)),
     "drift_chart": Kind(charts.drift_chart, ("column",), (), ("psi", "psi_critical")),
     "balance_chart": Kind(charts.balance_chart, ("covariate",), (), ("smd_before", "smd_after")),

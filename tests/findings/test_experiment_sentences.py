@@ -12,7 +12,12 @@ import pytest
 from launchpad_lib.contract.findings import VERDICTS, Conclusion
 from launchpad_lib.contract.sentences import named
 from launchpad_lib.findings.experiment_page import ExperimentsPage
-from launchpad_lib.findings.experiment_results import ExperimentResults, ask_experiment, experiment_results
+from launchpad_lib.findings.experiment_results import (
+    ExperimentResults,
+    ask_experiment,
+    ask_experiments,
+    experiment_results,
+)
 from launchpad_lib.findings.experiments import experiment_conclusion
 from tests.findings.hostile_names import NAMES, holds_the_rules_of_a_verdict
 
@@ -264,3 +269,24 @@ def test_of_several_experiments_the_box_holds_one_line_each_worst_first_and_the_
 def test_of_one_experiment_the_box_holds_everything():
     page = ExperimentsPage((told(log(WON))[0],))
     assert page.apart == [] and page.conclusion == experiment_conclusion(page.each[0])
+
+
+def test_where_harm_is_shown_the_harmed_metric_is_told_first():
+    """ "harm is shown: buy +10 points" would be read as the harm."""
+    _, said = told(log({"x": (1000, 300, 400), "y": (1000, 200, 500)}))
+    sentence = decision(said)
+    assert sentence.startswith("Do not ship x, harm is shown: guardrail stay 40.0 %") and "; buy 30.0 %" in sentence
+
+
+def test_a_fixed_design_that_shows_nothing_at_its_planned_end_is_not_to_be_read_again():
+    """More units after the planned end are a second look, which the 5 % do not cover."""
+    plan = {"experiment_id": "e", "control": "y", "planned_units": 2000, "metrics": [{"event": "buy"}]}
+    arms = log({"x": (1000, 210, 500), "y": (1000, 200, 500)})
+
+    def sentence(**changed) -> str:
+        (asked,) = ask_experiments(arms, [plan | changed], observed_through=START + 30 * DAY)
+        return decision(experiment_conclusion(experiment_results(arms, asked)))
+
+    assert "Its planned end is over, so a later reading is a second look" in sentence()
+    assert "second look" not in sentence(planned_units=5000)  # not yet
+    assert "second look" not in sentence(design="sequential")

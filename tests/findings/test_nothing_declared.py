@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.findings import Conclusion
+from launchpad_lib.findings.feature_results import feature_funnels, feature_retention
+from launchpad_lib.findings.funnel_question import ask_funnel
+from launchpad_lib.findings.funnel_reading import read_funnel
+from launchpad_lib.findings.lift_questions import ask_lift
+from launchpad_lib.findings.reading import read_together
+from launchpad_lib.findings.retention_results import ask_retention
 from launchpad_lib.ingestion import SourceSpec, ingest
+from launchpad_lib.lake import open_lake
 from launchpad_lib.page import output
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
@@ -156,3 +164,21 @@ def test_days_before_the_release_are_gaps_of_the_feature_in_detail(monkeypatch, 
     assert daily.isna().sum() == 14 and daily.dropna().tolist() == [0.5] * 4
     mean = tables["engagement"].set_index("quantity").loc["adoption, mean of daily rates"]
     assert (mean["value"], mean["n"]) == (0.5, 160)  # half of 40 users on each of 4 days, and nothing of the 14 before
+
+
+def test_funnel_retention_and_lift_of_a_feature_to_come_say_when_it_comes(lake):
+    """And not that its events do not occur in the log, which would send somebody to look for a misspelt name."""
+    data = open_lake(lake)
+    through = data.observed_through
+    to_come = Feature(
+        feature_id="next", released_on=date(2026, 3, 1), start_event="next_seen", complete_event="next_done"
+    )
+    lost = to_come.model_copy(update={"feature_id": "lost", "released_on": date(2025, 3, 1)})
+    both = [to_come, lost]
+    asked = ask_funnel(data.events, steps=["seen", "seen"], observed_through=through, window="1d")
+    funnels = feature_funnels(read_funnel(data.events, asked, features=both), both)["refused_because"].tolist()
+    returning = ask_retention(data.events, returns=(1,), observed_through=through)
+    (told,) = read_together(data.events, [feature_retention(data.events, returning, both)])
+    lifts = [q.refused_because for q in ask_lift(data.events, both, observed_through=through)]
+    for first, second in (funnels, told["refused_because"].tolist(), lifts):
+        assert first == "not released until 2026-03-01" and "does not occur in the log" in second

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -34,6 +38,41 @@ def test_an_export_comes_in_by_its_mapping_alone(tmp_path, tool):
     assert (properties[1]["utm.source"], properties[8]["item"]) == ("mail", 'Müller\'s "best" desk 😀')
     (reason,) = lake.rejected.to_pandas()["reason"]
     assert reason.startswith("user_id: undefined stands for nobody known")
+
+
+def test_an_export_comes_in_as_the_tool_writes_it(tmp_path):
+    """Amplitude: a gzipped file an hour, `#` in its name. Mixpanel with `time_in_ms`: milliseconds. PostHog: JSON lines
+    of a batch export with properties as an object, and Parquet with properties as text. As documented by each.
+    """
+    sample, at = ROOT / "data/sample/exports", datetime(2026, 4, 1, tzinfo=UTC)
+
+    def rows_in(name: str, tool: str, **other: object) -> tuple:
+        (source,) = yaml.safe_load((ROOT / f"params/exports/{tool}.yaml").read_text())["sources"]
+        given = SourceSpec(**source | {"path": name} | other)
+        found = ingest(given, lake=tmp_path / name.partition(".")[0], ingested_at=at, root=tmp_path)
+        told = open_lake(tmp_path / name.partition(".")[0]).events.order_by("event_at").to_pandas()
+        return (found.accepted, found.duplicates, found.rejected), told
+
+    (tmp_path / "123_2026-03-02_9#7.json.gz").write_bytes(gzip.compress((sample / "amplitude.jsonl").read_bytes()))
+    counts, _ = rows_in("123_2026-03-02_9#7.json.gz", "amplitude")
+    assert counts == (9, 1, 1)
+
+    in_ms = [json.loads(line) for line in (sample / "mixpanel.jsonl").read_text().splitlines()]
+    for row in in_ms:
+        row["properties"]["time"] = row["properties"]["time"] * 1000 + 123
+    (tmp_path / "mixpanel.json").write_text("".join(json.dumps(row) + "\n" for row in in_ms))
+    counts, told = rows_in("mixpanel.json", "mixpanel", units={"event_at": "ms", "received_at": "ms"})
+    assert counts == (9, 1, 1) and str(told["event_at"][0]) == "2026-03-02 09:00:00.123000"
+
+    with (sample / "posthog.csv").open(newline="", encoding="utf-8") as file:
+        as_csv = list(csv.DictReader(file))
+    batch = [row | {"properties": json.loads(row["properties"]), "person_id": "p"} for row in as_csv]
+    (tmp_path / "lines.jsonl").write_text("".join(json.dumps(row) + "\n" for row in batch))
+    pq.write_table(pa.Table.from_pylist(as_csv), tmp_path / "table.parquet")
+    for name in ("lines.jsonl", "table.parquet"):
+        counts, told = rows_in(name, "posthog")
+        assert counts == (9, 1, 1)
+        assert (told["session_id"][0], told["platform"][0], told["country"][8]) == ("s-ana", "iOS", "US")
 
 
 def test_a_path_leads_into_a_field_and_a_name_is_data_before_it_is_a_path(place, line):

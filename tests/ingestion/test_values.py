@@ -173,6 +173,27 @@ def test_a_stated_zone_holds_over_the_change_of_the_clocks(place, line):
     )
 
 
+@pytest.mark.parametrize("form", ["%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M %z"])
+def test_a_stated_format_holds_over_the_change_of_the_clocks_too(place, line, form):
+    """Berlin as above; where the form says a zone, every time exists."""
+    zone = " +0200" if "%z" in form else ""
+    given = {"summer": "29.03.2026 03:00", "gap": "29.03.2026 02:30", "twice": "25.10.2026 02:30", "none": "29.3.26"}
+    place.put("x.jsonl", "".join(line(name, event_at=f"{at}{zone}") for name, at in given.items()))
+    place.ingest("x.jsonl", timezone="Europe/Berlin", formats={"event_at": form})
+    told = place.rejected()["reason"].tolist()
+    no_time = f"event_at: 29.3.26{zone} is not a timestamp of the format {form}"
+    if zone:
+        assert instants(place) == {
+            "summer": "2026-03-29 01:00:00",
+            "gap": "2026-03-29 00:30:00",
+            "twice": "2026-10-25 00:30:00",
+        }
+        assert told == [no_time]
+    else:
+        assert instants(place) == {"summer": "2026-03-29 01:00:00", "twice": "2026-10-25 01:30:00"}
+        assert told == ["event_at: 29.03.2026 02:30 does not exist in Europe/Berlin (clocks go forward)", no_time]
+
+
 TELEMETRY = '{"observation_id": "%s", "feature_id": "f", "observed_at": "2026-01-01", "%s": %s}\n'
 
 

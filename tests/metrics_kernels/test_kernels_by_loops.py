@@ -125,6 +125,27 @@ def test_moments_are_those_of_exact_sums_in_any_order_of_the_units(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_moments_of_folded_units_are_those_of_their_numbers_put_together(seed):
+    """Every kind that is taken, in the window and before it; the reference makes unit x metric x 4 and adds that."""
+    rng = np.random.default_rng(seed)
+    group = rng.integers(-1, 3, 60)
+    inside, pre = (rng.integers(0, 3, (60, 5)).astype(np.int32) for _ in range(2))
+    value_inside, value_pre = (rng.normal(size=(60, 5)) for _ in range(2))
+    taken, is_before, outcome = rng.integers(0, 5, (6, 4)), rng.integers(0, 2, (6, 4)), rng.integers(0, 5, (6, 4))
+    own = np.zeros((60, 6, 4))
+    for m in range(6):
+        for k in range(4):
+            counts, values = (pre, value_pre) if is_before[m, k] else (inside, value_inside)
+            count, value = counts[:, outcome[m, k]], values[:, outcome[m, k]]
+            numbers = {"nothing": 0, "one": 1, "did": count > 0, "count": count, "value": value}
+            own[:, m, k] = numbers[exposed.TAKEN[taken[m, k]]]
+    found, expected = [np.zeros((3, 6, 15)) for _ in range(2)], [np.zeros((3, 6, 15)) for _ in range(2)]
+    exposed.add_moments_of_units(group, taken, is_before, outcome, inside, pre, value_inside, value_pre, *found)
+    exposed.add_moments(group, own, *expected)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("start_bit", [0, 2])
 def test_early_deeds_are_those_from_the_first_start_on(seed, start_bit):
     rng = np.random.default_rng(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -60,10 +61,15 @@ def lake(tmp_path_factory) -> Path:
 
 
 def check(
-    lake: Path, sequence: tuple[str, ...] = ("funnels",), features: list | None = None, **notebooks: dict
+    lake: Path,
+    sequence: tuple[str, ...] = ("funnels",),
+    features: list | None = None,
+    observed_through: datetime | None = None,
+    **notebooks: dict,
 ) -> None:
     run = RunParams(name="x", lake=str(lake), sequence=[list(sequence)], notebooks=notebooks, features=features or [])
-    check_named_things(run, versions=newest_versions(lake), notebooks=NOTEBOOKS)
+    versions = newest_versions(lake)
+    check_named_things(run, versions=versions, notebooks=NOTEBOOKS, observed_through=observed_through)
 
 
 def test_all_unknown_names_of_a_run_are_told_together_each_with_its_place_and_the_nearest_right_ones(lake):
@@ -125,6 +131,57 @@ def test_a_variant_and_its_share_may_be_said_as_the_number_that_they_are(lake):
     run = RunParams(name="x", lake=str(lake), sequence=[["experiments"]], notebooks={"experiments": told})
     given = run.for_notebook("experiments", notebooks=NOTEBOOKS)
     assert (given["control"], given["shares"]) == ("0", {"0": 0.95, "1": 0.05})
+
+
+def planned(lake: Path, folder: Path, *rows: dict) -> Path:
+    """A copy of the lake with these rows in its table `experiments`."""
+    shutil.copytree(lake, folder / "lake")
+    (folder / "plans.jsonl").write_text("".join(json.dumps(r | {"plan": json.dumps(r["plan"])}) + "\n" for r in rows))
+    source = SourceSpec(table="experiments", path=str(folder / "plans.jsonl"))
+    commit(prepare(source, lake=folder / "lake", ingested_at=datetime(2026, 1, 2, tzinfo=UTC)), lake=folder / "lake")
+    return folder / "lake"
+
+
+def test_plans_of_the_table_experiments_are_looked_up_with_all_other_names(lake, tmp_path):
+    """One plan's names are right; the other misspells an event, a variant and a property; the third is to come."""
+    right = {"experiment_id": "price", "control": "0", "plan": {"metrics": [{"event": "buy"}], "planned_units": 9}}
+    wrong = {"metrics": [{"event": "bui"}], "segments": ["plann"], "planned_units": 9}
+    to_come = {"metrics": [{"event": "gift"}], "planned_units": 9, "starts_on": "2026-01-03"}
+    there = planned(
+        lake,
+        tmp_path,
+        right,
+        {"experiment_id": "colour", "control": "rad", "plan": wrong},
+        {"experiment_id": "next", "control": "old", "plan": to_come},
+    )
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    with pytest.raises(ParameterError) as caught:
+        check(there, ("experiments", "funnels"), observed_through=at, funnels={"steps": ["cart", "buyy"]})
+    told = [line.partition(";") for line in str(caught.value).split("\n  ")[1:]]
+    assert [(head.partition(": no ")[0], head.partition(": no ")[2].split(" among")[0]) for head, _, _ in told] == [
+        ("notebooks.funnels.steps[1]", "event 'buyy'"),
+        ("table experiments, 'colour'.control", "variant 'rad'"),
+        ("table experiments, 'colour'.metrics[0].event", "event 'bui'"),
+        ("table experiments, 'colour'.segments[0]", "property 'plann'"),
+    ]
+    assert all(right in tail for right, (_, _, tail) in zip(("buy", "red", "buy", "plan"), told, strict=True))
+    check(there, ("funnels",), funnels={"steps": ["cart", "buy"]})  # no page reads the plans
+    # a plan of the params stands for the one of the table
+    mended = {"experiment_id": "colour", "control": "red", "metrics": [{"event": "buy"}], "planned_units": 9}
+    check(there, ("experiments",), observed_through=at, experiments={"experiments": [mended]})
+    with pytest.raises(ParameterError, match="no experiment 'next'"):
+        check(
+            there,
+            ("experiments",),
+            observed_through=datetime(2026, 1, 3, tzinfo=UTC),
+            experiments={"experiments": [mended]},
+        )
+
+
+def test_a_plan_of_the_table_that_contradicts_itself_ends_the_run_before_a_page(lake, tmp_path):
+    there = planned(lake, tmp_path, {"experiment_id": "colour", "control": "red", "plan": {"metrics": []}})
+    with pytest.raises(ParameterError, match="table experiments, experiment 'colour': metrics: "):
+        check(there, ("experiments",))
 
 
 def test_a_lake_without_events_is_told_once_and_not_name_by_name(tmp_path):

@@ -84,7 +84,7 @@ def test_half_of_the_events_of_optimizely_precede_the_exposure_and_a_naive_join_
     outcomes = [Outcome(name, timedelta(hours=48)) for name in names.to_pandas().unique()]
     asked = {"outcomes": outcomes, "observed_through": None}
     (units,) = experiment_units(optimizely.events, experiment_id="18786493712", **asked)
-    counted = conversions(units).to_pandas()
+    counted = conversions(units)
     assert (counted["events_before_exposure"].sum(), counted["events_in_window"].sum()) == (19_315, 19_333)
     bought = counted[counted["metric"] == "purchase"]
     assert (bought["naive_converted"].sum(), bought["converted"].sum()) == (1_101, 555)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from launchpad_lib.contract.event import instant, shown
 from launchpad_lib.contract.event.instants import NotAnInstantError
+from launchpad_lib.contract.event.rules import skipped_by_clocks
 from launchpad_lib.contract.sql import identifier, literal
 from launchpad_lib.contract.tables import Column
 from launchpad_lib.ingestion.files.fields import quoted
@@ -37,7 +38,7 @@ def instant_sql(column: Column, source: SourceSpec) -> str:
         )
     if form:
         read = f"try_strptime({name}, {literal(form)})"
-        if "%z" not in form and "%Z" not in form:
+        if not _says_zone(form):
             read = f"({read} AT TIME ZONE {literal(source.timezone)})"
         at = f"({read}::TIMESTAMPTZ AT TIME ZONE 'UTC')"
     else:
@@ -48,24 +49,34 @@ def instant_sql(column: Column, source: SourceSpec) -> str:
     return f"CASE WHEN {at} BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999' THEN {at} END"
 
 
+def _says_zone(form: str) -> bool:
+    return "%z" in form or "%Z" in form
+
+
 def read_patiently(con: duckdb.DuckDBPyConnection, column: Column, source: SourceSpec) -> dict[int, str]:
     """Fills the instants that DuckDB did not read into the table `judged`; line -> reason for those that are none."""
     name, value = identifier(column.name), quoted(column.name)
     unit, form = source.units.get(column.name), source.formats.get(column.name)
     doubt = f"{name} IS NOT NULL AND {value} IS NULL"
-    if source.timezone != "UTC" and not unit and not form:
-        zone = literal(source.timezone)
-        local = f"try_cast({name} AS TIMESTAMP)"
-        skipped = f"({value} AT TIME ZONE 'UTC') AT TIME ZONE {zone} IS DISTINCT FROM {local}"
-        doubt += f" OR ({name} IS NOT NULL AND regexp_full_match({name}, {literal(_STATES_NO_ZONE)}) AND {skipped})"
-    found = con.execute(f"SELECT __line, {name} FROM judged WHERE {doubt}").fetchall()
+    if source.timezone != "UTC" and not unit and not (form and _says_zone(form)):
+        local = f"try_strptime({name}, {literal(form)})" if form else f"try_cast({name} AS TIMESTAMP)"
+        states_none = "true" if form else f"regexp_full_match({name}, {literal(_STATES_NO_ZONE)})"
+        # DuckDB moves a local time that the clocks jump over, so it does not come back as it went in.
+        back = f"({value} AT TIME ZONE 'UTC') AT TIME ZONE {literal(source.timezone)}"
+        doubt += f" OR ({name} IS NOT NULL AND {states_none} AND {back} IS DISTINCT FROM {local})"
+    found = con.execute(f"SELECT __line, {name}, {value} IS NULL FROM judged WHERE {doubt}").fetchall()
     if unit or form:
         stated = f"in the unit {unit}" if unit else f"of the format {shown(form)}"
-        return {line: f"{column.name}: {shown(text)} is not a timestamp {stated}" for line, text in found}
+        return {
+            line: f"{column.name}: {shown(text)} is not a timestamp {stated}"
+            if is_none
+            else skipped_by_clocks(column.name, text, source.timezone)
+            for line, text, is_none in found
+        }
     declared = ZoneInfo(source.timezone)
     known: dict[int, datetime] = {}
     reasons: dict[int, str] = {}
-    for line, text in found:
+    for line, text, _ in found:
         try:
             known[line] = instant(column.name, text, zone=declared).replace(tzinfo=None)
         except NotAnInstantError as error:

@@ -238,7 +238,8 @@ def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
         header = next(reader, None)
     except csv.Error as error:
         raise IngestError(
-            f"{path}, line 1: the header cannot be read ({error}); correct the quoting of that line"
+            f"{path}, line 1: the header cannot be read ({error}); correct the quoting of that line, or "
+            "state the `delimiter` if it is another one"
         ) from error
     if not header or not any(h.strip() for h in header):
         raise IngestError(f"{path}, line 1: no header; the first line must name the columns")

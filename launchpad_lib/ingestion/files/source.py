@@ -28,7 +28,7 @@ class SourceSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    table: Literal["events", "telemetry", "annotations", "features", "experiments"] = Field(
+    table: Literal["events", "telemetry", "series", "annotations", "features", "experiments"] = Field(
         description="the table it fills"
     )
     path: str = Field(description="a file, a folder or a glob; CSV, JSONL (plain or .gz), Parquet")

@@ -7,6 +7,7 @@ from numba import njit
 
 NO_VARIANT, SEVERAL = -1, -2
 MOMENTS = 15
+TAKEN = ("nothing", "one", "did", "count", "value")  # of an outcome
 
 
 @njit(cache=True, nogil=True)
@@ -94,22 +95,52 @@ def add_moments(group, own, sums, rest):  # pragma: no cover (compiled)
     """
     term = np.empty(15)
     for unit in range(len(group)):
-        g = group[unit]
-        if g < 0:
+        if group[unit] >= 0:
+            for m in range(own.shape[1]):
+                _add(own[unit, m], term, sums[group[unit], m], rest[group[unit], m])
+
+
+@njit(cache=True, nogil=True)
+def add_moments_of_units(
+    group, taken, is_before, outcome, inside, pre, value_inside, value_pre, sums, rest
+):  # pragma: no cover (compiled)
+    """`add_moments` of units as they were folded: the four numbers of a metric are put together here, and nothing as
+    long as the units is made of them.
+
+    `taken`, `is_before`, `outcome`: metric x (y, d, x, z); what is taken of an outcome: a place of `TAKEN`.
+    """
+    term, own = np.empty(15), np.empty(4)
+    for unit in range(len(group)):
+        if group[unit] < 0:
             continue
-        for m in range(own.shape[1]):
-            term[0] = 1.0
-            place = 5
-            for a in range(4):
-                term[1 + a] = own[unit, m, a]
-                for b in range(a, 4):
-                    term[place] = own[unit, m, a] * own[unit, m, b]
-                    place += 1
-            for k in range(15):
-                if term[k] == 0.0:
-                    continue
-                old = sums[g, m, k]
-                new = old + term[k]
-                back = new - old
-                rest[g, m, k] += (old - (new - back)) + (term[k] - back)
-                sums[g, m, k] = new
+        for m in range(len(taken)):
+            for k in range(4):
+                place, what = outcome[m, k], taken[m, k]
+                if what <= 1:
+                    own[k] = what
+                elif what == 4:
+                    own[k] = value_pre[unit, place] if is_before[m, k] else value_inside[unit, place]
+                else:
+                    count = pre[unit, place] if is_before[m, k] else inside[unit, place]
+                    own[k] = count if what == 3 else min(count, 1)
+            _add(own, term, sums[group[unit], m], rest[group[unit], m])
+
+
+@njit(cache=True, nogil=True)
+def _add(own, term, sums, rest):  # pragma: no cover (compiled)
+    """One unit's four numbers into the fifteen sums of one metric and group."""
+    term[0] = 1.0
+    place = 5
+    for a in range(4):
+        term[1 + a] = own[a]
+        for b in range(a, 4):
+            term[place] = own[a] * own[b]
+            place += 1
+    for k in range(15):
+        if term[k] == 0.0:
+            continue
+        old = sums[k]
+        new = old + term[k]
+        back = new - old
+        rest[k] += (old - (new - back)) + (term[k] - back)
+        sums[k] = new

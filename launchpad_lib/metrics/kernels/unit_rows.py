@@ -28,6 +28,7 @@ from launchpad_lib.metrics.kernels.user_values import values_of_users
 
 ORDER = ("event_at", "received_at", "event_id")
 MOST_ROWS, MOST_BYTES = 8_000_000, 160_000_000  # of a part
+BLOCK_ROWS = 1_000_000  # of a part read from blocks: to read a range costs little, and small arrays stay in the caches
 TEXT_BYTES = 24
 
 
@@ -100,7 +101,7 @@ def _lake_parts(found: LakeRows, asked: Mapping[str, AskedValue]) -> Iterator[Ro
         of_user = values_of_users(found, of_blocks.of_user)
         told = {key: one for key, one in asked.items() if key not in of_user}
         of_kind = {key: column_of(blocks.answers[key], one, names=names.get(key)) for key, one in told.items()}
-        ranges = blocks.ranges(most) or [(0, -1)]
+        ranges = blocks.ranges(min(most, BLOCK_ROWS)) or [(0, -1)]
         read: Callable[[tuple[int, int]], Rows] = partial(
             _block_range, blocks, of_kind, of_user, of_blocks, "session" in blocks.answers.column_names
         )

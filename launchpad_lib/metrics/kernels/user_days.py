@@ -195,17 +195,24 @@ def users_of_both(found: UserDays) -> tuple[int, np.ndarray]:
 
 
 @njit(cache=True, nogil=True)
+def _own_features(starts, features, u, seen, own):  # pragma: no cover (compiled)
+    """Writes the features of user u into own, each once (seen[feature] = u + 1), and returns how many they are."""
+    count = 0
+    for i in range(starts[u], starts[u + 1]):
+        feature = features[i]
+        if feature >= 0 and seen[feature] != u + 1:
+            seen[feature] = u + 1
+            own[count] = feature
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
 def _both(starts, features, scratch, both):  # pragma: no cover (compiled)
     seen, own = scratch
     active = 0
     for u in range(len(starts) - 1):
-        count = 0
-        for i in range(starts[u], starts[u + 1]):
-            feature = features[i]
-            if feature >= 0 and seen[feature] != u + 1:
-                seen[feature] = u + 1
-                own[count] = feature
-                count += 1
+        count = _own_features(starts, features, u, seen, own)
         active += count > 0
         for a in range(count):
             for b in range(count):
@@ -229,13 +236,7 @@ def _with_one(starts, features, code, scratch, users, both):  # pragma: no cover
     seen, own = scratch
     active = 0
     for u in range(len(starts) - 1):
-        count = 0
-        for i in range(starts[u], starts[u + 1]):
-            feature = features[i]
-            if feature >= 0 and seen[feature] != u + 1:
-                seen[feature] = u + 1
-                own[count] = feature
-                count += 1
+        count = _own_features(starts, features, u, seen, own)
         active += count > 0
         has_it = code >= 0 and seen[code] == u + 1
         for a in range(count):

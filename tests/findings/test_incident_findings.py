@@ -1,0 +1,174 @@
+"""What the page of incidents says in each world. Frames are written by hand; expected words are read off them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import ibis
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from launchpad_lib.contract.arrow import arrow_schema
+from launchpad_lib.contract.tables import SERIES, TELEMETRY
+from launchpad_lib.findings import incidents as say
+from launchpad_lib.metrics.signals import judged_through, signal_series
+from launchpad_lib.trends import Watched, watched
+from launchpad_lib.trends.incidents import INCIDENT_COLUMNS, SERIES_COLUMNS
+from tests.findings.hostile_names import NAMES
+
+THROUGH = datetime(2026, 1, 20)
+DAY = {"bucket": "day", "false_alarms": None}
+
+
+def incident(feature_id: str, *, ended: str | None, started: str = "2026-01-16") -> tuple:
+    over = pd.NaT if ended is None else pd.Timestamp(ended)
+    at = pd.Timestamp(started)
+    return (feature_id, "p95_latency_ms", "day", at, at, over, 4.2, 200.0, 400.0, 200.0)
+
+
+def series(feature_id: str, *, now: bool = False, silent: bool = False, refused: str | None = None) -> tuple:
+    first, last = pd.Timestamp("2025-12-01"), pd.Timestamp("2026-01-19")
+    judged, found = (0, 0) if refused else (29, 1)
+    is_now = None if refused else now
+    return (feature_id, "p95_latency_ms", "day", first, last, 50, 0, judged, 0, silent, found, is_now, refused)
+
+
+def seen(incidents: list[tuple], rows: list[tuple]) -> Watched:
+    found = pd.DataFrame(incidents, columns=list(INCIDENT_COLUMNS))
+    times = {c: pd.to_datetime(found[c]) for c in ("started_at", "detected_at", "ended_at")}
+    looked = pd.DataFrame(rows, columns=list(SERIES_COLUMNS))
+    flags = {c: looked[c].astype("boolean") for c in ("is_silent", "is_incident_now")}
+    return Watched(found.assign(**times), looked.assign(**flags))
+
+
+def concluded(found: Watched, **called: str):
+    return say.incidents_conclusion(found, through=THROUGH, called=called, **DAY)
+
+
+def test_what_goes_on_is_to_be_acted_on_with_its_size_and_its_beginning():
+    found = concluded(seen([incident("search", ended=None)], [series("search", now=True)]), search="Search")
+    assert found.verdict == "Search is out of the ordinary now."
+    first = found.findings[0]
+    assert (first.severity, first.feature_id, first.since) == ("act", "search", "2026-01-16")
+    assert first.sentence == (
+        "p95_latency_ms of Search is out of the ordinary since 16 Jan 2026 00:00: 400 where 200 was expected."
+    )
+
+
+def test_an_incident_of_last_week_that_is_over_is_said_to_be_over():
+    found = concluded(seen([incident("search", ended="2026-01-17")], [series("search")]))
+    assert found.verdict == "Nothing is out of the ordinary now; search had an incident in the last week."
+    assert found.findings[0].severity == "watch" and found.findings[0].sentence.endswith(
+        "from 16 Jan 2026 00:00 to 17 Jan 2026 00:00: 400 where 200 was expected; it is over."
+    )
+
+
+def test_what_was_long_ago_is_counted_only():
+    found = concluded(seen([incident("search", ended="2026-01-03", started="2026-01-02")], [series("search")]))
+    assert found.verdict == "Nothing is out of the ordinary now, nor was in the last week."
+    assert [f.sentence for f in found.findings] == [
+        "1 incident in the whole history of 1 series, in buckets of day; a healthy feature may raise up to 1 false"
+        " alarm in 30 days."
+    ]
+
+
+def test_silence_and_what_could_not_be_judged_are_said():
+    rows = [series("gone", silent=True), series("new", refused="5 known buckets"), series("search")]
+    found = concluded(seen([], rows))
+    assert found.verdict == "gone fell silent."
+    assert [(f.severity, f.sentence) for f in found.findings[:3:2]] == [
+        ("act", "p95_latency_ms of gone has no value after the day of 19 Jan 2026 00:00."),
+        ("unknown", "1 of 3 series could not be judged: p95_latency_ms of new (5 known buckets)."),
+    ]
+
+
+def test_a_page_without_anything_to_judge_is_refused_with_the_reason():
+    for found, why in (
+        (seen([], []), "neither telemetry nor the table series has a row"),
+        (seen([], [series("new", refused="it is constant")]), "no series could be judged: it is constant"),
+    ):
+        assert concluded(found).refused_because == why
+        assert say.now_count(found, bucket="day").refused_because == why
+        assert say.seen_count(found, **DAY).refused_because == why
+
+
+def test_the_numbers_count_series_incidents_and_judged_buckets():
+    found = seen([incident("search", ended=None)], [series("search", now=True), series("new", refused="few")])
+    now, all_of_them = say.now_count(found, bucket="day"), say.seen_count(found, **DAY)
+    assert (now.value, now.n, now.rules["unjudged"]) == (1.0, 1, 1)
+    assert (all_of_them.value, all_of_them.n, all_of_them.rules["budget"]) == (1.0, 29, "1")
+
+
+def test_of_many_incidents_the_newest_are_named_and_the_rest_are_counted():
+    many = [incident(f"f{i}", ended=None) for i in range(11)]
+    found = concluded(seen(many, [series(f"f{i}", now=True) for i in range(11)]))
+    assert found.verdict == "f0, f1 and 9 more are out of the ordinary now."
+    assert "3 more incidents go on." in [f.sentence for f in found.findings]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hostile_names_stand_literally(name):
+    found = concluded(seen([incident(name, ended=None)], [series(name, now=True)]))
+    assert "\n" not in found.verdict and found.findings[0].feature_id == name
+
+
+def test_the_budget_of_a_feature_is_shared_by_its_signals():
+    rng = np.random.default_rng(5)
+    at = pd.date_range("2026-01-01", periods=24 * 20, freq="h")
+    parts = [
+        pd.DataFrame({"feature_id": f, "signal": s, "at": at, "value": rng.standard_t(3, len(at))})
+        for f, s in (("one", "a"), ("two", "a"), ("two", "b"))
+    ]
+    through = datetime(2026, 1, 21)
+    found = say.incident_results(pd.concat(parts), bucket="hour", through=through, false_alarms=8)
+    alone = watched(parts[0], bucket="hour", through=through, budget=8).incidents
+    halves = watched(pd.concat(parts[1:]), bucket="hour", through=through, budget=4).incidents
+    assert found.incidents["detected_at"].tolist() == [*alone["detected_at"], *halves["detected_at"]]
+
+
+def tables(observations: list[tuple], given: list[tuple]):
+    """Ibis tables of telemetry and of series, from (feature, instant, latency, errors, crashed) and rows of series."""
+    names = ("feature_id", "observed_at", "latency_ms", "error_count", "crashed")
+    frame = pd.DataFrame(observations, columns=list(names)).reindex(columns=[c.name for c in TELEMETRY.columns])
+    own = pd.DataFrame(given, columns=["feature_id", "signal", "at", "value", "observations"])
+    return (
+        ibis.memtable(pa.Table.from_pandas(frame, schema=arrow_schema(TELEMETRY), preserve_index=False)),
+        ibis.memtable(pa.Table.from_pandas(own, schema=arrow_schema(SERIES), preserve_index=False)),
+    )
+
+
+def test_signals_of_observations_and_of_series_by_hand():
+    """Hour 9: latencies 100, 200, 300, of which one failed, two crash flags known; hour 10 has one row: too few."""
+    nine, ten = pd.Timestamp("2026-01-05 09:10"), pd.Timestamp("2026-01-05 10:30")
+    telemetry, given = tables(
+        [
+            ("a", nine, 100.0, 0, False),
+            ("a", nine, 200.0, 1, True),
+            ("a", nine, 300.0, None, None),
+            ("a", ten, 900.0, 2, True),
+        ],
+        [
+            ("m", "celsius", pd.Timestamp("2026-01-05 09:02"), -4.5, None),
+            ("m", "celsius", pd.Timestamp("2026-01-05 10:02"), -5.5, 1),
+        ],
+    )
+    found = signal_series(telemetry, given, bucket="hour", min_observations=2).set_index(["signal", "at"])["value"]
+    nine, ten = nine.floor("h"), ten.floor("h")
+    assert found["p95_latency_ms", nine] == pytest.approx(290) and np.isnan(found["p95_latency_ms", ten])
+    assert found["error_rate", nine] == 0.5 and found["crash_rate", nine] == 0.5
+    assert found["celsius", nine] == -4.5 and np.isnan(found["celsius", ten])
+    assert "mean_feedback_score" not in found.index.get_level_values("signal")
+    local = signal_series(telemetry, given, bucket="day", min_observations=1, report_timezone="Pacific/Auckland")
+    assert set(local["at"]) == {pd.Timestamp("2026-01-05")}
+    assert signal_series(telemetry, given, bucket="hour", min_observations=1, through=nine)["at"].max() == nine
+
+
+def test_the_instant_is_telemetry_s_then_the_named_one_then_the_end_of_the_last_bucket():
+    _, given = tables([], [("m", "celsius", pd.Timestamp("2026-01-05 09:00"), 1.0, None)])
+    _, none = tables([], [])
+    assert judged_through(THROUGH, given, bucket="hour", observed_through="2026-01-03") == THROUGH
+    assert judged_through(None, given, bucket="hour", observed_through="2026-01-03").day == 3
+    assert judged_through(None, given, bucket="hour") == datetime(2026, 1, 5, 10)
+    assert judged_through(None, none, bucket="hour") == datetime(1970, 1, 1)
