@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import datetime
 
 import pytest
@@ -53,3 +54,15 @@ def test_no_control_character_reaches_the_terminal(lake, capsys):
 def test_a_folder_that_is_no_lake_is_one_sentence(tmp_path, capsys):
     assert main(["rejected", str(tmp_path / "none")]) == 2
     assert "has no table" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda f: f.unlink(), lambda f: f.write_bytes(b""), lambda f: f.write_bytes(b"PAR1")]
+)
+@pytest.mark.parametrize("what", ["*.parquet", "_delta_log/*.json"])
+def test_a_damaged_table_is_one_sentence_with_its_folder(lake, tmp_path, capsys, what, damage):
+    copy = shutil.copytree(lake, tmp_path / "lake")
+    for file in (copy / "rejected").glob(what):
+        damage(file)
+    assert main(["rejected", str(copy)]) == 2
+    assert "rejected" in capsys.readouterr().err
