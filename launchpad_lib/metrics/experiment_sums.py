@@ -156,8 +156,11 @@ class Tally:
         codes = np.unique(group[group >= 0]).tolist()
         sums = np.zeros((len(part.variants), len(self._question.places), MOMENTS))
         rest = np.zeros_like(sums)
-        matrices = (getattr(part, source) for source in _SOURCES.values())
-        add_moments_of_units(group, *self._taken, *matrices, sums, rest)  # type: ignore[call-arg]
+        taken, is_before, outcome = self._taken
+        add_moments_of_units(
+            group, taken, is_before, outcome,
+            part.inside, part.pre, part.value_inside, part.value_pre, sums, rest,
+        )  # fmt: skip
         into = self._sums.setdefault(key, {})
         for code in codes:
             name = part.variants[code]
