@@ -50,13 +50,14 @@ def check_named_things(
     where a page reads them.
 
     Args:
-        observed_through: of events, in UTC; a plan of the table that starts on a later day names what is still to come.
+        observed_through: of events, in UTC; a feature that is released, and a plan of the table that starts, on a
+            later day names what is still to come.
 
     Raises:
         ParameterError: every unknown name with its place, the nearest known ones and where it was searched; or a plan
             of the table that cannot be read.
     """
-    named = list(named_things(run, notebooks=notebooks))
+    named = list(named_things(run, notebooks=notebooks, observed_through=observed_through))
     with KnownNames(run.lake, versions=versions) as lake:
         named += _of_planned(run, lake, notebooks=notebooks, observed_through=observed_through)
         known = _known({n.kind for n in named}, lake, run)
@@ -94,10 +95,13 @@ def doubts_about_features(run: RunParams, *, versions: Mapping[str, int]) -> lis
     return told
 
 
-def named_things(run: RunParams, *, notebooks: Path) -> Iterator[Named]:
-    """Everything that is named by the declared features and by the parameters of the notebooks in the sequence."""
+def named_things(run: RunParams, *, notebooks: Path, observed_through: datetime | None = None) -> Iterator[Named]:
+    """Everything that is named by the declared features and by the parameters of the notebooks in the sequence, but for
+    the events of a feature that is released after `observed_through`: nobody can have tracked them yet.
+    """
     for number, feature in enumerate(run.features):
-        yield from named_in(feature, f"features[{number}]")
+        if feature.released_on is None or observed_through is None or feature.released_on <= observed_through.date():
+            yield from named_in(feature, f"features[{number}]")
     for name in (n for stage in run.sequence for n in stage):
         of_the_run = set() if "features" in run.notebooks.get(name, {}) else {"features"}
         yield from named_in(run.parameters_of(name, notebooks=notebooks), f"notebooks.{name}", without=of_the_run)

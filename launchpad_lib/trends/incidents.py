@@ -120,10 +120,12 @@ def _watched_one(one: pd.DataFrame, *, bucket: Bucket, through: pd.Timestamp, bu
     day = 1440 // MINUTES[bucket]
     limit = math.log(30 * day * CHANNELS / budget)
     score, own, expected, began, detected, ended = surprises(values, day, limit, warm, max(1, day // 4), max(day, 7))
-    incidents = []
+    incidents, free = [], 0
     for start, told_at, end in zip(began, detected, ended, strict=True):
+        start = max(start, free)  # a mean over many buckets remembers those of the incident before
         end = _last_strange(own[told_at:end], limit=limit, after=told_at, end=end, is_open=end == length)
-        run = slice(max(start, 0), max(end, told_at + 1))
+        free = end
+        run = slice(start, max(end, told_at + 1))
         worst = run.start + int(np.nanargmax(np.abs(values[run] - expected[run])))
         strange = score[told_at : run.stop].max() / math.log(10)
         numbers = (strange, values[worst] - expected[worst], values[worst], expected[worst])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,6 +40,25 @@ def test_an_export_comes_in_by_its_mapping_alone(tmp_path, tool):
     assert (properties[1]["utm.source"], properties[8]["item"]) == ("mail", 'Müller\'s "best" desk 😀')
     (reason,) = lake.rejected.to_pandas()["reason"]
     assert reason.startswith("user_id: undefined stands for nobody known")
+
+
+@pytest.mark.parametrize("tool", ["mixpanel", "amplitude", "posthog"])
+def test_the_example_of_an_export_makes_a_report_that_answers(tmp_path, tool):
+    """Of 3 who signed up 2 bought within 12 hours (ana and cy); all three have been observed to the end."""
+    params = yaml.safe_load((ROOT / f"params/exports/{tool}.yaml").read_text())
+    params |= {"lake": str(tmp_path / "lake"), "reports": str(tmp_path / "reports"), "sequence": [["funnels"]]}
+    params["sources"][0]["path"] = str(ROOT / params["sources"][0]["path"])
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump(params))
+    shown = subprocess.run(
+        [sys.executable, "-c", "from launchpad_lib.cli.main import main; main()", "report", str(tmp_path / "p.yaml")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert shown.returncode == 0 and "funnels: ok" in shown.stdout, shown.stdout + shown.stderr
+    (table,) = (tmp_path / "reports").glob("*/tables/funnel.parquet")
+    assert pq.read_table(table)["users"].to_pylist() == [3, 3, 2]
 
 
 def test_an_export_comes_in_as_the_tool_writes_it(tmp_path):

@@ -203,6 +203,16 @@ def test_an_empty_text_null_and_absence_name_nothing(lake):
         assert run.for_notebook("funnels", notebooks=NOTEBOOKS)["breakdown"] is None
 
 
+def test_the_events_of_a_feature_that_is_still_to_be_released_are_not_looked_up(lake):
+    """The log ends on 1 January: a feature of the 2nd cannot have been tracked, one of the 1st can."""
+    feature = {"feature_id": "new", "released_on": "2026-01-02", "start_event": "opened", "complete_event": "done"}
+    through = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    check(lake, features=[feature], observed_through=through)
+    for released_on, seen in (("2026-01-01", through), ("2026-01-02", None)):
+        with pytest.raises(ParameterError, match="'opened'"):
+            check(lake, features=[feature | {"released_on": released_on}], observed_through=seen)
+
+
 def test_a_declared_feature_is_known_though_no_event_has_its_id(lake):
     check(lake, features=[{"feature_id": "new"}], funnels={"feature_id": "new"})
     check(lake, funnels={"feature_id": "shop"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -40,7 +41,7 @@ def by_definition(events: list[Event], steps: list[str], window: int | None, thr
     """(step, kind, value) -> [units, of them went on] and, of events, [at risk, went on] per stretch; plain loops."""
     required = [k for k, s in enumerate(steps) if not s.endswith("?")]
     barred = {*rules.get("blocking", ()), *rules.get("removing", ())}
-    optional = {s.rstrip("?") for s in steps if s.endswith("?")}  # at one instant the order of the steps wins
+    later = {s.rstrip("?"): r for r, s in enumerate(steps) if s.endswith("?")}  # at one instant the steps' order wins
     people: dict[tuple, list[int]] = {}
     risk: dict[tuple, list[list[int]]] = {}
     stretches = [(low / 60_000, high / 60_000) for low, high in pairwise(EDGES_MS.tolist()) if low < 60_000 * 20_000]
@@ -57,7 +58,7 @@ def by_definition(events: list[Event], steps: list[str], window: int | None, thr
             for e in sorted(own, key=lambda e: e.at):
                 is_held = not rules.get("hold") or e.item is not None
                 is_step = e.name in {steps[r] for r in required} and is_held
-                is_after = e.at > begun or (e.at == begun and e.name in optional and is_held)
+                is_after = e.at > begun or (e.at == begun and later.get(e.name, -1) > k and is_held)
                 is_before = e.at <= limit if next_at is None else e.at < next_at
                 if is_after and is_before and not is_step and e.name not in barred:
                     did.setdefault(("event", e.name), e.at)
@@ -99,6 +100,25 @@ def test_values_and_events_are_counted_as_defined(form, steps, window):
         if row.kind == "event":
             assert in_stretches(row.at_risk, row.on_in, risk[key]), key
             assert in_stretches(row.all_at_risk, row.all_on_in, risk[row.step, "event", None]), key
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_questions_are_answered_as_defined(seed):
+    """What hours of such draws found: a log that goes on after its end, and optional steps at the instant of a later."""
+    rng = random.Random(seed)
+    steps = rng.sample("ABCDE", rng.randint(2, 4))
+    steps[1:-1] = [s + "?" if rng.random() < 0.4 else s for s in steps[1:-1]]
+    options, rules = FORMS[rng.choice(list(FORMS))]
+    window, through = rng.choice([None, 5, 30, 300]), rng.choice([10_000, 100])
+    events = many("ABCDEX", users=120, seed=seed, scale=rng.choice([1, 10, 200]))
+    found = asked(events, steps=steps, window=window, through=through, **options)
+    found = found[found["refused_because"].isna()]
+    people, risk = by_definition(events, steps, window, through, **rules)
+    assert len(found) == len([key for key in people if key[1:] != ("event", None)])
+    for row in found.itertuples():
+        key = (row.step, row.kind, None if pd.isna(row.value) else row.value)
+        assert [getattr(row, name) for name in COUNTS] == people[key] + people[row.step, "event", None], key
+        assert row.kind == "value" or in_stretches(row.at_risk, row.on_in, risk[key]), key
 
 
 def in_stretches(at_risk, on_in, meant: list[list[int]]) -> bool:

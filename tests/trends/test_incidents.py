@@ -108,6 +108,7 @@ def test_a_level_that_moved_rings_once_and_then_is_the_ordinary_one():
     assert first["detected_at"] == START + pd.Timedelta(hours=300)
     assert first["ended_at"] <= START + pd.Timedelta(hours=325)
     assert (found["detected_at"] > START + pd.Timedelta(hours=372)).sum() == 0
+    assert (found["started_at"].iloc[1:].to_numpy() >= found["ended_at"].iloc[:-1].to_numpy()).all()
 
 
 def test_a_gap_is_neither_an_incident_nor_a_value():
