@@ -8,7 +8,6 @@ import csv
 import json
 import math
 import sys
-import tempfile
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from launchpad_lib.cli.reporting import run_in_its_workbook
+from launchpad_lib.contract.scratch_folders import ScratchFolder
 
 SHOWN_ROWS = 40
 COUNTED_ROWS = 1_000_000
@@ -84,7 +84,7 @@ def _sql(arguments: argparse.Namespace) -> int:
         views = warehouse_views(lake, versions=versions, observed_through=through)
         with contextlib.suppress(OSError):  # a lake that cannot be written is answered all the same
             write_warehouse(lake, views, through=through)
-        spill = stack.enter_context(tempfile.TemporaryDirectory(prefix="launchpad-sql-"))
+        spill = stack.enter_context(ScratchFolder("sql"))
         names, parts = stack.enter_context(answered(sql, views, spill=spill))
         show = {"csv": _show_csv, "json": _show_json}.get(arguments.form)
         if show:
