@@ -14,4 +14,5 @@ WHOLE = {
     "metrics": [],
     "tables": [],
     "versions": {"commit": None, "lock_hash": None, "packages": {}},
+    "files": [],
 }

@@ -26,8 +26,8 @@ QUERY_STOPPED = "Query interrupted"  # what DuckDB makes of Ctrl-C during a quer
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 all well or refused for want of data, 1 a notebook failed, 2 bad parameters or input,
-    130 stopped.
+    """Exit status: 0 all well or refused for want of data, 1 a notebook failed or a run is not as it was written,
+    2 bad parameters or input, 130 stopped.
     """
     arguments = _parser().parse_args(argv)
     try:

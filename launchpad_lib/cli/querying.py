@@ -1,4 +1,4 @@
-"""`launchpad sql`: one question in SQL to the views of a lake."""
+"""`launchpad sql`: one question in SQL to the views of a lake; `launchpad rejected`: what it refused, by reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import csv
 import json
 import math
 import sys
-import tempfile
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from launchpad_lib.cli.reporting import run_in_its_workbook
+from launchpad_lib.contract.scratch_folders import ScratchFolder
 
 SHOWN_ROWS = 40
 COUNTED_ROWS = 1_000_000
@@ -24,7 +24,7 @@ Parts = Iterator[list[tuple[Any, ...]]]
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Adds sql."""
+    """Adds sql and rejected."""
     asking = commands.add_parser(
         "sql",
         help="one SELECT to the lake's views, and LAKE/warehouse.duckdb brought up to date",
@@ -43,6 +43,27 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     asking.add_argument(
         "--rows", type=int, default=SHOWN_ROWS, help=f"rows that the table shows at most (default: {SHOWN_ROWS})"
     )
+    refused = commands.add_parser("rejected", help="refused rows of a lake by reason, each with an example")
+    refused.set_defaults(run=_rejected)
+    refused.add_argument("lake", help="folder of the Delta tables")
+    refused.add_argument("--reason", help="only reasons that contain this text")
+    refused.add_argument("--source", help="only files or streams whose name contains this text")
+    shape = refused.add_mutually_exclusive_group()
+    shape.add_argument("--csv", action="store_const", dest="form", const="csv", help="every reason, as CSV")
+    shape.add_argument("--json", action="store_const", dest="form", const="json", help="every reason, as a JSON array")
+
+
+def _rejected(arguments: argparse.Namespace) -> int:
+    from launchpad_lib.lake.rejects import refused_by_reason
+
+    names, rows = refused_by_reason(arguments.lake, reason=arguments.reason, source=arguments.source)
+    show = {"csv": _show_csv, "json": _show_json}.get(arguments.form)
+    if show:
+        show(names, iter([rows]))
+    else:
+        _show_table(names, iter([rows]), shown=SHOWN_ROWS)
+    sys.stdout.flush()
+    return 0
 
 
 def _sql(arguments: argparse.Namespace) -> int:
@@ -63,7 +84,7 @@ def _sql(arguments: argparse.Namespace) -> int:
         views = warehouse_views(lake, versions=versions, observed_through=through)
         with contextlib.suppress(OSError):  # a lake that cannot be written is answered all the same
             write_warehouse(lake, views, through=through)
-        spill = stack.enter_context(tempfile.TemporaryDirectory(prefix="launchpad-sql-"))
+        spill = stack.enter_context(ScratchFolder("sql"))
         names, parts = stack.enter_context(answered(sql, views, spill=spill))
         show = {"csv": _show_csv, "json": _show_json}.get(arguments.form)
         if show:

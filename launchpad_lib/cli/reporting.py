@@ -1,4 +1,4 @@
-"""`launchpad report`, `ingest` and `history`: the weekly run, and what earlier ones said."""
+"""`launchpad report`, `ingest`, `history`, `verify`: the weekly run, what earlier runs said, if they are as written."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _HelpWithParameters(argparse.Action):
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Adds report, ingest and history."""
+    """Adds report, ingest, history and verify."""
     report = commands.add_parser("report", help="ingest, run the notebooks, publish", add_help=False)
     report.set_defaults(run=_report)
     report.add_argument(
@@ -48,6 +48,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     past.add_argument("name", help="name of the run, for example weekly")
     past.add_argument("--metric", help="only this one, for example completion_rate_session")
     past.add_argument("--reports", help="folder of the reports (default: those of this workbook)")
+    kept = commands.add_parser("verify", help="whether every file of a run is as it was written")
+    kept.set_defaults(run=_verify)
+    kept.add_argument("folder", metavar="RUN", help="folder of the run, or its id among the reports")
+    kept.add_argument("--reports", help="folder of the reports (default: those of this workbook)")
 
 
 @contextlib.contextmanager
@@ -100,8 +104,28 @@ def _ingest(arguments: argparse.Namespace) -> int:
 
 def _history(arguments: argparse.Namespace) -> int:
     from launchpad_lib.runner.history import history_lines
+
+    print("\n".join(history_lines(_reports(arguments.reports), arguments.name, metric=arguments.metric)))
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from launchpad_lib.runner.checksums import verify
+
+    folder = Path(arguments.folder)
+    if not folder.exists() and (_reports(arguments.reports) / folder).exists():
+        folder = _reports(arguments.reports) / folder
+    said = verify(folder)
+    if said.is_as_written:
+        print(f"{folder}: all {said.files} files are as they were written")
+        return 0
+    for kind in ("changed", "missing", "added"):
+        for path in getattr(said, kind):
+            print(f"{kind} {path if path.isprintable() else repr(path)}")
+    return 1
+
+
+def _reports(named: str | None) -> Path:
     from launchpad_lib.runner.workbook import nearest_workbook
 
-    reports = Path(arguments.reports) if arguments.reports else (nearest_workbook(Path.cwd()) or Path.cwd()) / "reports"
-    print("\n".join(history_lines(reports, arguments.name, metric=arguments.metric)))
-    return 0
+    return Path(named) if named else (nearest_workbook(Path.cwd()) or Path.cwd()) / "reports"

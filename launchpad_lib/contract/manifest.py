@@ -105,6 +105,14 @@ class TableWritten(_Part):
     columns: tuple[str, ...]
 
 
+class FileWritten(_Part):
+    """A file of the run's folder as it was published."""
+
+    path: str = Field(description="beneath the run's folder, with /")
+    sha256: str = Field(description="64 hexadecimal digits")
+    size: int = Field(description="bytes")
+
+
 class MadeBy(_Part):
     """By what the run was made."""
 
@@ -127,6 +135,10 @@ class Manifest(_Part):
     metrics: tuple[MetricSaid, ...]
     tables: tuple[TableWritten, ...] = ()
     versions: MadeBy
+    files: tuple[FileWritten, ...] | None = Field(
+        default=None,
+        description="every file of the folder but this one; null of a run from before there were checksums",
+    )
 
     @property
     def name(self) -> str | None:

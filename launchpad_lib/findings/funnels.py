@@ -157,13 +157,20 @@ def what_goes_with_it(correlates: pd.DataFrame, asked: FunnelQuestion) -> list[F
 
 
 def _correlate_words(row, asked: FunnelQuestion) -> str:
-    """How much more often who has a value goes on; of an event the odds at equal times since the step."""
-    limits = "no upper limit" if is_missing(row.ci_high) else f"{row.ci_low:.2f} to {row.ci_high:.2f}"
-    numbers = f"({limits}, n = {int(row.users):,})"
+    """Who goes on, of those with it and of the others, and the ratio that is compared: of shares for a value, of the
+    odds at equal times since the step for an event.
+    """
+    users, others = int(row.users), int(row.others)
     if is_missing(row.property):
-        return f"{asked.unit}s that did {named(row.value)} have {row.ratio:.2f} times the odds at equal times {numbers}"
-    who = f"{asked.unit}s with {segment_words(row.value)} as {named(row.property)}"
-    return f"{who} go on {row.ratio:.2f} times as often as the others {numbers}"
+        who, ratio = f"that did {named(row.value)}", "the odds at equal times"
+    else:
+        who, ratio = f"with {segment_words(row.value)} as {named(row.property)}", "the share"
+    limits = f"over {row.ci_low:.2f}" if is_missing(row.ci_high) else f"{row.ci_low:.2f} to {row.ci_high:.2f}"
+    times = "under 0.01" if row.ratio < 0.005 else f"{row.ratio:.2f}"
+    return (
+        f"{percent(int(row.users_on) / users)} of {users:,} {asked.unit}s {who} go on, "
+        f"{percent(int(row.others_on) / others)} of {others:,} others ({times} times {ratio}, {limits})"
+    )
 
 
 def since_when(asked: FunnelQuestion, changes: pd.DataFrame, periods: Periods, smallest: float) -> list[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ import ibis
 import ibis.expr.types as ir
 from deltalake import DeltaTable
 
+from launchpad_lib.contract.scratch_folders import ScratchFolder
 from launchpad_lib.contract.sql import file_list, identifier
 from launchpad_lib.contract.tables import TABLES, Table
 from launchpad_lib.lake.daily_tables import (
@@ -176,7 +176,7 @@ def open_lake(
 
 def _connection() -> LakeBackend:
     """A connection with bounded memory; what it must put aside goes to a private folder that ends with it."""
-    spill = tempfile.TemporaryDirectory(prefix="launchpad-spill-", ignore_cleanup_errors=True)
+    spill = ScratchFolder("spill")
     con = LakeBackend().connect(threads=THREADS, memory_limit=MEMORY_LIMIT, temp_directory=spill.name)
     con.spill = spill
     con.raw_sql("SET TimeZone = 'UTC'")

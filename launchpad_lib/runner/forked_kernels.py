@@ -17,7 +17,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +24,8 @@ from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from launchpad_lib.contract.scratch_folders import ScratchFolder
 
 SERVER_VARIABLE = "LAUNCHPAD_KERNEL_SERVER"
 PROVISIONER_VARIABLE = "JUPYTER_DEFAULT_PROVISIONER_NAME"
@@ -138,7 +139,7 @@ def kernel_server() -> Iterator[subprocess.Popen | None]:
     if not hasattr(os, "fork"):
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="launchpad-") as folder:
+    with ScratchFolder("run") as folder:
         address = str(Path(folder) / "kernels")
         ours, theirs = socket.socketpair()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

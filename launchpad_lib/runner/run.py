@@ -16,6 +16,7 @@ from launchpad_lib.lake import Snapshot, take_snapshot
 from launchpad_lib.lake.kept_reports import pin_versions, tell_of_reports
 from launchpad_lib.lake.warehouse import refresh_warehouse
 from launchpad_lib.page.publication import publish_notebook
+from launchpad_lib.runner.checksums import MANIFEST, checksums
 from launchpad_lib.runner.execution import Executed, cell_count, execute
 from launchpad_lib.runner.forked_kernels import kernel_server
 from launchpad_lib.runner.history import changes, last_good, previous_manifest
@@ -153,12 +154,14 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
             "versions": made_by(),
         }
     )
-    (partial / "manifest.json").write_text(manifest_text(manifest), encoding="utf-8")
     publish_index(
         partial,
         manifest,
         since=changes(manifest, previous_manifest(reports, run.name, before=manifest.started_at)),
     )
+    # Last of all, when every other file of the folder is as it stays.
+    whole = manifest.model_copy(update={"files": checksums(partial)})
+    (partial / MANIFEST).write_text(manifest_text(whole), encoding="utf-8")
     try:
         partial.rename(final)
     except OSError as error:

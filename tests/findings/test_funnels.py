@@ -316,11 +316,14 @@ def test_what_goes_with_going_on_is_said_with_its_interval_and_that_it_is_no_cau
     assert (ios["ratio"], ios["goes_with"], ios["compared"]) == (0.5, "stopping", 3)
     (finding,) = what_goes_with_it(found, asked)
     assert finding.sentence.startswith(
-        "Of 3 values and events compared between cart and paid, 3 go with going on or stopping: users that did help have "
-        "0.00 times the odds at equal times (0.00 to "
+        "Of 3 values and events compared between cart and paid, 3 go with going on or stopping: "
+        "0.0 % of 80 users that did help go on, 68.2 % of 220 others (under 0.01 times the odds at equal times, 0.00 to "
     )
-    assert "users with ios as platform go on 0.50 times as often as the others (0.3" in finding.sentence
-    assert finding.sentence.endswith(", n = 100). What goes with it need not be its cause.")
+    assert (
+        "30.0 % of 100 users with ios as platform go on, 60.0 % of 200 others (0.50 times the share, 0.3"
+        in finding.sentence
+    )
+    assert finding.sentence.endswith("). What goes with it need not be its cause.")
 
 
 def test_what_goes_with_nothing_and_what_cannot_be_compared_is_told_by_the_table_alone(through):

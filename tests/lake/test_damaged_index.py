@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import tempfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from launchpad_lib.contract.scratch_folders import MARK, sweep
 from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.lake import day_files, index, open_lake, opening
 from launchpad_lib.lake.index import INDEX, index_folder
@@ -347,7 +349,7 @@ def test_a_partition_that_holds_another_day_is_refused(tmp_path):
 
 def test_memory_is_bounded_and_what_is_put_aside_goes_to_a_private_folder_that_ends(lake, tmp_path, monkeypatch):
     monkeypatch.setattr(opening, "MEMORY_LIMIT", "100MB")
-    monkeypatch.setattr(opening.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     data = open_lake(lake)
     con = data.events.get_backend()
     limit, folder = con.raw_sql("SELECT current_setting('memory_limit'), current_setting('temp_directory')").fetchall()[
@@ -357,5 +359,6 @@ def test_memory_is_bounded_and_what_is_put_aside_goes_to_a_private_folder_that_e
     assert Path(folder).stat().st_mode & 0o077 == 0
     many = "SELECT range AS n, repeat('x', 40) || (range * 7919 % 6000000) AS t FROM range(6000000) ORDER BY t"
     assert con.raw_sql(f"SELECT count(*), max(length(t)) FROM ({many} LIMIT 5000000)").fetchall()[0][0] == 5_000_000
+    assert (Path(folder) / MARK).exists() and sweep(tmp_path) == 0, "DuckDB takes only its own files away"
     con.spill.cleanup()
     assert DeltaTable.is_deltatable(str(lake / "events")) and not Path(folder).exists()

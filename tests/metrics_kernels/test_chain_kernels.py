@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import ibis
 import numpy as np
 import pytest
 
+from launchpad_lib.contract.scratch_folders import MARK
 from launchpad_lib.metrics import Step, funnel, funnel_changes, funnel_next_events, funnel_trend
 from launchpad_lib.metrics.kernels import chains as kernel
 from launchpad_lib.metrics.kernels import compiling, step_rows
@@ -137,9 +140,11 @@ def test_where_no_compiled_kernel_can_be_kept_they_are_kept_for_the_process(monk
     for locator in (caching.InTreeCacheLocator, caching.UserWideCacheLocator, caching.IPythonCacheLocator):
         monkeypatch.setattr(locator, "from_function", classmethod(lambda cls, function, path: None))
     monkeypatch.setattr(config, "CACHE_DIR", "")
-    monkeypatch.setattr(compiling.tempfile, "mkdtemp", lambda prefix: str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(RuntimeError, match="no locator available"):
         njit(cache=True)(compiling._probe)
     compiling.keep_compiled()
-    assert njit(cache=True)(compiling._probe)() == 0 and str(tmp_path) == config.CACHE_DIR
-    assert any(tmp_path.iterdir())
+    assert njit(cache=True)(compiling._probe)() == 0 and Path(config.CACHE_DIR).parent == tmp_path
+    assert [path for path in Path(config.CACHE_DIR).iterdir() if path.name != MARK]
+    compiling._compiled_here.cache_clear()
+    assert not any(tmp_path.iterdir())

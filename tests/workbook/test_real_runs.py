@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from launchpad_lib.cli.main import main
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -66,3 +68,4 @@ def test_a_real_run_is_published_with_the_published_numbers(tmp_path, name, tabl
         assert (found[metric]["value"], found[metric]["n"]) == (pytest.approx(value, abs=1e-6), n)
     for notebook in manifest["notebooks"]:
         assert (tmp_path / "reports/r" / notebook["html"]).stat().st_size > 10_000
+    assert main(["verify", str(tmp_path / "reports/r")]) == 0

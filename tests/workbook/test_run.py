@@ -16,6 +16,7 @@ import nbformat
 import psutil
 import pytest
 
+from launchpad_lib.cli.main import main
 from launchpad_lib.contract.manifest import Manifest, read_manifest
 from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.runner.parameters import NOTEBOOKS, RunParams
@@ -93,6 +94,8 @@ def test_a_good_run_has_pages_a_manifest_and_an_index(tmp_path):
     assert (folder / "index.html").exists() and "small-" in (tmp_path / "reports" / "index.html").read_text()
     assert "funnels: ok" in said
     assert not list((tmp_path / "reports").glob(".*")), "nothing half-written is left"
+    assert {f["path"] for f in manifest["files"]} == {"index.html", "funnels.html", "funnels.ipynb"}
+    assert main(["verify", str(folder)]) == 0
 
 
 def test_what_fails_is_published_as_failed_and_the_others_still_run(tmp_path):

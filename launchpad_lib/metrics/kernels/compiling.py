@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import importlib
 import pkgutil
-import shutil
-import tempfile
+from functools import cache
 from typing import Any
 
 from numba import config, njit
 from numba.core.dispatcher import Dispatcher
+
+from launchpad_lib.contract.scratch_folders import ScratchFolder
 
 
 def _probe():  # pragma: no cover (never called)
@@ -27,8 +27,12 @@ def keep_compiled() -> None:
         njit(cache=True)(_probe)
     except RuntimeError:
         # numba fills in the names of `config` when it is imported.
-        config.CACHE_DIR = tempfile.mkdtemp(prefix="launchpad-kernels-")  # type: ignore[attr-defined]
-        atexit.register(shutil.rmtree, config.CACHE_DIR, ignore_errors=True)  # type: ignore[attr-defined]
+        config.CACHE_DIR = _compiled_here().name  # type: ignore[attr-defined]
+
+
+@cache
+def _compiled_here() -> ScratchFolder:
+    return ScratchFolder("kernels")  # held as long as the process
 
 
 def load_compiled() -> int:
