@@ -81,7 +81,7 @@ def incidents_conclusion(
     silent = found.series[found.series["is_silent"].fillna(False).astype(bool)]
     budget = BUDGETS[bucket] if false_alarms is None else false_alarms
     return conclusion(
-        _verdict(current, recent, silent, names),
+        _verdict(current, recent, silent, names, found.series),
         [
             *_incident_findings(current, names, going_on=True),
             *_silent_findings(silent, names, bucket=bucket),
@@ -92,15 +92,19 @@ def incidents_conclusion(
     )
 
 
-def _verdict(current: pd.DataFrame, recent: pd.DataFrame, silent: pd.DataFrame, names: Mapping[str, str]) -> str:
+def _verdict(
+    current: pd.DataFrame, recent: pd.DataFrame, silent: pd.DataFrame, names: Mapping[str, str], series: pd.DataFrame
+) -> str:
     now, quiet, lately = (list(dict.fromkeys(names[f] for f in one["feature_id"])) for one in (current, silent, recent))
     parts = [f"{listed(now, most=2)} {'is' if len(now) == 1 else 'are'} out of the ordinary now"] if now else []
     parts += [f"{listed(quiet, most=2)} fell silent"] if quiet else []
     if parts:
         return f"{' and '.join(parts)}."
+    judged = int(series["refused_because"].isna().sum())
+    among = "" if judged == len(series) else f" among the {judged:,} of {len(series):,} signals that could be judged"
     if lately:
-        return f"Nothing is out of the ordinary now; {listed(lately, most=2)} had an incident in the last week."
-    return "Nothing is out of the ordinary now, nor was in the last week."
+        return f"Nothing is out of the ordinary now{among}; {listed(lately, most=2)} had an incident in the last week."
+    return f"Nothing is out of the ordinary now, nor was in the last week{among}."
 
 
 def _incident_findings(rows: pd.DataFrame, names: Mapping[str, str], *, going_on: bool) -> list[Finding]:

@@ -82,6 +82,10 @@ def test_silence_and_what_could_not_be_judged_are_said():
         ("act", "p95_latency_ms of gone has no value after the day of 19 Jan 2026 00:00."),
         ("unknown", "1 of 3 series could not be judged: p95_latency_ms of new (5 known buckets)."),
     ]
+    quiet = concluded(seen([], rows[1:]))
+    assert quiet.verdict == (
+        "Nothing is out of the ordinary now, nor was in the last week among the 1 of 2 signals that could be judged."
+    )
 
 
 def test_a_page_without_anything_to_judge_is_refused_with_the_reason():

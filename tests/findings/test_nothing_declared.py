@@ -26,7 +26,13 @@ EMPTIED = {
     "features": [], "feature_id": None, "steps": [], "breakdown": None, "cohort_property": None, "behaviour_event": None, "path_anchor": None,
     "path_end": None, "experiments": [], "experiment_id": None, "control": None, "metric_event": None, "guardrail_events": [], "metrics": [],
 }  # fmt: skip
-ANSWERS = {"cohorts", "data_quality", "engagement", "latency_trends"}  # of everybody, of every feature in the telemetry
+ANSWERS = {
+    "cohorts",
+    "data_quality",
+    "engagement",
+    "incidents",
+    "latency_trends",
+}  # of everybody, of every feature in the telemetry
 
 
 @pytest.fixture(scope="module")
