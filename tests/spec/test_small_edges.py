@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import ibis
 import numpy as np
 import pytest
 
-from launchpad_lib.metrics import stickiness
+from launchpad_lib.metrics import funnel_times, lifecycle, path_steps, stickiness
+from launchpad_lib.metrics.exposures import Outcome, experiment_units
 from launchpad_lib.metrics.intake import missing_values
+from launchpad_lib.metrics.rollouts import rollout_counts
 from launchpad_lib.metrics.step_counts import group_quantiles
 from launchpad_lib.metrics.trials import TrialQuestion, start_trials
 
@@ -58,3 +60,71 @@ def test_the_table_of_missing_values_has_its_columns_and_no_more():
     found = missing_values(events=table)
     assert list(found.columns) == ["table_name", "column", "rows", "missing", "missing_share"]
     assert dict(zip(found["column"], found["missing"], strict=True)) == {"user_id": 1, "platform": 0}
+
+
+def log(*rows: tuple[str, str, int]):
+    """(user, event, hour of January 2026) as an event log; sessions are days."""
+    begin = datetime(2026, 1, 1)
+    return ibis.memtable(
+        [
+            {
+                "user_id": user,
+                "event_name": name,
+                "event_at": begin + timedelta(hours=hour),
+                "session_key": user,
+                "properties": PLAN,
+            }
+            for user, name, hour in rows
+        ]
+    )
+
+
+PLAN = '{"experiment_id": "e", "variant": "b"}'
+
+
+def test_where_nobody_has_entered_it_is_not_said_that_nobody_arrived():
+    """Both entered within the last two hours, so nobody is counted yet."""
+    events = log(("a", "visit", 23), ("b", "visit", 23))
+    found = funnel_times(
+        events, steps=["visit", "visit"], window="2h", observed_through=datetime(2026, 1, 2)
+    ).to_pandas()
+    assert not found["refused_because"].str.startswith("nobody reached").any()
+    assert found["refused_because"].notna().all()
+
+
+def test_the_period_that_is_not_over_is_not_complete():
+    """By hand: the 1st is over when the data end at noon of the 2nd, the 2nd is not."""
+    found = lifecycle(log(("a", "x", 1), ("a", "x", 25)), observed_through=datetime(2026, 1, 2, 12), period="day")
+    assert found.order_by("period_on").to_pandas()["is_complete"].tolist() == [True, False]
+
+
+def test_one_step_may_be_asked_of_a_path():
+    found = path_steps(log(("a", "A", 1), ("a", "B", 2), ("a", "C", 3)), anchor="A", length=1).to_pandas()
+    assert found[["position", "event_name"]].values.tolist() == [[1, "B"]]
+
+
+def test_a_rollout_without_a_period_says_how_long_one_would_be():
+    found = rollout_counts(
+        log(("a", "x", 1)).mutate(country=ibis.literal("NO")),
+        by="country",
+        switched_on={"NO": datetime(2026, 1, 9)},
+        observed_through=datetime(2026, 1, 10),
+        period_days=5,
+    )
+    assert found.period_days == 5
+    assert found.refused_because == "no period of 5 days since the first place was switched on is over yet"
+
+
+def test_nobody_is_observed_on_no_day():
+    events = log(("a", "x", 1)).mutate(user_id=ibis.null("string"))
+    found = stickiness(events, observed_through=datetime(2026, 1, 2)).to_pandas().iloc[0]
+    assert (found["mau"], found["days_observed"]) == (0, 0) and found["refused_because"]
+
+
+def test_two_outcomes_of_any_event_are_counted_in_their_own_windows():
+    """By hand: exposed at 1 o'clock; of the events at 2 and 30, one is within a day and both are within two."""
+    day = timedelta(days=1)
+    outcomes = [Outcome(None, day), Outcome("buy", day), Outcome(None, 2 * day)]
+    events = log(("u", "experiment_exposed", 1), ("u", "buy", 2), ("u", "see", 30))
+    (found,) = experiment_units(events, experiment_id="e", outcomes=outcomes, observed_through=None)
+    assert found.inside.tolist() == [[1, 1, 2]]
