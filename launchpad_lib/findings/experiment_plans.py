@@ -153,7 +153,8 @@ def ask_experiments(
 
     Args:
         declared: plans of the params; `table`: those of the lake.
-        experiment_id: with `control` the one of the short form; without it only this one of the declared.
+        experiment_id: with `control` the one of the short form, which stands for a plan of the same experiment;
+            without it only this one of the declared.
     """
     read: dict[str, Any] = {
         "min_cell": min_cell,
@@ -165,6 +166,8 @@ def ask_experiments(
         found.append(ask_experiment(events, experiment_id=experiment_id, control=control, **read, **short))
     only = None if control is not None else experiment_id
     for plan in planned_experiments(declared, table, experiment_id=only):
+        if control is not None and plan.experiment_id == experiment_id:
+            continue  # one that stands in both is that of the parameters
         why = None if plan.aggregates else nobody_exposed(events, experiment_id=plan.experiment_id)
         found.append(ExperimentPlan(plan, plan.experiment_id, refused_because=why, **read))
     if found:

@@ -158,6 +158,8 @@ def test_the_lakes_table_holds_plans_too_and_the_params_come_first():
     (asked,) = ask_experiments(events, [], table=table, observed_through=START + 30 * DAY)
     assert experiments_page(events, [asked]).conclusion.verdict.startswith("Ship x")
     (said,) = ask_experiments(events, [PLAN | {"planned_units": 9000}], table=table)
+    (short,) = ask_experiments(events, [], table=table, experiment_id="e", control="y", metric_event="buy")
+    assert short.planned.planned_units is None
     assert said.planned.planned_units == 9000
     with pytest.raises(ValueError, match="table experiments, experiment 'e': metrics"):
         ask_experiments(events, [], table=table.assign(plan="{}"))
