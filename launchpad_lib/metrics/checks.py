@@ -40,7 +40,7 @@ def known_table(table: object, *, needs: Iterable[str] = (), argument: str = "ev
     """The table, where it is one and has the columns needed.
 
     Raises:
-        ValueError: no Ibis table (a data frame, say), or a column is missing.
+        ValueError: no Ibis table (a data frame, say), a column is missing, or an instant is text.
     """
     if not isinstance(table, ir.Table):
         kind = f"{type(table).__module__.split('.')[0]} {type(table).__name__}"
@@ -52,6 +52,11 @@ def known_table(table: object, *, needs: Iterable[str] = (), argument: str = "ev
             raise ValueError(
                 f"{argument}: has no column {name!r}; {nearest(name, table.columns)} (rename it: "
                 f"{argument}.rename({name}=...))"
+            )
+        if name.endswith("_at") and table[name].type().is_string():
+            raise ValueError(
+                f"{argument}: column {name!r} is text, which has no order in time; make it an instant in UTC first, "
+                "for example with pandas.to_datetime(..., utc=True)"
             )
     return table
 

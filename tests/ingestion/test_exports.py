@@ -171,6 +171,20 @@ def test_a_file_says_its_delimiter_encoding_and_kind_by_the_mapping(place):
     assert "came with other content before" in place.rejected()["reason"][0]
 
 
+@pytest.mark.parametrize("delimiter", [";", ","])
+def test_excels_line_about_the_delimiter_is_named_with_the_remedy(place, delimiter):
+    place.put(
+        "excel.csv",
+        f"sep={delimiter}\n"
+        + "event_id;user_id;event_at;event_name\n1;a;2026-01-01T00:00:00Z;x\n".replace(";", delimiter),
+    )
+    for mapping in ({}, {"columns": {"event_id": "event_id"}}):
+        with pytest.raises(
+            IngestError, match="first line is Excel's `sep=`, not the header: remove that line, and state"
+        ):
+            place.ingest("excel.csv", delimiter=delimiter, **mapping)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -227,6 +227,8 @@ def test_a_log_that_grows_is_asked_again_for_a_name_it_did_not_have():
         (lambda e: metrics.depth(e, start_event="quiz_started", interaction_events="x"), "interaction_events='x': must be a list"),
         (lambda e: metrics.funnel(e.to_pandas(), steps=BAD, **FUNNEL), r"events: is a pandas DataFrame, and must be an Ibis table; write ibis.memtable\(frame\)"),
         (lambda e: metrics.adoption(e.to_pandas(), feature_id="quiz"), "events: is a pandas DataFrame"),
+        (lambda e: metrics.funnel(e.mutate(event_at=ibis.literal("9/12/17")), steps=BAD, **FUNNEL), "events: column 'event_at' is text"),
+        (lambda e: metrics.lifecycle(e.mutate(event_at=ibis.literal("9/12/17")), **SEEN), "events: column 'event_at' is text"),
         (lambda e: metrics.retention(e.to_pandas(), returns=[1], **SEEN), "events: is a pandas DataFrame"),
         (lambda e: metrics.apdex(e.to_pandas(), threshold_ms=1), "telemetry: is a pandas DataFrame"),
         (lambda e: metrics.funnel(e, steps=BAD, window="7d", observed_through="2026-01-01"), "observed_through='2026-01-01': must be a datetime in UTC"),

@@ -70,6 +70,9 @@ def check_mapping(names: Collection[str], *, source: SourceSpec, file: str, is_e
     Raises:
         IngestError: it has not.
     """
+    if len(names) < 3 and any(name.startswith("sep=") for name in names):
+        why = "its first line is Excel's `sep=`, not the header: remove that line, and state `delimiter`"
+        raise IngestError(f"{file}: {why}")
     table = TABLES[source.table]
     for place, asked in (("columns", source.columns), ("properties", source.properties)):
         for ours, name in asked.items():
