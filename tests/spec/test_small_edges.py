@@ -8,9 +8,10 @@ import ibis
 import numpy as np
 import pytest
 
-from launchpad_lib.metrics import funnel_times, lifecycle, path_steps, stickiness
+from launchpad_lib.metrics import funnel_changes, funnel_times, funnel_trend, lifecycle, path_steps, stickiness
+from launchpad_lib.metrics.correlates import funnel_correlates
 from launchpad_lib.metrics.exposures import Outcome, experiment_units
-from launchpad_lib.metrics.intake import missing_values
+from launchpad_lib.metrics.intake import missing_values, placeholder_users
 from launchpad_lib.metrics.rollouts import rollout_counts
 from launchpad_lib.metrics.step_counts import group_quantiles
 from launchpad_lib.metrics.trials import TrialQuestion, start_trials
@@ -128,3 +129,37 @@ def test_two_outcomes_of_any_event_are_counted_in_their_own_windows():
     events = log(("u", "experiment_exposed", 1), ("u", "buy", 2), ("u", "see", 30))
     (found,) = experiment_units(events, experiment_id="e", outcomes=outcomes, observed_through=None)
     assert found.inside.tolist() == [[1, 1, 2]]
+
+
+def test_only_the_properties_that_are_named_are_compared():
+    events = log(("a", "visit", 1), ("a", "buy", 2), ("b", "visit", 1)).mutate(
+        platform=ibis.literal("web"), plan=ibis.literal("pro")
+    )
+    asked = {"steps": ["visit", "buy"], "window": "2h", "observed_through": datetime(2026, 1, 3), "at_least": 1}
+    found = funnel_correlates(events, properties=["plan"], **asked).to_pandas()
+    assert found["property"].dropna().unique().tolist() == ["plan"]
+
+
+def test_of_two_periods_the_later_one_may_have_nobody():
+    weeks = {
+        "before": (datetime(2026, 1, 1), datetime(2026, 1, 2)),
+        "after": (datetime(2026, 1, 2), datetime(2026, 1, 3)),
+    }
+    events = log(("a", "visit", 1), ("a", "buy", 2))
+    found = funnel_changes(events, steps=["visit", "buy"], window="2h", observed_through=datetime(2026, 1, 9), **weeks)
+    whole = found.filter(found.scope == "whole").to_pandas()["refused_because"].tolist()
+    assert whole == ["no mature unit entered in the period after"]
+
+
+def test_a_trend_begins_with_its_period():
+    events = log(("a", "visit", 1), ("a", "buy", 2))
+    found = funnel_trend(
+        events, steps=["visit", "buy"], window="2h", observed_through=datetime(2026, 1, 9), period="day"
+    )
+    assert found.columns[0] == "period_on"
+
+
+def test_the_table_of_placeholders_has_its_columns_and_no_more():
+    found = placeholder_users(telemetry=ibis.memtable({"user_id": ["null", "null", "undefined", "ada"]}))
+    assert list(found.columns) == ["table_name", "user_id", "rows"]
+    assert found[["user_id", "rows"]].values.tolist() == [["null", 2], ["undefined", 1]]
