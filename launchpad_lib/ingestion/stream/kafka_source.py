@@ -38,6 +38,7 @@ CONSUMER = {
     "fetch.message.max.bytes": 4 << 20,
     "fetch.wait.max.ms": 100,
     "fetch.error.backoff.ms": 50,
+    "topic.metadata.refresh.interval.ms": 5000,  # an added partition is read by then, not after 5 min
 }
 
 
