@@ -17,6 +17,7 @@ from launchpad_lib.contract.features import declared_features
 from launchpad_lib.contract.named import Kind, Names
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.sentences import counted
+from launchpad_lib.findings.releases import last_day, released_after
 from launchpad_lib.lake.known_names import KnownNames
 from launchpad_lib.runner.notebook_parameters import ExperimentsParams
 from launchpad_lib.runner.parameters import ParameterError, RunParams
@@ -100,7 +101,7 @@ def named_things(run: RunParams, *, notebooks: Path, observed_through: datetime 
     the events of a feature that is released after `observed_through`: nobody can have tracked them yet.
     """
     for number, feature in enumerate(run.features):
-        if feature.released_on is None or observed_through is None or feature.released_on <= observed_through.date():
+        if observed_through is None or released_after(feature, last_day(observed_through)) is None:
             yield from named_in(feature, f"features[{number}]")
     for name in (n for stage in run.sequence for n in stage):
         of_the_run = set() if "features" in run.notebooks.get(name, {}) else {"features"}
