@@ -156,7 +156,11 @@ def _unjudged_findings(series: pd.DataFrame, names: Mapping[str, str]) -> list[F
 def _quiet_findings(judged: pd.DataFrame, incidents: pd.DataFrame, *, bucket: str, budget: float) -> list[Finding]:
     n = int((judged["incidents"] == 0).sum())
     alarms = "false alarm" if budget == 1 else "false alarms"
-    allowed = f"a healthy feature may raise up to {budget:g} {alarms} in 30 days"
+    # Not so for a rate or a quantile of a handful: one crash of four observations is far from what is usual.
+    allowed = (
+        f"a healthy feature may raise up to {budget:g} {alarms} in 30 days where its buckets hold many observations, "
+        "and more where they hold few"
+    )
     if n == len(judged):
         said = f"No incident was found in {counted(n, 'series', 'series')}; {allowed}."
         return [Finding("fine", "nothing", said, anchor=WHEN)]

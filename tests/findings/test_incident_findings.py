@@ -70,7 +70,7 @@ def test_what_was_long_ago_is_counted_only():
     assert found.verdict == "Nothing is out of the ordinary now, nor was in the last week."
     assert [f.sentence for f in found.findings] == [
         "1 incident in the whole history of 1 series, in buckets of day; a healthy feature may raise up to 1 false"
-        " alarm in 30 days."
+        " alarm in 30 days where its buckets hold many observations, and more where they hold few."
     ]
 
 
