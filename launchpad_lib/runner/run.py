@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from launchpad_lib.contract.manifest import Manifest, manifest_text
 from launchpad_lib.lake import Snapshot, take_snapshot
@@ -17,7 +18,7 @@ from launchpad_lib.lake.kept_reports import pin_versions, tell_of_reports
 from launchpad_lib.lake.warehouse import refresh_warehouse
 from launchpad_lib.page.publication import publish_notebook
 from launchpad_lib.runner.checksums import MANIFEST, checksums
-from launchpad_lib.runner.execution import Executed, cell_count, execute
+from launchpad_lib.runner.execution import Executed, cell_count, execute, title_of_file
 from launchpad_lib.runner.forked_kernels import kernel_server
 from launchpad_lib.runner.history import changes, last_good, previous_manifest
 from launchpad_lib.runner.indexes import publish_index, publish_run_index
@@ -29,6 +30,7 @@ from launchpad_lib.runner.parameters import RunParams
 from launchpad_lib.runner.progress import Progress
 from launchpad_lib.runner.provenance import made_by
 from launchpad_lib.runner.stopping import Kernels
+from launchpad_lib.runner.summary_words import page_name
 
 
 def run_report(
@@ -94,7 +96,12 @@ def _execute_and_publish(doing: _Doing) -> int:
 
 def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     run, run_id, reports = doing.run, doing.run_id, final.parent
-    context = {"run_id": run_id, "started_at": doing.now.isoformat(timespec="seconds"), "inputs": {}}
+    context = {
+        "run_id": run_id,
+        "started_at": doing.now.isoformat(timespec="seconds"),
+        "inputs": {},
+        "pages": _pages(doing),
+    }
     done: list[Executed] = []
     tell_of_reports(Path(run.lake), reports)
     # One version and one window of every table for all pages and the manifest, whatever a stream writes meanwhile.
@@ -173,6 +180,16 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     publish_run_index(reports)
     doing.progress.say(f"{summary(done)}: {final / 'index.html'}")
     return 1 if status == "failed" else 0
+
+
+def _pages(doing: _Doing) -> list[dict[str, str]]:
+    """The pages of the run as each of them names the others."""
+    asked = [n for stage in doing.run.sequence for n in stage]
+    pages = []
+    for name in sorted(asked, key=notebook_names(doing.notebooks).index):
+        title = title_of_file(doing.notebooks / f"{name}.ipynb")
+        pages.append({"short": page_name(title), "title": title, "href": f"{quote(name)}.html"})
+    return pages
 
 
 def _execute_one(doing: _Doing, name: str, *, snapshot: Snapshot, folder: Path) -> Executed:
