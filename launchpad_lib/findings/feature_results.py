@@ -97,7 +97,7 @@ def _adoption_changes(counts: pd.DataFrame, begins: pd.Timestamp, min_cell: int)
         few = f"the log begins on {begins:%Y-%m-%d}, so it does not hold two complete weeks"
         small = small | True
     rows = rows.assign(refused_because=rows["unknown"].where(rows["unknown"].notna() | ~small, few))
-    numbers = ["absolute_lift", "ci_low", "ci_high", "p_adjusted"]
+    numbers = ["absolute_lift", "ci_low", "ci_high", "p_value", "p_adjusted"]
     rows = rows.assign(
         **{name: pd.to_numeric(rows[name]).mask(small) for name in numbers},
         is_changed=rows["is_changed"].astype(object).where(~small, None),

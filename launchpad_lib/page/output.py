@@ -28,6 +28,7 @@ METRIC_MIME = "application/vnd.launchpad.metric+json"
 FINDINGS_MIME = "application/vnd.launchpad.findings+json"
 APART_MIME = "application/vnd.launchpad.apart+json"
 TABLE_MIME = "application/vnd.launchpad.table+json"
+SCORECARD_MIME = "application/vnd.launchpad.scorecard+json"
 SPEC_MIME = "application/vnd.vegalite.v5+json"
 
 SEVERITIES = {"act": "▲ act", "watch": "◆ watch", "unknown": "○ unknown", "fine": "✓ fine"}

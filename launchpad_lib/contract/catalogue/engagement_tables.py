@@ -26,7 +26,7 @@ ADOPTION_CHANGES = ResultTable(
         *columns("int64", n_after="users active in the later week"),
         *columns("float64", rate_after="of them with the feature, fraction", absolute_lift="later minus earlier"),
         *LIMITS,
-        *columns("float64", p_adjusted="Benjamini-Hochberg over the features"),
+        *columns("float64", p_value="of no change", p_adjusted="Benjamini-Hochberg over the features"),
         *columns("boolean", is_changed="p_adjusted is at most 0.05"),
         *WHY,
     ),
