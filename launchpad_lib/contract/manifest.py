@@ -78,10 +78,10 @@ class ChangeSaid(_Part):
     """A headline number against the period before, computed in this run from one snapshot."""
 
     value: float | None = Field(description="this period - the one before, in the metric's own unit")
-    ci_low: float | None
-    ci_high: float | None
-    period: str = Field(description="for example 5 to 11 Jan")
-    against: str = Field(description="the period before")
+    ci_low: float | None = None
+    ci_high: float | None = None
+    period: str = Field(default="", description="for example 5 to 11 Jan")
+    against: str = Field(default="", description="the period before")
     word: str = Field(description="rose, fell, moved by less than what matters, may have moved, or refused")
     smallest: float | None = Field(
         default=None, description="the smallest change that these data could show: with a chance of 80 %"

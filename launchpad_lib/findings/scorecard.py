@@ -7,6 +7,7 @@ changes of adoption and of latency are corrected together, over all features.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from math import ceil
 from typing import NamedTuple, get_args
 
@@ -23,6 +24,7 @@ from launchpad_lib.findings.rows import NO_FEATURE, NOT_ASKED, declared, not_ans
 from launchpad_lib.findings.scorecard_correction import Family, family_of
 from launchpad_lib.findings.scorecard_earlier import Earlier, Told
 from launchpad_lib.findings.scorecard_worked import worked_cell
+from launchpad_lib.metrics.compared_days import last_complete_day
 from launchpad_lib.page.run_results import RunResults
 
 ROWS, NO_DECLARED = "each-feature", "No feature is declared, so there is no scorecard."
@@ -86,14 +88,20 @@ class Scorecard(NamedTuple):
 
 
 def scorecard(
-    results: RunResults, features: Sequence[Feature], *, smallest_change: float, last_day: str | None = None
+    results: RunResults,
+    features: Sequence[Feature],
+    *,
+    smallest_change: float,
+    telemetry_through: datetime | None = None,
+    report_timezone: str = "UTC",
 ) -> Scorecard:
     """One row per declared feature, worst first; a cell whose page has nothing to say says why.
 
     Args:
         smallest_change: a change of adoption known to be smaller counts as none.
-        last_day: the last local day of telemetry that is over.
+        telemetry_through: the end of telemetry: a day that is not over then is not complete.
     """
+    last_day = None if telemetry_through is None else str(last_complete_day(telemetry_through, report_timezone))
     family = family_of(results.tables.get("adoption_changes"), results.tables.get("regressions"))
     earlier = Earlier(results, family, smallest_change, last_day)
     rows = [_row(feature, earlier) for feature in features]

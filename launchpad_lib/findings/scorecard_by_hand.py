@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 import ibis.expr.types as ir
 import pandas as pd
@@ -12,7 +12,7 @@ from launchpad_lib.contract.features import Feature
 from launchpad_lib.findings.engagement_question import ask_engagement
 from launchpad_lib.findings.feature_results import feature_adoptions
 from launchpad_lib.metrics.stability import feature_days
-from launchpad_lib.metrics.windows import Weekday, last_complete_period
+from launchpad_lib.metrics.windows import Weekday
 from launchpad_lib.page.run_results import RunResults
 from launchpad_lib.risk import breaches, state_table
 
@@ -51,14 +51,3 @@ def run_or_counted(
         daily = breaches(feature_days(telemetry, report_timezone=report_timezone), features, min_observations=min_cell)
         tables["states"] = state_table(daily, features, through=telemetry_through, min_breach_days=MIN_BREACH_DAYS)
     return RunResults({}, tables)
-
-
-def last_complete_day(through: datetime | None, report_timezone: str = "UTC") -> str | None:
-    """The last local day that is over, as text; None without an end.
-
-    >>> last_complete_day(datetime(2026, 1, 18, 23, 0)), last_complete_day(datetime(2026, 1, 19))
-    ('2026-01-17', '2026-01-18')
-    """
-    if through is None:
-        return None
-    return str(date(1969, 12, 29) + timedelta(days=last_complete_period(through, report_timezone, "day")))

@@ -12,7 +12,7 @@ from launchpad_lib.contract.manifest import Cell, DaySaid
 from launchpad_lib.contract.sentences import named, sentence
 from launchpad_lib.contract.wording import amount, is_missing, percent, rate
 from launchpad_lib.findings.change import SEVERITIES as CHANGE_SEVERITIES
-from launchpad_lib.findings.change import Change, change_words, changed, moved_words
+from launchpad_lib.findings.change import Change, change_words, changed, days_compared, moved_words
 from launchpad_lib.findings.latency import BUDGETS, SILENT, SLOWER
 from launchpad_lib.findings.risk import NOW
 from launchpad_lib.findings.rows import NOT_ASKED, not_asked
@@ -180,7 +180,7 @@ def change_cell(feature: Feature, earlier: Earlier) -> Told:
         kind = Change.OPEN
     severity, verb = CHANGE_SEVERITIES[kind]
     words = change_words(f"adoption of {named(feature.name)}", kind, earlier.smallest_change)
-    says = f"{words} in the week from {row['week_on']}, against the week before: {moved_words(row)} active users."
+    says = f"{words} in {days_compared(row)}: {moved_words(row)} active users."
     cell = Cell(
         word=kind.value,
         severity=severity,

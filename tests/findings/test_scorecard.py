@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from math import sqrt
 
 import numpy as np
@@ -34,7 +35,7 @@ def tables(ids: tuple[str, ...] = NAMES) -> dict[str, pd.DataFrame]:
         return pd.DataFrame({"feature_id": ids, **{k: [v] * n for k, v in columns.items()}})
 
     limits = {"ci_low": -0.03, "ci_high": 0.03}
-    moved = {"week_on": "2026-01-12", "n_before": 400, "rate_before": 0.5, "n_after": 400, "rate_after": 0.5}
+    moved = {"week_on": "2026-01-12", "days": 7, "n_before": 400, "rate_before": 0.5, "n_after": 400, "rate_after": 0.5}
     counted = {"week_on": "2026-01-12", "users": 200, "active_users": 400, "adoption_rate": 0.5}
     shift = {"shift_p": 0.7, "detectable_ratio": 1.2, "n_after": 900}
     return {
@@ -64,7 +65,12 @@ def run(found: dict[str, pd.DataFrame], **pages: EarlierPage) -> RunResults:
 
 
 def card_of(found: dict[str, pd.DataFrame], declared: list[Feature] | None = None, **pages: EarlierPage) -> Scorecard:
-    return scorecard(run(found, **pages), declared or features(*NAMES), smallest_change=0.02, last_day="2026-01-17")
+    return scorecard(
+        run(found, **pages),
+        declared or features(*NAMES),
+        smallest_change=0.02,
+        telemetry_through=datetime(2026, 1, 18, 12),
+    )
 
 
 def said(card: Scorecard, *names: str) -> str:
