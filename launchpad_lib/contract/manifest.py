@@ -105,7 +105,6 @@ class Cell(_Part):
     n: float | None = Field(default=None, description="denominator")
     limit: float | None = Field(default=None, description="the objective that the value is held against")
     says: str | None = Field(default=None, description="one sentence; where refused, the reason")
-    limit: float | None = Field(default=None, description="the objective that `value` is held against, same unit")
     page: str | None = Field(default=None, description="notebook that proves it")
     anchor: str | None = Field(default=None, description="id of the heading on that page")
     series: tuple[DaySaid, ...] = Field(default=(), description="p95 by day, or the users' share by day")

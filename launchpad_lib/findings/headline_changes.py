@@ -24,7 +24,8 @@ DAYS_DRAWN = 60
 class Moved(NamedTuple):
     """A headline number of two periods, before it is corrected for how many there are.
 
-    `period, against`: the periods in words; `bases`: their values and denominators in words.
+    `period, against`: the periods in words; `bases`: their values and denominators in words. Without a p value the
+    interval decides by itself: it is the only one of its page.
     """
 
     value: float | None
@@ -60,7 +61,7 @@ def rates_moved(row: Mapping[str, Any], *, period: str, against: str, units: str
     )
 
 
-def changes_said(moved: Mapping[str, Moved], *, smallest: float = 0.0) -> dict[str, ChangeSaid]:
+def changes_said(moved: Mapping[Any, Moved], *, smallest: float = 0.0) -> dict[Any, ChangeSaid]:
     """Each change with its word, corrected over those given.
 
     Args:
@@ -77,7 +78,7 @@ def _said(one: Moved, q: float | None, level: float, smallest: float) -> ChangeS
         return ChangeSaid(value=None, word="refused", refused_because=one.refused_because)
     limits = one.ci_low, one.ci_high
     kind = changed(Estimate(one.value, *limits), smallest if one.unit == "fraction" else 0.0)
-    if kind in (Change.UP, Change.DOWN) and (q is None or q > ALPHA):
+    if kind in (Change.UP, Change.DOWN) and q is not None and q > ALPHA:
         kind = Change.OPEN
     size = points(one.value, *limits) if one.unit == "fraction" else _plain(one)
     return ChangeSaid(

@@ -15,6 +15,7 @@ import pandas as pd
 from IPython.display import display
 
 from launchpad_lib.contract.catalogue import Metric, ResultTable
+from launchpad_lib.contract.catalogue.no_change import NO_CHANGE
 from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Apart, Conclusion
 from launchpad_lib.contract.legible import visible
@@ -83,7 +84,7 @@ def metric(what: Metric, estimate: Estimate | Mapping[str, Estimate], *, segment
         "definition": what.definition(estimate.rules),
         "refused_because": (estimate.refused_because or "nothing was counted") if is_refused else None,
     }
-    change = estimate.change or (_no_change(what.no_change) if what.no_change else None)
+    change = estimate.change or (_no_change(NO_CHANGE[what.name]) if what.name in NO_CHANGE else None)
     if change is not None:
         record["change"] = _rounded(change.model_dump())
     if estimate.series:

@@ -128,9 +128,8 @@ def test_a_log_of_one_complete_week_has_no_week_before():
 
 def test_a_log_that_does_not_hold_two_whole_weeks_compares_the_same_weekdays_of_both():
     """Two weeks up to Saturday: Monday to Saturday against Monday to Saturday; the headline stays that of the week."""
-    events = [row for row in quiz_log(weeks=2) if row["event_at"] < datetime(2026, 1, 18)]
     asked = ask_engagement([QUIZ], window="1d", observed_through=datetime(2026, 1, 18))
-    adopted, changes = feature_results.feature_adoptions(log(events), asked)
+    adopted, changes = feature_results.feature_adoptions(log(quiz_log(weeks=2)), asked)
     assert adopted["week_on"].tolist() == ["2026-01-05"]
     row = changes.iloc[0]
     assert (row["week_on"], row["days"], row["n_before"], row["n_after"]) == ("2026-01-12", 6, 40, 40)

@@ -17,8 +17,7 @@ class Metric(NamedTuple):
     """One headline metric, declared once.
 
     The texts may hold blanks such as `{window}`; an estimate's `rules` fill them. Where a
-    number is no share, `numerator` says what it is and `denominator` what `n` counts. `no_change` says why there is no
-    period before, where none can be.
+    number is no share, `numerator` says what it is and `denominator` what `n` counts.
     """
 
     name: str
@@ -31,7 +30,6 @@ class Metric(NamedTuple):
     direction: Direction
     maturity: str
     source: str
-    no_change: str | None = None
 
     def title(self, rules: Mapping[str, Any] = {}) -> str:
         """The label with its blanks filled."""
