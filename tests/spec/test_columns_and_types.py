@@ -1,4 +1,5 @@
-"""The columns of every result table, in their order and with their types, answered, refused and empty alike.
+"""The columns of every result table, in their order and with their types, answered, refused and empty alike; and whole
+sentences where nobody is counted.
 
 Written from the docstrings: s text, i whole number, f number, d date, t instant, b truth.
 """
@@ -176,10 +177,83 @@ TABLES = {
         "overlap_lift f, refused_because s",
     ),
 }
+# What tables that name no event say of an empty log.
 NAME_NOTHING = {
-    "session_duration", "transitions", "activity_spans", "lifecycle", "daily_active_users", "active_users",
-    "active_days", "stickiness", "feature_overlap",
-}  # fmt: skip
+    "session_duration": "there is no session",
+    "transitions": "the log holds no event of a known unit, so nothing follows anything",
+    "activity_spans": "every user was first seen within 7 days of the end of the data, so nobody can be judged",
+    "lifecycle": "the log holds no event of a known user",
+    "active_users": "the log holds no event of a known user",
+    "active_days": "no known user was active in the last 28 complete days",
+    "stickiness": "no known user was active in the 28 days before the data end",
+    "feature_overlap": "fewer than two features have users, so there is nothing to overlap",
+    "daily_active_users": "",  # has no such column
+}
+LATER = START + timedelta(days=90)
+NOBODY_THERE = {
+    "nobody in the last week": (
+        lambda e: metrics.feature_adoption(e, feature_ids=["visit"], observed_through=LATER),
+        "nobody was active in the last complete week",
+    ),
+    "nobody in the week before": (
+        lambda e: metrics.feature_adoption(e, feature_ids=["visit"], observed_through=START + timedelta(days=5)),
+        "nobody was active in the week before the last complete one",
+    ),
+    "nobody lately": (
+        lambda e: metrics.frequency(e, event_name="visit", window_days=7, observed_through=LATER),
+        "nobody did 'visit' in the last 7 complete days",
+    ),
+    "one day": (
+        lambda e: metrics.stickiness(e, observed_through=START + timedelta(hours=3)),
+        "one day is observed, and of one day all users are users of that day; stickiness takes two days or more",
+    ),
+    "nobody stopped": (
+        lambda e: metrics.funnel_next_events(e.filter(e.user_id == "c"), steps=["visit", "buy"], **WINDOW),
+        "no mature unit stopped before the last step, so there is nothing that it did instead",
+    ),
+    "nobody went on": (
+        lambda e: metrics.funnel_times(e, steps=["buy", "help"], **WINDOW),
+        "nobody reached the last step, so there is no time to it",
+    ),
+    "too few to compare": (
+        lambda e: metrics.funnel_correlates(e, steps=["visit", "buy"], at_least=9, **WINDOW),
+        "no mature unit reached a step and at least 9 of them a value or an event after it, so nothing can be compared",
+    ),
+    "nobody by filters": (
+        lambda e: metrics.funnel(
+            e, steps=[metrics.Step("buy", (("platform", "tv"),)), "help"], breakdown="platform", **WINDOW
+        ),
+        "the funnel: nobody did 'buy' as asked; check filters and period",
+    ),
+    "nobody in both periods": (
+        lambda e: metrics.funnel_changes(
+            e, steps=[metrics.Step("visit", (("platform", "tv"),)), "buy"], breakdown="platform", **WINDOW, **WEEKS
+        ),
+        "nobody entered in either of the two periods",
+    ),
+    "nobody came": (
+        lambda e: metrics.retention(
+            e, returns=[1], start_event=metrics.Step("visit", (("platform", "tv"),)), cohort_by="week", **SEEN
+        ),
+        "nobody did the start event as asked, so nobody can come back; check filters and period",
+    ),
+    "no unit": (
+        lambda e: metrics.path_steps(e.mutate(session_key=ibis.null("string")), anchor="visit"),
+        "no known unit has 'visit'",
+    ),
+    "no session": (
+        lambda e: metrics.depth(
+            e.mutate(session_key=ibis.null("string")), start_event="visit", interaction_events=["buy"]
+        ),
+        "no session has 'visit'",
+    ),
+    "not yet": (
+        lambda e: metrics.behavioural_cohorts(
+            e, event="buy", at_least=1, within="7d", observed_through=START + timedelta(days=5)
+        ),
+        "no user has been observed for 7 days from the start by 2026-01-06 00:00 UTC",
+    ),
+}
 
 
 def log() -> ibis.Table:
@@ -210,10 +284,17 @@ def test_columns_stand_in_their_order_with_their_types_whether_or_not_there_is_a
     assert [(f.name, f.type) for f in found.schema] == [
         (one.split()[0], kinds[one.split()[1]]) for one in columns.split(", ")
     ]
+    what = "feature" if "adoption" in name else "event"
     assert len(found) or name == "daily_active_users"
     if state == "empty" and name != "daily_active_users":
-        assert found["refused_because"].null_count == 0
+        told = f"{what} 'visit': does not occur in the log; there are none"
+        assert set(found["refused_because"].to_pylist()) == {NAME_NOTHING.get(name, told)}
     if state == "unknown" and name not in NAME_NOTHING:
-        what = "feature" if "adoption" in name else "event"
         told = f"{what} 'visits': does not occur in the log; did you mean 'visit'?"
         assert set(found["refused_because"].to_pylist()) == {told}
+
+
+@pytest.mark.parametrize("name", NOBODY_THERE)
+def test_where_nobody_is_counted_the_whole_sentence_stands(name):
+    call, sentence = NOBODY_THERE[name]
+    assert set(call(log()).to_pandas()["refused_because"]) == {sentence}
