@@ -46,7 +46,8 @@ TESTS = {
     "metrics": "spec/test_rules_of_funnels spec/test_time_and_limits spec/test_quality spec/test_reliability spec/test_refusals "
     "spec/test_counter_examples spec/test_engagement_and_paths spec/test_two_periods metrics_kernels/test_usage_kernels "
     "metrics_kernels/test_trials inference/test_unit_tables findings/test_whole_tables findings/test_health_reads "
-    "spec/test_funnel_reference spec/test_retention_reference spec/test_weeks spec/test_funnel spec/test_coming_back_folds spec/test_adoption_without_days spec/test_small_edges spec/test_columns_and_types "
+    "spec/test_funnel_reference spec/test_retention_reference spec/test_weeks spec/test_funnel spec/test_coming_back_folds "
+    "spec/test_adoption_without_days spec/test_small_edges spec/test_columns_and_types "
     "metrics_kernels/test_rollouts inference/test_experiment_kinds inference/test_experiment_counts",
     "kernels": "metrics_kernels/test_kernels_by_loops metrics_kernels/test_chain_kernels metrics_kernels/test_trials "
     "metrics_kernels/test_usage_kernels spec/test_coming_back_folds",
