@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pandas as pd
 
@@ -60,8 +61,8 @@ def signal_series(
     bucketed = telemetry.mutate(at=_bucket(telemetry.observed_at, bucket, report_timezone))
     counted = bucketed.group_by(["feature_id", "at"]).agg(
         p95_latency_ms=bucketed.latency_ms.quantile(0.95),
-        error_rate=(bucketed.error_count > 0).cast("float64").mean(),
-        crash_rate=bucketed.crashed.cast("int8").mean(),
+        error_rate=(bucketed.error_count > 0).cast(dt.float64).mean(),
+        crash_rate=bucketed.crashed.cast(dt.int8).mean(),
         mean_feedback_score=bucketed.feedback_score.mean(),
         n_p95_latency_ms=bucketed.latency_ms.count(),
         n_error_rate=bucketed.error_count.count(),
@@ -85,7 +86,7 @@ def signal_series(
     given = own.order_by(["feature_id", "signal", "at", "value"]).to_pandas()
     enough = given["observations"].isna() | (given["observations"] >= min_observations)
     parts.append(given.assign(value=given["value"].astype(float).where(enough), is_known=True))
-    together = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
+    together = pd.concat([p for p in parts if len(p)] or parts[:1])
     known = together[together["is_known"].astype(bool)]
     kept = known if through is None else known[known["at"] <= pd.Timestamp(through)]
     return kept[list(SIGNAL_COLUMNS)].reset_index(drop=True)
@@ -93,5 +94,5 @@ def signal_series(
 
 def _bucket(at: ir.TimestampValue, bucket: str, report_timezone: str) -> ir.TimestampValue:
     if bucket == "day":
-        return local_date(at, report_timezone).cast("timestamp")
+        return local_date(at, report_timezone).cast(dt.timestamp)
     return at.bucket(ibis.interval(minutes=MINUTES[bucket]))
