@@ -18,7 +18,7 @@ import pytest
 from nbconvert.exporters import get_export_names, get_exporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from launchpad_lib.page.exporter import RESOURCE, LaunchpadExporter, PageFacts
+from launchpad_lib.page.exporter import LaunchpadExporter, PageFacts, page_of
 from launchpad_lib.page.output import APART_MIME, FINDINGS_MIME, METRIC_MIME, SPEC_MIME, TABLE_MIME
 from launchpad_lib.page.tables import html_table
 
@@ -54,8 +54,10 @@ def code(
 
 
 def exported(*cells, facts: PageFacts | None = None) -> str:
-    resources = {RESOURCE: facts} if facts else {"metadata": {"name": "mine"}}
-    page, _ = LaunchpadExporter().from_notebook_node(new_notebook(cells=list(cells)), resources)
+    notebook = new_notebook(cells=list(cells))
+    if facts:
+        return page_of(notebook, facts)
+    page, _ = LaunchpadExporter().from_notebook_node(notebook, {"metadata": {"name": "mine"}})
     return page
 
 
