@@ -142,6 +142,7 @@ def stream(
     from launchpad_lib.ingestion.stream.sink import StreamSink
     from launchpad_lib.ingestion.stream.worker import StreamSettings, StreamWorker
     from launchpad_lib.lake.compaction import Upkeep
+    from launchpad_lib.lake.refused_damage import refuse_damage
 
     if not 1 <= commit_every_ms <= 60_000:
         raise ValueError(f"commit-every-ms={commit_every_ms}: must be 1 to 60000; choose for example 50")
@@ -149,6 +150,7 @@ def stream(
     stopping = threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stopping.set())
+    refuse_damage(lake, logs_only=True)
     source = open_source(address)
     lake.mkdir(parents=True, exist_ok=True)
     registry = CollectorRegistry()
