@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from launchpad_lib.contract.damage import Damage
-from launchpad_lib.spool.layout import lock_path, segment_of
+from launchpad_lib.spool.layout import lock_path, segment_name, segment_of
 from launchpad_lib.spool.locks import is_held
 
 KEPT = "the stream refuses it with its reason and goes on; send this event again where it came from"
@@ -27,10 +27,9 @@ def examine_spool(folder: Path) -> tuple[list[Damage], int]:
     """
     found: list[Damage] = []
     numbers: dict[str, list[int]] = {}
-    segments = sorted(entry.name for entry in os.scandir(folder) if segment_of(entry.name))
-    for name in segments:
-        segment = segment_of(name)
-        assert segment is not None
+    named = [(name, segment_of(name)) for name in sorted(os.listdir(folder))]
+    segments = [(name, segment) for name, segment in named if segment is not None]
+    for name, segment in segments:
         numbers.setdefault(segment.writer, []).append(segment.number)
         path = folder / name
         if path.is_symlink() or not path.is_file():
@@ -42,7 +41,7 @@ def examine_spool(folder: Path) -> tuple[list[Damage], int]:
             found.append(
                 Damage(
                     "damaged",
-                    f"{writer}-{number:012d}.ndjson",
+                    segment_name(writer, number),
                     "is missing between others of its writer",
                     "restore it from a copy; the stream tells the stretch as a row of gaps",
                 )

@@ -69,7 +69,7 @@ def refused_rows(lake: Path, *, reason: str | None, source: str | None) -> list[
             f"WHERE {' AND '.join(kept) or 'true'} GROUP BY ALL ORDER BY 1, 2, 3, 4",
             {"files": files},
         ).fetchall()
-    return [Row(*row[:4], tuple(row[4]), row[5]) for row in found]
+    return [Row(table, name, line, raw, tuple(why), at) for table, name, line, raw, why, at in found]
 
 
 def batches(rows: list[Row], sources: Collection[SourceSpec], *, root: Path) -> tuple[list[Batch], dict[str, int]]:
