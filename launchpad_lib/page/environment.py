@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from launchpad_lib.contract.catalogue import METRICS
-from launchpad_lib.contract.legible import visible
+from launchpad_lib.contract.legible import shortened, visible
 from launchpad_lib.contract.sentences import listed, sentence
 from launchpad_lib.page.blocks import Block
 from launchpad_lib.page.markup import unbroken
@@ -35,6 +35,7 @@ def page_environment(*rooms: str) -> jinja2.Environment:
     environment.filters["without_unit"] = without_unit
     environment.filters["unbroken"] = unbroken
     environment.filters["told_first"] = told_first
+    environment.filters["shortened"] = shortened
     environment.filters["sentence"] = sentence
     environment.filters["formatted"] = formatted
     environment.globals["severities"] = SEVERITIES

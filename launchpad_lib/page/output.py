@@ -33,6 +33,8 @@ SPEC_MIME = "application/vnd.vegalite.v5+json"
 SEVERITIES = {"act": "▲ act", "watch": "◆ watch", "unknown": "○ unknown", "fine": "✓ fine"}
 """How grave a finding is, as it is shown: never by colour alone."""
 
+MINUS = "−"
+
 
 def _plain(value: object, digits: int = 6) -> float | int | str | bool | None:
     """A value as JSON has it, the same on every machine: numbers to so many significant digits, instants as
@@ -169,6 +171,28 @@ def formatted_span(low: float, high: float, unit: str) -> str:
     first, last = formatted(low, unit), formatted(high, unit)
     words = first.rsplit(" ", 1)
     return f"{words[0] if len(words) > 1 and last.endswith(f' {words[1]}') else first} to {last}"
+
+
+def short(value: float | None, unit: str) -> str:
+    """A number where it is read at a glance: percent of 10 and more without decimals, differences in points with one.
+
+    >>> short(0.764, "fraction"), short(0.053, "fraction"), short(0.0204, "points"), short(403.4, "ms")
+    ('76 %', '5.3 %', '+2.0 points', '403 ms')
+    """
+    if value is not None and unit == "fraction" and abs(value) >= 0.0995:
+        return f"{100 * value:.0f} %".replace("-", MINUS)
+    return formatted(value, unit).replace("-", MINUS)
+
+
+def short_span(low: float, high: float, unit: str) -> str:
+    """Both limits of an interval to the same digits, the unit once.
+
+    >>> short_span(0.725, 0.8, "fraction"), short_span(0.05, 0.12, "fraction"), short_span(-0.01, 0.2, "points")
+    ('72 to 80 %', '5.0 to 12.0 %', '−1.0 to +20.0 points')
+    """
+    if unit == "fraction" and min(abs(low), abs(high)) >= 0.0995:
+        return f"{100 * low:.0f} to {100 * high:.0f} %".replace("-", MINUS)
+    return formatted_span(low, high, unit).replace("-", MINUS)
 
 
 def metric_line(record: dict) -> str:
