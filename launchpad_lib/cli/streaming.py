@@ -138,6 +138,7 @@ def stream(
     """Runs the worker until SIGTERM or SIGINT; what was read by then is committed."""
     from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
 
+    from launchpad_lib.contract.private import private_folder
     from launchpad_lib.ingestion.stream.monitoring import StreamMetrics
     from launchpad_lib.ingestion.stream.sink import StreamSink
     from launchpad_lib.ingestion.stream.worker import StreamSettings, StreamWorker
@@ -152,7 +153,7 @@ def stream(
         signal.signal(sign, lambda *_: stopping.set())
     refuse_damage(lake, logs_only=True)
     source = open_source(address)
-    lake.mkdir(parents=True, exist_ok=True)
+    private_folder(lake)
     registry = CollectorRegistry()
     for collector in (GCCollector, PlatformCollector, ProcessCollector):
         collector(registry=registry)

@@ -26,9 +26,10 @@ def write_whole(path: Path, text: str) -> None:
         raise
 
 
-def written_and_synced(path: Path, content: bytes) -> Path:
+def written_and_synced(path: Path, content: bytes, *, mode: int) -> Path:
     """Writes a file that nobody reads yet, and is on the disk when this returns; its path."""
-    with path.open("wb") as file:
+    handle = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, mode)
+    with os.fdopen(handle, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -219,7 +219,7 @@ def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, dropped: str
         descriptor = os.open(target, os.O_RDWR)
         os.fsync(descriptor)
         os.close(descriptor)
-        target = seal_file(target)
+        target = seal_file(target, lake=log.place.parent)
         path = target.relative_to(log.place).as_posix()
         names = ("event_at", "received_at")
         bounds = con.execute(

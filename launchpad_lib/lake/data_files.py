@@ -39,7 +39,7 @@ def write_file(place: Path, rows: pa.Table, *, partition_values: dict[str, str |
             )
             file.flush()
             os.fsync(file.fileno())
-        sealed = seal_file(target)
+        sealed = seal_file(target, lake=place.parent)
     except BaseException:
         target.unlink(missing_ok=True)
         raise

@@ -22,6 +22,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 
+from launchpad_lib.contract.private import file_mode, private_folder
 from launchpad_lib.contract.whole_files import sync_folder, written_and_synced
 from launchpad_lib.lake.place import lake_place
 from launchpad_lib.lake.sealed import sealed_commit
@@ -99,7 +100,8 @@ class DeltaLog:
         """
         self.place, self.log = lake_place(place), place / "_delta_log"
         if not DeltaTable.is_deltatable(str(place)):
-            place.mkdir(parents=True, exist_ok=True)
+            private_folder(place.parent)
+            place.mkdir(exist_ok=True)
             try:
                 DeltaTable.create(
                     str(place),
@@ -213,10 +215,11 @@ class DeltaLog:
                 }
             )
         draft = self.log / f"_commit_{mark}.json.tmp"
+        mode = file_mode(self.place.parent)
         rest = "\n".join(json.dumps(x, separators=(",", ":")) for x in actions).encode()
         try:
             return self._link(
-                lambda version: written_and_synced(draft, sealed_commit(info, rest, version=version)),
+                lambda version: written_and_synced(draft, sealed_commit(info, rest, version=version), mode=mode),
                 set(transactions),
                 [a.path for a in additions],
                 {r.path for r in removals},

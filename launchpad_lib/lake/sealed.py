@@ -16,6 +16,7 @@ from typing import Any
 import crc32c
 
 from launchpad_lib.contract.damage import Damaged
+from launchpad_lib.contract.private import keep_private
 
 CHUNK_BYTES = 1 << 20
 _IN_NAME = re.compile(r"[.]crc32c-([0-9a-f]{8})[.]parquet$")
@@ -53,9 +54,10 @@ def checksum_in(name: str) -> int | None:
     return int(found[1], 16) if found else None
 
 
-def seal_file(path: Path) -> Path:
-    """Gives a written file, which no commit names yet, the name with its checksum; its path then."""
+def seal_file(path: Path, *, lake: Path) -> Path:
+    """Gives a written file of a lake, which no commit names yet, the name with its checksum; its path then."""
     sealed = path.with_name(sealed_name(path.name.removesuffix(".parquet"), file_checksum(path)))
+    keep_private(path, like=lake)
     os.rename(path, sealed)
     return sealed
 

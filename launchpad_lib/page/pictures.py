@@ -47,9 +47,8 @@ def drawing_library() -> Packed | None:
     Bundled and packed once for each version of the drawing program, which takes a second and a half: after that it is
     read from beside the compiled modules, and made anew where it is not whole.
     """
-    made_of = "-".join(
-        (version("vl-convert-python"), version("deflate"), hashlib.md5(LIBRARY.encode()).hexdigest()[:8])
-    )
+    bundled = hashlib.md5(LIBRARY.encode(), usedforsecurity=False).hexdigest()[:8]
+    made_of = "-".join((version("vl-convert-python"), version("deflate"), bundled))
     place = KEPT / f"drawing-library-{made_of}.txt"
     kept = _kept(place)
     if kept is not None:
@@ -104,7 +103,7 @@ def lean(svg: str) -> str:
     of it.
     """
     # Two pictures of one page may both name a gradient "gradient_0"; a browser takes the first, which may be hidden.
-    own = hashlib.md5(svg.encode()).hexdigest()[:6]
+    own = hashlib.md5(svg.encode(), usedforsecurity=False).hexdigest()[:6]
 
     def said_shortly(tag: re.Match[str]) -> str:
         named = re.sub(r'(\bid="|url\(#)(?=[A-Za-z])', rf"\g<1>p{own}-", tag[0])
@@ -120,7 +119,7 @@ def lean(svg: str) -> str:
     lean = _without_bare_groups(EMPTY_PATH.sub("", TAG.sub(said_shortly, svg)))
     runs = Counter(run for tag in TAG.findall(lean) for run in PAINT.findall(tag))
     names = {
-        run: f"k{hashlib.md5(run.encode()).hexdigest()[:6]}"
+        run: f"k{hashlib.md5(run.encode(), usedforsecurity=False).hexdigest()[:6]}"
         for run, times in runs.items()
         if times * (len(run) - 16) > 150
     }

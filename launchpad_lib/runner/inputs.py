@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from launchpad_lib.contract.private import private_folder
 from launchpad_lib.contract.sentences import counted
 from launchpad_lib.ingestion import commit, prepare
 from launchpad_lib.lake import Lake, Snapshot, open_lake
@@ -30,7 +31,7 @@ def bring_up_to_date(run: RunParams, *, now: datetime, say: Callable[[str], None
     # Every source is read and checked before any is written: a file that cannot be read leaves the whole lake as
     # before.
     prepared = [prepare(source, lake=Path(run.lake), ingested_at=now) for source in run.sources]
-    Path(run.lake).mkdir(parents=True, exist_ok=True)
+    private_folder(Path(run.lake))
     for source in prepared:
         done = commit(source, lake=Path(run.lake))
         say(

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from launchpad_lib.contract.private import private_folder
 from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.contract.whole_files import write_whole
 from launchpad_lib.lake.index import INDEX
@@ -90,7 +91,7 @@ def mark_of(folder: Path) -> str | None:
 
 
 def _mark(folder: Path, stamp: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     write_whole(folder / MARK, stamp)
 
 
