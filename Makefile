@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 export JUPYTER_PLATFORM_DIRS = 1
 
-.PHONY: glossary mutants explore house bench chaos chromium kafka studies help report test check lab nbval refresh-notebooks lint environment lock clean
+.PHONY: security glossary mutants explore house bench chaos chromium kafka studies help report test check lab nbval refresh-notebooks lint environment lock clean
 
 help:
 	@echo "make report   the weekly report on simulated data (or yours: make report PARAMS=params/mine.yaml)"
@@ -103,6 +103,10 @@ clean:
 MUTANTS ?=
 mutants: $(STAMP)
 	@$(BIN)/python scripts/mutants.py $(MUTANTS)
+
+# bandit over the package: exit status 1 where a finding has no triage (SECURITY.md).
+security: $(STAMP)
+	@$(BIN)/python scripts/security.py
 
 # The house in figures: how notebooks read, homes of knowledge, circles.
 house: $(STAMP)

@@ -88,7 +88,7 @@
     }
     const loader = { load: refuse, sanitize: refuse, http: refuse, file: refuse };
     try {
-      const view = new window.vega.View(window.vega.parse(spec), { renderer: "svg", container: place, loader, tooltip: showTip });
+      const view = new window.vega.View(window.vega.parse(spec, null, { ast: true }), { expr: window.vega.expressionInterpreter, renderer: "svg", container: place, loader, tooltip: showTip });
       await view.runAsync();
       figure.classList.add("drawn");
       if (isWide) window.addEventListener("resize", () => view.width(figure.clientWidth).runAsync());
