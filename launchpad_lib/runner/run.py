@@ -16,18 +16,19 @@ from launchpad_lib.lake import Snapshot, take_snapshot
 from launchpad_lib.lake.kept_reports import pin_versions, tell_of_reports
 from launchpad_lib.lake.warehouse import refresh_warehouse
 from launchpad_lib.page.publication import publish_notebook
-from launchpad_lib.runner.checksums import MANIFEST, checksums
+from launchpad_lib.runner.checksums import checksums
 from launchpad_lib.runner.execution import Executed, cell_count, execute
 from launchpad_lib.runner.forked_kernels import kernel_server
 from launchpad_lib.runner.history import changes, last_good, previous_manifest
 from launchpad_lib.runner.indexes import publish_index, publish_run_index
 from launchpad_lib.runner.inputs import bring_up_to_date, doubts_about_lake, inputs_read, opened_for
+from launchpad_lib.runner.kept_runs import MANIFEST
 from launchpad_lib.runner.named_things import check_named_things, doubts_about_features
 from launchpad_lib.runner.outcomes import notebook_record, summary, worst, write_tables
 from launchpad_lib.runner.own_notebooks import notebook_names
 from launchpad_lib.runner.parameters import RunParams
 from launchpad_lib.runner.progress import Progress
-from launchpad_lib.runner.provenance import made_by
+from launchpad_lib.runner.provenance import made_by, source_hashes
 from launchpad_lib.runner.stopping import Kernels
 
 
@@ -96,6 +97,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     run, run_id, reports = doing.run, doing.run_id, final.parent
     context = {"run_id": run_id, "started_at": doing.now.isoformat(timespec="seconds"), "inputs": {}}
     done: list[Executed] = []
+    hashes = source_hashes([n for stage in run.sequence for n in stage], notebooks=doing.notebooks)
     tell_of_reports(Path(run.lake), reports)
     # One version and one window of every table for all pages and the manifest, whatever a stream writes meanwhile.
     snapshot = take_snapshot(run.lake, versions=run.lake_versions, observed_through=run.observed_through)
@@ -151,7 +153,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
             "notebooks": [notebook_record(one) for one in done],
             "metrics": [metric for one in done for metric in one.said.metrics],
             "tables": write_tables(done, partial),
-            "versions": made_by(),
+            "versions": made_by(hashes),
         }
     )
     publish_index(
