@@ -15,6 +15,7 @@ from typing import NamedTuple
 import deflate
 from markupsafe import Markup
 
+from launchpad_lib.contract.palette import PALETTE
 from launchpad_lib.contract.whole_files import write_whole
 from launchpad_lib.page.markup import POLICY
 from launchpad_lib.page.rendering import LIBRARY, renderer
@@ -158,8 +159,8 @@ def _in_tenths(number: re.Match[str]) -> str:
 
 
 def _rule(run: str) -> str:
-    """Attributes of painting as a style; the colour of text is the page's."""
+    """Attributes of painting as a style; the colours of charts are the page's."""
     return ";".join(
-        f"{name}:{'var(--quiet)' if value == '#5c636d' else value}"
+        f"{name}:{f'var(--{PALETTE[value]})' if value in PALETTE else value}"
         for name, value in re.findall(r'([a-z-]+)="([^"]*)"', run)
     )
