@@ -52,8 +52,9 @@ def differences(one: Manifest, other: Manifest) -> Differences:
     """What differs, from the one to the other; a run's own id and times do not count."""
     first, second = numbers_of(one), numbers_of(other)
     differing = [k for k in dict.fromkeys([*first, *second]) if _number(first.get(k)) != _number(second.get(k))]
+    is_whole = one.versions.notebooks is not None and other.versions.notebooks is not None
     return Differences(
-        made_by=_differing(_flat(one.versions.model_dump()), _flat(other.versions.model_dump())),
+        made_by=_differing(*(_flat(_made(m, is_whole=is_whole)) for m in (one, other))),
         params=_differing(_flat(one.params), _flat(other.params)),
         inputs=_differing(_read(one), _read(other)),
         pages=_differing(_pages(one), _pages(other)),
@@ -71,6 +72,11 @@ def numbers_of(manifest: Manifest) -> dict[tuple[str, str, str, int], MetricSaid
             nth += 1
         found[key] = metric
     return found
+
+
+def _made(manifest: Manifest, *, is_whole: bool) -> dict[str, Any]:
+    """By what; the notebooks only where both runs say so."""
+    return manifest.versions.model_dump(exclude=None if is_whole else {"notebooks"})
 
 
 def _number(metric: MetricSaid | None) -> tuple[Any, ...] | None:
