@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from launchpad_lib.contract.catalogue.scorecard import READS
 from launchpad_lib.contract.manifest import Manifest, manifest_text
+from launchpad_lib.contract.private import usual_folder_mode
 from launchpad_lib.lake import take_snapshot
 from launchpad_lib.lake.kept_reports import pin_versions, tell_of_reports
 from launchpad_lib.lake.warehouse import refresh_warehouse
@@ -90,7 +91,7 @@ def _execute_and_publish(doing: _Doing) -> int:
     # A folder of its own, so that two runs of one id never write into, or delete, each other's pages: the first to end
     # is kept.
     partial = Path(tempfile.mkdtemp(prefix=f".{run_id}.", suffix=".partial", dir=reports))
-    partial.chmod(0o755)
+    partial.chmod(usual_folder_mode())  # reports are made to be read
     try:
         return _publish_from(partial, doing, final=final)
     finally:
