@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from launchpad_lib.contract.manifest import Manifest
+from launchpad_lib.contract.private import readers_of
 from launchpad_lib.contract.whole_files import write_whole
 from launchpad_lib.page.environment import page_environment
 from launchpad_lib.page.markup import POLICY
@@ -25,6 +26,7 @@ def publish_index(run_dir: Path, manifest: Manifest, *, since: Changes | None = 
         m=manifest,
         s=summary(manifest),
         policy=POLICY,
+        readers=readers_of(run_dir),
         since=since,
         names={n.name for n in manifest.notebooks},
         stopped=stopped_words(manifest),
