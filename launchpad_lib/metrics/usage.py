@@ -10,6 +10,7 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 
+from launchpad_lib.contract.arguments import whole_number
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.names import quoted
 from launchpad_lib.metrics.checks import (
@@ -203,8 +204,7 @@ def frequency(
     ... ].tolist()[:3]
     [1, 1, 0]
     """
-    if window_days < 1:
-        raise ValueError(f"window_days={window_days}: must be at least 1; raise it")
+    window_days = whole_number(window_days, argument="window_days")
     through = utc_instant(observed_through)
     last = last_complete_period(through, report_timezone, "day")
     log = known_table(events, needs=("user_id", "event_name", "event_at"))
