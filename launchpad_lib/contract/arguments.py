@@ -6,7 +6,7 @@ import operator
 from typing import SupportsIndex
 
 LONGEST_SHOWN = 120
-MOST = 10**9  # days, steps, periods: more of them mean another thing
+MOST = 100_000  # days, steps, periods: more of them mean another thing
 
 
 def shown(value: object) -> str:
