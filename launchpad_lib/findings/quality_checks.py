@@ -159,7 +159,11 @@ def gap_check(gaps: pd.DataFrame) -> Check:
 
 
 def age_check(as_of: str | None, *, through: Sequence[datetime | None]) -> Check:
-    """How long before `as_of` (an ISO instant; a run gives its start) do the data end?"""
+    """How long before `as_of` (an ISO instant; a run gives its start) do the data end, and the older of the two tables?
+
+    Args:
+        through: the ends of events and of telemetry.
+    """
     ends = [at for at in through if at is not None]
     if as_of is None:
         said = "How old the data are is not asked: `as_of` is not given; a run gives its own start."
@@ -173,6 +177,12 @@ def age_check(as_of: str | None, *, through: Sequence[datetime | None]) -> Check
     said = f"The data end {whole} before {plain:%Y-%m-%d}, on {max(ends):%Y-%m-%d}."
     if days < 0:
         said = f"The data end on {max(ends):%Y-%m-%d}, after {plain:%Y-%m-%d}, at which this page was made."
+    # A table that stopped while the other goes on is as old as its own end: health of last month is no health of today.
+    behind = (max(ends) - min(ends)) / timedelta(days=1)
+    if behind > OLD_DAYS:
+        name = ("events", "telemetry")[list(through).index(min(ends))]
+        said += f" {name.capitalize()} stopped {counted(behind, 'day')} earlier, on {min(ends):%Y-%m-%d}."
+        days = max(days, 0.0) + behind
     return judged("age of the data", max(days, 0.0), OLD_DAYS, said, ARRIVAL)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import pandas as pd
@@ -163,6 +163,18 @@ def test_data_that_end_a_year_before_the_run_are_said_to_be_old():
     assert age_check("2026-01-20T06:00:00+01:00", through=[None, END]).verdict == "fine"
     assert "after 2026-01-01, at which" in age_check("2026-01-01T00:00:00", through=[END]).sentence
     assert age_check(None, through=[END]).verdict == "not asked"
+
+
+def test_a_table_that_stopped_while_the_other_goes_on_makes_the_data_old():
+    """Health of five weeks ago beside events of today: told, whichever table it is; a week apart is not."""
+    fresh, stopped = END, END - timedelta(days=35)
+    for through, name in (((fresh, stopped), "Telemetry"), ((stopped, fresh), "Events")):
+        check = age_check("2026-01-20", through=through)
+        assert check.verdict == "changed" and f"{name} stopped 35 days earlier, on {stopped:%Y-%m-%d}" in check.sentence
+    assert age_check("2026-01-20", through=[fresh, fresh - timedelta(days=7)]).verdict == "fine"
+
+
+def test_without_data_no_age_is_told():
     assert age_check("2026-01-20", through=[None, None]).verdict == "cannot tell"
 
 
