@@ -155,6 +155,11 @@ def test_a_parameter_that_an_analyst_adds_to_a_brought_notebook_is_taken(tmp_pat
         model.model_validate({"top_n": "7"})
 
 
+def test_a_notebook_that_is_written_again_is_read_again(tmp_path):
+    assert "one" in model_for("mine", notebooks=workbook(tmp_path, "one: int = 1  # n")).model_fields
+    assert "other" in model_for("mine", notebooks=workbook(tmp_path, "other: int = 1  # n")).model_fields
+
+
 def test_what_an_own_notebook_names_is_marked_and_a_default_says_that_it_is_one(tmp_path):
     folder = workbook(
         tmp_path, 'step: EventName = "cart"\nsplit: "PropertyName | None" = None\nothers: list[EventName] = []'
