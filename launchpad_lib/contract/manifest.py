@@ -78,29 +78,33 @@ class ChangeSaid(_Part):
     """A headline number against the period before, computed in this run from one snapshot."""
 
     value: float | None = Field(description="this period - the one before, in the metric's own unit")
-    ci_low: float | None
-    ci_high: float | None
-    period: str = Field(description="for example 5 to 11 Jan")
-    against: str = Field(description="the period before")
-    word: str = Field(description="rose, fell, no change shown, or refused")
+    ci_low: float | None = None
+    ci_high: float | None = None
+    period: str = Field(default="", description="for example 5 to 11 Jan")
+    against: str = Field(default="", description="the period before")
+    word: str = Field(description="rose, fell, moved by less than what matters, may have moved, or refused")
     smallest: float | None = Field(
         default=None, description="the smallest change that these data could show: with a chance of 80 %"
     )
+    says: str | None = Field(default=None, description="one sentence with both periods and their bases")
     refused_because: str | None = None
 
 
 class Cell(_Part):
     """One cell of the scorecard."""
 
-    word: str = Field(description="a verdict word, a state word, the shown value, `not asked` or `refused`")
+    word: str = Field(
+        description="a verdict word, a state word (degraded now, worse, fell silent, burns its budget, healthy, cannot "
+        "tell), the shown value, `not asked` or `refused`"
+    )
     severity: Severity
     value: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
     unit: str | None = None
     n: float | None = Field(default=None, description="denominator")
+    limit: float | None = Field(default=None, description="the objective that the value is held against")
     says: str | None = Field(default=None, description="one sentence; where refused, the reason")
-    limit: float | None = Field(default=None, description="the objective that `value` is held against, same unit")
     page: str | None = Field(default=None, description="notebook that proves it")
     anchor: str | None = Field(default=None, description="id of the heading on that page")
     series: tuple[DaySaid, ...] = Field(default=(), description="p95 by day, or the users' share by day")
@@ -113,7 +117,7 @@ class FeatureRow(_Part):
     feature_name: str
     owner_team: str | None = None
     stage: str | None = None
-    severity: Severity = Field(description="the gravest of its cells")
+    severity: Severity = Field(description="the gravest of its cells that were asked")
     verb: Verb
     sentence: str = Field(description="why it stands where it stands")
     users: int | None = Field(default=None, description="used by in the last complete week")

@@ -211,6 +211,11 @@ def ids(features: Iterable[Feature]) -> list[str]:
     return [f.feature_id for f in features]
 
 
+def latency_objectives(features: Iterable[Feature]) -> dict[str, float]:
+    """The highest daily p95 latency in ms that each feature allows itself, by its id; only those that declare one."""
+    return {f.feature_id: f.slo_p95_latency_ms for f in features if f.slo_p95_latency_ms is not None}
+
+
 def called(features: Iterable[Feature]) -> dict[str, str]:
     """What people call each declared feature, by its id; `declared_features` tells apart those of one name."""
     return {f.feature_id: f.name for f in features}

@@ -15,9 +15,11 @@ import pandas as pd
 from IPython.display import display
 
 from launchpad_lib.contract.catalogue import Metric, ResultTable
+from launchpad_lib.contract.catalogue.no_change import NO_CHANGE
 from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Apart, Conclusion
 from launchpad_lib.contract.legible import visible
+from launchpad_lib.contract.manifest import ChangeSaid
 from launchpad_lib.contract.sentences import counted
 from launchpad_lib.contract.wording import duration, is_missing, percent
 from launchpad_lib.page.markup import plain
@@ -28,6 +30,7 @@ METRIC_MIME = "application/vnd.launchpad.metric+json"
 FINDINGS_MIME = "application/vnd.launchpad.findings+json"
 APART_MIME = "application/vnd.launchpad.apart+json"
 TABLE_MIME = "application/vnd.launchpad.table+json"
+SCORECARD_MIME = "application/vnd.launchpad.scorecard+json"
 SPEC_MIME = "application/vnd.vegalite.v5+json"
 
 SEVERITIES = {"act": "▲ act", "watch": "◆ watch", "unknown": "○ unknown", "fine": "✓ fine"}
@@ -68,7 +71,7 @@ def metric(what: Metric, estimate: Estimate | Mapping[str, Estimate], *, segment
             metric(what, own, segment=name)
         return
     is_refused = estimate.is_refused or is_missing(estimate.value)
-    record = {
+    record: dict[str, Any] = {
         "name": what.name,
         "label": what.title(estimate.rules),
         "value": None if is_refused else _plain(estimate.value),
@@ -81,7 +84,16 @@ def metric(what: Metric, estimate: Estimate | Mapping[str, Estimate], *, segment
         "definition": what.definition(estimate.rules),
         "refused_because": (estimate.refused_because or "nothing was counted") if is_refused else None,
     }
+    change = estimate.change or (_no_change(NO_CHANGE[what.name]) if what.name in NO_CHANGE else None)
+    if change is not None:
+        record["change"] = _rounded(change.model_dump())
+    if estimate.series:
+        record["series"] = [_rounded(day.model_dump()) for day in estimate.series]
     _show_metric(record)
+
+
+def _no_change(reason: str) -> ChangeSaid:
+    return ChangeSaid(value=None, word="refused", refused_because=reason)
 
 
 def _show_metric(record: dict) -> None:
@@ -263,7 +275,7 @@ def chart(drawing) -> None:
         display({"text/html": missing_picture(title, because), "text/plain": f"chart: {title}: {because}"}, raw=True)
         return
     names = {
-        old: f"data-{hashlib.md5(json.dumps(rows, sort_keys=True).encode()).hexdigest()}"
+        old: f"data-{hashlib.md5(json.dumps(rows, sort_keys=True).encode(), usedforsecurity=False).hexdigest()}"
         for old, rows in spec.get("datasets", {}).items()
     }
     spec = _renamed(spec, names)
