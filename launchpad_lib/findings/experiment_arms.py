@@ -12,8 +12,10 @@ import pandas as pd
 from launchpad_lib.contract.experiments import Aggregate, PlannedExperiment, PlannedMetric
 from launchpad_lib.inference.arms import WIDTH, Arm, arm_of_mean, arm_of_ratio, quantile_arm
 from launchpad_lib.inference.estimators import Compared
-from launchpad_lib.metrics.experiment_sums import WHOLE, Counted
+from launchpad_lib.metrics.experiment_counted import WHOLE, Counted, Rows
+from launchpad_lib.metrics.experiment_question import Slice
 
+DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 RATES = ("conversion", "retention")
 COUNTS = ("converted", "naive_converted", "events_before_exposure")
 Part = tuple[dict[str, Any], PlannedMetric, pd.DataFrame]
@@ -57,7 +59,10 @@ def arms_of_log(counted: Counted, plan: PlannedExperiment) -> Arms:
             )
             reason = counted.refused[k] if counted.refused else None
             if metric.kind == "quantile" and reason is None:
-                found = quantile_arm(*reversed(quantiles[variant]), q=metric.quantile) if variant in quantiles else None
+                found = None
+                if variant in quantiles:
+                    of, value, _ = quantiles[variant]
+                    found = quantile_arm(value, of, q=metric.quantile)
                 reason = None if found else f"{metric.called}: fewer than two units of {variant!r} have a value"
                 own = own._replace(quantile=found)
             rows.append((metric.called, variant, own, reason))
@@ -138,31 +143,43 @@ def segments_apart(arms: Arms, plan: PlannedExperiment) -> list[Part]:
     for (name, level), own in sorted(arms.counted.moments.items()):
         if name in plan.segments and (name, level) != WHOLE:
             for k, metric in success:
-                found.append(({"segment": name, "level": level}, metric, _part(arms, plan, own, k, metric)))
+                part = {v: Compared(Arm(moments[k])) for v, moments in own.items()}
+                found.append(({"segment": name, "level": level}, metric, _part(arms, plan, part, metric)))
     return found
 
 
 def days_apart(arms: Arms, plan: PlannedExperiment) -> list[Part]:
-    """Success metrics in each part of their window since exposure."""
+    """Every metric in each part of its window since exposure."""
     if arms.counted is None:
         return []
     found = []
-    own = arms.counted.moments.get(WHOLE, {})
     for place, part in enumerate(arms.counted.question.slices):
         metric = plan.metrics[part.metric]
-        days = (part.begins // timedelta(days=1), part.ends // timedelta(days=1))
-        keys = {"day_from": days[0], "day_to": days[1] - 1}
-        found.append((keys, metric, _part(arms, plan, own, len(plan.metrics) + place, metric)))
+        keys = {"day_from": part.begins // DAY, "day_to": part.ends // DAY - 1}
+        own = {v: Compared(Arm(parts[place])) for v, parts in arms.counted.course.items()}
+        if metric.kind == "quantile":
+            rows = arms.counted.quantiles.get(part.metric, {})
+            own = {v: one._replace(quantile=_quantile(rows.get(v), part, metric)) for v, one in own.items()}
+        found.append((keys, metric, _part(arms, plan, own, metric)))
     return found
 
 
-def _part(
-    arms: Arms, plan: PlannedExperiment, own: Mapping[str, np.ndarray], place: int, metric: PlannedMetric
-) -> pd.DataFrame:
+def _quantile(rows: Rows | None, part: Slice, metric: PlannedMetric) -> tuple[float, float] | None:
+    """The quantile over the rows in a part of the window."""
+    if rows is None:
+        return None
+    unit, value, since = rows
+    inside = (since >= part.begins // MICROSECOND) & (since < part.ends // MICROSECOND)
+    return quantile_arm(value[inside], unit[inside], q=metric.quantile)
+
+
+def _part(arms: Arms, plan: PlannedExperiment, own: Mapping[str, Compared], metric: PlannedMetric) -> pd.DataFrame:
     reasons = arms.counts[metric.called].set_index("variant")["refused_because"].to_dict()
     rows = []
     for variant in arms.randomised:
-        arm = _arm(own.get(variant), place)
+        one = own.get(variant, Compared(Arm(np.zeros(WIDTH))))
         reason = reasons.get(variant)
-        rows.append((metric.called, variant, Compared(arm, is_rate=_is_rate(metric, plan, arm)), reason))
+        if metric.kind == "quantile" and one.quantile is None and reason is None:
+            reason = f"fewer than two units of {variant!r} have a value in these days"
+        rows.append((metric.called, variant, one._replace(is_rate=_is_rate(metric, plan, one.arm)), reason))
     return _frame(rows)

@@ -11,9 +11,16 @@ import pandas as pd
 
 from launchpad_lib.contract.catalogue import experiments as tables
 from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
-from launchpad_lib.contract.experiments import PlannedExperiment, PlannedMetric
+from launchpad_lib.contract.experiments import PlannedExperiment
 from launchpad_lib.contract.sentences import named
-from launchpad_lib.findings.experiment_arms import Arms, arms_of_aggregates, arms_of_log, days_apart, segments_apart
+from launchpad_lib.findings.experiment_arms import (
+    Arms,
+    Part,
+    arms_of_aggregates,
+    arms_of_log,
+    days_apart,
+    segments_apart,
+)
 from launchpad_lib.findings.experiment_due import no_arms_because, not_yet_because, tuning_units
 from launchpad_lib.findings.experiment_plans import ExperimentPlan, ask_experiment, ask_experiments
 from launchpad_lib.findings.rows import declared, refused_rows
@@ -156,7 +163,7 @@ def experiment_results(events: ir.Table, plan: ExperimentPlan) -> ExperimentResu
         arms.exposed_on,
         _estimates(plan, plan.planned, arms, not_yet),
         _apart(plan, tables.EXPERIMENT_SEGMENTS, segments_apart(arms, plan.planned), beside),
-        _apart(plan, tables.EXPERIMENT_DAYS, days_apart(arms, plan.planned), beside),
+        _days(plan, days_apart(arms, plan.planned), beside),
         not_yet,
         arms.too_many,
         tuple(arms.caps.items()),
@@ -212,16 +219,26 @@ def _estimates(plan: ExperimentPlan, planned: PlannedExperiment, arms: Arms, not
     return declared(tables.EXPERIMENT_ESTIMATES, rows.assign(experiment_id=plan.experiment_id))
 
 
-def _apart(
-    plan: ExperimentPlan, table: Any, parts: Sequence[tuple[dict[str, Any], PlannedMetric, pd.DataFrame]], rules: dict
-) -> pd.DataFrame:
+def _apart(plan: ExperimentPlan, table: Any, parts: Sequence[Part], rules: dict) -> pd.DataFrame:
     """Parts of the units, or of the time, apart; p and limits corrected over all of them."""
     if not parts:
         return declared(table, pd.DataFrame(columns=["experiment_id"]))
     ready = compare_exploratory([counts for _, _, counts in parts], **rules)
-    rows = pd.concat([r.assign(**keys) for (keys, _, _), r in zip(parts, ready, strict=True)], ignore_index=True)
+    rows = pd.concat(
+        [r.assign(role=m.role, **keys) for (keys, m, _), r in zip(parts, ready, strict=True)], ignore_index=True
+    )
     rows = rows[rows["variant"] != plan.control]
     return declared(table, rows.assign(experiment_id=plan.experiment_id))
+
+
+def _days(plan: ExperimentPlan, parts: Sequence[Part], rules: dict) -> pd.DataFrame:
+    """Parts of the time since exposure; those of metrics that decide corrected together, exploratory ones apart, so
+    that many of these hide no fading of what decides.
+    """
+    deciding = [p for p in parts if p[1].role != "exploratory"]
+    others = [p for p in parts if p[1].role == "exploratory"]
+    found = [_apart(plan, tables.EXPERIMENT_DAYS, own, rules) for own in (deciding, others) if own]
+    return pd.concat(found, ignore_index=True) if found else _apart(plan, tables.EXPERIMENT_DAYS, [], rules)
 
 
 def _ratio(plan: ExperimentPlan, randomised: Mapping[str, int]) -> SampleRatio:
