@@ -134,6 +134,21 @@ def _of_aggregate(one: Aggregate) -> Arm:
     return arm_of_mean(one.n, one.sum, one.sum_squares, before=before)
 
 
+def values_by_standing(arms: Arms, plan: PlannedExperiment | None) -> list[float | None]:
+    """Of each row of `standing` the first success metric: of its variant where it is compared, else of all units that
+    are left out for the same reason. None of a quantile, and of units whose window is not over.
+    """
+    place = next((k for k, m in enumerate(plan.metrics) if m.role == "success"), None) if plan else None
+    if arms.counted is None or place is None or plan is None or plan.metrics[place].kind == "quantile":
+        return [None] * len(arms.standing)
+    whole, excluded = arms.counted.moments.get(WHOLE, {}), arms.counted.excluded
+    found = []
+    for row in arms.standing.itertuples():
+        own = whole.get(row.variant) if row.standing == "assigned" else excluded.get(row.standing)
+        found.append(None if own is None or own[place][0] == 0 else Arm(own[place]).value)
+    return found
+
+
 def segments_apart(arms: Arms, plan: PlannedExperiment) -> list[Part]:
     """Success metrics in each segment."""
     if arms.counted is None:

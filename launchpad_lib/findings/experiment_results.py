@@ -20,6 +20,7 @@ from launchpad_lib.findings.experiment_arms import (
     arms_of_log,
     days_apart,
     segments_apart,
+    values_by_standing,
 )
 from launchpad_lib.findings.experiment_due import no_arms_because, not_yet_because, tuning_units
 from launchpad_lib.findings.experiment_plans import ExperimentPlan, ask_experiment, ask_experiments
@@ -266,10 +267,12 @@ def _unit_rows(plan: ExperimentPlan, arms: Arms) -> pd.DataFrame:
         (shares[v] / total if shares else equal) if is_assigned else None
         for v, is_assigned in zip(standing["variant"], assigned, strict=True)
     ]
-    planned_share = pd.Series(planned, index=standing.index, dtype=float)
-    return declared(
-        tables.EXPERIMENT_UNITS, standing.assign(experiment_id=plan.experiment_id, planned_share=planned_share)
-    )
+    numbers = {
+        "planned_share": pd.Series(planned, index=standing.index, dtype=float),
+        "share": standing["units"] / max(int(standing["units"].sum()), 1),
+        "value": pd.Series(values_by_standing(arms, plan.planned), index=standing.index, dtype=float),
+    }
+    return declared(tables.EXPERIMENT_UNITS, standing.assign(experiment_id=plan.experiment_id, **numbers))
 
 
 def _refused(plan: ExperimentPlan) -> ExperimentResults:

@@ -91,5 +91,14 @@ def left_out(found: ExperimentResults) -> list[str]:
         "before the start": "exposed before the planned start",
         "after the end": "exposed after the planned end",
         "no cluster": "without a cluster",
+        "cluster in several variants": "of clusters that saw several variants",
     }
     return said + [f"{counted(of(s), 'unit')} {text}" for s, text in words.items() if of(s)]
+
+
+def share_left_out(found: ExperimentResults) -> str:
+    """Which part of all exposed units that is."""
+    units = found.units
+    out, total = int(units.loc[units["standing"] != "assigned", "units"].sum()), int(units["units"].sum())
+    part = "under 0.1 %" if 0 < out < 0.001 * total else percent(out / total)
+    return f"{part} of {counted(total, 'exposed unit')}"

@@ -30,9 +30,10 @@ class Counted(NamedTuple):
     `moments`: (segment property, its level; both empty for all units) -> variant -> metric x 15. `course`: variant ->
     part of a metric's window (`question.slices`) x 15. `capped`: metric -> (cap, variant -> 15) of a winsorised sum.
     `quantiles`: metric -> variant -> (units, values, microseconds since exposure). `conversions`: one row per metric
-    and variant (`outcome` is the metric's place). `standing`: one row per standing and variant. `randomised`: variant
-    -> units or clusters, mature or not, for the sample ratio. `too_many`: segment properties with more than 200
-    values. `read_at`: the exposure with which the plan was complete, microseconds since 1970.
+    and variant (`outcome` is the metric's place). `standing`: one row per standing and variant. `excluded`: standing ->
+    metric x 15 of the units that are left out. `randomised`: variant -> units or clusters, mature or not, for the
+    sample ratio. `too_many`: segment properties with more than 200 values. `read_at`: the exposure with which the plan
+    was complete, microseconds since 1970.
     """
 
     question: Question
@@ -42,6 +43,7 @@ class Counted(NamedTuple):
     quantiles: dict[int, dict[str, Rows]]
     conversions: pd.DataFrame
     standing: pd.DataFrame
+    excluded: dict[str, np.ndarray]
     randomised: dict[str, int]
     exposed_on: tuple[Any, Any]
     refused: tuple[str | None, ...]

@@ -24,7 +24,7 @@ from launchpad_lib.metrics.experiment_counted import (
 )
 from launchpad_lib.metrics.experiment_question import Question
 from launchpad_lib.metrics.exposure_counts import conversions, exposed_between, units_by_standing
-from launchpad_lib.metrics.exposures import ExposedUnits
+from launchpad_lib.metrics.exposures import STANDINGS, ExposedUnits
 from launchpad_lib.metrics.kernels.exposed import (
     MOMENTS,
     OF_Y,
@@ -33,7 +33,7 @@ from launchpad_lib.metrics.kernels.exposed import (
     add_moments_of_units,
 )
 
-NAMED = ("assigned", "outside the plan", "before the start", "after the end", "no cluster")
+NAMED = ("assigned", "several variants", "outside the plan", "before the start", "after the end", "no cluster")
 _SOURCES: Mapping[tuple[str, bool], str] = {
     ("count", False): "inside",
     ("count", True): "pre",
@@ -55,7 +55,7 @@ class Tally:
         self._values: dict[int, dict[str, list[Rows]]] = {}
         self._clusters = Clusters(len(question.places), len(question.slices)) if plan.cluster else None
         self._course: dict[str, Pair] = {}
-        self._excluded: dict[str, Pair] = {}
+        self._excluded: Pair | None = None
         self._too_many: set[str] = set()
         self._texts: dict[str, list[str]] = {}
         self._units = 0
@@ -81,6 +81,7 @@ class Tally:
             self._add_course(group, part)
             for name in self._properties:
                 self._levels(name, group, part)
+        self._into_excluded(part)
         for k, metric in enumerate(self._plan.metrics):
             if metric.winsorise is not None and self._clusters is None:
                 own, variant = self._numbers(part, is_own, k), part.variant[is_own]
@@ -154,6 +155,16 @@ class Tally:
             name = part.variants[code]
             into[name] = added(into.get(name), (sums[code], rest[code]))
 
+    def _into_excluded(self, part: ExposedUnits) -> None:
+        """Adds the units that are left out to the moments of their standing."""
+        group = np.where((part.standing > 0) & part.is_over, part.standing, -1).astype(np.int64)
+        sums = np.zeros((len(STANDINGS), len(self._question.places), MOMENTS))
+        rest = np.zeros_like(sums)
+        add_moments_of_units(
+            group, *self._taken, part.inside, part.pre, part.value_inside, part.value_pre, sums, rest
+        )  # fmt: skip
+        self._excluded = added(self._excluded, (sums, rest))
+
     def _add_course(self, group: np.ndarray, part: ExposedUnits) -> None:
         """Adds units to the parts of the windows of their variants."""
         sums = np.zeros((len(part.variants), len(self._question.slices), MOMENTS))
@@ -215,6 +226,7 @@ class Tally:
             {k: {v: self._joined(rows) for v, rows in arms.items()} for k, arms in self._values.items()},
             whole.assign(outcome=whole["outcome"].map(places)),
             standing,
+            {} if self._excluded is None else dict(zip(STANDINGS, sum(self._excluded), strict=True)),
             randomised,
             (min(self._days), max(self._days)) if self._days else (None, None),
             tuple(reason(four, self._refused) for four in self._question.places),

@@ -145,11 +145,15 @@ EXPERIMENT_UNITS = ResultTable(
     (
         *_columns("string", experiment_id="the experiment"),
         *_columns(
-            "string", standing="assigned, or why not: several variants, outside the plan, no variant, before, after"
+            "string",
+            standing="assigned, or why left out: several variants, outside the plan, no variant, before the start, "
+            "after the end, no cluster, cluster in several variants",
         ),
-        *_columns("string", variant="the variant, where it is one"),
+        *_columns("string", variant="the variant, where it is one; of a unit that saw several the first of them"),
         *_columns("float64", planned_share="of the plan, a fraction; empty outside it"),
         *_columns("int64", units="exposed units", units_immature="of them, window not over: in no rate"),
+        *_columns("float64", share="of all exposed units, a fraction"),
+        *_columns("float64", value="first success metric of those of the standing whose window is over"),
     ),
 )
 
