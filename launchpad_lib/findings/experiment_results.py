@@ -29,7 +29,7 @@ from launchpad_lib.inference import Decision, best_first, compare_variants, deci
 from launchpad_lib.inference.estimators import estimates_beside
 from launchpad_lib.inference.sample_ratio import SampleRatio
 from launchpad_lib.inference.variants import ALPHA, compare_exploratory
-from launchpad_lib.metrics.experiment_sums import counted
+from launchpad_lib.metrics.experiment_sums import NO_UNIT, counted
 
 __all__ = ["ExperimentPlan", "ExperimentResults", "ask_experiment", "ask_experiments", "experiment_results"]
 
@@ -267,9 +267,10 @@ def _unit_rows(plan: ExperimentPlan, arms: Arms) -> pd.DataFrame:
         (shares[v] / total if shares else equal) if is_assigned else None
         for v, is_assigned in zip(standing["variant"], assigned, strict=True)
     ]
+    exposed = standing["units"].astype(float).where(standing["standing"] != NO_UNIT)
     numbers = {
         "planned_share": pd.Series(planned, index=standing.index, dtype=float),
-        "share": standing["units"] / max(int(standing["units"].sum()), 1),
+        "share": exposed / max(float(exposed.sum()), 1.0),
         "value": pd.Series(values_by_standing(arms, plan.planned), index=standing.index, dtype=float),
     }
     return declared(tables.EXPERIMENT_UNITS, standing.assign(experiment_id=plan.experiment_id, **numbers))

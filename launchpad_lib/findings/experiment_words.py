@@ -9,6 +9,7 @@ from launchpad_lib.contract.wording import is_missing, percent, points
 from launchpad_lib.findings.experiment_plans import ExperimentPlan
 from launchpad_lib.findings.experiment_results import ExperimentResults
 from launchpad_lib.inference import Shortfall
+from launchpad_lib.metrics.experiment_sums import NO_UNIT
 
 
 def metric_words(row: dict[str, Any], base: Any, plan: ExperimentPlan) -> str:
@@ -93,12 +94,15 @@ def left_out(found: ExperimentResults) -> list[str]:
         "no cluster": "without a cluster",
         "cluster in several variants": "of clusters that saw several variants",
     }
-    return said + [f"{counted(of(s), 'unit')} {text}" for s, text in words.items() if of(s)]
+    said += [f"{counted(of(s), 'unit')} {text}" for s, text in words.items() if of(s)]
+    if of(NO_UNIT) and found.plan.planned:
+        said.append(f"{counted(of(NO_UNIT), 'user')} whose exposure names no {named(found.plan.planned.unit)}")
+    return said
 
 
 def share_left_out(found: ExperimentResults) -> str:
     """Which part of all exposed units that is."""
-    units = found.units
+    units = found.units[found.units["standing"] != NO_UNIT]
     out, total = int(units.loc[units["standing"] != "assigned", "units"].sum()), int(units["units"].sum())
     part = "under 0.1 %" if 0 < out < 0.001 * total else percent(out / total)
     return f"{part} of {counted(total, 'exposed unit')}"

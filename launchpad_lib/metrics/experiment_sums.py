@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import ibis.expr.types as ir
+import pandas as pd
 
 from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.contract.experiments import PlannedExperiment
@@ -18,8 +19,10 @@ from launchpad_lib.metrics.experiment_question import question_of
 from launchpad_lib.metrics.experiment_tally import Tally
 from launchpad_lib.metrics.exposure_counts import instant_of_unit
 from launchpad_lib.metrics.exposure_period import Period, period_of
+from launchpad_lib.metrics.exposure_rows import users_without_unit
 from launchpad_lib.metrics.exposures import experiment_units
 
+NO_UNIT = "no unit"  # of users, since there is nothing else to count
 __all__ = ["MOST_LEVELS", "WHOLE", "Counted", "counted"]
 
 
@@ -42,6 +45,7 @@ def counted(
         "planned": plan.variants,
         "labels": labels,
         "cluster": plan.cluster,
+        "unit": plan.unit,
         "observed_through": observed_through if plan.immature_units == "leave_out" else None,
         "pre_period": parse_window(plan.pre_period),
     }
@@ -56,4 +60,9 @@ def counted(
     tally = Tally(plan, question, report_timezone)
     for part in parts:
         tally.add(part)
-    return tally.counted(read_at)
+    found = tally.counted(read_at)
+    if plan.unit is None:
+        return found
+    lost = users_without_unit(events, experiment_id=plan.experiment_id, unit=plan.unit)
+    row = pd.DataFrame({"standing": [NO_UNIT], "variant": [None], "units": [lost], "units_immature": [0]})
+    return found._replace(standing=pd.concat([found.standing, row], ignore_index=True)) if lost else found

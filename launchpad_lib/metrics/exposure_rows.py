@@ -12,10 +12,12 @@ import numpy as np
 
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.tables import EXPOSURE_EVENT
+from launchpad_lib.metrics.kernels.session_facts import sessions_of
 from launchpad_lib.metrics.kernels.unit_rows import UnitRows
 from launchpad_lib.metrics.windows import is_one_of, property_value
 
 ALL = "all"
+UNIT = "unit of the experiment"
 
 
 class Outcome(NamedTuple):
@@ -102,3 +104,22 @@ def no_rows(columns: dict[str, ir.Value]) -> UnitRows:
     of = {n: kinds.get(n, np.float64 if n.startswith("value_") else np.int32) for n in columns}
     texts: dict[str, list[str]] = {n: [] for n in columns if n == "variant" or n.startswith("label_")}
     return UnitRows(np.zeros(1, np.int64), {n: np.empty(0, kind) for n, kind in of.items()}, texts)
+
+
+def of_units(events: ir.Table, unit: str | None) -> tuple[ir.Table, str]:
+    """The log with a column whose values are the units, and that column's name: the user's, the session's (one of two
+    users is two), else the text of a column or property.
+    """
+    if unit is None or unit == "user_id":
+        return events, "user_id"
+    if unit == "session_key":
+        return sessions_of(events)
+    return events.mutate(**{UNIT: property_value(events, unit)}), UNIT
+
+
+def users_without_unit(events: ir.Table, *, experiment_id: str, unit: str) -> int:
+    """Users who were exposed to an experiment in rows that name no unit: nobody can say what they did."""
+    known, by = of_units(events, unit)
+    seen = known.filter(known.event_name == EXPOSURE_EVENT)
+    lost = seen.filter(seen[by].isnull() & (property_value(seen, "experiment_id") == experiment_id))
+    return int(lost.user_id.nunique().execute())

@@ -17,7 +17,7 @@ from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.tables import EXPOSURE_EVENT
 from launchpad_lib.metrics.checks import known_table, unknown_names
 from launchpad_lib.metrics.exposure_period import ALWAYS, Period
-from launchpad_lib.metrics.exposure_rows import ALL, Outcome, exposure_columns, no_rows, summed
+from launchpad_lib.metrics.exposure_rows import ALL, Outcome, exposure_columns, no_rows, of_units, summed
 from launchpad_lib.metrics.kernels.exposed import NO_VARIANT, SEVERAL, fold_exposed, values_inside
 from launchpad_lib.metrics.kernels.reading import micros_of
 from launchpad_lib.metrics.kernels.unit_rows import UnitRows, unit_rows
@@ -78,6 +78,7 @@ def experiment_units(
     period: Period = ALWAYS,
     labels: Sequence[str] = (),
     cluster: str | None = None,
+    unit: str | None = None,
     instead: tuple[str, datetime] | None = None,
 ) -> Iterator[ExposedUnits]:
     """Every exposed unit of the experiment with its variant, its standing, and what it did before and after; in parts,
@@ -93,6 +94,8 @@ def experiment_units(
         period: first exposures that count.
         labels: properties of the exposure that are wanted.
         cluster: one of `labels` without which a unit is in no cluster.
+        unit: the column or property whose values are the units, on exposures and outcomes alike; None: the user. Rows
+            without it are no unit's.
         instead: an event, and the instant from which on the first one of a unit counts as its exposure to the one
             variant ALL: as if an experiment had begun there.
 
@@ -115,13 +118,14 @@ def experiment_units(
     if len(outcomes) > MOST_OUTCOMES:
         raise ValueError(f"outcomes: {len(outcomes)} given; one reading counts at most {MOST_OUTCOMES}, ask in turns")
     known = known_table(events, needs=("user_id", "event_name", "event_at"))
+    known, by = of_units(known, unit)
     asked = tuple(outcomes)
     reasons = tuple(_unknown(events, o) for o in asked)
     longest = max((o.ends for o in asked), default=timedelta(0))
     through = None if observed_through is None else micros_of(utc_instant(observed_through)) - _micros(longest)
     columns, where = exposure_columns(known, experiment_id, asked, labels, instead)
     is_read = False
-    for part in unit_rows(known, columns, where=where):
+    for part in unit_rows(known, columns, where=where, unit=by):
         is_read = True
         yield _exposed(part, asked, pre_period, planned, period, through, labels, cluster, reasons)
     if not is_read:

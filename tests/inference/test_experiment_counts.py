@@ -6,9 +6,13 @@ import json
 import math
 import random
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
+import ibis
 import numpy as np
+import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from launchpad_lib.contract.experiments import PlannedExperiment
 from launchpad_lib.contract.planned_metrics import PlannedMetric
@@ -465,3 +469,68 @@ def test_a_property_with_more_than_two_hundred_values_is_named_and_not_counted()
 
     assert seen(201).too_many == ("city",) and set(seen(201).moments) == {WHOLE}
     assert seen(200).too_many == () and len(seen(200).moments) == 201
+
+
+# ------------------------------------------------------------------------------------------------------ other units
+
+
+class OnDevice(NamedTuple):
+    """An event with the session and the device that it came from."""
+
+    event: Event
+    session_key: str | None
+    device: str | None
+
+
+def devices() -> list[OnDevice]:
+    """Users with two sessions and up to three devices, which other users have, too; each draw shows any variant."""
+    rng = random.Random(3)
+    log = []
+    for k in range(120):
+        for _ in range(rng.randint(1, 4)):
+            at = START + rng.randint(48, 300) * HOUR
+            on = (rng.choice(["1", "2", None]), rng.choice([f"d{k}", f"d{k // 2}", "d0", None]))
+            fields = {"experiment_id": rng.choice("eeef"), "variant": rng.choice("ab"), "tier": rng.choice("xy")}
+            log.append(OnDevice(Event(f"u{k}", "experiment_exposed", at, None, json.dumps(fields)), *on))
+            for _ in range(rng.randint(0, 4)):
+                paid = json.dumps({"price": rng.choice([1, 2.5, 4, 80])})
+                on = (rng.choice(["1", "2", None]), rng.choice([f"d{k}", f"d{k // 2}", "d0", None]))
+                log.append(OnDevice(Event(f"u{k}", "buy", at + rng.randint(-40, 80) * HOUR, None, paid), *on))
+    return log
+
+
+@pytest.mark.parametrize("unit", ["session_key", "device", "device_in_json"])
+def test_an_experiment_of_other_units_is_one_of_users_of_that_name(unit):
+    """The same log in which every event's user is its session or device; events without one are nobody's."""
+    log = devices()
+    renamed, told, lost = [], [], set()
+    for event, session, device in log:
+        fields = json.loads(event.properties)
+        key = session and f"{event.user_id}/{session}" if unit == "session_key" else device
+        if key is not None:
+            renamed.append(event._replace(user_id=key))
+        elif fields.get("experiment_id") == "e":
+            lost.add(event.user_id)
+        if unit == "device_in_json" and device is not None:
+            fields[unit] = device
+        told.append(event._asdict() | {"properties": json.dumps(fields), "session_key": session, "device": device})
+    schema = dict.fromkeys(told[0], "string") | {"event_at": "timestamp"}
+    events = ibis.memtable(pd.DataFrame(told).astype({"event_at": "datetime64[us]"}), schema=schema)
+    planned = plan(metrics=[PAID, {"event": "buy"}], segments=["tier"], pre_period="1d")
+    asked = {"observed_through": START + 12 * DAY, "report_timezone": "UTC"}
+    found = counted(events, planned.model_copy(update={"unit": unit}), **asked)
+    expected = counted(table(renamed), planned, **asked)
+    assert found.randomised == expected.randomised and min(found.randomised.values()) > 10
+    assert found.moments.keys() == expected.moments.keys()
+    for key, arms in expected.moments.items():
+        for variant, own in arms.items():
+            np.testing.assert_allclose(found.moments[key][variant], own, rtol=1e-12)
+    standing = found.standing.set_index("standing")["units"]
+    assert standing["no unit"] == len(lost) > 0
+    rest = found.standing[found.standing["standing"] != "no unit"]
+    assert rest.to_dict("records") == expected.standing.to_dict("records")
+
+
+def test_a_session_is_named_by_the_key_that_holds_its_user():
+    with pytest.raises(ValidationError, match="name session_key, which holds both"):
+        plan(unit="session_id")

@@ -147,7 +147,7 @@ EXPERIMENT_UNITS = ResultTable(
         *_columns(
             "string",
             standing="assigned, or why left out: several variants, outside the plan, no variant, before the start, "
-            "after the end, no cluster, cluster in several variants",
+            "after the end, no cluster, cluster in several variants, no unit (users whose exposure names none)",
         ),
         *_columns("string", variant="the variant, where it is one; of a unit that saw several the first of them"),
         *_columns("float64", planned_share="of the plan, a fraction; empty outside it"),
