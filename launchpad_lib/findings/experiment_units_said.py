@@ -25,10 +25,11 @@ def about_units(found: ExperimentResults) -> list[Finding]:
         return said
     assigned = found.units[found.units["standing"] == "assigned"]
     first, last = found.exposed_on
-    when = "" if is_missing(first) else _on(f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}")
-    sentence = (
-        f"{counted(assigned['units'].sum(), 'unit')} of {counted(len(assigned), 'variant')} were first exposed{when}"
+    # Of what was counted elsewhere nobody knows when.
+    when = (
+        " are compared" if is_missing(first) else f" were first exposed{_on(f'{first:%Y-%m-%d}', f'{last:%Y-%m-%d}')}"
     )
+    sentence = f"{counted(assigned['units'].sum(), 'unit')} of {counted(len(assigned), 'variant')} {when}"
     still_open = int(assigned["units_immature"].sum())
     if still_open:
         sentence += f"; the window of {found.plan.within} is not over for {still_open:,}, which are in no rate"

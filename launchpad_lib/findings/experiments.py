@@ -10,7 +10,7 @@ from launchpad_lib.findings.experiment_overview import choice_of, nothing_decide
 from launchpad_lib.findings.experiment_plans import ExperimentPlan
 from launchpad_lib.findings.experiment_results import ExperimentResults
 from launchpad_lib.findings.experiment_units_said import about_units
-from launchpad_lib.findings.experiment_words import is_share, metric_words, missing_words
+from launchpad_lib.findings.experiment_words import is_share, metric_words, needs_words
 from launchpad_lib.findings.rows import not_answered
 from launchpad_lib.inference import Decision, holm
 from launchpad_lib.metrics.experiment_sums import MOST_LEVELS
@@ -164,9 +164,9 @@ def _about_variant(decision: Decision, found: ExperimentResults) -> Finding:
         "do not ship: harm shown": f"Do not ship {name}, harm is shown",
         "keep running": f"Keep running {name}",
     }[decision.choice]
-    needs = dict.fromkeys(missing_words(m, found) for m in decision.missing)  # several metrics may need the same
+    needs = needs_words(decision.missing, found)
     if decision.choice == "keep running" and _is_over(found):
-        needs[PLANNED_END_OVER] = None
+        needs.append(PLANNED_END_OVER)
     missing = "".join(f" {need}" for need in needs)
     guards = "" if found.plan.guardrails else " No guardrail was declared, so none was measured."
     if found.not_yet:

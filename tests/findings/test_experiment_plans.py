@@ -225,3 +225,40 @@ def test_a_variant_whose_units_are_lost_to_the_other_is_named():
     """70 against 10 of an even split is no luck; 50 against 30 above may be."""
     said = [f.sentence for f in page(mixed_log({"x": 70, "y": 10}), {"planned_units": 1400}).conclusion.findings]
     assert any("Who saw several variants hangs on the first of them (x 70 and y 10)" in s for s in said)
+
+
+def rates_elsewhere(**rates: tuple[float, float]) -> dict:
+    """A plan of success metrics that were counted elsewhere: of 1,000 units an arm."""
+    rows = [
+        {"variant": v, "metric": m, "n": 1000, "sum": 1000 * r, "sum_squares": 1000 * r}
+        for m, both in rates.items()
+        for v, r in zip("yx", both, strict=True)
+    ]
+    return {"metrics": [{"event": m} for m in rates], "aggregates": rows}
+
+
+def test_of_several_open_success_metrics_only_the_nearest_is_told_because_one_is_enough():
+    found = page(None, rates_elsewhere(buy=(0.20, 0.21), stay=(0.20, 0.23), look=(0.20, 0.19)))
+    sentence = found.conclusion.findings[0].sentence
+    assert "One success metric is enough; stay is nearest: if it stays as it is, about" in sentence
+    assert "hardly" not in sentence and sentence.count("more units") == 1
+    worse = page(None, rates_elsewhere(buy=(0.20, 0.20), stay=(0.20, 0.19))).conclusion.findings[0].sentence
+    assert "If all 2 success metrics stay as they are, more units alone will hardly settle it." in worse
+    assert "2,000 units of 2 variants are compared." in [f.sentence for f in found.conclusion.findings]
+
+
+def test_a_difference_that_is_adjusted_is_said_to_be():
+    """The two values differ by 0.05, adjusted by the 0.1 that they differed before by about 0.15: theta is 1 and more."""
+    before = {"y": 1000.0, "x": 900.0}
+    rows = [
+        {"variant": v, "metric": "paid", "n": 1000, "sum": s, "sum_squares": 3000.0}
+        | {"pre_sum": before[v], "pre_squares": 3000.0, "pre_product": 2900.0}
+        for v, s in (("y", 1000.0), ("x", 1050.0))
+    ]
+    metrics = [{"event": "buy", "kind": "sum", "value": "price", "name": "paid"}]
+    found = page(None, {"metrics": metrics, "aggregates": rows, "decide_on": "cuped"})
+    lift = found.rows.set_index("variant").loc["x", "lift"]
+    assert lift > 0.1
+    assert f"paid 1.05 of 1,000 units against 1 of y, adjusted by CUPED a difference of {lift:.4g}" in (
+        found.conclusion.findings[0].sentence
+    )
