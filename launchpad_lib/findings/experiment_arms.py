@@ -11,14 +11,16 @@ import pandas as pd
 
 from launchpad_lib.contract.experiments import Aggregate, PlannedExperiment, PlannedMetric
 from launchpad_lib.inference.arms import WIDTH, Arm, arm_of_mean, arm_of_ratio, quantile_arm
-from launchpad_lib.inference.estimators import Compared
+from launchpad_lib.inference.estimators import Compared, reason_text
 from launchpad_lib.metrics.experiment_counted import WHOLE, Counted, Rows
 from launchpad_lib.metrics.experiment_question import Slice
 
 DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 RATES = ("conversion", "retention")
 COUNTS = ("converted", "naive_converted", "events_before_exposure")
-Part = tuple[dict[str, Any], PlannedMetric, pd.DataFrame]
+Reasons = dict[str, dict[str, Any]]
+"""Metric -> variant -> why it cannot be counted."""
+Part = tuple[dict[str, Any], PlannedMetric, list[dict[str, Any]]]
 
 
 class Arms(NamedTuple):
@@ -153,13 +155,13 @@ def segments_apart(arms: Arms, plan: PlannedExperiment) -> list[Part]:
     """Success metrics in each segment."""
     if arms.counted is None:
         return []
-    found = []
+    found, reasons = [], _reasons(arms)
     success = [(k, m) for k, m in enumerate(plan.metrics) if m.role == "success" and m.kind != "quantile"]
     for (name, level), own in sorted(arms.counted.moments.items()):
         if name in plan.segments and (name, level) != WHOLE:
             for k, metric in success:
                 part = {v: Compared(Arm(moments[k])) for v, moments in own.items()}
-                found.append(({"segment": name, "level": level}, metric, _part(arms, plan, part, metric)))
+                found.append(({"segment": name, "level": level}, metric, _part(arms, plan, part, metric, reasons)))
     return found
 
 
@@ -167,7 +169,7 @@ def days_apart(arms: Arms, plan: PlannedExperiment) -> list[Part]:
     """Every metric in each part of its window since exposure."""
     if arms.counted is None:
         return []
-    found = []
+    found, reasons = [], _reasons(arms)
     for place, part in enumerate(arms.counted.question.slices):
         metric = plan.metrics[part.metric]
         keys = {"day_from": part.begins // DAY, "day_to": part.ends // DAY - 1}
@@ -175,7 +177,7 @@ def days_apart(arms: Arms, plan: PlannedExperiment) -> list[Part]:
         if metric.kind == "quantile":
             rows = arms.counted.quantiles.get(part.metric, {})
             own = {v: one._replace(quantile=_quantile(rows.get(v), part, metric)) for v, one in own.items()}
-        found.append((keys, metric, _part(arms, plan, own, metric)))
+        found.append((keys, metric, _part(arms, plan, own, metric, reasons)))
     return found
 
 
@@ -188,13 +190,21 @@ def _quantile(rows: Rows | None, part: Slice, metric: PlannedMetric) -> tuple[fl
     return quantile_arm(value[inside], unit[inside], q=metric.quantile)
 
 
-def _part(arms: Arms, plan: PlannedExperiment, own: Mapping[str, Compared], metric: PlannedMetric) -> pd.DataFrame:
-    reasons = arms.counts[metric.called].set_index("variant")["refused_because"].to_dict()
+def _part(
+    arms: Arms, plan: PlannedExperiment, own: Mapping[str, Compared], metric: PlannedMetric, reasons: Reasons
+) -> list[dict[str, Any]]:
     rows = []
     for variant in arms.randomised:
         one = own.get(variant, Compared(Arm(np.zeros(WIDTH))))
-        reason = reasons.get(variant)
+        reason = reasons[metric.called].get(variant)
         if metric.kind == "quantile" and one.quantile is None and reason is None:
             reason = f"fewer than two units of {variant!r} have a value in these days"
-        rows.append((metric.called, variant, one._replace(is_rate=_is_rate(metric, plan, one.arm)), reason))
-    return _frame(rows)
+        compared = one._replace(is_rate=_is_rate(metric, plan, one.arm))
+        rows.append(
+            {"metric": metric.called, "variant": variant, "compared": compared, "refused_because": reason_text(reason)}
+        )
+    return rows
+
+
+def _reasons(arms: Arms) -> Reasons:
+    return {name: own.set_index("variant")["refused_because"].to_dict() for name, own in arms.counts.items()}

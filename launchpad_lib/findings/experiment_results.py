@@ -28,7 +28,7 @@ from launchpad_lib.findings.rows import declared, refused_rows
 from launchpad_lib.inference import Decision, best_first, compare_variants, decide, sample_ratio_mismatch
 from launchpad_lib.inference.estimators import estimates_beside
 from launchpad_lib.inference.sample_ratio import SampleRatio
-from launchpad_lib.inference.variants import ALPHA, compare_exploratory
+from launchpad_lib.inference.variants import ALPHA, COMPARED, compare_exploratory
 from launchpad_lib.metrics.experiment_sums import NO_UNIT, counted
 
 __all__ = ["ExperimentPlan", "ExperimentResults", "ask_experiment", "ask_experiments", "experiment_results"]
@@ -194,9 +194,9 @@ def _compared(plan: ExperimentPlan, planned: PlannedExperiment, arms: Arms, not_
         }
         found[metric.called] = compare_variants(arms.counts[metric.called], **own, **rules)
     others = [m for m in planned.metrics if m.role == "exploratory"]
-    ready = compare_exploratory([arms.counts[m.called] for m in others], **rules)
-    for metric, rows in zip(others, ready, strict=True):
-        found[metric.called] = rows.assign(direction=metric.direction)
+    ready = compare_exploratory([arms.counts[m.called].to_dict("records") for m in others], **rules)
+    for metric, told in zip(others, ready, strict=True):
+        found[metric.called] = pd.DataFrame(told, columns=list(COMPARED)).assign(direction=metric.direction)
     ordered = sorted(planned.metrics, key=lambda m: ("success", "guardrail", "exploratory").index(m.role))
     return pd.concat([found[m.called] for m in ordered], ignore_index=True)
 
@@ -225,9 +225,9 @@ def _apart(plan: ExperimentPlan, table: Any, parts: Sequence[Part], rules: dict)
     if not parts:
         return declared(table, pd.DataFrame(columns=["experiment_id"]))
     ready = compare_exploratory([counts for _, _, counts in parts], **rules)
-    rows = pd.concat(
-        [r.assign(role=m.role, **keys) for (keys, m, _), r in zip(parts, ready, strict=True)], ignore_index=True
-    )
+    rows = pd.DataFrame(
+        [row | keys | {"role": m.role} for (keys, m, _), own in zip(parts, ready, strict=True) for row in own]
+    ).reindex(columns=[*COMPARED, *parts[0][0]])
     rows = rows[rows["variant"] != plan.control]
     return declared(table, rows.assign(experiment_id=plan.experiment_id))
 

@@ -92,7 +92,8 @@ class Clusters:
         for code in np.unique(self._variant[self._variant >= 0]).tolist():
             own = np.flatnonzero((self._variant == code) & (self._mature > 0))
             found[self._names[code]] = self._sums.moments(own)
-            course[self._names[code]] = sum(self._course.moments(own))
+            sums, rest = self._course.moments(own)
+            course[self._names[code]] = sums + rest
         return found, course
 
     def by_segment(self, name: str, level: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -64,7 +64,8 @@ class Tally:
         table = np.array(of, np.int64).reshape(len(of), 4, 3)
         self._taken = (table[:, :, 0].copy(), table[:, :, 1].copy(), table[:, :, 2].copy())
         of_slices = [(s.metric, s.column, s.denominator) for s in question.slices]
-        self._slices = tuple(np.array(of_slices, np.int64).reshape(-1, 3).T.copy())
+        slices = np.array(of_slices, np.int64).reshape(-1, 3)
+        self._slices = (slices[:, 0].copy(), slices[:, 1].copy(), slices[:, 2].copy())
 
     def add(self, part: ExposedUnits) -> None:
         """The units of one part."""
@@ -226,7 +227,7 @@ class Tally:
             {k: {v: self._joined(rows) for v, rows in arms.items()} for k, arms in self._values.items()},
             whole.assign(outcome=whole["outcome"].map(places)),
             standing,
-            {} if self._excluded is None else dict(zip(STANDINGS, sum(self._excluded), strict=True)),
+            {} if self._excluded is None else dict(zip(STANDINGS, np.add(*self._excluded), strict=True)),
             randomised,
             (min(self._days), max(self._days)) if self._days else (None, None),
             tuple(reason(four, self._refused) for four in self._question.places),
@@ -239,7 +240,7 @@ class Tally:
         found = {}
         for name, (sums, rest) in self._course.items():
             found[name] = sums + rest
-            whole = sum(self._sums[WHOLE][name])
+            whole = np.add(*self._sums[WHOLE][name])
             for s, one in enumerate(self._question.slices):
                 if one.denominator < 0:
                     own = whole[one.metric].copy()

@@ -102,6 +102,7 @@ def experiment_units(
     Raises:
         ValueError: more than 62 outcomes.
 
+    >>> import ibis
     >>> rows = [("experiment_exposed", 1), ("buy", 2), ("buy", 0)]
     >>> plan = '{"experiment_id": "e", "variant": "b"}'
     >>> log = ibis.memtable(

@@ -229,8 +229,8 @@ class _Reading:
         day = local_days(at, self.report_timezone)
         first_done = np.empty((units, len(self.questions)), np.int64)
         counts = np.zeros((units, len(self.questions), 3), np.int64)
-        masks = [columns[name].astype(np.int64, copy=False) for name in ("begins", "done", "control")]
-        count_trials(starts, at, day, *masks[:2], self.daily, self.latest, first_done, counts)
+        begins, done, control = (columns[n].astype(np.int64, copy=False) for n in ("begins", "done", "control"))
+        count_trials(starts, at, day, begins, done, self.daily, self.latest, first_done, counts)
         self.counts += counts.sum(axis=0)
         self._count_naive(at[starts[:-1]], at[starts[1:] - 1], first_done)
         luck = mixed(columns["luck"][starts[:-1]], self.seed)
@@ -242,7 +242,7 @@ class _Reading:
         treated, returned = np.empty(total, np.uint8), np.empty(total, np.uint8)
         known = np.empty((total, len(WRITTEN)), np.float32)
         fill_trials(
-            starts, at, day, columns["session"].astype(np.int64, copy=False), columns["kind"], *masks,
+            starts, at, day, columns["session"].astype(np.int64, copy=False), columns["kind"], begins, done, control,
             self.daily, self.latest, self.grace, self.outcome, first_done, kept, ends,
             unit_of, row_of, instant_of, treated, returned, known,
         )  # fmt: skip

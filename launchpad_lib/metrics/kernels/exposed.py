@@ -141,29 +141,29 @@ def add_course_of_units(
     `of_metric`, `of_part`, `of_denominator`: per part of a metric its metric, its column of `course`, and that of the
     denominator, or -1.
     """
-    term, own, whole = np.empty(15), np.empty(4), np.empty((len(taken), 4))
+    term, own = np.empty(15), np.empty(4)
     for unit in range(len(group)):
         g = group[unit]
         if g < 0:
             continue
-        for m in range(len(taken)):
-            for k in range(4):
-                whole[m, k] = _number_of(
-                    unit, taken[m, k], is_before[m, k], outcome[m, k], inside, pre, value_inside, value_pre
-                )
         for s in range(len(of_metric)):
             m = of_metric[s]
             y = _part_of(unit, taken[m, 0], of_part[s], course, value_course)
+            if y == 0.0 and of_denominator[s] < 0:
+                continue
+            own[0] = y
+            for k in range(1, 4):
+                own[k] = _number_of(
+                    unit, taken[m, k], is_before[m, k], outcome[m, k], inside, pre, value_inside, value_pre
+                )
             if of_denominator[s] >= 0:
-                own[:] = whole[m]
-                own[0] = y
                 own[1] = _part_of(unit, taken[m, 1], of_denominator[s], course, value_course)
                 _add(own, term, sums[g, s], rest[g, s])
-            elif y != 0.0:
+            else:
                 term[:] = 0.0
-                term[1], term[5] = y, y * y
-                for k in range(1, 4):
-                    term[5 + k] = y * whole[m, k]
+                term[1] = y
+                for k in range(4):
+                    term[5 + k] = y * own[k]
                 _add_terms(term, sums[g, s], rest[g, s])
 
 
