@@ -26,9 +26,7 @@ def about_units(found: ExperimentResults) -> list[Finding]:
     assigned = found.units[found.units["standing"] == "assigned"]
     first, last = found.exposed_on
     # Of what was counted elsewhere nobody knows when.
-    when = (
-        " are compared" if is_missing(first) else f" were first exposed{_on(f'{first:%Y-%m-%d}', f'{last:%Y-%m-%d}')}"
-    )
+    when = "are compared" if is_missing(first) else f"were first exposed{_on(f'{first:%Y-%m-%d}', f'{last:%Y-%m-%d}')}"
     sentence = f"{counted(assigned['units'].sum(), 'unit')} of {counted(len(assigned), 'variant')} {when}"
     still_open = int(assigned["units_immature"].sum())
     if still_open:

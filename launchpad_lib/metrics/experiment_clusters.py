@@ -49,7 +49,7 @@ class Clusters:
             self._variant = np.concatenate([self._variant, np.full(more, -1)])
             self._mature = np.concatenate([self._mature, np.zeros(more, np.int64)])
         self._mature += np.bincount(codes[is_over], minlength=len(self._mature))
-        _mark(codes, variant.astype(np.int64), self._variant)
+        _mark(codes, variant, self._variant)
         pairs = self._of_variant.numbers(codes, variant)
         size = len(self._of_variant.cluster)
         self._seen = np.vstack([self._seen, np.zeros((size - len(self._seen), 2), np.int64)])

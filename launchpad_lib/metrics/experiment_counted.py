@@ -53,7 +53,7 @@ class Counted(NamedTuple):
 
 def reason(four: Iterable[Place], refused: tuple[str | None, ...]) -> str | None:
     """Why a metric cannot be counted: an event of it does not occur."""
-    return next((refused[p.outcome] for p in four if refused and refused[p.outcome]), None)
+    return next((refused[p.outcome] for p in four if refused[p.outcome]), None)
 
 
 def added(

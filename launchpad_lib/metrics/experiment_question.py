@@ -111,10 +111,9 @@ def _places(
 ) -> tuple[Place, Place, Place, Place]:
     """Of one metric whose outcome was added last; a denominator and a covariate are outcomes of their own."""
     own = len(outcomes) - 1
-    kinds: dict[str, Taken] = {"conversion": "did", "retention": "did", "count": "count", "sum": "value"}
-    taken: Taken = kinds.get(metric.kind, "value" if metric.value else "count")
-    if metric.event is None and metric.kind == "conversion":
-        taken = "value"
+    is_did = metric.kind == "retention" or (metric.kind == "conversion" and metric.event is not None)
+    is_summed = metric.value is not None and metric.kind != "count"
+    taken: Taken = "did" if is_did else "value" if is_summed else "count"
     y, d = Place(own, taken), Place(own, "one")
     x, z = Place(own, taken, is_before=True), Place(own, "one")
     if metric.kind == "ratio":

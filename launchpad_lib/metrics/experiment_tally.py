@@ -77,7 +77,7 @@ class Tally:
         if self._clusters is not None:
             self._by_cluster(self._clusters, part)
         else:
-            group = np.where(is_own, part.variant, -1).astype(np.int64)
+            group = np.where(is_own, part.variant, -1)
             self._into(WHOLE, group, part)
             self._add_course(group, part)
             for name in self._properties:
@@ -158,7 +158,7 @@ class Tally:
 
     def _into_excluded(self, part: ExposedUnits) -> None:
         """Adds the units that are left out to the moments of their standing."""
-        group = np.where((part.standing > 0) & part.is_over, part.standing, -1).astype(np.int64)
+        group = np.where((part.standing > 0) & part.is_over, part.standing, -1)
         sums = np.zeros((len(STANDINGS), len(self._question.places), MOMENTS))
         rest = np.zeros_like(sums)
         add_moments_of_units(
@@ -211,7 +211,7 @@ class Tally:
         standing = pd.concat(self._standing).fillna({"variant": ""}).groupby(["standing", "variant"], as_index=False)
         standing = standing[["units", "units_immature"]].sum()
         assigned = standing[standing["standing"] == "assigned"]
-        randomised = dict(zip(assigned["variant"].astype(str), assigned["units"].astype(int), strict=True))
+        randomised = assigned.set_index("variant")["units"].to_dict()
         standing = standing.assign(variant=standing["variant"].where(standing["standing"].isin(NAMED), None))
         course = self._whole_course()
         if self._clusters is not None:
@@ -223,7 +223,11 @@ class Tally:
             self._question,
             {key: {v: a + b for v, (a, b) in arms.items()} for key, arms in self._sums.items()},
             course,
-            {k: winsorised(kept, float(self._plan.metrics[k].winsorise or 1)) for k, kept in self._kept.items()},
+            {
+                k: winsorised(self._kept[k], metric.winsorise)
+                for k, metric in enumerate(self._plan.metrics)
+                if metric.winsorise is not None and k in self._kept
+            },
             {k: {v: self._joined(rows) for v, rows in arms.items()} for k, arms in self._values.items()},
             whole.assign(outcome=whole["outcome"].map(places)),
             standing,

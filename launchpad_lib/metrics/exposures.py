@@ -169,7 +169,7 @@ def _exposed(
     width = sum(len(own) for own in parts_of(outcomes))
     course = np.zeros((units, width), np.int32)
     value_course = np.zeros((units, width if any(o.parts and o.value for o in outcomes) else 0))
-    masks = columns["outcomes"].astype(np.int64, copy=False)
+    masks = columns["outcomes"].astype(np.int64)
     fold_exposed(
         part.starts, columns["at"], columns["is_exposure"], columns["variant"], masks, values, value_of, begins, ends,
         _micros(pre_period), _edges(outcomes), exposed_at, row, code, first, is_exposed, inside, before, pre, ever,
@@ -195,7 +195,7 @@ def _exposed(
         at >= (late if period.ends is None else period.ends),
         codes[cluster] < 0 if cluster is not None else np.zeros(len(at), np.bool_),
     ]
-    standing = np.select(conditions, [3, 1, 2, 4, 5, 6], 0).astype(np.int8)
+    standing = np.select(conditions, [3, 1, 2, 4, 5, 6], 0)
     is_over = np.ones(len(at), np.bool_) if through is None else at <= through
     inside, before, pre = (matrix[is_exposed] for matrix in (inside, before, pre))
     value_inside, value_pre = value_inside[is_exposed], value_pre[is_exposed]

@@ -1,9 +1,7 @@
-"""The page as an nbconvert exporter: `jupyter nbconvert --to launchpad NOTEBOOK`, Lab's "Save and Export As", and every
-run.
+"""The page as an nbconvert exporter: `jupyter nbconvert --to launchpad NOTEBOOK`, Lab's "Save and Export As".
 
-One self-contained file: no server, no request, whatever notebook it is. What a run knows (its id, the versions it read,
-whether the notebook failed or refused) comes with `resources["launchpad"]`; without it the page is made from the
-notebook alone.
+One self-contained file: no server, no request, whatever notebook it is. A run makes the same page (`page_of`) with what
+only it knows: its id, the versions it read, whether the notebook failed or refused.
 """
 
 from __future__ import annotations
@@ -25,7 +23,6 @@ from launchpad_lib.page.markup import POLICY
 from launchpad_lib.page.pictures import CHART_POLICY, DRAW_JS, drawing_library, packed
 
 REFUSED = "Refused"  # the exception of contract.estimates, as a notebook's error output names it
-RESOURCE = "launchpad"
 ANY_LEVEL = 7  # below the lowest heading
 
 
@@ -58,15 +55,9 @@ class LaunchpadExporter(Exporter):
     def from_notebook_node(  # type: ignore[override]  # nbconvert's own exporters return text, too
         self, nb: nbformat.NotebookNode, resources: Any | None = None, **options: Any
     ) -> tuple[str, dict[str, Any]]:
-        """The page's HTML, and nbconvert's resources.
-
-        Args:
-            resources: may hold `PageFacts` under "launchpad"; otherwise they are read from the notebook.
-        """
-        facts = (resources or {}).get(RESOURCE)
+        """The page's HTML, and nbconvert's resources; what the page says of itself is read from the notebook."""
         notebook, resources = super().from_notebook_node(nb, resources, **options)
-        if facts is None:
-            facts = _facts_of(notebook, name=str(resources.get("metadata", {}).get("name") or "notebook"))
+        facts = _facts_of(notebook, name=str(resources.get("metadata", {}).get("name") or "notebook"))
         return page_of(notebook, facts), resources
 
 
