@@ -13,6 +13,8 @@ WHOLE = {
     "notebooks": [],
     "metrics": [],
     "tables": [],
+    "scorecard": [],
+    "verdict": None,
     "versions": {"commit": None, "lock_hash": None, "packages": {}},
     "files": [],
 }

@@ -9,9 +9,9 @@ import argparse
 import os
 import sys
 
-from launchpad_lib.cli import collecting, querying, reporting, simulating, streaming, workbook
+from launchpad_lib.cli import collecting, keeping, querying, reporting, simulating, streaming, workbook
 
-GROUPS = (reporting, querying, workbook, simulating, collecting, streaming)
+GROUPS = (reporting, querying, keeping, workbook, simulating, collecting, streaming)
 
 
 def _parser() -> argparse.ArgumentParser:

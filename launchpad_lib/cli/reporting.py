@@ -43,6 +43,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     ingestion = commands.add_parser("ingest", help="bring the lake up to date")
     ingestion.set_defaults(run=_ingest)
     ingestion.add_argument("params", nargs="?", help="params file (default: params/weekly.yaml of this workbook)")
+    ingestion.add_argument(
+        "--dry-run", action="store_true", help="say what would be simulated, removed and read; write nothing"
+    )
     past = commands.add_parser("history", help="what earlier runs said of a metric")
     past.set_defaults(run=_history)
     past.add_argument("name", help="name of the run, for example weekly")
@@ -94,9 +97,12 @@ def _run_with(arguments: argparse.Namespace, server: subprocess.Popen | None) ->
 
 def _ingest(arguments: argparse.Namespace) -> int:
     from launchpad_lib.lake.warehouse import refresh_warehouse
-    from launchpad_lib.runner.inputs import bring_up_to_date
+    from launchpad_lib.runner.inputs import bring_up_to_date, would_bring
 
     with run_in_its_workbook(arguments.params) as run:
+        if arguments.dry_run:
+            print("\n".join(would_bring(run, now=datetime.now(UTC))))
+            return 0
         bring_up_to_date(run, now=datetime.now(UTC), say=print)
         refresh_warehouse(run.lake, say=print, observed_through=run.observed_through)
     return 0

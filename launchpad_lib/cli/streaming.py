@@ -138,10 +138,12 @@ def stream(
     """Runs the worker until SIGTERM or SIGINT; what was read by then is committed."""
     from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
 
+    from launchpad_lib.contract.private import private_folder
     from launchpad_lib.ingestion.stream.monitoring import StreamMetrics
     from launchpad_lib.ingestion.stream.sink import StreamSink
     from launchpad_lib.ingestion.stream.worker import StreamSettings, StreamWorker
     from launchpad_lib.lake.compaction import Upkeep
+    from launchpad_lib.lake.refused_damage import refuse_damage
 
     if not 1 <= commit_every_ms <= 60_000:
         raise ValueError(f"commit-every-ms={commit_every_ms}: must be 1 to 60000; choose for example 50")
@@ -149,8 +151,9 @@ def stream(
     stopping = threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stopping.set())
+    refuse_damage(lake, logs_only=True)
     source = open_source(address)
-    lake.mkdir(parents=True, exist_ok=True)
+    private_folder(lake)
     registry = CollectorRegistry()
     for collector in (GCCollector, PlatformCollector, ProcessCollector):
         collector(registry=registry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import overload
 
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.zones import zone_names
@@ -29,6 +30,18 @@ def parse_window(text: str) -> timedelta:
         return timedelta(**{UNITS[match[2]]: int(match[1])})
     except OverflowError:
         raise ValueError(f"window={text!r}: is longer than any log; write for example '30d'") from None
+
+
+@overload
+def window_us(text: str) -> int: ...
+
+
+@overload
+def window_us(text: None) -> None: ...
+
+
+@overload
+def window_us(text: str | None) -> int | None: ...
 
 
 def window_us(text: str | None) -> int | None:

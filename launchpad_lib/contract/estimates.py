@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from launchpad_lib.contract.manifest import ChangeSaid, DaySaid
 
 
 class Refused(ValueError):
@@ -14,7 +17,8 @@ class Estimate(NamedTuple):
     """One number with its 95 % limits and its denominator; `value` is None exactly where `refused_because` says why.
 
     `rules` is what the number depends on (window, events, time zone, immature units): it fills the blanks of the
-    definition in the metric catalogue, so that a definition card says what was really counted.
+    definition in the metric catalogue, so that a definition card says what was really counted. `change` is the number
+    against the period before, `series` its course.
     """
 
     value: float | None
@@ -23,6 +27,8 @@ class Estimate(NamedTuple):
     n: int | None = None
     refused_because: str | None = None
     rules: Mapping[str, Any] = {}
+    change: ChangeSaid | None = None
+    series: tuple[DaySaid, ...] = ()
 
     @property
     def is_refused(self) -> bool:

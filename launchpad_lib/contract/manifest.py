@@ -63,6 +63,71 @@ class FindingSaid(_Part):
     page: str = Field(description="notebook")
 
 
+class DaySaid(_Part):
+    """One point of a line beside a number: a day, or a week by its first day."""
+
+    day: str = Field(description="date in the report's zone; of a week its first")
+    value: float | None = Field(description="null is a gap, never 0")
+    ci_low: float | None = None
+    ci_high: float | None = None
+    n: float | None = Field(default=None, description="denominator")
+    is_complete: bool = Field(default=True, description="false where the data end within it, or its windows are open")
+
+
+class ChangeSaid(_Part):
+    """A headline number against the period before, computed in this run from one snapshot."""
+
+    value: float | None = Field(description="this period - the one before, in the metric's own unit")
+    ci_low: float | None = None
+    ci_high: float | None = None
+    period: str = Field(default="", description="for example 5 to 11 Jan")
+    against: str = Field(default="", description="the period before")
+    word: str = Field(description="rose, fell, moved by less than what matters, may have moved, or refused")
+    smallest: float | None = Field(
+        default=None, description="the smallest change that these data could show: with a chance of 80 %"
+    )
+    says: str | None = Field(default=None, description="one sentence with both periods and their bases")
+    refused_because: str | None = None
+
+
+class Cell(_Part):
+    """One cell of the scorecard."""
+
+    word: str = Field(
+        description="a verdict word, a state word (degraded now, worse, fell silent, burns its budget, healthy, cannot "
+        "tell), the shown value, `not asked` or `refused`"
+    )
+    severity: Severity
+    value: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    unit: str | None = None
+    n: float | None = Field(default=None, description="denominator")
+    limit: float | None = Field(default=None, description="the objective that the value is held against")
+    says: str | None = Field(default=None, description="one sentence; where refused, the reason")
+    page: str | None = Field(default=None, description="notebook that proves it")
+    anchor: str | None = Field(default=None, description="id of the heading on that page")
+    series: tuple[DaySaid, ...] = Field(default=(), description="p95 by day, or the users' share by day")
+
+
+class FeatureRow(_Part):
+    """One declared feature: used, worked, healthy, within its objective, changed."""
+
+    feature_id: str
+    feature_name: str
+    owner_team: str | None = None
+    stage: str | None = None
+    severity: Severity = Field(description="the gravest of its cells that were asked")
+    verb: Verb
+    sentence: str = Field(description="why it stands where it stands")
+    users: int | None = Field(default=None, description="used by in the last complete week")
+    used: Cell
+    worked: Cell
+    health: Cell
+    objective: Cell
+    change: Cell
+
+
 class NotebookRun(_Part):
     """One notebook of the run."""
 
@@ -93,6 +158,8 @@ class MetricSaid(_Part):
     refused_because: str | None
     status: Literal["ok", "refused"]
     anchor: str | None = None
+    change: ChangeSaid | None = Field(default=None, description="against the period before; null where not computed")
+    series: tuple[DaySaid, ...] = Field(default=(), description="by day or week, on the number's own base")
 
 
 class TableWritten(_Part):
@@ -134,6 +201,8 @@ class Manifest(_Part):
     notebooks: tuple[NotebookRun, ...]
     metrics: tuple[MetricSaid, ...]
     tables: tuple[TableWritten, ...] = ()
+    scorecard: tuple[FeatureRow, ...] = Field(default=(), description="one per declared feature, worst first")
+    verdict: str | None = Field(default=None, description="the run in one sentence")
     versions: MadeBy
     files: tuple[FileWritten, ...] | None = Field(
         default=None,

@@ -7,7 +7,7 @@ from typing import Any
 
 from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Severity, Verb
-from launchpad_lib.contract.wording import percent, points
+from launchpad_lib.contract.wording import is_missing, percent, points
 
 
 class Change(Enum):
@@ -63,3 +63,14 @@ def moved_words(row: Any) -> str:
     """The size of a change and both its bases, of a row of counts before and after."""
     bases = [f"{percent(row[f'rate_{side}'])} of {int(row[f'n_{side}']):,}" for side in ("before", "after")]
     return f"{points(row['absolute_lift'], row['ci_low'], row['ci_high'])}, from {bases[0]} to {bases[1]}"
+
+
+def days_compared(row: Any) -> str:
+    """The later and the earlier days of a row of `adoption_changes`.
+
+    >>> days_compared({"days": 7, "week_on": "2026-01-12"}), days_compared({"days": 6, "week_on": "2026-01-12"})[:28]
+    ('the week from 2026-01-12, against the week before', 'the 6 days from 2026-01-12, ')
+    """
+    if is_missing(row["days"]) or row["days"] == 7:
+        return f"the week from {row['week_on']}, against the week before"
+    return f"the {int(row['days'])} days from {row['week_on']}, against the same weekdays of the week before"

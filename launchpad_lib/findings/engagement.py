@@ -9,7 +9,7 @@ from launchpad_lib.contract.findings import Conclusion, Finding, Verb, conclusio
 from launchpad_lib.contract.sentences import counted, ended, listed, without_subject
 from launchpad_lib.contract.wording import amount, duration, percent, rate
 from launchpad_lib.findings import engagement_results as results
-from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
+from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, days_compared, moved_words
 from launchpad_lib.findings.engagement_question import EngagementQuestion
 from launchpad_lib.findings.engagement_results import of_the_detail, quantity
 from launchpad_lib.findings.releases import NOT_RELEASED
@@ -80,9 +80,7 @@ def adoption_changes(changes: pd.DataFrame, smallest_change: float, asked: Engag
             continue
         severity, verb = SEVERITIES[kind]
         words = change_words(f"adoption of {asked.name_of(row['feature_id'])}", kind, smallest_change)
-        sentence = (
-            f"{words} in the week from {row['week_on']}, against the week before: {moved_words(row)} active users."
-        )
+        sentence = f"{words} in {days_compared(row)}: {moved_words(row)} active users."
         users = int(row["n_after"]) if kind is Change.DOWN else None
         since = row["week_on"] if kind in (Change.UP, Change.DOWN) else None
         found.append(Finding(severity, verb, sentence, feature_id=row["feature_id"], users=users, since=since))

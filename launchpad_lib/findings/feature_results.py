@@ -27,6 +27,7 @@ from launchpad_lib.findings.rows import NO_FEATURE, declared, not_asked, refused
 from launchpad_lib.inference import Interval, compare_rates, wilson
 from launchpad_lib.metrics import completions, feature_adoption, unknown_names
 from launchpad_lib.metrics.checks import names_in
+from launchpad_lib.metrics.compared_days import compared_days, last_complete_day, too_short
 from launchpad_lib.metrics.returning import asked_retention_by_start
 from launchpad_lib.metrics.windows import is_one_of, local_date
 
@@ -41,12 +42,33 @@ def feature_adoptions(events: ir.Table, asked: EngagementQuestion) -> tuple[pd.D
     if reason:
         both = ADOPTION, ADOPTION_CHANGES
         return tuple(refused_rows(table, reason, feature_id=ids or [None]) for table in both)
-    found = feature_adoption(events, feature_ids=ids, week_starts_on=asked.week_starts_on, **asked.place)
+    rules: dict[str, Any] = {"feature_ids": ids, "week_starts_on": asked.week_starts_on, **asked.place}
+    weeks = feature_adoption(events, **rules).to_pandas()
+    begins, known = first_local_day(events, asked.report_timezone), names_in(events, "feature_id")
+    counts = _with_reasons(weeks.assign(days=7), asked, known)
+    changes, short = counts, None
+    if asked.observed_through is not None and begins > pd.Timestamp(weeks["week_on"].iloc[0]).date() - timedelta(
+        days=7
+    ):
+        ends = last_complete_day(asked.observed_through, asked.report_timezone)
+        compared = compared_days(begins, ends)
+        if compared is None:
+            short = too_short(begins, ends)
+        else:
+            days = feature_adoption(events, **rules, compared=compared).to_pandas()
+            changes = _with_reasons(days.assign(days=compared.days), asked, known)
+    return _adoption(counts, asked), _adoption_changes(changes, short, asked.min_cell)
+
+
+def first_local_day(events: ir.Table, report_timezone: str) -> date:
+    """The local day of the first event of a log that holds some."""
     first = events.agg(at=events.event_at.min())
-    begins = first.select(on=local_date(first.at, asked.report_timezone)).to_pandas()["on"].iloc[0]
-    known = names_in(events, "feature_id")
-    counts = found.to_pandas()
-    counts = counts.assign(
+    return pd.Timestamp(first.select(on=local_date(first.at, report_timezone)).to_pandas()["on"].iloc[0]).date()
+
+
+def _with_reasons(counts: pd.DataFrame, asked: EngagementQuestion, known: set[str]) -> pd.DataFrame:
+    """Counts as the tables take them, with the reason of a feature that has none, and its release."""
+    return counts.assign(
         **{name: counts[name].astype(float) for name in counts.columns if name.startswith(("n_", "converted_"))},
         week_on=counts["week_on"].astype(str),
         unknown=pd.Series(
@@ -54,7 +76,6 @@ def feature_adoptions(events: ir.Table, asked: EngagementQuestion) -> tuple[pd.D
         ),
         released_on=pd.Series([f.released_on for f in asked.features], dtype=object),
     )
-    return _adoption(counts, asked), _adoption_changes(counts, pd.Timestamp(begins), asked.min_cell)
 
 
 def _unknown_feature(feature_id: str, known: set[str]) -> str | None:
@@ -85,7 +106,7 @@ def _adoption(counts: pd.DataFrame, asked: EngagementQuestion) -> pd.DataFrame:
     return declared(ADOPTION, rows)
 
 
-def _adoption_changes(counts: pd.DataFrame, begins: pd.Timestamp, min_cell: int) -> pd.DataFrame:
+def _adoption_changes(counts: pd.DataFrame, too_few_days: str | None, min_cell: int) -> pd.DataFrame:
     """Benjamini-Hochberg over the features that can be compared: those that were there in both weeks."""
     counts = counts.assign(unknown=[row.unknown or _released_within(row) for row in counts.itertuples()])
     counts["unknown"] = counts["unknown"].astype(object).where(counts["unknown"].notna(), None)
@@ -93,11 +114,10 @@ def _adoption_changes(counts: pd.DataFrame, begins: pd.Timestamp, min_cell: int)
     rows = counts.join(compared.drop(columns=counts.columns))
     small = rows["is_small"].astype("boolean").fillna(True).astype(bool)
     few = f"fewer than {min_cell} active users in one of the two weeks"
-    if begins > pd.Timestamp(rows["week_on"].iloc[0]) - pd.Timedelta(days=7):
-        few = f"the log begins on {begins:%Y-%m-%d}, so it does not hold two complete weeks"
-        small = small | True
+    if too_few_days is not None:
+        few, small = too_few_days, small | True
     rows = rows.assign(refused_because=rows["unknown"].where(rows["unknown"].notna() | ~small, few))
-    numbers = ["absolute_lift", "ci_low", "ci_high", "p_adjusted"]
+    numbers = ["absolute_lift", "ci_low", "ci_high", "p_value", "p_adjusted"]
     rows = rows.assign(
         **{name: pd.to_numeric(rows[name]).mask(small) for name in numbers},
         is_changed=rows["is_changed"].astype(object).where(~small, None),

@@ -193,16 +193,17 @@ def retention_cohorts(events: ir.Table, asked: RetentionQuestion, *, cohort_by: 
     return waiting(tables.RETENTION_COHORTS, ask, finish, refused_because=asked.refused_because)
 
 
-def retention_shift(cohorts: pd.DataFrame, asked: RetentionQuestion) -> pd.DataFrame:
-    """The table `retention_changes`: later cohorts against earlier ones, at the first asked period.
+def retention_shift(cohorts: pd.DataFrame, asked: RetentionQuestion, *, number: int | None = None) -> pd.DataFrame:
+    """The table `retention_changes`: later cohorts against earlier ones, at the first asked period or another one.
 
     Cohorts that began less than a horizon after the data begin are left out: users who were there before look new in
     them, so they would make every later cohort look worse.
     """
-    known = {"period_from": [asked.returns[0]]}
+    at = asked.returns[0] if number is None else number
+    known = {"period_from": [at]}
 
     def shift() -> pd.DataFrame:
-        rows = cohorts[(cohorts["period_from"] == asked.returns[0]) & (cohorts["users"] > 0)]
+        rows = cohorts[(cohorts["period_from"] == at) & (cohorts["users"] > 0)]
         begin = pd.Timestamp(cohorts["cohort"].min()) + pd.Timedelta(days=asked.horizon * PERIOD_DAYS[asked.period])
         rows = rows[pd.to_datetime(rows["cohort"]) >= begin].sort_values("cohort")
         if len(rows) < 2:
@@ -217,7 +218,7 @@ def retention_shift(cohorts: pd.DataFrame, asked: RetentionQuestion) -> pd.DataF
         found = compare_rates(pd.DataFrame([counts]), min_cell=asked.min_cell)
         if found["is_small"].iloc[0]:
             raise ValueError(f"fewer than {asked.min_cell} mature users in the earlier or the later cohorts")
-        return found.assign(period_from=asked.returns[0], later_from=sides["after"]["cohort"].iloc[0])
+        return found.assign(period_from=at, later_from=sides["after"]["cohort"].iloc[0])
 
     found = answered(tables.RETENTION_CHANGES, shift, refused_because=asked.refused_because)
     return found if found["refused_because"].isna().all() else found.assign(**known)

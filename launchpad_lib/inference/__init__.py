@@ -15,6 +15,7 @@ from launchpad_lib.inference.means import (
 from launchpad_lib.inference.multiplicity import benjamini_hochberg, holm
 from launchpad_lib.inference.proportions import Difference, Interval, newcombe, wilson
 from launchpad_lib.inference.quantiles import QuantileChange, mix_share, quantile_change, quantile_draws
+from launchpad_lib.inference.ratio_change import RatioSums, ratio_change
 from launchpad_lib.inference.regression import changes_table, quantile_changes, regression_table
 from launchpad_lib.inference.sample_ratio import SampleRatio, sample_ratio_mismatch
 from launchpad_lib.inference.survival import LogRank, SurvivalPoint, kaplan_meier, log_rank, median_survival
@@ -36,6 +37,7 @@ __all__ = [
     "Placebo",
     "QuantileChange",
     "Ratio",
+    "RatioSums",
     "SampleRatio",
     "Shortfall",
     "SurvivalPoint",
@@ -68,6 +70,7 @@ __all__ = [
     "share_ratio",
     "quantile_changes",
     "quantile_draws",
+    "ratio_change",
     "regression_table",
     "robustness_value",
     "sample_ratio_mismatch",

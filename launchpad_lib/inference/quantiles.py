@@ -19,6 +19,7 @@ class QuantileChange(NamedTuple):
     """A quantile before and after, their ratio with its interval, and the p value of "no change".
 
     `units_before, units_after`: what was drawn (users or days). `refused_because`: why there is no number, else None.
+    `after_low, after_high`: limits of `after` by itself, from the same draws; spells of the period are not in them.
     """
 
     before: float | None
@@ -32,6 +33,8 @@ class QuantileChange(NamedTuple):
     units_before: int
     units_after: int
     refused_because: str | None
+    after_low: float | None = None
+    after_high: float | None = None
 
 
 def quantile_draws(
@@ -125,7 +128,8 @@ def quantile_change(
     p_value = (
         float(2 * t.sf(abs(estimate) / sqrt(variance), freedom)) if variance > 0 else (1.0 if estimate == 0 else 0.0)
     )
-    return QuantileChange(old, new, exp(estimate), exp(low), exp(high), p_value, *counts, None)
+    limits = np.quantile(draws_after, [(1 - level) / 2, (1 + level) / 2])
+    return QuantileChange(old, new, exp(estimate), exp(low), exp(high), p_value, *counts, None, *map(float, limits))
 
 
 def mix_share(

@@ -29,7 +29,8 @@ from launchpad_lib.lake.copies import Copies, content_sql, counted
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal
 from launchpad_lib.lake.dropped_copies import SOURCE, told_copies
 from launchpad_lib.lake.kept_reports import kept_versions, reports_of
-from launchpad_lib.lake.place import lake_place
+from launchpad_lib.lake.refused_damage import refuse_damage
+from launchpad_lib.lake.sealed import refuse_changed, seal_file
 from launchpad_lib.lake.warehouse import named_through, refresh_warehouse, version_of_views
 
 SMALL_BYTES = 16 << 20
@@ -75,9 +76,10 @@ def compact(
     `reports` is kept beside those that the lake knows of.
 
     Raises:
-        ValueError: the lake has no events yet.
+        ValueError: the lake has no events yet, or a file of it is damaged; nothing is changed then.
     """
-    if not DeltaTable.is_deltatable(str(lake_place(lake) / "events")):
+    refuse_damage(lake)
+    if not DeltaTable.is_deltatable(str(lake / "events")):
         raise ValueError(
             f"lake={str(lake)!r}: there is no events table; run `launchpad ingest` or `launchpad stream` "
             "first, or correct the path"
@@ -204,10 +206,10 @@ def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, dropped: str
     """
     partition_values: dict[str, str | None] = {} if files[0].event_on is None else {"event_on": files[0].event_on}
     folder = "/".join(f"{k}={v}" for k, v in partition_values.items())
-    path = f"{folder}/{int(time.time() * 1000):013d}-{uuid.uuid4().hex}.parquet".lstrip("/")
-    target = log.place / path
+    target = log.place / folder / f"{int(time.time() * 1000):013d}-{uuid.uuid4().hex}.parquet"
     target.parent.mkdir(exist_ok=True)
     sources: dict[str, object] = {"files": [str(log.place / unquote(f.path)) for f in files]}
+    refuse_changed(log.place / unquote(f.path) for f in files)
     try:
         query = (
             f"COPY ({rows} ORDER BY {_ORDER}) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd, "
@@ -217,6 +219,8 @@ def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, dropped: str
         descriptor = os.open(target, os.O_RDWR)
         os.fsync(descriptor)
         os.close(descriptor)
+        target = seal_file(target, lake=log.place.parent)
+        path = target.relative_to(log.place).as_posix()
         names = ("event_at", "received_at")
         bounds = con.execute(
             f"SELECT {', '.join(f'strftime({f}({n}), $form)' for f in ('min', 'max') for n in names)} FROM "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 
@@ -41,7 +42,7 @@ def active_users(events: ir.Table, *, observed_through: datetime, report_timezon
     users = trailing_users(found, tuple(TRAILING_DAYS.values()), through=through)
     days = np.arange(first, first + users.shape[1])
     rows = counted_table(
-        {"active_on": "date", **dict.fromkeys(TRAILING_DAYS, "int64"), "days_observed": "int64"},
+        {"active_on": dt.date, **dict.fromkeys(TRAILING_DAYS, dt.int64), "days_observed": dt.int64},
         active_on=dates_of(days),
         **dict(zip(TRAILING_DAYS, users, strict=True)),
         days_observed=np.minimum(days - first + 1, 28),
@@ -80,7 +81,7 @@ def active_days(
     found = user_days(known_table(events, needs=("user_id", "event_at")), report_timezone=report_timezone)
     users = users_by_active_days(found, after=last - window_days, through=last)[1:]
     rows = counted_table(
-        {"days": "int64", "users": "int64", "n": "int64"},
+        {"days": dt.int64, "users": dt.int64, "n": dt.int64},
         days=range(1, window_days + 1),
         users=users,
         n=[int(users.sum())] * window_days,

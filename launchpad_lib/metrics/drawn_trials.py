@@ -72,7 +72,7 @@ def is_within(luck: np.ndarray, halvings: int) -> np.ndarray:
 
 def mixed(hashes: np.ndarray, seed: int) -> np.ndarray:
     """The user's hash with the seed, spread over all 64 bits (the finaliser of splitmix64)."""
-    mixed = hashes.astype(np.int64, copy=False).view(np.uint64) + np.uint64((seed * 0x9E3779B97F4A7C15) % 2**64)
+    mixed = hashes.view(np.uint64) + np.uint64((seed * 0x9E3779B97F4A7C15) % 2**64)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return mixed ^ (mixed >> np.uint64(31))

@@ -31,7 +31,7 @@ class Clusters:
             self._variant = np.concatenate([self._variant, np.full(more, -1)])
             self._mature = np.concatenate([self._mature, np.zeros(more, np.int64)])
         self._mature += np.bincount(codes[is_over], minlength=len(self._mature))
-        _add_to_clusters(codes, variant.astype(np.int64), is_over, own, self._variant, self._sums, self._rest)
+        _add_to_clusters(codes, variant, is_over, own, self._variant, self._sums, self._rest)
 
     def by_variant(self) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, int]]:
         """Moments over the clusters of each variant, and how many there are."""

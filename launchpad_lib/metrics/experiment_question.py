@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from launchpad_lib.contract.durations import parse_window
@@ -72,7 +73,7 @@ def _sliced(window: timedelta) -> list[tuple[timedelta, timedelta]]:
         return []
     length = -(-days // SLICES)
     edges = [*range(0, days, length), days]
-    return [(timedelta(days=a), timedelta(days=b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [(timedelta(days=a), timedelta(days=b)) for a, b in pairwise(edges)]
 
 
 def _outcome(
@@ -89,10 +90,9 @@ def _places(
 ) -> tuple[Place, Place, Place, Place]:
     """Of one metric whose outcome was added last; a denominator and a covariate are outcomes of their own."""
     own = len(outcomes) - 1
-    kinds: dict[str, Taken] = {"conversion": "did", "retention": "did", "count": "count", "sum": "value"}
-    taken: Taken = kinds.get(metric.kind, "value" if metric.value else "count")
-    if metric.event is None and metric.kind == "conversion":
-        taken = "value"
+    is_did = metric.kind == "retention" or (metric.kind == "conversion" and metric.event is not None)
+    is_summed = metric.value is not None and metric.kind != "count"
+    taken: Taken = "did" if is_did else "value" if is_summed else "count"
     y, d = Place(own, taken), Place(own, "one")
     x, z = Place(own, taken, is_before=True), Place(own, "one")
     if metric.kind == "ratio":

@@ -121,8 +121,8 @@ class Tally:
             codes = part.labels[str(self._plan.cluster)]
             self._clusters.add(codes[is_assigned], part.variant[is_assigned], part.variants, part.is_over[is_assigned],
                                self._numbers(part, is_assigned))  # fmt: skip
-        if self._clusters is None:
-            group = np.where(is_own, part.variant, -1).astype(np.int64)
+        else:
+            group = np.where(is_own, part.variant, -1)
             self._into(WHOLE, group, part)
             for name in dict.fromkeys([self._plan.strata, *self._plan.segments]):
                 if name is not None:
@@ -198,14 +198,18 @@ class Tally:
         standing = pd.concat(self._standing).fillna({"variant": ""}).groupby(["standing", "variant"], as_index=False)
         standing = standing[["units", "units_immature"]].sum()
         assigned = standing[standing["standing"] == "assigned"]
-        randomised = dict(zip(assigned["variant"].astype(str), assigned["units"].astype(int), strict=True))
+        randomised = assigned.set_index("variant")["units"].to_dict()
         standing = standing.assign(variant=standing["variant"].where(standing["standing"].isin(NAMED), None))
         if self._clusters is not None:
             self._sums[WHOLE], randomised = self._clusters.by_variant()
         return Counted(
             self._question,
             {key: {v: a + b for v, (a, b) in arms.items()} for key, arms in self._sums.items()},
-            {k: _winsorised(kept, float(self._plan.metrics[k].winsorise or 1)) for k, kept in self._kept.items()},
+            {
+                k: _winsorised(self._kept[k], metric.winsorise)
+                for k, metric in enumerate(self._plan.metrics)
+                if metric.winsorise is not None and k in self._kept
+            },
             {k: {v: _joined(rows) for v, rows in arms.items()} for k, arms in self._values.items()},
             whole.assign(outcome=whole["outcome"].map(places)),
             standing,
@@ -228,7 +232,7 @@ _SOURCES: Mapping[tuple[str, bool], str] = {
 
 def _reason(four: Iterable[Place], refused: tuple[str | None, ...]) -> str | None:
     """Why a metric cannot be counted: an event of it does not occur."""
-    return next((refused[p.outcome] for p in four if refused and refused[p.outcome]), None)
+    return next((refused[p.outcome] for p in four if refused[p.outcome]), None)
 
 
 def _added(

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, get_args
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 
@@ -157,11 +158,11 @@ def _columns(
     if instead is None:
         # In a case, so that the engine parses the properties of exposures only.
         is_told = events.event_name == EXPOSURE_EVENT
-        of_experiment = ibis.ifelse(is_told, property_value(events, "experiment_id"), ibis.null("string"))
-        is_exposure = (of_experiment == ibis.literal(experiment_id, "string")).fill_null(False)
+        of_experiment = ibis.ifelse(is_told, property_value(events, "experiment_id"), ibis.null(dt.string))
+        is_exposure = (of_experiment == ibis.literal(experiment_id, dt.string)).fill_null(False)
         name_of_variant = property_value(events, "variant")
     else:
-        is_late = events.event_at >= ibis.literal(utc_instant(instead[1]), "timestamp")
+        is_late = events.event_at >= ibis.literal(utc_instant(instead[1]), dt.timestamp)
         is_exposure = (is_one_of(events.event_name, [instead[0]]) & is_late).fill_null(False)
         name_of_variant = ibis.literal(ALL)
     bits: dict[str, int] = {}
@@ -174,12 +175,12 @@ def _columns(
         else:
             bits[outcome.event_name] = bits.get(outcome.event_name, 0) | 1 << place
     cases = [
-        (is_one_of(events.event_name, [n]).fill_null(False), ibis.literal(m | anything, "int64"))
+        (is_one_of(events.event_name, [n]).fill_null(False), ibis.literal(m | anything, dt.int64))
         for n, m in bits.items()
     ]
-    cases.append((is_exposure, ibis.literal(of_exposure, "int64")))
-    mask = ibis.cases(*cases, else_=ibis.literal(anything, "int64"))
-    variant = ibis.ifelse(is_exposure, name_of_variant, ibis.null("string"))
+    cases.append((is_exposure, ibis.literal(of_exposure, dt.int64)))
+    mask = ibis.cases(*cases, else_=ibis.literal(anything, dt.int64))
+    variant = ibis.ifelse(is_exposure, name_of_variant, ibis.null(dt.string))
     columns: dict[str, ir.Value] = {
         "at": events.event_at,
         "is_exposure": is_exposure,
@@ -190,15 +191,15 @@ def _columns(
         wanted = sum(1 << k for k, o in enumerate(outcomes) if o.value == name)
         columns[f"value_{place}"] = ibis.ifelse((mask & wanted) != 0, _number(property_value(events, name)), 0.0)
     for place, name in enumerate(labels):
-        text = ibis.ifelse(is_exposure, property_value(events, name), ibis.null("string"))
+        text = ibis.ifelse(is_exposure, property_value(events, name), ibis.null(dt.string))
         columns[f"label_{place}"] = text
     return columns, (is_exposure | (mask != 0)) & events.event_at.notnull()
 
 
 def _number(text: ir.StringValue) -> ir.FloatingValue:
     """The number that a text is; true is 1; what is none, or not finite, is 0."""
-    number = text.try_cast("float64")
-    known = ibis.ifelse(number.abs() < 1e300, number, ibis.null("float64"))  # NaN is not less
+    number = text.try_cast(dt.float64)
+    known = ibis.ifelse(number.abs() < 1e300, number, ibis.null(dt.float64))  # NaN is not less
     return ibis.coalesce(known, ibis.ifelse(text == "true", 1.0, 0.0), 0.0)
 
 
@@ -240,7 +241,7 @@ def _exposed(
     inside, before, pre = (np.zeros((units, metrics), np.int32) for _ in range(3))
     ever = np.zeros((units, metrics), np.bool_)
     value_inside, value_pre = (np.zeros((units, metrics)) for _ in range(2))
-    masks = columns["outcomes"].astype(np.int64, copy=False)
+    masks = columns["outcomes"].astype(np.int64)
     fold_exposed(
         part.starts, columns["at"], columns["is_exposure"], columns["variant"], masks, values, value_of, begins, ends,
         _micros(pre_period), exposed_at, row, code, is_exposed, inside, before, pre, ever, value_inside, value_pre,
@@ -265,7 +266,7 @@ def _exposed(
         at >= (late if period.ends is None else period.ends),
         codes[cluster] < 0 if cluster is not None else np.zeros(len(at), np.bool_),
     ]
-    standing = np.select(conditions, [3, 1, 2, 4, 5, 6], 0).astype(np.int8)
+    standing = np.select(conditions, [3, 1, 2, 4, 5, 6], 0)
     is_over = np.ones(len(at), np.bool_) if through is None else at <= through
     inside, before, pre = (matrix[is_exposed] for matrix in (inside, before, pre))
     value_inside, value_pre = value_inside[is_exposed], value_pre[is_exposed]

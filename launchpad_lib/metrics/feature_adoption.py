@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.checks import counted_table, known_table, name_list, unknown_names
+from launchpad_lib.metrics.compared_days import ComparedDays
 from launchpad_lib.metrics.kernels.local_days import dates_of
 from launchpad_lib.metrics.kernels.user_days import user_days, users_of_two_periods
-from launchpad_lib.metrics.windows import Weekday, last_complete_period, weekday_number
+from launchpad_lib.metrics.windows import Weekday, last_complete_period, python_period_number, weekday_number
+
+NOBODY = "nobody was active in the {} of the compared days"
 
 
 def feature_adoption(
@@ -22,8 +26,12 @@ def feature_adoption(
     observed_through: datetime,
     report_timezone: str = "UTC",
     week_starts_on: Weekday = "monday",
+    compared: ComparedDays | None = None,
 ) -> ir.Table:
     """Who used each feature in the last complete local week and in the one before. Grain: one row per feature named.
+
+    Args:
+        compared: other days, for a log that does not hold two complete weeks; `week_on` is then the first of the later.
 
     Columns: feature_id, week_on (first date of the last complete week), n_before, converted_before, n_after,
     converted_after (n: distinct users active in the week; converted: of them with an event of the feature), and of the
@@ -47,7 +55,11 @@ def feature_adoption(
     last = last_complete_period(utc_instant(observed_through), report_timezone, "week", week_starts_on)
     known = known_table(events, needs=("user_id", "event_at", "feature_id"))
     found, begin = user_days(known, report_timezone=report_timezone), last * 7 + weekday_number(week_starts_on)
-    weeks = users_of_two_periods(found, begin=begin, length=7)
+    before, length = begin - 7, 7
+    if compared is not None:
+        begin, before = (python_period_number(on, "day") for on in (compared.after_on, compared.before_on))
+        length = compared.days
+    weeks = users_of_two_periods(found, before=before, after=begin, length=length)
     unknown = [unknown_names(events, feature_ids=[name]) for name in feature_ids]
     used = [weeks.used[found.code(name)] if name in found.features else np.zeros(5, np.int64) for name in feature_ids]
     counted = {
@@ -61,16 +73,17 @@ def feature_adoption(
         "converted_after_of_both": lambda own: own[4],
     }
     counts = {
-        name: [None if why else int(of(own)) for own, why in zip(used, unknown, strict=True)]
+        name: [None if why else int(of(used[place])) for place, why in enumerate(unknown)]
         for name, of in counted.items()
     }
     nobody = None
     if not weeks.after:
-        nobody = "nobody was active in the last complete week"
+        nobody = "nobody was active in the last complete week" if compared is None else NOBODY.format("later")
     elif not weeks.before:
         nobody = "nobody was active in the week before the last complete one"
+        nobody = nobody if compared is None else NOBODY.format("earlier")
     return counted_table(
-        {"feature_id": "string", "week_on": "date", **dict.fromkeys(counted, "int64"), "refused_because": "string"},
+        {"feature_id": dt.string, "week_on": dt.date, **dict.fromkeys(counted, dt.int64), "refused_because": dt.string},
         feature_id=list(feature_ids),
         week_on=np.repeat(dates_of(np.array([begin])), len(used)),
         **counts,

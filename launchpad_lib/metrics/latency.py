@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
@@ -50,10 +51,10 @@ def latency_quantiles(
         *by, "observed_on", bucket=held.latency_histogram.keys().unnest(), n=held.latency_histogram.values().unnest()
     )
     order = [*by, "observed_on", "bucket"]
-    counts = each.group_by(order).agg(n=each.n.sum().cast("int64")).order_by(order).to_pyarrow()
+    counts = each.group_by(order).agg(n=each.n.sum().cast(dt.int64)).order_by(order).to_pyarrow()
     keys = counts.select(list(by)).to_pandas().groupby(list(by), dropna=False, sort=False).ngroup()
     starts, totals, found = trailing_quantiles(
-        keys.to_numpy(dtype=np.int64),
+        keys.to_numpy(),
         counts["observed_on"].cast(pa.int32()).to_numpy().astype(np.int64),
         counts["bucket"].to_numpy().astype(np.int64),
         counts["n"].to_numpy(),

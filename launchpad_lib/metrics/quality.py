@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from launchpad_lib.metrics.checks import because, counted_table, known_table
@@ -56,7 +57,7 @@ def delivery(events: ir.Table) -> ir.Table:
         delay_observed=counted.delay_observed,
         delay_unknown=counted.events - counted.delay_observed,
         **{
-            f"{name}_seconds": ibis.literal(value, "float64")
+            f"{name}_seconds": ibis.literal(value, dt.float64)
             for name, value in zip(("median", "p90", "p99"), seconds, strict=True)
         },
         late=counted.late,
@@ -76,9 +77,9 @@ def _arrivals(events: ir.Table, *, at: Sequence[float]) -> tuple[ir.Table, list[
     days, delays = of_days(events, "event_days"), of_days(events, "event_delays")
     if days is not None and delays is not None:
         sums = {"events": "rows", "delay_observed": "observed", "late": "late_rows", "ahead": "ahead"}
-        counted = days.agg(**{name: days[own].sum().cast("int64") for name, own in sums.items()})
+        counted = days.agg(**{name: days[own].sum().cast(dt.int64) for name, own in sums.items()})
         counted = counted.mutate(events=counted.events.fill_null(0), delay_observed=counted.delay_observed.fill_null(0))
-        held = delays.group_by("delay").agg(rows=delays.rows.sum().cast("int64")).to_pyarrow()
+        held = delays.group_by("delay").agg(rows=delays.rows.sum().cast(dt.int64)).to_pyarrow()
         if not held["delay"].null_count:
             return counted, quantiles_of_counts(held["delay"].to_numpy(), held["rows"].to_numpy(), at, per=1e6)
         timed = _timed(events)
@@ -87,8 +88,8 @@ def _arrivals(events: ir.Table, *, at: Sequence[float]) -> tuple[ir.Table, list[
         counted = timed.agg(
             events=timed.count(),
             delay_observed=timed.delay.count(),
-            late=timed.is_late.sum().cast("int64"),
-            ahead=(timed.delay < -60_000_000).sum().cast("int64"),
+            late=timed.is_late.sum().cast(dt.int64),
+            ahead=(timed.delay < -60_000_000).sum().cast(dt.int64),
         )
     return counted, exact_quantiles(timed, timed.delay, at=at, per=1e6)
 
@@ -110,7 +111,7 @@ def _timed(events: ir.Table) -> ir.Table:
 
 def _nothing_observed(events: ir.IntegerValue, observed: ir.IntegerValue) -> ir.StringValue:
     return ibis.cases(
-        (observed > 0, ibis.null("string")),
+        (observed > 0, ibis.null(dt.string)),
         (events == 0, "there is no event"),
         else_="received_at is event_at in every event, so it was filled and no delay was observed; map the time of "
         "arrival",
@@ -138,12 +139,13 @@ def restated_days(events: ir.Table) -> ir.Table:
         "day", "rows", "late_rows", "last_received_at", late_share=moved.late_rows / moved.rows
     ).relocate("late_share", after="late_rows")
     whole = counted.agg(
-        events=counted.rows.sum().fill_null(0).cast("int64"), observed=counted.observed.sum().fill_null(0).cast("int64")
+        events=counted.rows.sum().fill_null(0).cast(dt.int64),
+        observed=counted.observed.sum().fill_null(0).cast(dt.int64),
     )
     told = whole.select(otherwise=_nothing_observed(whole.events, whole.observed))
     refused = told.filter(told.otherwise.notnull())
     nothing = {name: ibis.null(kind) for name, kind in rows.schema().items()}
-    both = rows.mutate(refused_because=ibis.null("string")).union(
+    both = rows.mutate(refused_because=ibis.null(dt.string)).union(
         refused.select(**nothing, refused_because=refused.otherwise)
     )
     return both.order_by("day")
@@ -167,7 +169,7 @@ def missing_share(table: ir.Table) -> ir.Table:
     rows, names = int(whole["rows"]), sorted(columns)
     place = {name: k for k, name in enumerate(columns)}
     told = counted_table(
-        {"column": "string", "rows": "int64", "missing": "int64"},
+        {"column": dt.string, "rows": dt.int64, "missing": dt.int64},
         column=names,
         rows=[rows] * len(names),
         missing=[rows - int(whole[f"known_{place[name]}"]) for name in names],

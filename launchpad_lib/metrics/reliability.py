@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from launchpad_lib.metrics.checks import because, known_table, never_empty
@@ -20,7 +21,7 @@ def crash_free_users(telemetry: ir.Table) -> ir.Table:
     refused_because (NULL where the row stands).
     """
     table = known_table(telemetry, needs=("feature_id", "user_id", "crashed"), argument="telemetry")
-    flag = table.crashed.cast("boolean")
+    flag = table.crashed.cast(dt.boolean)
     counts = table.group_by("feature_id").agg(
         users=table.user_id.nunique(where=flag.notnull()), crashed_users=table.user_id.nunique(where=flag)
     )
@@ -48,11 +49,13 @@ def crash_free_sessions(telemetry: ir.Table, *, gap_minutes: int = 30) -> ir.Tab
     known = table.filter(table.crashed.notnull() & table.user_id.notnull())
     order = ibis.window(group_by="user_id", order_by=["observed_at", "observation_id"])
     gap = micros(known.observed_at) - micros(known.observed_at.lag().over(order))
-    marked = known.mutate(is_new=(gap.isnull() | (gap > 60_000_000 * gap_minutes)).cast("int64"))
+    marked = known.mutate(is_new=(gap.isnull() | (gap > 60_000_000 * gap_minutes)).cast(dt.int64))
     running = ibis.window(group_by="user_id", order_by=["observed_at", "observation_id"], preceding=None, following=0)
     numbered = marked.mutate(session=marked.is_new.sum().over(running))
     each = numbered.group_by(["feature_id", "user_id", "session"]).agg(has_crash=numbered.crashed.any())
-    counts = each.group_by("feature_id").agg(sessions=each.count(), crashed_sessions=each.has_crash.cast("int64").sum())
+    counts = each.group_by("feature_id").agg(
+        sessions=each.count(), crashed_sessions=each.has_crash.cast(dt.int64).sum()
+    )
     joined = features.left_join(counts, features.feature_id.identical_to(counts.feature_id))
     rows = joined.select(
         "feature_id", sessions=joined.sessions.fill_null(0), crashed_sessions=joined.crashed_sessions.fill_null(0)
@@ -105,14 +108,14 @@ def apdex_counts(table: ir.Table, *, threshold_ms: float) -> ir.Table:
 
 def rated_apdex(counts: ir.Table) -> ir.Table:
     """`apdex` from its counts."""
-    n = counts.observations.cast("float64").nullif(0.0)
+    n = counts.observations.cast(dt.float64).nullif(0.0)
     scored = counts.mutate(
         frustrated=counts.observations - counts.satisfied - counts.tolerating,
         apdex=(counts.satisfied + counts.tolerating / 2) / n,
     )
     variance = (scored.satisfied + scored.tolerating / 4) / n - scored.apdex * scored.apdex
     half = Z95 * (ibis.greatest(variance, 0.0) / n).sqrt()
-    nothing = ibis.null("float64")
+    nothing = ibis.null(dt.float64)
     limited = scored.mutate(
         ci_low=ibis.ifelse(half.isnull(), nothing, ibis.greatest(scored.apdex - half, 0.0)),
         ci_high=ibis.ifelse(half.isnull(), nothing, ibis.least(scored.apdex + half, 1.0)),

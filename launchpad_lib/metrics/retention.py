@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from launchpad_lib.contract.durations import utc_instant
@@ -105,13 +106,13 @@ def pooled_retention(matrix: ir.Table) -> ir.Table:
     starts call `retention` without cohorts, whose limits know that a user counts several times.
     """
     rows = matrix.group_by(["period_from", "period_to"]).agg(
-        users=matrix.users.sum().cast("int64"),
-        retained=matrix.retained.sum().cast("int64"),
-        users_immature=matrix.users_immature.sum().cast("int64"),
+        users=matrix.users.sum().cast(dt.int64),
+        retained=matrix.retained.sum().cast(dt.int64),
+        users_immature=matrix.users_immature.sum().cast(dt.int64),
         reason=matrix.refused_because.max(),
     )
     rated = rows.mutate(retention_rate=rows.retained / rows.users.nullif(0), **wilson_limits(rows.retained, rows.users))
-    return rated.mutate(refused_because=ibis.cases((rated.users > 0, ibis.null("string")), else_=rated.reason)).drop(
+    return rated.mutate(refused_because=ibis.cases((rated.users > 0, ibis.null(dt.string)), else_=rated.reason)).drop(
         "reason"
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
@@ -132,11 +133,11 @@ def asked_retention_by_deed(
         rules,
         start=_condition(events, start_event),
         back=_condition(events, return_event),
-        early=EarlyDeed(is_step(events, deed), at_least, window_us(within) or 0),
+        early=EarlyDeed(is_step(events, deed), at_least, window_us(within)),
     )
     seen = f"{rules.observed_through:%Y-%m-%d %H:%M} UTC"
     nobody = f"no user has been observed for {span_words(within)} after the start by {seen}, so there are no groups yet"
-    return _question([fold], lambda found: pa.array(names, pa.string()).take(pa.array(found)), unknown, nobody=nobody)
+    return _question([fold], lambda found: pa.array(names).take(pa.array(found)), unknown, nobody=nobody)
 
 
 def checked_deed(event: str | Step, at_least: int, within: str) -> tuple[Step, tuple[str, str]]:
@@ -199,7 +200,7 @@ def _by_given_cohorts(
     """Cohorts that a table gives its users; a user of several is counted in each."""
     from launchpad_lib.metrics.kernels.return_fold import ReturnFold
 
-    named = given.filter(given.user_id.notnull()).select(user=given.user_id.cast("string"), cohort=given.cohort)
+    named = given.filter(given.user_id.notnull()).select(user=given.user_id.cast(dt.string), cohort=given.cohort)
     rows = named.distinct().to_pyarrow()
     encoded = rows["cohort"].combine_chunks().dictionary_encode(null_encoding="encode")
     layers: list[dict[str, int]] = []
@@ -212,7 +213,7 @@ def _by_given_cohorts(
     def places(layer: dict[str, int]) -> Callable[[Sequence[str]], np.ndarray]:
         return lambda texts: np.array([layer.get(text, -1) for text in texts], np.int64)
 
-    user_id = events.user_id.cast("string")
+    user_id = events.user_id.cast(dt.string)
     folds = [ReturnFold(rules, **conditions, label=user_id, places=places(layer)) for layer in layers]
     nobody = f"no user of `cohorts` has a start{_reason_of(given)}"
     empty = ReturnFold(rules, **conditions)  # where no cohort has a user: the shape of an answer

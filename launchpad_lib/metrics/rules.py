@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from launchpad_lib.contract.durations import utc_instant
@@ -127,7 +128,7 @@ def asked_rules(log: ir.Table, own: Rules, rules: Sequence[FunnelRule], *, obser
 
 def _under(rule: FunnelRule, place: int, found: ir.Table) -> ir.Table:
     return found.select(
-        place=ibis.literal(place, "int64"),
+        place=ibis.literal(place, dt.int64),
         rule=ibis.literal(rule.name),
         why=ibis.literal(rule.why),
         step=found.step,

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
@@ -86,7 +87,7 @@ def grace_us(grace: str) -> int:
     """
     if grace == "session":
         return DAY_US
-    length = window_us(grace) or DAY_US
+    length = window_us(grace)
     if length > DAY_US:
         raise ValueError(
             f"grace={grace!r}: must be 'session' or at most 1d; within a longer one only those who stay can finish, "
@@ -151,7 +152,7 @@ def trial_columns(events: ir.Table, questions: Sequence[TrialQuestion]) -> dict[
     return {
         "at": events.event_at,
         "session": _session(events),
-        "kind": (events.event_name.hash() & 63).fill_null(0).cast("int8"),
+        "kind": (events.event_name.hash() & 63).fill_null(0).cast(dt.int8),
         "begins": _mask(events, [q.begin_events if q.compare == "finished" else () for q in questions]),
         "done": _mask(events, [q.done_events for q in questions]) | _of_feature(events, questions),
         "luck": events.user_id.hash(),
@@ -164,7 +165,7 @@ def _session(events: ir.Table) -> ir.IntegerValue:
     if is_fact_events(events.op()):  # its stretches without a client's session are those that are asked here
         return events.session_number
     name = next((c for c in ("session_id", "session_key") if c in events.columns), None)
-    none = ibis.literal(0, "int64")
+    none = ibis.literal(0, dt.int64)
     return none if name is None else ibis.ifelse(events[name].notnull(), events[name].hash(), none)
 
 
@@ -182,14 +183,14 @@ def _of_feature(events: ir.Table, questions: Sequence[TrialQuestion]) -> ir.Inte
     for place, question in enumerate(questions):
         if question.feature_id is not None and "feature_id" in events.columns:
             bits[question.feature_id] = bits.get(question.feature_id, 0) | 1 << place
-    return _bits_of(events.feature_id, bits) if bits else ibis.literal(0, "int64")
+    return _bits_of(events.feature_id, bits) if bits else ibis.literal(0, dt.int64)
 
 
 def _bits_of(column: ir.StringValue, bits: dict[str, int]) -> ir.IntegerValue:
     cases = [
-        (is_one_of(column, [name]), ibis.literal(mask, "int64")) for name, mask in bits.items() if is_storable(name)
+        (is_one_of(column, [name]), ibis.literal(mask, dt.int64)) for name, mask in bits.items() if is_storable(name)
     ]
-    none = ibis.literal(0, "int64")
+    none = ibis.literal(0, dt.int64)
     return ibis.cases(*cases, else_=none) if cases else none
 
 
@@ -226,20 +227,20 @@ class _Reading:
         day = local_days(at, self.report_timezone)
         first_done = np.empty((units, len(self.questions)), np.int64)
         counts = np.zeros((units, len(self.questions), 3), np.int64)
-        masks = (columns["begins"].astype(np.int64, copy=False), columns["done"].astype(np.int64, copy=False))
+        masks = (columns["begins"].astype(np.int64), columns["done"].astype(np.int64))
         count_trials(starts, at, day, *masks, self.daily, self.latest, first_done, counts)
         self.counts += counts.sum(axis=0)
         self._count_naive(at[starts[:-1]], at[starts[1:] - 1], first_done)
         luck = mixed(columns["luck"][starts[:-1]], self.seed)
         kept = self._kept(luck, counts[:, :, 0])
         sizes = (counts[:, :, 0] * kept).sum(axis=0)
-        ends = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+        ends = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         total = int(sizes.sum())
         unit_of, row_of, instant_of = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total, np.int64)
         treated, returned = np.empty(total, np.uint8), np.empty(total, np.uint8)
         known = np.empty((total, len(WRITTEN)), np.float32)
         fill_trials(
-            starts, at, day, columns["session"].astype(np.int64, copy=False), columns["kind"], *masks,
+            starts, at, day, columns["session"], columns["kind"], *masks,
             self.daily, self.latest, self.grace, self.outcome, first_done, kept, ends,
             unit_of, row_of, instant_of, treated, returned, known,
         )  # fmt: skip

@@ -17,7 +17,7 @@ import pyarrow as pa
 from launchpad_lib.contract.arrow import ARROW_TYPES
 from launchpad_lib.contract.catalogue import RESULT_TABLES
 from launchpad_lib.contract.names import nearest
-from launchpad_lib.page.output import FINDINGS_MIME, METRIC_MIME, TABLE_MIME
+from launchpad_lib.page.output import FINDINGS_MIME, METRIC_MIME, SCORECARD_MIME, TABLE_MIME
 
 
 class SaidTable(NamedTuple):
@@ -31,6 +31,7 @@ class Said(NamedTuple):
     """What a page says, for the manifest and the index.
 
     `verdict` and `findings` are those of `conclude`.
+    `scorecard` are the rows of a scorecard, of which the verdict is the run's.
     `refused_because` is set where the page as a whole has no answer: it concluded so, or every headline metric that it
     shows is refused and nothing else was found.
     """
@@ -40,6 +41,7 @@ class Said(NamedTuple):
     metrics: list[dict]
     tables: list[SaidTable]
     refused_because: str | None
+    scorecard: list[dict] = []
 
 
 NOTHING_SAID = Said(None, [], [], [], None)
@@ -61,7 +63,8 @@ def harvest(notebook: nbformat.NotebookNode, *, name: str) -> Said:
     findings = [finding | {"page": name} for finding in said.get("findings", [])]
     metrics = harvest_metrics(notebook, name=name)
     refused = said.get("refused_because") or _nothing_known(metrics, findings)
-    return Said(said.get("verdict"), findings, metrics, _tables(notebook, name), refused)
+    rows: list[dict] = next((data[SCORECARD_MIME] for _, data in _outputs(notebook) if SCORECARD_MIME in data), [])
+    return Said(said.get("verdict"), findings, metrics, _tables(notebook, name), refused, rows)
 
 
 def harvest_metrics(notebook: nbformat.NotebookNode, *, name: str) -> list[dict]:

@@ -15,9 +15,11 @@ import pandas as pd
 from IPython.display import display
 
 from launchpad_lib.contract.catalogue import Metric, ResultTable
+from launchpad_lib.contract.catalogue.no_change import NO_CHANGE
 from launchpad_lib.contract.estimates import Estimate
 from launchpad_lib.contract.findings import Apart, Conclusion
 from launchpad_lib.contract.legible import visible
+from launchpad_lib.contract.manifest import ChangeSaid
 from launchpad_lib.contract.sentences import counted
 from launchpad_lib.contract.wording import duration, is_missing, percent
 from launchpad_lib.page.markup import plain
@@ -28,10 +30,13 @@ METRIC_MIME = "application/vnd.launchpad.metric+json"
 FINDINGS_MIME = "application/vnd.launchpad.findings+json"
 APART_MIME = "application/vnd.launchpad.apart+json"
 TABLE_MIME = "application/vnd.launchpad.table+json"
+SCORECARD_MIME = "application/vnd.launchpad.scorecard+json"
 SPEC_MIME = "application/vnd.vegalite.v5+json"
 
 SEVERITIES = {"act": "▲ act", "watch": "◆ watch", "unknown": "○ unknown", "fine": "✓ fine"}
 """How grave a finding is, as it is shown: never by colour alone."""
+
+MINUS = "−"
 
 
 def _plain(value: object, digits: int = 6) -> float | int | str | bool | None:
@@ -66,7 +71,7 @@ def metric(what: Metric, estimate: Estimate | Mapping[str, Estimate], *, segment
             metric(what, own, segment=name)
         return
     is_refused = estimate.is_refused or is_missing(estimate.value)
-    record = {
+    record: dict[str, Any] = {
         "name": what.name,
         "label": what.title(estimate.rules),
         "value": None if is_refused else _plain(estimate.value),
@@ -79,7 +84,16 @@ def metric(what: Metric, estimate: Estimate | Mapping[str, Estimate], *, segment
         "definition": what.definition(estimate.rules),
         "refused_because": (estimate.refused_because or "nothing was counted") if is_refused else None,
     }
+    change = estimate.change or (_no_change(NO_CHANGE[what.name]) if what.name in NO_CHANGE else None)
+    if change is not None:
+        record["change"] = _rounded(change.model_dump())
+    if estimate.series:
+        record["series"] = [_rounded(day.model_dump()) for day in estimate.series]
     _show_metric(record)
+
+
+def _no_change(reason: str) -> ChangeSaid:
+    return ChangeSaid(value=None, word="refused", refused_because=reason)
 
 
 def _show_metric(record: dict) -> None:
@@ -171,6 +185,28 @@ def formatted_span(low: float, high: float, unit: str) -> str:
     return f"{words[0] if len(words) > 1 and last.endswith(f' {words[1]}') else first} to {last}"
 
 
+def short(value: float | None, unit: str) -> str:
+    """A number where it is read at a glance: percent of 10 and more without decimals, differences in points with one.
+
+    >>> short(0.764, "fraction"), short(0.053, "fraction"), short(0.0204, "points"), short(403.4, "ms")
+    ('76 %', '5.3 %', '+2.0 points', '403 ms')
+    """
+    if value is not None and unit == "fraction" and abs(value) >= 0.0995:
+        return f"{100 * value:.0f} %".replace("-", MINUS)
+    return formatted(value, unit).replace("-", MINUS)
+
+
+def short_span(low: float, high: float, unit: str) -> str:
+    """Both limits of an interval to the same digits, the unit once.
+
+    >>> short_span(0.725, 0.8, "fraction"), short_span(0.05, 0.12, "fraction"), short_span(-0.01, 0.2, "points")
+    ('72 to 80 %', '5.0 to 12.0 %', '−1.0 to +20.0 points')
+    """
+    if unit == "fraction" and min(abs(low), abs(high)) >= 0.0995:
+        return f"{100 * low:.0f} to {100 * high:.0f} %".replace("-", MINUS)
+    return formatted_span(low, high, unit).replace("-", MINUS)
+
+
 def metric_line(record: dict) -> str:
     """A metric in one line of text."""
     if record["refused_because"]:
@@ -239,7 +275,7 @@ def chart(drawing) -> None:
         display({"text/html": missing_picture(title, because), "text/plain": f"chart: {title}: {because}"}, raw=True)
         return
     names = {
-        old: f"data-{hashlib.md5(json.dumps(rows, sort_keys=True).encode()).hexdigest()}"
+        old: f"data-{hashlib.md5(json.dumps(rows, sort_keys=True).encode(), usedforsecurity=False).hexdigest()}"
         for old, rows in spec.get("datasets", {}).items()
     }
     spec = _renamed(spec, names)

@@ -134,6 +134,14 @@ def cell_count(source: Path) -> int:
         return 1
 
 
+def title_of_file(source: Path) -> str:
+    """The title of a notebook, read without a look at whether it is valid; its name where it cannot be read."""
+    try:
+        return notebook_title(nbformat.v4.reads(source.read_text("utf-8")), otherwise=source.stem)
+    except Exception:  # whatever is wrong with it, `execute` says so
+        return source.stem
+
+
 def execute(
     source: Path,
     *,

@@ -17,6 +17,7 @@ from launchpad_lib.contract.names import nearest
 from launchpad_lib.metrics.trials import grace_us
 from launchpad_lib.runner.incident_parameters import IncidentsParams
 from launchpad_lib.runner.said_steps import SaidExclusion, SaidStep
+from launchpad_lib.runner.scorecard_parameters import ScorecardParams
 from launchpad_lib.runner.shared_parameters import ChangeParams, FeatureParams, NotebookParams
 
 
@@ -285,6 +286,7 @@ class DataQualityParams(NotebookParams):
 
 
 NOTEBOOKS: dict[str, type[NotebookParams]] = {
+    "scorecard": ScorecardParams,
     "engagement": EngagementParams,
     "funnels": FunnelsParams,
     "cohorts": CohortsParams,

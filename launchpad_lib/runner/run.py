@@ -9,15 +9,18 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
+from launchpad_lib.contract.catalogue.scorecard import READS
 from launchpad_lib.contract.manifest import Manifest, manifest_text
-from launchpad_lib.lake import Snapshot, take_snapshot
+from launchpad_lib.lake import take_snapshot
 from launchpad_lib.lake.kept_reports import pin_versions, tell_of_reports
 from launchpad_lib.lake.warehouse import refresh_warehouse
 from launchpad_lib.page.publication import publish_notebook
+from launchpad_lib.page.run_results import write_results
 from launchpad_lib.runner.checksums import MANIFEST, checksums
-from launchpad_lib.runner.execution import Executed, cell_count, execute
+from launchpad_lib.runner.execution import Executed, cell_count, execute, title_of_file
 from launchpad_lib.runner.forked_kernels import kernel_server
 from launchpad_lib.runner.history import changes, last_good, previous_manifest
 from launchpad_lib.runner.indexes import publish_index, publish_run_index
@@ -29,6 +32,7 @@ from launchpad_lib.runner.parameters import RunParams
 from launchpad_lib.runner.progress import Progress
 from launchpad_lib.runner.provenance import made_by
 from launchpad_lib.runner.stopping import Kernels
+from launchpad_lib.runner.summary_words import page_name
 
 
 def run_report(
@@ -94,7 +98,12 @@ def _execute_and_publish(doing: _Doing) -> int:
 
 def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     run, run_id, reports = doing.run, doing.run_id, final.parent
-    context = {"run_id": run_id, "started_at": doing.now.isoformat(timespec="seconds"), "inputs": {}}
+    context = {
+        "run_id": run_id,
+        "started_at": doing.now.isoformat(timespec="seconds"),
+        "inputs": {},
+        "pages": _pages(doing),
+    }
     done: list[Executed] = []
     tell_of_reports(Path(run.lake), reports)
     # One version and one window of every table for all pages and the manifest, whatever a stream writes meanwhile.
@@ -110,10 +119,15 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     for doubt in [*doubts_about_lake(opened, run.lake), *doubts_about_features(run, versions=snapshot.versions)]:
         doing.progress.say(doubt)
     jobs: list[Future[Executed]] = []
+    results = partial / ".results"
     with ThreadPoolExecutor(max_workers=run.workers) as pool:
         try:
             for number, stage in enumerate(run.sequence):
-                jobs = [pool.submit(_execute_one, doing, name, snapshot=snapshot, folder=partial) for name in stage]
+                if number:  # what comes later may read what the stages before have found
+                    said = ((one.name, one.status, one.reason, one.said) for one in done)
+                    write_results(results, said, tables=READS)
+                given = {**snapshot.for_notebook(), "results": str(results)}
+                jobs = [pool.submit(_execute_one, doing, name, given=given, folder=partial) for name in stage]
                 if number == 0:
                     context["inputs"] = inputs_read(opened)  # while the first notebooks run
                     refresh_warehouse(
@@ -137,6 +151,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
         except BaseException:  # above all Ctrl-C; the pool would wait for every cell that is at work
             doing.kernels.stop(jobs)
             raise
+    shutil.rmtree(results, ignore_errors=True)
     order = notebook_names(doing.notebooks)
     done.sort(key=lambda one: order.index(one.name))  # as one reads them, whichever ran first
     status = worst(one.status for one in done)
@@ -151,6 +166,8 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
             "notebooks": [notebook_record(one) for one in done],
             "metrics": [metric for one in done for metric in one.said.metrics],
             "tables": write_tables(done, partial),
+            "scorecard": next((one.said.scorecard for one in done if one.said.scorecard), ()),
+            "verdict": next((one.said.verdict for one in done if one.said.scorecard), None),
             "versions": made_by(),
         }
     )
@@ -175,12 +192,21 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     return 1 if status == "failed" else 0
 
 
-def _execute_one(doing: _Doing, name: str, *, snapshot: Snapshot, folder: Path) -> Executed:
+def _pages(doing: _Doing) -> list[dict[str, str]]:
+    """The pages of the run as each of them names the others."""
+    asked = [n for stage in doing.run.sequence for n in stage]
+    pages = []
+    for name in sorted(asked, key=notebook_names(doing.notebooks).index):
+        title = title_of_file(doing.notebooks / f"{name}.ipynb")
+        pages.append({"short": page_name(title), "title": title, "href": f"{quote(name)}.html"})
+    return pages
+
+
+def _execute_one(doing: _Doing, name: str, *, given: dict[str, Any], folder: Path) -> Executed:
     run, progress, source = doing.run, doing.progress, doing.notebooks / f"{name}.ipynb"
     progress.start(name, cells=cell_count(source))
     as_of = run.notebooks.get(name, {}).get("as_of") or doing.now.isoformat(timespec="seconds")
-    given = {"lake": run.lake, "as_of": as_of, **snapshot.for_notebook()}
-    parameters = run.for_notebook(name, notebooks=doing.notebooks, given=given)
+    parameters = run.for_notebook(name, notebooks=doing.notebooks, given={"lake": run.lake, "as_of": as_of, **given})
     done = execute(
         source,
         out=folder / source.name,

@@ -122,8 +122,18 @@ def test_a_log_of_one_complete_week_has_no_week_before():
     adopted, changes = feature_results.feature_adoptions(log(quiz_log(weeks=1)), asked)
     assert adopted["adoption_rate"].tolist() == [0.5]
     assert changes["refused_because"].tolist() == [
-        "the log begins on 2026-01-05, so it does not hold two complete weeks"
+        "the log begins on 2026-01-05, so it holds 7 complete days up to 2026-01-11; a comparison needs 10"
     ]
+
+
+def test_a_log_that_does_not_hold_two_whole_weeks_compares_the_same_weekdays_of_both():
+    """Two weeks up to Saturday: Monday to Saturday against Monday to Saturday; the headline stays that of the week."""
+    asked = ask_engagement([QUIZ], window="1d", observed_through=datetime(2026, 1, 18))
+    adopted, changes = feature_results.feature_adoptions(log(quiz_log(weeks=2)), asked)
+    assert adopted["week_on"].tolist() == ["2026-01-05"]
+    row = changes.iloc[0]
+    assert (row["week_on"], row["days"], row["n_before"], row["n_after"]) == ("2026-01-12", 6, 40, 40)
+    assert row["refused_because"] is None
 
 
 def moved_rows(*features: tuple[str, int, int]) -> pd.DataFrame:

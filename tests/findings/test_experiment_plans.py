@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import pandas as pd
 import pytest
@@ -99,6 +100,15 @@ def test_who_was_exposed_before_the_start_is_left_out_and_named():
     found = page(log(WON, extra=before), {"starts_on": "2026-01-05"})
     assert "1 unit exposed before the planned start" in str(found.conclusion.findings)
     assert found.rows["n"].tolist() == [1000] * 4
+
+
+@pytest.mark.parametrize(("zone", "begins"), [("UTC", True), ("Pacific/Auckland", False)])
+def test_an_experiment_that_begins_after_the_log_says_its_day_and_not_that_nobody_was_exposed(zone, begins):
+    """The log ends on 1 February at 12:30 UTC, when the 2nd has begun in Auckland."""
+    plan = PLAN | {"experiment_id": "next", "starts_on": "2026-02-02"}
+    (asked,) = ask_experiments(log(WON), [plan], report_timezone=zone, observed_through=datetime(2026, 2, 1, 12, 30))
+    later = "begins on 2026-02-02, after the last day of the log"
+    assert asked.refused_because is not None and (asked.refused_because == later) == begins
 
 
 def test_where_less_is_good_the_sentence_says_below_and_a_rise_is_harm():

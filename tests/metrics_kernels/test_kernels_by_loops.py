@@ -267,7 +267,7 @@ def test_counts_of_users_are_those_of_sets(seed):
     assert everybody == sum(bool(o) for o in owned)
     assert both.tolist() == [[sum({a, b} <= o for o in owned) for b in range(3)] for a in range(3)]
     for begin, length in ((10, 7), (12, 3), (40, 2)):
-        two = user_days.users_of_two_periods(found, begin=begin, length=length)
+        two = user_days.users_of_two_periods(found, before=begin - length, after=begin, length=length)
         before, after = range(begin - length, begin), range(begin, begin + length)
         was = [(with_feature(own, before, None), with_feature(own, after, None)) for own in lists]
         assert (two.before, two.after, two.both) == (

@@ -48,6 +48,7 @@ RETENTION_CHANGES = ResultTable(
         *columns("int64", n_after="users of the later half"),
         *columns("float64", rate_after="their retention, fraction", absolute_lift="later minus earlier, fraction"),
         *LIMITS,
+        *columns("float64", p_value="of no change"),
         *WHY,
     ),
 )

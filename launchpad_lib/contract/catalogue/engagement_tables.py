@@ -18,15 +18,16 @@ ADOPTION = ResultTable(
 )
 ADOPTION_CHANGES = ResultTable(
     "adoption_changes",
-    "one row per declared feature: the last complete local week against the one before",
+    "one row per declared feature: the last complete local week against the one before; of a log that does not hold "
+    "both, its last complete days against the same weekdays of the week before",
     (
-        *columns("string", feature_id="the feature", week_on="first date of the later week"),
-        *columns("int64", n_before="users active in the earlier week"),
+        *columns("string", feature_id="the feature", week_on="first date of the later days"),
+        *columns("int64", days="how many: 7 are a week", n_before="users active in the earlier days"),
         *columns("float64", rate_before="of them with the feature, fraction"),
-        *columns("int64", n_after="users active in the later week"),
+        *columns("int64", n_after="users active in the later days"),
         *columns("float64", rate_after="of them with the feature, fraction", absolute_lift="later minus earlier"),
         *LIMITS,
-        *columns("float64", p_adjusted="Benjamini-Hochberg over the features"),
+        *columns("float64", p_value="of no change", p_adjusted="Benjamini-Hochberg over the features"),
         *columns("boolean", is_changed="p_adjusted is at most 0.05"),
         *WHY,
     ),

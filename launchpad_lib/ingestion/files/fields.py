@@ -178,10 +178,17 @@ def text_sql(column: Column, theirs: str | None, source: SourceSpec, fields: Fie
         # What has no types writes whole numbers as pandas does: with a point and a zero. Of events the judge does this.
         is_float = f"ends_with({text}, '.0') AND regexp_full_match({text}, '-?[0-9]+[.]0')"
         text = f"CASE WHEN {is_float} THEN left({text}, -2) ELSE {text} END"
+    text = _without_nulls(column.name, text, source)
     if column.name == "event_name" and source.event_names:
         arms = " ".join(f"WHEN {literal(k)} THEN {literal(v)}" for k, v in source.event_names.items())
         return f"CASE {text} {arms} ELSE {text} END"
     return text
+
+
+def _without_nulls(ours: str, text: str, source: SourceSpec) -> str:
+    """SQL of a text, NULL where the mapping says that it means missing."""
+    nulls = source.nulls.get(ours)
+    return nulls.sql(text) if nulls else text
 
 
 def _made_id(source: SourceSpec, fields: Fields) -> str:
@@ -190,12 +197,17 @@ def _made_id(source: SourceSpec, fields: Fields) -> str:
     Without a stated key, equal rows are several events, not duplicates; the same file still gives the same ids.
     """
     constants = _constants_sql(source)
-    keys = [source.columns.get(n, n) for n in source.natural_key]
-    if keys:
-        parts = [fields.sql.get(n) or field_sql(n, fields, as_name=False) for n in keys]
+    if source.natural_key:
+        parts = [_key_part(ours, source, fields) for ours in source.natural_key]
         return f"md5(concat_ws('\x1e', {constants}, {', '.join(_present(p) for p in parts if p != 'NULL::VARCHAR')}))"
     whole = whole_row_sql(fields)
     return f"md5(concat_ws('\x1e', {constants}, {', '.join(_present(w) for w in whole)}, __nth::VARCHAR))"
+
+
+def _key_part(ours: str, source: SourceSpec, fields: Fields) -> str:
+    theirs = source.columns.get(ours, ours)
+    sql = fields.sql.get(theirs) or field_sql(theirs, fields, as_name=False)
+    return _without_nulls(ours, f"({sql})::VARCHAR", source) if ours in source.nulls else sql
 
 
 def whole_row_sql(fields: Fields) -> list[str]:
@@ -220,7 +232,9 @@ def extra_properties_sql(source: SourceSpec, fields: Fields) -> str:
     is_nested = any(n in fields.nested for n in fields.sql if n not in used)
     values |= {k: literal(v) for k, v in property_constants(source).items()}
     values |= {
-        k: f"{fields.sql[v]}::VARCHAR" if v in fields.sql else field_sql(v, fields, as_name=False)
+        k: _without_nulls(
+            k, f"({fields.sql[v]})::VARCHAR" if v in fields.sql else field_sql(v, fields, as_name=False), source
+        )
         for k, v in source.properties.items()
     }
     if not values:

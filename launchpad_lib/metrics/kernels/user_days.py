@@ -256,22 +256,25 @@ class TwoPeriods(NamedTuple):
     used: np.ndarray
 
 
-def users_of_two_periods(found: UserDays, *, begin: int, length: int) -> TwoPeriods:
-    """The period of `length` days from day `begin`, and the one before it."""
+def users_of_two_periods(found: UserDays, *, before: int, after: int, length: int) -> TwoPeriods:
+    """The periods of `length` days from day `before` and from day `after`, which do not overlap."""
     active = np.zeros(3, np.int64)
     size = len(found.features)
     used, marks = np.zeros((size, 5), np.int64), np.zeros((size, 2), np.int64)
-    _two_periods(found.starts, found.day, found.feature, begin, length, marks, np.zeros(size, np.int64), active, used)
+    spans = before, after, length
+    _two_periods(found.starts, found.day, found.feature, spans, marks, np.zeros(size, np.int64), active, used)
     return TwoPeriods(int(active[0]), int(active[1]), int(active[2]), used)
 
 
 @njit(cache=True, nogil=True)
-def _two_periods(starts, days, features, begin, length, marks, own, active, used):  # pragma: no cover (compiled)
+def _two_periods(starts, days, features, spans, marks, own, active, used):  # pragma: no cover (compiled)
+    begin_before, begin_after, length = spans
     for u in range(len(starts) - 1):
         mine, count, was_before, was_after = u + 1, 0, 0, 0
         for i in range(starts[u], starts[u + 1]):
-            if begin - length <= days[i] < begin + length:
-                side = 1 if days[i] >= begin else 0
+            is_before = begin_before <= days[i] < begin_before + length
+            if is_before or begin_after <= days[i] < begin_after + length:
+                side = 0 if is_before else 1
                 was_after |= side
                 was_before |= 1 - side
                 feature = features[i]
