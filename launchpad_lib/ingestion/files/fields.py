@@ -85,8 +85,8 @@ def check_mapping(names: Collection[str], *, source: SourceSpec, file: str, is_e
         for ours, name in asked.items():
             if name not in names and not is_path(name, names) and not (is_empty and not names):
                 raise IngestError(f"{file}: {place}.{ours}={name!r} is no column of this file; {nearest(name, names)}")
-    stated = {*source.columns, *source.constants, *names, *MADE_IDS}
-    missing = [c.name for c in table.columns if c.required and c.name not in stated]
+    known = {*source.columns, *source.constants, *names, *MADE_IDS}
+    missing = [c.name for c in table.columns if c.required and c.name not in known]
     if missing and not is_empty:
         has = ", ".join(list(names)[:20])
         raise IngestError(f"{file}: no column for {', '.join(missing)}; map it under `columns` (the file has {has})")
