@@ -41,12 +41,14 @@ TESTS = {
     "inference/test_published_values inference/test_experiments inference/test_lift inference/test_effects "
     "inference/test_rollout inference/test_rollout_by_users inference/test_boosted_means "
     "inference/test_complier inference/test_quantiles findings/test_designs",
-    "trends": "trends/test_trend_numbers trends/test_silence_and_refusals trends/test_mixed_columns",
+    "trends": "trends/test_trend_numbers trends/test_silence_and_refusals trends/test_mixed_columns "
+    "trends/test_incidents trends/test_watched_tables",
     "risk": "risk/test_risk_numbers risk/test_risk risk/test_best_baseline",
     "metrics": "spec/test_rules_of_funnels spec/test_time_and_limits spec/test_quality spec/test_reliability spec/test_refusals "
     "spec/test_counter_examples spec/test_engagement_and_paths spec/test_two_periods metrics_kernels/test_usage_kernels "
     "metrics_kernels/test_trials inference/test_unit_tables findings/test_whole_tables findings/test_health_reads "
-    "spec/test_funnel_reference spec/test_retention_reference spec/test_weeks spec/test_funnel spec/test_coming_back_folds spec/test_adoption_without_days spec/test_small_edges "
+    "spec/test_funnel_reference spec/test_retention_reference spec/test_weeks spec/test_funnel spec/test_coming_back_folds "
+    "spec/test_adoption_without_days spec/test_small_edges spec/test_columns_and_types "
     "metrics_kernels/test_rollouts inference/test_experiment_kinds inference/test_experiment_counts",
     "kernels": "metrics_kernels/test_kernels_by_loops metrics_kernels/test_chain_kernels metrics_kernels/test_trials "
     "metrics_kernels/test_usage_kernels spec/test_coming_back_folds",
@@ -67,6 +69,8 @@ SLOW = {
     "without_a_pre_trend_no_wave_is_named_and_enough_users_pass",
     "inference/test_complier": "the_limits_hold_however_few_comply",
     "inference/test_experiments": "between_identical_arms_the_rule_ships_at_most_one_time_in_forty",
+    "trends/test_incidents": "healthy_series_stay_within_the_stated_budget "
+    "a_slow_day_that_is_over_is_an_incident_that_ended_and_no_new_level",
     "metrics_kernels/test_chain_kernels": "a_bot_costs_its_events_and_no_more "
     "where_no_compiled_kernel_can_be_kept_they_are_kept_for_the_process",  # in the copy nothing is compiled
     "spec/test_coming_back_folds": "a_bot_costs_its_share",

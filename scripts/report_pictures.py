@@ -22,7 +22,7 @@ def main() -> int:
             page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme="light")
             page.goto((report / page_name).as_uri())
             if page.locator("figure.chart").count():
-                page.wait_for_function("document.documentElement.dataset.drawn === 'yes'")
+                page.wait_for_selector("html[data-drawn=yes]", state="attached")
             page.screenshot(path=IMAGES / picture)
             print(f"{picture}: {(IMAGES / picture).stat().st_size / 1000:.0f} KB")
     return 0

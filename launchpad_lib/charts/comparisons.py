@@ -15,7 +15,7 @@ from launchpad_lib.charts.bounds import (
     largest_names,
     named,
 )
-from launchpad_lib.charts.theme import BLUE, GREY, ORANGE, SOLID, height_of, layered, nothing, themed
+from launchpad_lib.charts.theme import BLUE, GREY, INK, ORANGE, SOLID, height_of, layered, nothing, themed
 
 ROWS = alt.Y("name:N", sort=None, title=None)
 MOST_PERIODS = 62  # of one feature, those nearest the switch
@@ -72,7 +72,7 @@ def _bars(rows: pd.DataFrame, title: str, *, x_title: str, axis: alt.Axis, numbe
     tips = _tips(name, x_title, number=number)
     base = alt.Chart(shown).encode(y=ROWS, tooltip=tips)
     bars = base.mark_bar(color=BLUE).encode(x=alt.X("value:Q", title=x_title, axis=axis, stack=None))
-    rules = base.mark_rule(color=ORANGE, strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    rules = base.mark_rule(color=INK, strokeWidth=1.5).encode(x="low:Q", x2="high:Q")
     return themed(layered(bars, *where_known(shown, rules)), title, note=more, height=height_of(len(shown)))
 
 
@@ -85,7 +85,7 @@ def difference_chart(result: pd.DataFrame, *, category: str, title: str) -> alt.
     x_title = "Difference (percentage points)"
     base = alt.Chart(shown).encode(y=ROWS, tooltip=_tips(category.replace("_", " "), "difference", number="+.1%"))
     rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X("low:Q", title=x_title, axis=POINTS), x2="high:Q")
-    points = base.mark_point(color=ORANGE, filled=True, size=90).encode(x=alt.X("value:Q", title=x_title, axis=POINTS))
+    points = base.mark_point(color=BLUE, filled=True, size=90).encode(x=alt.X("value:Q", title=x_title, axis=POINTS))
     return themed(
         layered(_line_at(0), *where_known(shown, rules), points), title, note=more, height=height_of(len(shown))
     )
@@ -195,7 +195,7 @@ def ratio_chart(
     scale = alt.Scale(type="log", nice=False, padding=12)
     base = alt.Chart(shown).encode(y=ROWS, tooltip=_tips(category.replace("_", " "), "ratio", number=".3~g"))
     rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X("low:Q", title=x_title, scale=scale), x2="high:Q")
-    points = base.mark_point(color=ORANGE, filled=True, size=90).encode(x=alt.X("value:Q", title=x_title, scale=scale))
+    points = base.mark_point(color=BLUE, filled=True, size=90).encode(x=alt.X("value:Q", title=x_title, scale=scale))
     return themed(
         layered(_line_at(1, scale=scale), *where_known(shown, rules), points),
         title,

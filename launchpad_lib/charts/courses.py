@@ -8,13 +8,11 @@ import pandas as pd
 
 from launchpad_lib.charts.bounds import (
     LINE_CELLS,
-    MOST_LINES,
     apart,
     drawn,
     labels,
     largest_names,
     named,
-    notes,
     thinned,
 )
 from launchpad_lib.charts.comparisons import size_colour, sized, where_known
@@ -22,7 +20,7 @@ from launchpad_lib.charts.theme import BLUE, GREEN, GREY, ORANGE, RED, SOLID, da
 
 MOST_BARS = 120  # along the time: thinner ones cannot be told apart
 MOST_DOTS = 200  # on lines: a line of one day is seen by its dot only
-MOST_RULES = 30
+THREE = alt.Color("line:N", title=None, scale=alt.Scale(range=[BLUE, ORANGE, GREEN]), legend=SOLID)
 LINES = alt.Color("line:N", title=None, scale=alt.Scale(scheme="tableau10"), legend=SOLID)
 DAY = alt.Tooltip("at:T", title="date", format="%d %b %Y")
 
@@ -120,56 +118,6 @@ def lifecycle_chart(result: pd.DataFrame) -> alt.LayerChart:
     return themed(bars + zero, title, note=note)
 
 
-def latency_chart(daily: pd.DataFrame, *, annotations: pd.DataFrame) -> alt.LayerChart:
-    """Daily p95 latency per feature; deployments and incidents as dashed lines."""
-    title = "How slow is each feature for its slowest twentieth?"
-    found = drawn(daily, {"value": "p95_latency_ms", "at": "observed_on", "line": "feature_id"})
-    if found.nothing_because:
-        return nothing(title, found.nothing_because)
-    slow, more = _slowest(found.rows)
-    shown, note = thinned(slow)
-    lines = (
-        alt.Chart(shown)
-        .mark_line(point=len(shown) <= MOST_DOTS)
-        .encode(
-            x=dated(shown["at"]),
-            y=alt.Y("value:Q", title="p95 latency (ms)"),
-            color=LINES,
-            tooltip=[
-                DAY,
-                alt.Tooltip("line:N", title="feature"),
-                alt.Tooltip("value:Q", title="p95 latency (ms)", format=",.0f"),
-            ],
-        )
-    )
-    events, further = _annotated(annotations)
-    if events.empty:
-        return themed(lines, title, note=notes(more, note))
-    marks = (
-        alt.Chart(events)
-        .mark_rule(color=GREY, strokeDash=[4, 4])
-        .encode(x="at:T", tooltip=[DAY, alt.Tooltip("name:N", title="what")])
-    )
-    return themed(lines + marks, title, note=notes(more, note, further))
-
-
-def _slowest(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The features with the largest p95 on any day, where there are more than a chart can tell apart."""
-    worst = rows["value"].groupby(rows["line"].map(named)).max().sort_values(ascending=False, kind="stable")
-    kept = rows[rows["line"].map(named).isin(worst.index[:MOST_LINES])]
-    note = f"the {MOST_LINES} slowest of {len(worst):,} features" if len(worst) > MOST_LINES else ""
-    return kept.assign(line=labels(kept["line"], cells=LINE_CELLS)), note
-
-
-def _annotated(annotations: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The newest deployments and incidents."""
-    known = pd.DataFrame({"at": pd.to_datetime(annotations["at"], errors="coerce"), "name": annotations["label"]})
-    newest = known.dropna(subset=["at"]).sort_values("at", kind="stable")
-    note = f"the newest {MOST_RULES} of {len(newest):,} annotations" if len(newest) > MOST_RULES else ""
-    kept = newest.tail(MOST_RULES)
-    return kept.assign(name=labels(kept["name"])), note
-
-
 def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> alt.LayerChart:
     """Daily p95 of the features with the best supported shift of level, and the two levels as lines with the shift's
     interval drawn.
@@ -209,7 +157,7 @@ def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> 
         .encode(
             x=dated(shown["at"]),
             y=alt.Y("value:Q", title="p95 latency (ms)", scale=alt.Scale(zero=False)),
-            color=LINES,
+            color=THREE,
             tooltip=[
                 DAY,
                 alt.Tooltip("line:N", title="feature"),
@@ -217,7 +165,7 @@ def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> 
             ],
         )
     )
-    base = alt.Chart(steps).encode(x=dated(points["at"]), color=LINES)
+    base = alt.Chart(steps).encode(x=dated(points["at"]), color=THREE)
     lines = base.mark_line(strokeWidth=2, tooltip=None).encode(y="value:Q", detail="is_later:N")
     band = base.mark_area(opacity=0.15, tooltip=None).encode(y="low:Q", y2="high:Q")
     return themed(layered(*where_known(steps, band), dots, lines), title, note=note)

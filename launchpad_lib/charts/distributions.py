@@ -22,7 +22,7 @@ from launchpad_lib.charts.bounds import (
 )
 from launchpad_lib.charts.comparisons import where_known
 from launchpad_lib.charts.courses import LINES
-from launchpad_lib.charts.theme import BLUE, GREY, INK, ORANGE, height_of, layered, nothing, themed
+from launchpad_lib.charts.theme import BLUE, GREY, INK, height_of, layered, nothing, themed
 
 MOST_COHORTS = 26
 MOST_PERIODS = 31
@@ -243,7 +243,7 @@ def reliability_diagram(bins: pd.DataFrame) -> alt.LayerChart:
     diagonal = alt.Chart(ends).mark_line(color=GREY, strokeDash=[4, 4], tooltip=None).encode(x="at:Q", y="at:Q")
     y = alt.Y("low:Q", title="Observed share degraded", axis=SHARE, scale=whole)
     rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(y=y, y2="high:Q")
-    points = base.mark_point(color=ORANGE, filled=True, size=90, clip=True).encode(
+    points = base.mark_point(color=BLUE, filled=True, size=90, clip=True).encode(
         y=alt.Y("value:Q", title="Observed share degraded", axis=SHARE, scale=whole),
         tooltip=[
             alt.Tooltip("predicted:Q", title="predicted", format=".1%"),

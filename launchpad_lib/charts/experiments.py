@@ -8,7 +8,7 @@ import pandas as pd
 from launchpad_lib.charts.bounds import LINE_CELLS, MOST_LINES, apart, drawn, first_names
 from launchpad_lib.charts.comparisons import ROWS, _line_at, where_known
 from launchpad_lib.charts.courses import LINES
-from launchpad_lib.charts.theme import BLUE, GREY, ORANGE, RED, height_of, layered, nothing, themed
+from launchpad_lib.charts.theme import BLUE, GREY, RED, height_of, layered, nothing, themed
 
 SIGNED = "+.1%"
 OF_CONTROL = alt.Axis(format="+%", tickCount=8)
@@ -69,9 +69,7 @@ def effect_by_day(rows: pd.DataFrame, *, title: str) -> alt.LayerChart:
     )
     y = alt.Y("low:Q", title="Difference to control")
     rules = base.mark_rule(color=BLUE, strokeWidth=2).encode(y=y, y2="high:Q")
-    points = base.mark_point(color=ORANGE, filled=True, size=80).encode(
-        y=alt.Y("value:Q", title="Difference to control")
-    )
+    points = base.mark_point(color=BLUE, filled=True, size=80).encode(y=alt.Y("value:Q", title="Difference to control"))
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY, strokeDash=[4, 4], tooltip=None)
     return themed(layered(zero.encode(y="zero:Q"), *where_known(shown, rules), points), title)
 

@@ -9,11 +9,12 @@ import altair as alt
 import pandas as pd
 
 from launchpad_lib.contract.legible import shortened
+from launchpad_lib.contract.palette import PALETTE
 
-BLUE, ORANGE, GREY, GREEN, RED = "#4c8fd6", "#d9822b", "#8a8f98", "#3f9b6c", "#c2504d"
-INK = "#5c636d"  # text of charts; pages give this very colour a lighter one in dark mode
+BLUE, ORANGE, GREEN, GREY, RED, INK = PALETTE  # what was measured, then second and third; reference; bad; text
 SOLID = alt.Legend(symbolOpacity=1)
 WIDTH, HEIGHT, ROW_HEIGHT = 640, 260, 22
+MULTIPLE_HEIGHT = 90
 TITLE_CELLS = 240  # letters of a title, of which some 80 stand in one line
 
 
@@ -29,44 +30,64 @@ def themed(drawing: alt.Chart | alt.LayerChart, title: str, *, note: str = "", h
         note: what the chart leaves out, in small letters under its title.
     """
     layers = drawing if isinstance(drawing, alt.LayerChart) else layered(drawing)
-    lines = textwrap.wrap(shortened(title, cells=TITLE_CELLS), 80) or [""]
-    words = alt.TitleParams(text=lines, subtitle=note) if note else alt.TitleParams(text=lines)
     # At once: Altair copies all of a chart for each of its configure_... methods.
     return layers.properties(
-        title=lines[0] if len(lines) == 1 and not note else words,
-        width=WIDTH,
-        height=height,
-        background="transparent",
-        config=alt.Config(
-            view=alt.ViewConfig(strokeOpacity=0),
-            axis=alt.AxisConfig(
-                labelColor=INK,
-                titleColor=INK,
-                labelFontSize=12,
-                titleFontSize=12,
-                titleFontWeight="normal",
-                gridColor=GREY,
-                gridOpacity=0.25,
-                domainColor=GREY,
-                tickColor=GREY,
-                labelLimit=260,  # names are shortened to less, by character
-                labelSeparation=8,
-            ),
-            axisX=alt.AxisConfig(grid=False, titleAnchor="end"),  # a long title stays inside a narrow picture
-            axisY=alt.AxisConfig(ticks=False, domain=False),
-            legend=alt.LegendConfig(
-                labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, orient="bottom", columns=4
-            ),
-            mark=alt.MarkConfig(tooltip=True),
-            title=alt.TitleConfig(
-                color=INK,
-                fontSize=15,
-                anchor="start",
-                fontWeight=600,
-                subtitleColor=INK,
-                subtitleFontSize=12,
-                offset=12,
-            ),
+        title=_titled(title, note), width=WIDTH, height=height, background="transparent", config=_config()
+    )
+
+
+def themed_multiples(
+    layers: alt.LayerChart, title: str, *, by: str, order: list[str], columns: int, note: str = ""
+) -> alt.FacetChart:
+    """One small chart for each value of a column, all on one scale, each with its own axes; `order` as they stand."""
+    width = WIDTH // columns - 46
+    head = alt.Header(labelColor=INK, labelFontSize=12, labelFontWeight=600, labelAnchor="start", title=None)
+    cells = layers.properties(width=width, height=MULTIPLE_HEIGHT).facet(
+        facet=alt.Facet(f"{by}:N", title=None, sort=order, header=head), columns=columns
+    )
+    cells = cells.resolve_axis(x="independent", y="independent").properties(
+        title=_titled(title, note), background="transparent", config=_config()
+    )
+    return cast(alt.FacetChart, cells)
+
+
+def _titled(title: str, note: str) -> str | alt.TitleParams:
+    lines = textwrap.wrap(shortened(title, cells=TITLE_CELLS), 80) or [""]
+    if len(lines) == 1 and not note:
+        return lines[0]
+    return alt.TitleParams(text=lines, subtitle=note) if note else alt.TitleParams(text=lines)
+
+
+def _config() -> alt.Config:
+    return alt.Config(
+        view=alt.ViewConfig(strokeOpacity=0),
+        axis=alt.AxisConfig(
+            labelColor=INK,
+            titleColor=INK,
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            gridColor=GREY,
+            gridOpacity=0.25,
+            domainColor=GREY,
+            tickColor=GREY,
+            labelLimit=260,  # names are shortened to less, by character
+            labelSeparation=8,
+        ),
+        axisX=alt.AxisConfig(grid=False, titleAnchor="end"),  # a long title stays inside a narrow picture
+        axisY=alt.AxisConfig(ticks=False, domain=False),
+        legend=alt.LegendConfig(
+            labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, orient="bottom", columns=4
+        ),
+        mark=alt.MarkConfig(tooltip=True),
+        title=alt.TitleConfig(
+            color=INK,
+            fontSize=15,
+            anchor="start",
+            fontWeight=600,
+            subtitleColor=INK,
+            subtitleFontSize=12,
+            offset=12,
         ),
     )
 

@@ -48,6 +48,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     compaction.add_argument(
         "--grace-minutes", type=float, default=60, help="how long a file stays after no version names it (default: 60)"
     )
+    compaction.add_argument(
+        "--dry-run", action="store_true", help="say what would be merged and deleted, and change nothing"
+    )
     live = commands.add_parser("live", help="the last minutes: events, completion, latency, refused, lag, watermark")
     live.set_defaults(run=_live)
     live.add_argument("--lake", required=True, help="folder of the Delta tables")
@@ -74,8 +77,12 @@ def _stream(arguments: argparse.Namespace) -> int:
 
 def _compact(arguments: argparse.Namespace) -> int:
     from launchpad_lib.lake.compaction import compact
+    from launchpad_lib.lake.compaction_plan import would_compact
 
     reports, grace_seconds = _folder(arguments.reports), arguments.grace_minutes * 60
+    if arguments.dry_run:
+        print("\n".join(would_compact(Path(arguments.lake), reports=reports, grace_seconds=grace_seconds)))
+        return 0
     compact(Path(arguments.lake), reports=reports, say=print, grace_seconds=grace_seconds)
     return 0
 
@@ -138,10 +145,12 @@ def stream(
     """Runs the worker until SIGTERM or SIGINT; what was read by then is committed."""
     from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
 
+    from launchpad_lib.contract.private import private_folder
     from launchpad_lib.ingestion.stream.monitoring import StreamMetrics
     from launchpad_lib.ingestion.stream.sink import StreamSink
     from launchpad_lib.ingestion.stream.worker import StreamSettings, StreamWorker
     from launchpad_lib.lake.compaction import Upkeep
+    from launchpad_lib.lake.refused_damage import refuse_damage
 
     if not 1 <= commit_every_ms <= 60_000:
         raise ValueError(f"commit-every-ms={commit_every_ms}: must be 1 to 60000; choose for example 50")
@@ -149,8 +158,9 @@ def stream(
     stopping = threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stopping.set())
+    refuse_damage(lake, logs_only=True)
     source = open_source(address)
-    lake.mkdir(parents=True, exist_ok=True)
+    private_folder(lake)
     registry = CollectorRegistry()
     for collector in (GCCollector, PlatformCollector, ProcessCollector):
         collector(registry=registry)

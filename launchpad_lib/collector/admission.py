@@ -118,6 +118,8 @@ def _is_plain(event: PlainEvent, received_at: datetime) -> bool:
     Receives `received_at` on the way.
     """
     user, event_id = event.user_id, event.event_id
+    if "+" in user or "+" in event_id or "+" in (event.session_id or ""):  # perhaps a number that was shortened
+        return False
     if user.strip(SPACES) != user or event_id.strip(SPACES) != event_id or user.lower() in PLACEHOLDER_USERS:
         return False
     for name in (

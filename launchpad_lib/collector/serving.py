@@ -8,6 +8,7 @@ from typing import Any
 from launchpad_lib.collector.connections import MAX_CONNECTIONS, guarded
 from launchpad_lib.collector.service import create_app
 from launchpad_lib.collector.settings import CollectorError, Settings
+from launchpad_lib.contract.private import private_folder
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
 
@@ -26,7 +27,7 @@ def serve(settings: Settings, *, host: str, port: int) -> int:
         settings = settings._replace(allowed_hosts=(*settings.allowed_hosts, *LOOPBACK))
     app = create_app(settings)
     try:
-        settings.spool.mkdir(parents=True, exist_ok=True)
+        private_folder(settings.spool)
         (settings.spool / ".writable").touch()
         (settings.spool / ".writable").unlink()
     except OSError as error:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from launchpad_lib.contract.private import file_mode, private_folder
 from launchpad_lib.spool import locks
 from launchpad_lib.spool.layout import SEGMENT_BYTES, lock_path, segment_name, segment_of
 
@@ -71,7 +72,7 @@ class SpoolWriter:
         Raises:
             OSError: the folder cannot be made or written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         self._sweep()
         self._lock_fd = locks.hold(lock_path(self.folder, self.writer))
         self._loop = loop
@@ -204,7 +205,7 @@ class SpoolWriter:
 
     def _open_segment(self) -> None:
         path = self.folder / segment_name(self.writer, self._seq)
-        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, file_mode(self.folder))
         self._fd, self._size = fd, 0
         self._seq += 1
         self._is_named = False

@@ -18,6 +18,7 @@ from launchpad_lib.contract.experiments import (
     short_plan,
 )
 from launchpad_lib.contract.sentences import span_words
+from launchpad_lib.findings.releases import begins_after, last_day
 from launchpad_lib.findings.rows import not_asked
 from launchpad_lib.metrics.exposure_period import nobody_exposed
 
@@ -168,8 +169,16 @@ def ask_experiments(
     for plan in planned_experiments(declared, table, experiment_id=only):
         if control is not None and plan.experiment_id == experiment_id:
             continue  # one that stands in both is that of the parameters
-        why = None if plan.aggregates else nobody_exposed(events, experiment_id=plan.experiment_id)
+        why = None if plan.aggregates else _nobody_because(events, plan, observed_through, report_timezone)
         found.append(ExperimentPlan(plan, plan.experiment_id, refused_because=why, **read))
     if found:
         return tuple(found)
     return (ask_experiment(events, experiment_id=experiment_id, control=None, metric_event=None, **read),)
+
+
+def _nobody_because(
+    events: ir.Table, plan: PlannedExperiment, observed_through: datetime | None, report_timezone: str
+) -> str | None:
+    """Why nobody can be counted; None where somebody was exposed within the log."""
+    is_to_come = observed_through and begins_after(plan, last_day(observed_through, report_timezone))
+    return is_to_come or nobody_exposed(events, experiment_id=plan.experiment_id)

@@ -6,26 +6,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 import pandas as pd
 
 from launchpad_lib.contract.estimates import Estimate, refusal
 from launchpad_lib.contract.findings import Conclusion, Finding, conclusion, refused_conclusion
 from launchpad_lib.contract.sentences import counted, listed, named
+from launchpad_lib.contract.wording import is_missing, percent
 from launchpad_lib.trends import BUDGETS, Watched, watched
 from launchpad_lib.trends.incidents import Bucket
 
 WHEN, WATCHED = "when-was-a-signal-out-of-the-ordinary", "what-was-watched"
 MOST_NAMED = 8
+WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "p95_latency_ms": ("p95 latency", "ms"),
+        "error_rate": ("error rate", "%"),
+        "crash_rate": ("crash rate", "%"),
+        "mean_feedback_score": ("mean feedback score", ""),
+        "observations": ("number of observations", ""),
+    }
+)
+"""How signals of observations are called in a sentence, and their unit; others are called by their own names."""
+
 RECENT = pd.Timedelta(days=7)
 
 
-def incident_results(series: pd.DataFrame, *, bucket: Bucket, through: datetime, false_alarms: float | None) -> Watched:
+def incident_results(
+    series: pd.DataFrame, *, bucket: Bucket, through: datetime, false_alarms: float | None, min_observations: int = 1
+) -> Watched:
     """Incidents of every series (`trends.watched`); the budget of a feature is shared by its signals.
 
     Args:
         series: of `metrics.signals.signal_series`.
         false_alarms: budget of a healthy feature in 30 days; `trends.BUDGETS` where none is named.
+        min_observations: fewer say nothing.
     """
     allowed = BUDGETS[bucket] if false_alarms is None else false_alarms
     signals = series.groupby("feature_id")["signal"].nunique()
@@ -35,6 +51,7 @@ def incident_results(series: pd.DataFrame, *, bucket: Bucket, through: datetime,
             bucket=bucket,
             through=through,
             budget=allowed / n,
+            min_observations=min_observations,
         )
         for n in sorted(signals.unique())
     ] or [watched(series, bucket=bucket, through=through)]
@@ -78,7 +95,10 @@ def incidents_conclusion(
         judged.loc[judged["is_incident_now"], ["feature_id", "signal"]], on=["feature_id", "signal"]
     )
     recent = found.incidents[found.incidents["ended_at"] > pd.Timestamp(through) - RECENT]
-    silent = found.series[found.series["is_silent"].fillna(False).astype(bool)]
+    is_silent = found.series["is_silent"].fillna(False).astype(bool)
+    unknown = found.series["is_silent"].isna()
+    whole = (is_silent | unknown).groupby(found.series["feature_id"]).transform("all")
+    silent = found.series.assign(is_all_of_it=whole)[is_silent]
     budget = BUDGETS[bucket] if false_alarms is None else false_alarms
     return conclusion(
         _verdict(current, recent, silent, names, found.series),
@@ -111,18 +131,13 @@ def _incident_findings(rows: pd.DataFrame, names: Mapping[str, str], *, going_on
     found = []
     newest = rows.sort_values(["detected_at", "feature_id", "signal"], ascending=[False, True, True], kind="stable")
     for row in newest.head(MOST_NAMED).to_dict("records"):
-        level = f"{row['value']:,.4g} where {row['expected']:,.4g} was expected"
+        users = None if is_missing(row.get("users")) else int(row["users"])
         since = f"{row['started_at']:%Y-%m-%d}"
-        what = f"{named(row['signal'])} of {names[row['feature_id']]}"
-        begun = f"{row['started_at']:%d %b %Y %H:%M}"
-        if going_on:
-            said = f"{what} is out of the ordinary since {begun}: {level}."
-        else:
-            said = (
-                f"{what} was out of the ordinary from {begun} to {row['ended_at']:%d %b %Y %H:%M}: {level}; it is over."
-            )
+        said = f"{_out_of_the_ordinary(row, names, going_on=going_on)}{_met_by(users)}."
         severity, verb = ("act", "find out") if going_on else ("watch", "look")
-        found.append(Finding(severity, verb, said, feature_id=row["feature_id"], anchor=WHEN, since=since))  # type: ignore[arg-type]
+        found.append(
+            Finding(severity, verb, said, feature_id=row["feature_id"], anchor=WHEN, users=users, since=since)  # type: ignore[arg-type]
+        )
     if len(rows) > MOST_NAMED:
         more = (
             f"{counted(len(rows) - MOST_NAMED, 'more incident')} {'go on' if going_on else 'ended in the last week'}."
@@ -131,13 +146,40 @@ def _incident_findings(rows: pd.DataFrame, names: Mapping[str, str], *, going_on
     return found
 
 
+def _out_of_the_ordinary(row: dict, names: Mapping[str, str], *, going_on: bool) -> str:
+    """What was how far from what was expected, and from when to when."""
+    what, unit = WORDS.get(row["signal"], (named(row["signal"]), ""))
+    of = "" if unit != "%" or is_missing(row.get("observations")) else f" of {int(row['observations']):,} observations"
+    level = f"{_level(row['value'], unit)}{of} where {_level(row['expected'], unit)} was expected"
+    side = "high" if row["size"] > 0 else "low"
+    begun = f"{row['started_at']:%d %b %Y %H:%M}"
+    subject = (
+        f"The {what} of {names[row['feature_id']]}"
+        if row["signal"] in WORDS
+        else f"{what} of " + names[row["feature_id"]]
+    )
+    if going_on:
+        return f"{subject} is unusually {side} since {begun}: {level}"
+    return f"{subject} was unusually {side} from {begun} to {row['ended_at']:%d %b %Y %H:%M}: {level}; it is over"
+
+
+def _level(value: float, unit: str) -> str:
+    return percent(value) if unit == "%" else f"{value:,.4g} {unit}".strip()
+
+
+def _met_by(users: int | None) -> str:
+    return "" if users is None else f"; {counted(users, 'user')} met it"
+
+
 def _silent_findings(silent: pd.DataFrame, names: Mapping[str, str], *, bucket: str) -> list[Finding]:
     found = []
     for feature_id, rows in silent.groupby("feature_id", sort=True):
-        signals = listed([named(s) for s in rows["signal"]])
+        signals = listed([WORDS.get(s, (named(s), ""))[0] for s in rows["signal"]])
         last = rows["last_at"].max()
+        whole = f"{names[feature_id]} fell silent: it has no value after the {bucket} of {last:%d %b %Y %H:%M}."
         verb = "has" if len(rows) == 1 else "have"
-        said = f"{signals} of {names[feature_id]} {verb} no value after the {bucket} of {last:%d %b %Y %H:%M}."
+        part = f"{signals} of {names[feature_id]} {verb} no value after the {bucket} of {last:%d %b %Y %H:%M}."
+        said = whole if rows["is_all_of_it"].all() else part
         found.append(Finding("act", "find out", said, feature_id=feature_id, anchor=WATCHED, since=f"{last:%Y-%m-%d}"))
     return found
 
@@ -156,11 +198,7 @@ def _unjudged_findings(series: pd.DataFrame, names: Mapping[str, str]) -> list[F
 def _quiet_findings(judged: pd.DataFrame, incidents: pd.DataFrame, *, bucket: str, budget: float) -> list[Finding]:
     n = int((judged["incidents"] == 0).sum())
     alarms = "false alarm" if budget == 1 else "false alarms"
-    # Not so for a rate or a quantile of a handful: one crash of four observations is far from what is usual.
-    allowed = (
-        f"a healthy feature may raise up to {budget:g} {alarms} in 30 days where its buckets hold many observations, "
-        "and more where they hold few"
-    )
+    allowed = f"a healthy feature may raise up to {budget:g} {alarms} in 30 days"
     if n == len(judged):
         said = f"No incident was found in {counted(n, 'series', 'series')}; {allowed}."
         return [Finding("fine", "nothing", said, anchor=WHEN)]

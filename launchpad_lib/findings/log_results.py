@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pandas as pd
 
@@ -39,7 +40,12 @@ def _counted(events: ir.Table, where: ir.BooleanValue | None) -> ir.Table:
             events=kept.count(), first_at=kept.event_at.min(), last_at=kept.event_at.max()
         )
     known = lake.get("event", {})
-    kinds = {"event_name": "string", "events": "int64", "first_at": "timestamp(6)", "last_at": "timestamp(6)"}
+    kinds = {
+        "event_name": dt.string,
+        "events": dt.int64,
+        "first_at": dt.Timestamp(scale=6),
+        "last_at": dt.Timestamp(scale=6),
+    }
     return counted_table(
         kinds,
         event_name=list(known),

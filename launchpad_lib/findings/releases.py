@@ -1,4 +1,6 @@
-"""What can be counted of a feature hangs on its release: what was not there is no zero."""
+"""What can be counted of a feature hangs on its release, of an experiment on its first day: what was not there is no
+zero.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from datetime import date, datetime, timedelta
 
 import pandas as pd
 
+from launchpad_lib.contract.experiments import PlannedExperiment
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.zones import zone
 
@@ -33,6 +36,17 @@ def released_after(feature: Feature, day: date) -> str | None:
     """
     is_later = feature.released_on is not None and feature.released_on > day
     return f"{NOT_RELEASED} {feature.released_on}" if is_later else None
+
+
+def begins_after(plan: PlannedExperiment, day: date) -> str | None:
+    """Why nothing is counted of an experiment up to a day: it begins later; None where it had begun, or nobody says.
+
+    >>> plan = {"experiment_id": "e", "control": "c", "metrics": [{"event": "buy"}], "planned_units": 9}
+    >>> begins_after(PlannedExperiment(**plan, starts_on=date(2026, 1, 2)), date(2026, 1, 1))
+    'begins on 2026-01-02, after the last day of the log'
+    """
+    is_later = plan.starts_on is not None and plan.starts_on > day
+    return f"begins on {plan.starts_on}, after the last day of the log" if is_later else None
 
 
 def reason_of(

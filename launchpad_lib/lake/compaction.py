@@ -28,8 +28,9 @@ from launchpad_lib.lake.clean_up import clean_up, note_retired
 from launchpad_lib.lake.copies import Copies, content_sql, counted
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal
 from launchpad_lib.lake.dropped_copies import SOURCE, told_copies
-from launchpad_lib.lake.kept_reports import kept_versions, reports_of
-from launchpad_lib.lake.place import lake_place
+from launchpad_lib.lake.kept_reports import kept_versions, reports_to_keep
+from launchpad_lib.lake.refused_damage import refuse_damage
+from launchpad_lib.lake.sealed import refuse_changed, seal_file
 from launchpad_lib.lake.warehouse import named_through, refresh_warehouse, version_of_views
 
 SMALL_BYTES = 16 << 20
@@ -75,9 +76,10 @@ def compact(
     `reports` is kept beside those that the lake knows of.
 
     Raises:
-        ValueError: the lake has no events yet.
+        ValueError: the lake has no events yet, or a file of it is damaged; nothing is changed then.
     """
-    if not DeltaTable.is_deltatable(str(lake_place(lake) / "events")):
+    refuse_damage(lake)
+    if not DeltaTable.is_deltatable(str(lake / "events")):
         raise ValueError(
             f"lake={str(lake)!r}: there is no events table; run `launchpad ingest` or `launchpad stream` "
             "first, or correct the path"
@@ -94,7 +96,7 @@ def compact(
         "duplicates dropped"
     )
     deleted = deleted_log = 0
-    folders = _reports(lake, reports)
+    folders = reports_to_keep(lake, reports)
     say(f"kept are the versions that reports name under {', '.join(map(str, folders)) or 'no folder: none is known'}")
     for table in TABLES:
         if DeltaTable.is_deltatable(str(lake / table)):
@@ -104,10 +106,6 @@ def compact(
     say(f"clean-up: {deleted} files and {deleted_log} log entries that no version in use names")
     refresh_warehouse(lake, say=say, observed_through=named_through(lake))
     return CompactionResult(len(before), after, duplicates + dropped, deleted, deleted_log)
-
-
-def _reports(lake: Path, also: Path | None) -> list[Path]:
-    return list(dict.fromkeys([*reports_of(lake), *([also.resolve()] if also is not None and also.is_dir() else [])]))
 
 
 def merge_small(lake: Path, *, small_bytes: int = SMALL_BYTES, min_files: int = 16) -> int:
@@ -204,10 +202,10 @@ def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, dropped: str
     """
     partition_values: dict[str, str | None] = {} if files[0].event_on is None else {"event_on": files[0].event_on}
     folder = "/".join(f"{k}={v}" for k, v in partition_values.items())
-    path = f"{folder}/{int(time.time() * 1000):013d}-{uuid.uuid4().hex}.parquet".lstrip("/")
-    target = log.place / path
+    target = log.place / folder / f"{int(time.time() * 1000):013d}-{uuid.uuid4().hex}.parquet"
     target.parent.mkdir(exist_ok=True)
     sources: dict[str, object] = {"files": [str(log.place / unquote(f.path)) for f in files]}
+    refuse_changed(log.place / unquote(f.path) for f in files)
     try:
         query = (
             f"COPY ({rows} ORDER BY {_ORDER}) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd, "
@@ -217,6 +215,8 @@ def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, dropped: str
         descriptor = os.open(target, os.O_RDWR)
         os.fsync(descriptor)
         os.close(descriptor)
+        target = seal_file(target, lake=log.place.parent)
+        path = target.relative_to(log.place).as_posix()
         names = ("event_at", "received_at")
         bounds = con.execute(
             f"SELECT {', '.join(f'strftime({f}({n}), $form)' for f in ('min', 'max') for n in names)} FROM "
@@ -275,7 +275,7 @@ class Upkeep:
                 merge_small(self._lake)
             for table in ("events", "rejected", "gaps"):
                 place = self._lake / table
-                kept = kept_versions(_reports(self._lake, self._reports), table)
+                kept = kept_versions(reports_to_keep(self._lake, self._reports), table)
                 versions = [*kept, *version_of_views(self._lake, table)]
                 checkpoint(place, keep_versions=versions, grace_seconds=self._grace)
                 if is_merge_due:

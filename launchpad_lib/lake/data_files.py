@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from launchpad_lib.lake.delta_log import Addition
+from launchpad_lib.lake.sealed import seal_file
 
 TIMES = ("event_at", "received_at")
 UNLIKE = ("event_id", *TIMES)  # columns whose values hardly ever stand twice: a dictionary costs and saves nothing
@@ -22,8 +23,7 @@ UNLIKE = ("event_id", *TIMES)  # columns whose values hardly ever stand twice: a
 def write_file(place: Path, rows: pa.Table, *, partition_values: dict[str, str | None]) -> Addition:
     """One Parquet file of the table, on disk when this returns; a failed write leaves no file."""
     folder = "/".join(f"{k}={v}" for k, v in partition_values.items())
-    path = f"{folder}/{int(time.time() * 1000):013d}-{uuid.uuid4().hex}.parquet".lstrip("/")
-    target = place / path
+    target = place / folder / f"{int(time.time() * 1000):013d}-{uuid.uuid4().hex}.parquet"
     target.parent.mkdir(exist_ok=True)
     names = [n for n in TIMES if n in rows.column_names]
     try:
@@ -39,6 +39,7 @@ def write_file(place: Path, rows: pa.Table, *, partition_values: dict[str, str |
             )
             file.flush()
             os.fsync(file.fileno())
+        sealed = seal_file(target, lake=place.parent)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -47,10 +48,9 @@ def write_file(place: Path, rows: pa.Table, *, partition_values: dict[str, str |
         limits = pc.min_max(rows[name].cast(pa.int64()))
         for side in ("min", "max"):
             bounds[side].append(np.datetime64(limits[side].as_py(), "us").astype(str))
-    size = target.stat().st_size
     return Addition(
-        path,
-        size,
+        sealed.relative_to(place).as_posix(),
+        sealed.stat().st_size,
         rows.num_rows,
         dict(partition_values),
         dict(zip(names, bounds["min"], strict=True)),

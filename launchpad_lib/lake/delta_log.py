@@ -13,7 +13,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -22,7 +22,10 @@ import pyarrow as pa
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 
+from launchpad_lib.contract.private import file_mode, private_folder
+from launchpad_lib.contract.whole_files import sync_folder, written_and_synced
 from launchpad_lib.lake.place import lake_place
+from launchpad_lib.lake.sealed import sealed_commit
 
 UNDERSTOOD_FEATURES = {"timestampNtz", "appendOnly", "invariants"}
 CONFIGURATION = {
@@ -97,7 +100,8 @@ class DeltaLog:
         """
         self.place, self.log = lake_place(place), place / "_delta_log"
         if not DeltaTable.is_deltatable(str(place)):
-            place.mkdir(parents=True, exist_ok=True)
+            private_folder(place.parent)
+            place.mkdir(exist_ok=True)
             try:
                 DeltaTable.create(
                     str(place),
@@ -168,18 +172,14 @@ class DeltaLog:
             there = set(pa.table(self.snapshot.get_add_actions())["path"].to_pylist()) - self._gone
             if not {r.path for r in removals} <= there:
                 raise Fenced("another compaction has removed the same files")
+        info = {
+            "timestamp": now_ms,
+            "operation": operation,
+            "operationMetrics": metrics or {},
+            "engineInfo": "launchpad",
+            "txnId": mark,
+        }
         actions: list[dict] = [
-            {
-                "commitInfo": {
-                    "timestamp": now_ms,
-                    "operation": operation,
-                    "operationMetrics": metrics or {},
-                    "engineInfo": "launchpad",
-                    "txnId": mark,
-                }
-            }
-        ]
-        actions += [
             {"txn": {"appId": a, "version": new, "lastUpdated": now_ms}} for a, (_, new) in transactions.items()
         ]
         for r in removals:
@@ -215,13 +215,11 @@ class DeltaLog:
                 }
             )
         draft = self.log / f"_commit_{mark}.json.tmp"
+        mode = file_mode(self.place.parent)
+        rest = "\n".join(json.dumps(x, separators=(",", ":")) for x in actions).encode()
         try:
-            with open(draft, "wb") as file:
-                file.write("\n".join(json.dumps(x, separators=(",", ":")) for x in actions).encode())
-                file.flush()
-                os.fsync(file.fileno())
             return self._link(
-                draft,
+                lambda version: written_and_synced(draft, sealed_commit(info, rest, version=version), mode=mode),
                 set(transactions),
                 [a.path for a in additions],
                 {r.path for r in removals},
@@ -235,9 +233,16 @@ class DeltaLog:
                 pass  # the clean-up of the log takes it later; the commit itself is decided already
 
     def _link(
-        self, draft: Path, app_ids: set[str], added: list[str], removed: set[str], moved: dict[str, int], at: int | None
+        self,
+        drafted: Callable[[int], Path],
+        app_ids: set[str],
+        added: list[str],
+        removed: set[str],
+        moved: dict[str, int],
+        at: int | None,
     ) -> int:
         while True:
+            draft = drafted(self.version + 1)  # a commit says which version it is
             if at is not None and at != self.version:
                 raise Fenced("another process has committed since these rows were computed")
             if not self._name(self.version).exists():
@@ -259,7 +264,7 @@ class DeltaLog:
                     raise Fenced("another compaction has removed the same files") from None
                 continue
             try:
-                _sync_folder(self.log)
+                sync_folder(self.log)
             except OSError as error:
                 raise Unsure(f"the commit could not be synced to disk ({error})") from error
             # A writer that slept through a clean-up could have linked a number that readers no longer look at.
@@ -283,11 +288,3 @@ class DeltaLog:
 
     def _name(self, version: int) -> Path:
         return self.log / f"{version:020d}.json"
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

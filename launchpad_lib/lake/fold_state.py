@@ -157,6 +157,11 @@ def _checksum(array: np.ndarray) -> int:
     return crc32c.crc32c(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]  # stubs say so from Python 3.12 on
 
 
+def is_whole_snapshot(path: Path) -> bool:
+    """Whether a saved state is as it was written."""
+    return _load(path) is not None
+
+
 def _load(path: Path) -> dict[str, np.ndarray] | None:
     """A snapshot's arrays, mapped (pages are read when touched, never written back); None where absent or damaged."""
     if not (path / "snapshot.json").is_file():

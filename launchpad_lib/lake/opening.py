@@ -32,6 +32,7 @@ from launchpad_lib.lake.event_log import LakeBackend, event_log, no_events
 from launchpad_lib.lake.index import Indexed, indexed
 from launchpad_lib.lake.observed import TIMED_TABLES, Outside, named_instants
 from launchpad_lib.lake.place import lake_place
+from launchpad_lib.lake.refused_damage import refuse_damage
 from launchpad_lib.lake.small_tables import none_of, small_table
 from launchpad_lib.lake.snapshot import Snapshot, newest_versions, opened_table
 from launchpad_lib.lake.telemetry_log import telemetry_log
@@ -97,8 +98,10 @@ def take_snapshot(
     The lake's index is brought up to date for it.
 
     Raises:
-        ValueError: a named table or version is not there, or an instant cannot be read.
+        ValueError: a named table or version is not there, an instant cannot be read, or a file that is to be read is
+            not as it was written.
     """
+    refuse_damage(lake, versions=versions)
     pinned = newest_versions(lake) | dict(versions or {})
     named = named_instants(observed_through)
     through = {}
@@ -126,7 +129,8 @@ def open_lake(
         (`lake.observed`).
 
     Raises:
-        ValueError: the lake's folder does not exist, or a named table or version, or an instant cannot be read.
+        ValueError: the lake's folder does not exist, or a named table or version, an instant cannot be read, or, where
+            no version is named, a file is not as it was written.
     """
     root = lake_place(path)
     if not root.is_dir():
@@ -137,6 +141,8 @@ def open_lake(
     unknown = sorted(set(versions or {}) - set(TABLES))
     if unknown:
         raise ValueError(f"lake_versions.{unknown[0]}: no such table; there are {', '.join(TABLES)}")
+    if versions is None:  # whoever names versions has asked before
+        refuse_damage(root)
     # DuckDB merges nested selects itself; Ibis doing it first costs a third of the time of a funnel and changes no
     # answer.
     ibis.options.sql.fuse_selects = False

@@ -23,6 +23,7 @@ from launchpad_lib.lake.manifests import described, is_intact, only_builder, rea
 from launchpad_lib.lake.observed import TIMED_TABLES, named_instants
 from launchpad_lib.lake.opening import star_queries, timed_tables
 from launchpad_lib.lake.place import lake_place
+from launchpad_lib.lake.refused_damage import refuse_damage
 from launchpad_lib.lake.small_tables import small_table
 
 WAREHOUSE = "warehouse.duckdb"
@@ -57,7 +58,8 @@ def warehouse_views(
     `lake_tables` says what is read: one row per table.
 
     Raises:
-        ValueError: the lake's folder does not exist, or a named table or version, or an instant cannot be read.
+        ValueError: the lake's folder does not exist, or a named table or version, an instant cannot be read, or a file
+            that is to be read is not as it was written.
     """
     root = lake_place(lake).resolve()
     if not root.is_dir():
@@ -69,6 +71,7 @@ def warehouse_views(
     unknown = sorted(set(wanted) - set(TABLES))
     if unknown:
         raise ValueError(f"lake_versions.{unknown[0]}: no such table; there are {', '.join(TABLES)}")
+    refuse_damage(root, versions=wanted)
     timed = timed_tables(root, versions=wanted, through=named_instants(observed_through))
     small = {n: small_table(t, root / n, wanted.get(n)) for n, t in TABLES.items() if n not in TIMED_TABLES}
     queries = star_queries(timed)

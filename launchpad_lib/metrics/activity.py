@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 
+from launchpad_lib.contract.arguments import whole_number
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.checks import NO_EVENTS, because, counted_table, known_table, never_empty
 from launchpad_lib.metrics.kernels.local_days import dates_of
@@ -41,7 +43,7 @@ def active_users(events: ir.Table, *, observed_through: datetime, report_timezon
     users = trailing_users(found, tuple(TRAILING_DAYS.values()), through=through)
     days = np.arange(first, first + users.shape[1])
     rows = counted_table(
-        {"active_on": "date", **dict.fromkeys(TRAILING_DAYS, "int64"), "days_observed": "int64"},
+        {"active_on": dt.date, **dict.fromkeys(TRAILING_DAYS, dt.int64), "days_observed": dt.int64},
         active_on=dates_of(days),
         **dict(zip(TRAILING_DAYS, users, strict=True)),
         days_observed=np.minimum(days - first + 1, 28),
@@ -74,13 +76,12 @@ def active_days(
     ... ].tolist()
     [1, 1, 0]
     """
-    if window_days < 1:
-        raise ValueError(f"window_days={window_days}: must be at least 1; raise it")
+    window_days = whole_number(window_days, argument="window_days")
     last = last_complete_period(utc_instant(observed_through), report_timezone, "day")
     found = user_days(known_table(events, needs=("user_id", "event_at")), report_timezone=report_timezone)
     users = users_by_active_days(found, after=last - window_days, through=last)[1:]
     rows = counted_table(
-        {"days": "int64", "users": "int64", "n": "int64"},
+        {"days": dt.int64, "users": dt.int64, "n": dt.int64},
         days=range(1, window_days + 1),
         users=users,
         n=[int(users.sum())] * window_days,

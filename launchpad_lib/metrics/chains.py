@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 
@@ -114,13 +115,11 @@ class ChainFold:
         from launchpad_lib.metrics.kernels.local_days import clock_of
 
         rules = self.rules
-        held, segment = (np.require(part.columns.get(n, _NO_CODES), np.int32, ["C", "W"]) for n in ("held", "segment"))
-        codes = np.require(part.columns["event"], np.int32, ["C", "W"])
-        at, starts = np.require(part.at, np.int64, ["C", "W"]), np.require(part.starts, np.int64, ["C", "W"])
-        bits = _NO_NUMBERS
+        held, segment = (_codes(part.columns.get(n, _NO_CODES)) for n in ("held", "segment"))
+        codes, at, starts = _codes(part.columns["event"]), _numbers(part.at), _numbers(part.starts)
+        bits = np.zeros(len(at) if part.flags else 0, np.int64)
         for name, (flags, flag) in part.flags.items():
-            bits = bits if len(bits) else np.zeros(len(at), np.int64)
-            step_rows.add_bits(np.require(flags, np.int32, ["C", "W"]), flag, int(name), bits)
+            step_rows.add_bits(_codes(flags), flag, int(name), bits)
         event_names = part.texts["event"]
         automaton = _automaton(rules, self.spans)
         match = np.empty(len(at), np.int64)
@@ -181,19 +180,30 @@ class ChainFold:
 _NO_CODES, _NO_NUMBERS = np.empty(0, np.int32), np.empty(0, np.int64)
 
 
+def _codes(column: np.ndarray) -> np.ndarray:
+    """Codes as a kernel is compiled for them: 32 bits, one after the other, not read-only."""
+    return np.require(column, np.int32, ["C", "W"])
+
+
+def _numbers(column: np.ndarray) -> np.ndarray:
+    """Instants and places, likewise, of 64 bits."""
+    return np.require(column, np.int64, ["C", "W"])
+
+
 def units_of(events: ir.Table, by: str) -> tuple[ir.Table, str]:
     """The log with a column of the units counted, and its name; an instant is always an instant.
 
     A client's session id is unique within its user only.
     """
     if events.event_at.type().is_date():
-        events = events.mutate(event_at=events.event_at.cast("timestamp"))
+        events = events.mutate(event_at=events.event_at.cast(dt.timestamp))
+    unit = unit_column(events, by)
     if by != "session_id":
         return events, by
     name = "unit"
     while name in events.columns:
         name += "_"
-    return events.mutate(**{name: unit_column(events, by)}), name
+    return events.mutate(**{name: unit}), name
 
 
 def _bits_of(rules: Rules) -> list[tuple[int, Step | Exclusion]]:

@@ -13,10 +13,12 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
+from launchpad_lib.contract.arguments import shown
 from launchpad_lib.contract.names import nearest, quoted
 from launchpad_lib.metrics.remembered import names_of_lake, remembered
 from launchpad_lib.metrics.windows import is_storable, property_value
@@ -68,8 +70,7 @@ def name_list(given: object, *, argument: str) -> list:
         ValueError: one text, which would be read letter by letter, or no list at all.
     """
     if isinstance(given, str) or not isinstance(given, Sequence | set | frozenset):
-        shown = quoted(given) if isinstance(given, str) else repr(given)
-        raise ValueError(f"{argument}={shown}: must be a list of names; write [{shown}] for one")
+        raise ValueError(f"{argument}={shown(given)}: must be a list of names; write [{shown(given)}] for one")
     return list(given)
 
 
@@ -89,6 +90,7 @@ def unknown_names(
     >>> unknown_names(events, event_names=["quiz_start"])
     "event 'quiz_start': does not occur in the log; did you mean 'quiz_started'?"
     """
+    events = known_table(events)
     event_names, properties, feature_ids = (
         _texts(kind, given)
         for kind, given in (("event", event_names), ("property", properties), ("feature", feature_ids))
@@ -109,10 +111,12 @@ def unknown_names(
 
 def _texts(kind: str, names: Iterable[Any]) -> list[Any]:
     """The names; a list where one name is meant would be looked up as a whole."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise ValueError(f"{kind}={shown(names)}: must be a list of names; write [{shown(names)}] for one")
     held = list(names)
     wrong = next((name for name in held if name is not None and not isinstance(name, str)), None)
     if wrong is not None:
-        raise ValueError(f"{kind}={wrong!r}: must be one name, as text; write for example {kind}='checkout'")
+        raise ValueError(f"{kind}={shown(wrong)}: must be one name, as text; write for example {kind}='checkout'")
     return held
 
 
@@ -206,27 +210,26 @@ def nobody_counted(
     """`nobody_mature` as a column: NULL where n is above 0."""
     still_open, nobody = _sentences(what, observed_through)
     return ibis.cases(
-        (n > 0, ibis.null("string")),
-        (immature > 0, _format(still_open, immature.cast("int64"))),
+        (n > 0, ibis.null(dt.string)),
+        (immature > 0, _format(still_open, immature.cast(dt.int64))),
         else_=nobody.format(),
     )
 
 
 def because(is_refused: ir.BooleanValue, sentence: str) -> ir.StringValue:
     """The column `refused_because`: the sentence where the row has no number, else NULL."""
-    return ibis.ifelse(is_refused, sentence, ibis.null("string"))
+    return ibis.ifelse(is_refused, sentence, ibis.null(dt.string))
 
 
-def counted_table(kinds: Mapping[str, str], /, **columns: Sequence | np.ndarray) -> ir.Table:
+def counted_table(kinds: Mapping[str, dt.DataType], /, **columns: Sequence | np.ndarray) -> ir.Table:
     """A table of what a kernel counted: every column with its type, in the order of `kinds`; None is NULL.
 
-    >>> counted_table({"users": "int64"}, users=[3]).to_pandas()["users"].tolist()
+    >>> counted_table({"users": dt.int64}, users=[3]).to_pandas()["users"].tolist()
     [3]
     """
     schema = ibis.schema(kinds)
     arrays = {
-        name: pa.array(columns[name], type=kind, from_pandas=False)
-        for name, kind in zip(schema.names, schema.to_pyarrow().types, strict=True)
+        field.name: pa.array(columns[field.name], type=field.type, from_pandas=False) for field in schema.to_pyarrow()
     }
     return ibis.memtable(pa.table(arrays), schema=schema)
 
@@ -240,18 +243,15 @@ def refused_table(like: ir.Table, sentence: str, **named: Sequence) -> ir.Table:
     if COMPLETE in columns:  # a mask of complete periods is never open
         columns[COMPLETE] = [False] * rows
     if "refused_because" not in schema:
-        schema = ibis.schema({**dict(schema.items()), "refused_because": "string"})
+        schema = ibis.schema({**dict(schema.items()), "refused_because": dt.string})
     nullable = ibis.schema({name: kind.copy(nullable=True) for name, kind in schema.items()})
-    arrays = {
-        name: pa.array(list(columns[name]), type=kind)
-        for name, kind in zip(nullable.names, nullable.to_pyarrow().types, strict=True)
-    }
+    arrays = {field.name: pa.array(list(columns[field.name]), field.type) for field in nullable.to_pyarrow()}
     return ibis.memtable(pa.table(arrays), schema=nullable)
 
 
 def never_empty(rows: ir.Table, sentence: str | ir.StringScalar) -> ir.Table:
     """The rows with `refused_because` (NULL where they have none); where there is no row at all, one that says why."""
-    reason = rows["refused_because"] if "refused_because" in rows.columns else ibis.null("string")
+    reason = rows["refused_because"] if "refused_because" in rows.columns else ibis.null(dt.string)
     rows = rows.mutate(refused_because=reason, is_there=ibis.literal(True))
     one = ibis.memtable({"otherwise": [""]}).select(
         otherwise=ibis.literal(sentence) if isinstance(sentence, str) else sentence
@@ -266,4 +266,4 @@ def with_columns(events: ir.Table, names: Iterable[str | None]) -> ir.Table:
     """The table with a text column for each name that it lacks: gives a refused result the columns it would
     have had.
     """
-    return events.mutate(**{n: ibis.null("string") for n in names if n and n not in events.columns})
+    return events.mutate(**{n: ibis.null(dt.string) for n in names if n and n not in events.columns})

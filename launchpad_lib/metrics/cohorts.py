@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
@@ -60,13 +61,13 @@ def behavioural_cohorts(
     fold = DeedFold(
         start=None if start_event is None else is_step(events, start_event),
         deed=is_step(events, wanted),
-        unit_name=events.user_id.cast("string"),
-        limits=(window_us(within) or 0, micros_of(through), at_least),
+        unit_name=events.user_id.cast(dt.string),
+        limits=(window_us(within), micros_of(through), at_least),
     )
 
     def answer() -> ir.Table:
         users, cohorts = fold.users()
-        columns = {"user_id": pa.array(users, pa.string()), "cohort": pa.array(names, pa.string()).take(cohorts)}
+        columns = {"user_id": pa.array(users, pa.string()), "cohort": pa.array(names).take(cohorts)}
         rows = ibis.memtable(pa.table(columns))
         found = rows.mutate(user_id=rows.user_id.cast(events.user_id.type().copy(nullable=True)))
         if unknown is not None:
@@ -132,7 +133,7 @@ def _asked_spans(
     events, unknown = asked_of(events, [], [group_property])
     fold = SpanFold(
         label=property_value(events, group_property) if group_property else None,
-        unit_name=events.user_id.cast("string") if named_by else None,
+        unit_name=events.user_id.cast(dt.string) if named_by else None,
     )
 
     def answer() -> ir.Table:
@@ -154,8 +155,8 @@ def _spans(fold: SpanFold, cut: int) -> pa.Table:
     seen = first <= cut
     end = np.minimum(last[seen], cut)
     columns = {
-        "duration_days": pa.array((end - first[seen]) / 1e6 / 86_400, pa.float64()),
-        "is_churned": pa.array(last[seen] <= cut, pa.bool_()),
+        "duration_days": pa.array((end - first[seen]) / 1e6 / 86_400),
+        "is_churned": pa.array(last[seen] <= cut),
         "group_name": pa.nulls(int(seen.sum()), pa.string()),
     }
     for name, of_fold in (("group_name", "label"), ("user_id", "unit")):

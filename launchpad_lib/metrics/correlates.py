@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
+from launchpad_lib.contract.arguments import whole_number
 from launchpad_lib.contract.durations import utc_instant, window_us
 from launchpad_lib.metrics.asked import Asked, answers
 from launchpad_lib.metrics.chains import ChainFold, units_of
@@ -23,8 +26,8 @@ from launchpad_lib.metrics.windows import property_value
 AT_A_STEP = ("feature_id", "platform", "country", "app_version")
 MOST_NAMES = 10_000  # of events, times steps: what is kept of each takes seven kilobytes
 KINDS = {
-    "step": "int64", "step_name": "string", "next_step_name": "string", "kind": "string", "property": "string",
-    "value": "string", "users": "int64", "users_on": "int64", "all_users": "int64", "all_users_on": "int64",
+    "step": dt.int64, "step_name": dt.string, "next_step_name": dt.string, "kind": dt.string, "property": dt.string,
+    "value": dt.string, "users": dt.int64, "users_on": dt.int64, "all_users": dt.int64, "all_users_on": dt.int64,
     "on_in": "array<int64>", "at_risk": "array<int64>", "all_on_in": "array<int64>", "all_at_risk": "array<int64>",
 }  # fmt: skip
 NOBODY = (
@@ -78,8 +81,7 @@ def funnel_correlates(
     >>> found.select("value", "users", "users_on", "all_users", "all_users_on").to_pandas().values.tolist()
     [['help', 1, 1, 2, 1], ['web', 2, 1, 2, 1]]
     """
-    if at_least < 1:
-        raise ValueError(f"at_least={at_least}: must be at least 1; raise it")
+    at_least = whole_number(at_least, argument="at_least")
     rules = checked_rules(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
     )
@@ -135,17 +137,14 @@ def asked_events_between(fold: ChainFold, unknown: str | None, *, at_least: int 
 
 def _table(rows: list[dict[str, Any]], rules: Rules) -> ir.Table:
     label = {k: rules.steps[k - 1].label for k in rules.required}
-    following = dict(zip(rules.required, rules.required[1:], strict=False))
+    following = dict(pairwise(rules.required))
     for row in rows:
         row |= {"step_name": label[row["step"]], "next_step_name": label[following[row["step"]]]}
-    schema = ibis.schema({**KINDS, "refused_because": "string"})
+    schema = ibis.schema({**KINDS, "refused_because": dt.string})
     rows.sort(
         key=lambda row: (row["step"], row["kind"], row.get("property") or "", row["value"] or "", row["value"] is None)
     )
-    arrays = {
-        name: pa.array([row.get(name) for row in rows], type=kind)
-        for name, kind in zip(schema.names, schema.to_pyarrow().types, strict=True)
-    }
+    arrays = {field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in schema.to_pyarrow()}
     return ibis.memtable(pa.table(arrays), schema=schema)
 
 
@@ -166,7 +165,7 @@ class _Values:
         counted = part.chains.is_counted
         for place in range(len(self.properties)):
             codes, self._texts[place] = part.columns[self.key(place)], part.texts[self.key(place)]
-            for step, following in zip(self.required, self.required[1:], strict=False):
+            for step, following in pairwise(self.required):
                 rows = part.rows[counted & (part.rows[:, step - 1] >= 0)]
                 value = codes[rows[:, step - 1]] + 1
                 told = [np.bincount(value[on], minlength=1) for on in (slice(None), rows[:, following - 1] >= 0)]

@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Any
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
+from launchpad_lib.contract.arguments import whole_number
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.asked import Asked, answers
 from launchpad_lib.metrics.chains import ChainFold, units_of
@@ -123,7 +125,7 @@ class _Times:
                 "entrants": [self._entrants] * len(places),
                 "immature": [self._immature] * len(places),
             },
-            schema=dict.fromkeys(("place", "users", "total", "entrants", "immature"), "int64"),
+            schema=dict.fromkeys(("place", "users", "total", "entrants", "immature"), dt.int64),
         )
         nobody = nobody_counted(
             long.entrants, immature=long.immature, what="the funnel", observed_through=observed_through
@@ -135,7 +137,7 @@ class _Times:
             n=long.total,
             share=long.users / long.total.nullif(0),
             refused_because=ibis.cases(
-                (long.total > 0, ibis.null("string")),
+                (long.total > 0, ibis.null(dt.string)),
                 (long.entrants > 0, "nobody reached the last step, so there is no time to it"),
                 else_=nobody,
             ),
@@ -173,8 +175,7 @@ def funnel_next_events(
     ... ).to_pandas()["next_event"].tolist()
     ['help']
     """
-    if most < 1:
-        raise ValueError(f"most={most}: must be at least 1; raise it")
+    most = whole_number(most, argument="most")
     rules = checked_rules(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
     )
@@ -196,7 +197,7 @@ def asked_next_events(fold: ChainFold, unknown: str | None, *, most: int = 5) ->
         rows = ibis.memtable(stops.table(most))
         rows = rows.mutate(dropped=rows.users.sum().over(ibis.window(group_by="step")))
         found = rows.select(
-            step=rows.step.cast("int64"),
+            step=rows.step,
             step_name=ibis.cases(*((rows.step == k, rules.steps[k - 1].label) for k in rules.required)),
             next_event=rows.next_event,
             users=rows.users,
@@ -253,9 +254,9 @@ class _Stops:
         told = [*label, OTHER]
         return pa.table(
             {
-                "step": pa.array(pairs[0], pa.int64()),
+                "step": pairs[0],
                 "next_event": pa.array([told[c] if c >= 0 else None for c in pairs[1]], pa.string()),
-                "users": pa.array(np.bincount(place, minlength=pairs.shape[1]), pa.int64()),
-                "median_seconds": pa.array(medians, pa.float64(), mask=np.isnan(medians)),
+                "users": np.bincount(place),
+                "median_seconds": pa.array(medians, mask=np.isnan(medians)),
             }
         )

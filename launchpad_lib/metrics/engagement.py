@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.arguments import shown
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.names import quoted
 from launchpad_lib.metrics.checks import (
@@ -61,17 +63,21 @@ def completions(
     [1, 1]
     """
     log, through = known_table(events, needs=("event_name", "event_at")), utc_instant(observed_through)
-    for name in (name for pair in pairs for name in pair):
-        if not isinstance(name, str):
-            raise ValueError(f"pairs: {name!r} is no event name; write text")
+    if isinstance(pairs, str) or not isinstance(pairs, Iterable):
+        raise ValueError(
+            f"pairs={shown(pairs)}: must be a list of pairs of events; write [(start, completion)] for one"
+        )
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(name, str) for name in pair):
+            raise ValueError(f"pairs: {shown(pair)} is no pair of event names; write (start, completion), both as text")
     unit_column(log, by)
     unknown = [unknown_names(log, event_names=pair) for pair in pairs]
-    known = [pair for pair, why in zip(pairs, unknown, strict=True) if why is None]
+    known = [pair for place, pair in enumerate(pairs) if unknown[place] is None]
     found = iter(attempts(log, known, window=window, observed_through=through, by=by))
     counts = [None if why else next(found) for why in unknown]
     rows = counted_table(
-        {"start_event": "string", "complete_event": "string", "unknown": "string"}
-        | dict.fromkeys(("starts", "completed", "immature"), "int64"),
+        {"start_event": dt.string, "complete_event": dt.string, "unknown": dt.string}
+        | dict.fromkeys(("starts", "completed", "immature"), dt.int64),
         start_event=[start for start, _ in pairs],
         complete_event=[complete for _, complete in pairs],
         unknown=unknown,
@@ -112,14 +118,13 @@ def depth(events: ir.Table, *, start_event: str, interaction_events: Sequence[st
     kinds = name_list(interaction_events, argument="interaction_events")
     deep = session_depth(log, start_event=start_event, interaction_events=kinds)
     x, y, sessions = deep.sessions, deep.total, len(deep.interactions)
-    quantiles = {
-        f"{name}_{what}": [value]
-        for what, values in (("interactions", deep.interactions), ("kinds", deep.kinds))
-        for name, value in zip(("median", "p90"), quantiles_of(values.copy(), (0.5, 0.9)), strict=True)
-    }
+    quantiles: dict[str, list[float | None]] = {}
+    for what, values in (("interactions", deep.interactions), ("kinds", deep.kinds)):
+        median, p90 = quantiles_of(values.copy(), (0.5, 0.9))
+        quantiles |= {f"median_{what}": [median], f"p90_{what}": [p90]}
     sums = counted_table(
-        dict.fromkeys(("sessions", "interactions", "kinds", "persons", "yy", "yx", "xx"), "int64")
-        | dict.fromkeys(quantiles, "float64"),
+        dict.fromkeys(("sessions", "interactions", "kinds", "persons", "yy", "yx", "xx"), dt.int64)
+        | dict.fromkeys(quantiles, dt.float64),
         sessions=[sessions],
         interactions=[int(deep.interactions.sum())],
         kinds=[int(deep.kinds.sum())],
@@ -156,7 +161,7 @@ def session_duration(sessions: ir.Table) -> ir.Table:
     if isinstance(sessions, ir.Table) and {"session_key", "event_at"} <= set(sessions.columns):
         seconds = session_lengths(sessions) / 1e6
         median, p90 = quantiles_of(seconds, (0.5, 0.9))
-        kinds = {"sessions": "int64", "median_seconds": "float64", "p90_seconds": "float64"}
+        kinds = {"sessions": dt.int64, "median_seconds": dt.float64, "p90_seconds": dt.float64}
         found = counted_table(kinds, sessions=[len(seconds)], median_seconds=[median], p90_seconds=[p90])
     else:
         table = known_table(sessions, needs=("duration_seconds",), argument="sessions")
@@ -207,9 +212,10 @@ def shares_per_viewer(
     """
     through = utc_instant(observed_through)
     log = known_table(events, needs=("user_id", "event_name", "event_at"))
+    unknown = unknown_names(log, event_names=[view_event, share_event])
     one = attempts(log, [(view_event, share_event)], window=window, observed_through=through)[0]
     sums = counted_table(
-        dict.fromkeys(("viewers", "views", "shares", "yy", "yx", "xx", "immature"), "int64"),
+        dict.fromkeys(("viewers", "views", "shares", "yy", "yx", "xx", "immature"), dt.int64),
         viewers=[one.began],
         views=[one.begins],
         shares=[one.ends],
@@ -231,7 +237,6 @@ def shares_per_viewer(
         immature=sums.immature,
         refused_because=nobody_counted(sums.viewers, immature=sums.immature, what="sharing", observed_through=through),
     )
-    unknown = unknown_names(events, event_names=[view_event, share_event])
     return found if unknown is None else refused_table(found, unknown)
 
 
@@ -239,6 +244,6 @@ def _from_zero(limits: dict[str, ir.NumericValue]) -> dict[str, ir.NumericValue]
     """Limits of a count per unit do not lie under 0; NULL stays NULL."""
     low = limits["ci_low"]
     return {
-        "ci_low": ibis.ifelse(low.isnull(), ibis.null("float64"), ibis.greatest(low, 0.0)),
+        "ci_low": ibis.ifelse(low.isnull(), ibis.null(dt.float64), ibis.greatest(low, 0.0)),
         "ci_high": limits["ci_high"],
     }

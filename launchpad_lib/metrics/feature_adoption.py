@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 
@@ -72,7 +73,7 @@ def feature_adoption(
         "converted_after_of_both": lambda own: own[4],
     }
     counts = {
-        name: [None if why else int(of(own)) for own, why in zip(used, unknown, strict=True)]
+        name: [None if why else int(of(used[place])) for place, why in enumerate(unknown)]
         for name, of in counted.items()
     }
     nobody = None
@@ -82,7 +83,7 @@ def feature_adoption(
         nobody = "nobody was active in the week before the last complete one"
         nobody = nobody if compared is None else NOBODY.format("earlier")
     return counted_table(
-        {"feature_id": "string", "week_on": "date", **dict.fromkeys(counted, "int64"), "refused_because": "string"},
+        {"feature_id": dt.string, "week_on": dt.date, **dict.fromkeys(counted, dt.int64), "refused_because": dt.string},
         feature_id=list(feature_ids),
         week_on=np.repeat(dates_of(np.array([begin])), len(used)),
         **counts,

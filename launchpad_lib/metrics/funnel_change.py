@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
@@ -137,12 +138,12 @@ def asked_changes(fold: ChainFold, unknown: str | None, *, is_split: bool) -> As
             **{name: of_place(values) for name, values in named.items()},
             **{name: long[name] for name in COUNTED},
         )
-        rows = rows.mutate(step=rows.step.cast("int64"))
+        rows = rows.mutate(step=rows.step.cast(dt.int64))
         empty = ibis.ifelse(rows.scope == "whole", BASES["whole"][1], BASES["step"][1])
         told = ibis.cases(
             (rows.n_before == 0, empty + " in the period before"),
             (rows.n_after == 0, empty + " in the period after"),
-            else_=ibis.null("string"),
+            else_=ibis.null(dt.string),
         )
         rows = rows.mutate(refused_because=told)
         if unknown is not None:
@@ -164,7 +165,7 @@ class _Sums:
         """Adds the units of a part; those of both sides that have the same segment on both are one unit."""
         self._names = chains.names
         # 0: without a value.
-        segment = chains.segment(self.rules).astype(np.int64) + 1 if self.is_split else np.zeros(len(chains.unit), int)
+        segment = chains.segment(self.rules) + 1 if self.is_split else np.zeros(len(chains.unit), int)
         missing = len(self._names) + 1 - len(self._sums)
         self._sums = np.concatenate([self._sums, np.zeros((missing, *self._sums.shape[1:]), np.int64)])
         before, after = (np.flatnonzero(chains.is_counted & (chains.group == side)) for side in (0, 1))
@@ -197,8 +198,8 @@ class _Sums:
         if not self.is_split:
             found, there = found.sum(axis=0, keepdims=True), np.zeros(1, np.int64)
         rows, count = found[there], len(self.places)
-        columns = {"place": pa.array(np.tile(np.arange(count), len(there)), pa.int64())}
+        columns = {"place": np.tile(np.arange(count), len(there))}
         if self.is_split:
             names = pa.array([None, *self._names], pa.string())
             columns["segment"] = names.take(pa.array(np.repeat(there, count)))
-        return pa.table(columns | {name: pa.array(rows[:, :, k].ravel(), pa.int64()) for k, name in enumerate(COUNTED)})
+        return pa.table(columns | {name: rows[:, :, k].ravel() for k, name in enumerate(COUNTED)})

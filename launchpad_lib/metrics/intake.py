@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pandas as pd
 
@@ -47,7 +48,7 @@ def placeholder_users(**tables: ir.Table) -> pd.DataFrame:
             .to_pandas()
             .assign(table_name=name)
         )
-    together = pd.concat(frames, ignore_index=True)[["table_name", "user_id", "rows"]]
+    together = pd.concat(frames)[["table_name", "user_id", "rows"]]
     order = ["rows", "table_name", "user_id"]
     return together.sort_values(order, ascending=[False, True, True]).reset_index(drop=True)
 
@@ -61,7 +62,7 @@ def rows_with_a_user(*tables: ir.Table) -> int:
 def missing_values(**tables: ir.Table) -> pd.DataFrame:
     """Grain: one row per column of each table that has rows: `table_name, column, rows, missing, missing_share`."""
     frames = [missing_share(t).to_pandas().assign(table_name=n) for n, t in tables.items()]
-    found = pd.concat(frames, ignore_index=True)
+    found = pd.concat(frames)
     return found.loc[found["rows"] > 0, ["table_name", "column", "rows", "missing", "missing_share"]].reset_index(
         drop=True
     )
@@ -83,5 +84,5 @@ def busiest_days(events: ir.Table, telemetry: ir.Table, *, report_timezone: str)
         minutes = table.select(minute=table[at].truncate("m")).filter(lambda t: t.minute.notnull())
         counted = minutes.group_by("minute").agg(rows=minutes.count())
     dated = counted.mutate(day=local_date(counted.minute, report_timezone))
-    daily = dated.group_by("day").agg(rows=dated.rows.sum().cast("int64")).order_by("day").to_pandas()
+    daily = dated.group_by("day").agg(rows=dated.rows.sum().cast(dt.int64)).order_by("day").to_pandas()
     return daily.assign(day=pd.to_datetime(daily["day"]).astype("datetime64[us]"))

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
+from launchpad_lib.contract.arguments import shown, whole_number
 from launchpad_lib.contract.names import quoted
 from launchpad_lib.metrics.asked import Asked, answers
-from launchpad_lib.metrics.checks import known_table, never_empty, refused_table, unknown_names
-from launchpad_lib.metrics.windows import unit_column
+from launchpad_lib.metrics.chains import units_of
+from launchpad_lib.metrics.checks import counted_table, known_table, never_empty, refused_table, unknown_names
 
 if TYPE_CHECKING:
     from launchpad_lib.metrics.kernels.sequences import FollowFold, StepFold
@@ -29,16 +31,8 @@ def _shown(name: str) -> str:
 
 def _checked(events: ir.Table, repeats: str) -> ir.Table:
     if repeats not in ("kept", "collapsed"):
-        raise ValueError(f"repeats={repeats!r}: must be 'kept' or 'collapsed'; choose one")
+        raise ValueError(f"repeats={shown(repeats)}: must be 'kept' or 'collapsed'; choose one")
     return known_table(events, needs=("event_name", "event_at"))
-
-
-def _by(events: ir.Table, by: str) -> tuple[ir.Table, str]:
-    """The log and its column of units."""
-    if by == "session_id" and "user_id" in events.columns:
-        return events.mutate(unit_of_path=unit_column(events, by)), "unit_of_path"
-    unit_column(events, by)
-    return events, by
 
 
 def transitions(
@@ -60,7 +54,7 @@ def transitions(
     ['A>B 0.5', 'A>C 0.5', 'B>A 1.0', 'C>(end) 1.0']
     """
     asked = asked_transitions(events, most=most, repeats=repeats)
-    log, unit = _by(events, by)
+    log, unit = units_of(events, by)
     return answers(log, [asked], unit=unit)[0]
 
 
@@ -70,8 +64,7 @@ def asked_transitions(
     """The question of `transitions`, to be read with others of the same unit by `answers`."""
     from launchpad_lib.metrics.kernels.sequences import FollowFold
 
-    if most < 1:
-        raise ValueError(f"most={most}: must be at least 1; raise it")
+    most = whole_number(most, argument="most")
     events = _checked(events, repeats)
     fold = FollowFold(events.event_name, repeats=repeats, shown_as=_shown)
     return Asked([fold], lambda: _transitions(fold, most))
@@ -88,15 +81,16 @@ def _transitions(fold: FollowFold, most: int) -> ir.Table:
     small[ranked] = np.arange(len(ranked))
     found = fold.follows(small, len(ranked) + 2)
     names = np.array([*(shown[k] for k in ranked), OTHER, END], dtype=object)
-    from_count = np.bincount(found.before, weights=None if not len(found.times) else found.times, minlength=1)
-    from_count = from_count.astype(np.int64)[found.before]
+    of_name = np.zeros(len(names), np.int64)
+    np.add.at(of_name, found.before, found.times)
+    from_count = of_name[found.before]
     columns = {
         "from_event": pa.array(names[found.before], pa.string()),
         "to_event": pa.array(names[found.after], pa.string()),
-        "transitions": pa.array(found.times, pa.int64()),
-        "from_count": pa.array(from_count, pa.int64()),
-        "share": pa.array(found.times / from_count, pa.float64()),
-        "median_seconds": pa.array(found.median, pa.float64(), mask=np.isnan(found.median)),
+        "transitions": found.times,
+        "from_count": from_count,
+        "share": found.times / from_count,
+        "median_seconds": pa.array(found.median, mask=np.isnan(found.median)),
     }
     rows = ibis.memtable(pa.table(columns))
     return never_empty(rows, "the log holds no event of a known unit, so nothing follows anything")
@@ -130,7 +124,7 @@ def path_steps(
     ['1 B 1', '1 C 1', '2 (end) 1', '2 B 1']
     """
     asked = asked_path_steps(events, anchor=anchor, direction=direction, length=length, most=most, repeats=repeats)
-    log, unit = _by(events, by)
+    log, unit = units_of(events, by)
     return answers(log, [asked], unit=unit)[0]
 
 
@@ -147,9 +141,8 @@ def asked_path_steps(
     from launchpad_lib.metrics.kernels.sequences import StepFold
 
     if direction not in ("after", "before"):
-        raise ValueError(f"direction={direction!r}: must be 'after' or 'before'; choose one")
-    if length < 1 or most < 1:
-        raise ValueError(f"length={length}, most={most}: both must be at least 1; raise them")
+        raise ValueError(f"direction={shown(direction)}: must be 'after' or 'before'; choose one")
+    length, most = whole_number(length, argument="length"), whole_number(most, argument="most")
     events = _checked(events, repeats)
     fold = StepFold(
         events.event_name, anchor=anchor, direction=direction, length=length, repeats=repeats, shown_as=_shown
@@ -158,9 +151,8 @@ def asked_path_steps(
 
     def answer() -> ir.Table:
         rows = list(_steps(fold, most))
-        columns = {name: [row[k] for row in rows] for k, name in enumerate(("position", "event_name", "units", "n"))}
-        kinds = (pa.int64(), pa.string(), pa.int64(), pa.int64())
-        table = ibis.memtable(pa.table({n: pa.array(v, t) for (n, v), t in zip(columns.items(), kinds, strict=True)}))
+        kinds = {"position": dt.int64, "event_name": dt.string, "units": dt.int64, "n": dt.int64}
+        table = counted_table(kinds, **{name: [row[k] for row in rows] for k, name in enumerate(kinds)})
         found = table.mutate(share=table.units / table.n)
         if unknown is not None:
             return refused_table(found, unknown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from launchpad_lib.metrics.checks import because, counted_table, known_table
@@ -15,6 +16,7 @@ from launchpad_lib.metrics.windows import micros, wilson_limits
 
 def rejects_by_reason(rejected: ir.Table) -> ir.Table:
     """Grain: one row per table and reason. Columns: table_name, reason, rows."""
+    rejected = known_table(rejected, needs=("table_name", "reason"), argument="rejected")
     return (
         rejected.group_by(["table_name", "reason"])
         .agg(rows=rejected.count())
@@ -27,6 +29,7 @@ def rejects_by_source(rejected: ir.Table) -> ir.Table:
 
     Columns: table_name, source, reason, rows, share (of all refused rows).
     """
+    rejected = known_table(rejected, needs=("table_name", "source", "reason"), argument="rejected")
     counted = rejected.group_by(["table_name", "source", "reason"]).agg(rows=rejected.count())
     shared = counted.mutate(share=counted.rows / counted.rows.sum().over(ibis.window()).nullif(0))
     return shared.order_by([ibis.desc("rows"), "table_name", "source", "reason"])
@@ -56,7 +59,7 @@ def delivery(events: ir.Table) -> ir.Table:
         delay_observed=counted.delay_observed,
         delay_unknown=counted.events - counted.delay_observed,
         **{
-            f"{name}_seconds": ibis.literal(value, "float64")
+            f"{name}_seconds": ibis.literal(value, dt.float64)
             for name, value in zip(("median", "p90", "p99"), seconds, strict=True)
         },
         late=counted.late,
@@ -73,12 +76,13 @@ def _arrivals(events: ir.Table, *, at: Sequence[float]) -> tuple[ir.Table, list[
     """One row: events, delay_observed, late, ahead; and quantiles of the delays in seconds. Of a lake's events both
     are counted by day already; delays are read where a day has too many different ones to be counted.
     """
+    events = known_table(events, needs=("event_at", "received_at"))
     days, delays = of_days(events, "event_days"), of_days(events, "event_delays")
     if days is not None and delays is not None:
         sums = {"events": "rows", "delay_observed": "observed", "late": "late_rows", "ahead": "ahead"}
-        counted = days.agg(**{name: days[own].sum().cast("int64") for name, own in sums.items()})
+        counted = days.agg(**{name: days[own].sum().cast(dt.int64) for name, own in sums.items()})
         counted = counted.mutate(events=counted.events.fill_null(0), delay_observed=counted.delay_observed.fill_null(0))
-        held = delays.group_by("delay").agg(rows=delays.rows.sum().cast("int64")).to_pyarrow()
+        held = delays.group_by("delay").agg(rows=delays.rows.sum().cast(dt.int64)).to_pyarrow()
         if not held["delay"].null_count:
             return counted, quantiles_of_counts(held["delay"].to_numpy(), held["rows"].to_numpy(), at, per=1e6)
         timed = _timed(events)
@@ -87,8 +91,8 @@ def _arrivals(events: ir.Table, *, at: Sequence[float]) -> tuple[ir.Table, list[
         counted = timed.agg(
             events=timed.count(),
             delay_observed=timed.delay.count(),
-            late=timed.is_late.sum().cast("int64"),
-            ahead=(timed.delay < -60_000_000).sum().cast("int64"),
+            late=timed.is_late.sum().cast(dt.int64),
+            ahead=(timed.delay < -60_000_000).sum().cast(dt.int64),
         )
     return counted, exact_quantiles(timed, timed.delay, at=at, per=1e6)
 
@@ -97,20 +101,19 @@ def _timed(events: ir.Table) -> ir.Table:
     """Grain: one row per event: day, received_at, delay (microseconds; NULL where it was not observed), is_late
     (likewise NULL).
     """
-    table = known_table(events, needs=("event_at", "received_at"))
-    is_observed = table.received_at != table.event_at
-    late = table.received_at.date() > table.event_at.date()
-    return table.select(
-        day=table.event_at.date(),
-        received_at=table.received_at,
-        delay=ibis.cases((is_observed, micros(table.received_at) - micros(table.event_at))),
+    is_observed = events.received_at != events.event_at
+    late = events.received_at.date() > events.event_at.date()
+    return events.select(
+        day=events.event_at.date(),
+        received_at=events.received_at,
+        delay=ibis.cases((is_observed, micros(events.received_at) - micros(events.event_at))),
         is_late=ibis.cases((is_observed, late)),
     )
 
 
 def _nothing_observed(events: ir.IntegerValue, observed: ir.IntegerValue) -> ir.StringValue:
     return ibis.cases(
-        (observed > 0, ibis.null("string")),
+        (observed > 0, ibis.null(dt.string)),
         (events == 0, "there is no event"),
         else_="received_at is event_at in every event, so it was filled and no delay was observed; map the time of "
         "arrival",
@@ -124,6 +127,7 @@ def restated_days(events: ir.Table) -> ir.Table:
     late_share (late_rows / rows, fraction), last_received_at (UTC), refused_because (NULL where the row stands). Where
     no time of arrival was observed, one row without numbers says so.
     """
+    events = known_table(events, needs=("event_at", "received_at"))
     counted = of_days(events, "event_days")
     if counted is None:
         timed = _timed(events)
@@ -138,12 +142,13 @@ def restated_days(events: ir.Table) -> ir.Table:
         "day", "rows", "late_rows", "last_received_at", late_share=moved.late_rows / moved.rows
     ).relocate("late_share", after="late_rows")
     whole = counted.agg(
-        events=counted.rows.sum().fill_null(0).cast("int64"), observed=counted.observed.sum().fill_null(0).cast("int64")
+        events=counted.rows.sum().fill_null(0).cast(dt.int64),
+        observed=counted.observed.sum().fill_null(0).cast(dt.int64),
     )
     told = whole.select(otherwise=_nothing_observed(whole.events, whole.observed))
     refused = told.filter(told.otherwise.notnull())
     nothing = {name: ibis.null(kind) for name, kind in rows.schema().items()}
-    both = rows.mutate(refused_because=ibis.null("string")).union(
+    both = rows.mutate(refused_because=ibis.null(dt.string)).union(
         refused.select(**nothing, refused_because=refused.otherwise)
     )
     return both.order_by("day")
@@ -167,7 +172,7 @@ def missing_share(table: ir.Table) -> ir.Table:
     rows, names = int(whole["rows"]), sorted(columns)
     place = {name: k for k, name in enumerate(columns)}
     told = counted_table(
-        {"column": "string", "rows": "int64", "missing": "int64"},
+        {"column": dt.string, "rows": dt.int64, "missing": dt.int64},
         column=names,
         rows=[rows] * len(names),
         missing=[rows - int(whole[f"known_{place[name]}"]) for name in names],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.arguments import shown, whole_number
 from launchpad_lib.metrics.checks import because, known_table, never_empty
 from launchpad_lib.metrics.windows import Z95, micros, wilson_limits
 
@@ -20,7 +22,7 @@ def crash_free_users(telemetry: ir.Table) -> ir.Table:
     refused_because (NULL where the row stands).
     """
     table = known_table(telemetry, needs=("feature_id", "user_id", "crashed"), argument="telemetry")
-    flag = table.crashed.cast("boolean")
+    flag = table.crashed.cast(dt.boolean)
     counts = table.group_by("feature_id").agg(
         users=table.user_id.nunique(where=flag.notnull()), crashed_users=table.user_id.nunique(where=flag)
     )
@@ -42,17 +44,20 @@ def crash_free_sessions(telemetry: ir.Table, *, gap_minutes: int = 30) -> ir.Tab
     The Wilson interval takes sessions for independent; users with several sessions make it a little narrow. Columns:
     feature_id, sessions, crashed_sessions, crash_free_sessions_rate (fraction), ci_low, ci_high, refused_because.
     """
+    gap_minutes = whole_number(gap_minutes, argument="gap_minutes")
     needs = ("feature_id", "user_id", "crashed", "observed_at", "observation_id")
     table = known_table(telemetry, needs=needs, argument="telemetry").select(*needs)
     features = table.select("feature_id").distinct()
     known = table.filter(table.crashed.notnull() & table.user_id.notnull())
     order = ibis.window(group_by="user_id", order_by=["observed_at", "observation_id"])
     gap = micros(known.observed_at) - micros(known.observed_at.lag().over(order))
-    marked = known.mutate(is_new=(gap.isnull() | (gap > 60_000_000 * gap_minutes)).cast("int64"))
+    marked = known.mutate(is_new=(gap.isnull() | (gap > 60_000_000 * gap_minutes)).cast(dt.int64))
     running = ibis.window(group_by="user_id", order_by=["observed_at", "observation_id"], preceding=None, following=0)
     numbered = marked.mutate(session=marked.is_new.sum().over(running))
     each = numbered.group_by(["feature_id", "user_id", "session"]).agg(has_crash=numbered.crashed.any())
-    counts = each.group_by("feature_id").agg(sessions=each.count(), crashed_sessions=each.has_crash.cast("int64").sum())
+    counts = each.group_by("feature_id").agg(
+        sessions=each.count(), crashed_sessions=each.has_crash.cast(dt.int64).sum()
+    )
     joined = features.left_join(counts, features.feature_id.identical_to(counts.feature_id))
     rows = joined.select(
         "feature_id", sessions=joined.sessions.fill_null(0), crashed_sessions=joined.crashed_sessions.fill_null(0)
@@ -85,8 +90,8 @@ def apdex(telemetry: ir.Table, *, threshold_ms: float) -> ir.Table:
 
 def check_threshold(threshold_ms: float) -> None:
     """Raises ValueError where it is not above 0."""
-    if not threshold_ms > 0:
-        raise ValueError(f"threshold_ms={threshold_ms!r}: must be above 0 milliseconds; raise it")
+    if isinstance(threshold_ms, bool) or not isinstance(threshold_ms, int | float) or not 0 < threshold_ms < 1e12:
+        raise ValueError(f"threshold_ms={shown(threshold_ms)}: must be above 0 milliseconds, as a number; correct it")
 
 
 def apdex_counts(table: ir.Table, *, threshold_ms: float) -> ir.Table:
@@ -105,14 +110,14 @@ def apdex_counts(table: ir.Table, *, threshold_ms: float) -> ir.Table:
 
 def rated_apdex(counts: ir.Table) -> ir.Table:
     """`apdex` from its counts."""
-    n = counts.observations.cast("float64").nullif(0.0)
+    n = counts.observations.cast(dt.float64).nullif(0.0)
     scored = counts.mutate(
         frustrated=counts.observations - counts.satisfied - counts.tolerating,
         apdex=(counts.satisfied + counts.tolerating / 2) / n,
     )
     variance = (scored.satisfied + scored.tolerating / 4) / n - scored.apdex * scored.apdex
     half = Z95 * (ibis.greatest(variance, 0.0) / n).sqrt()
-    nothing = ibis.null("float64")
+    nothing = ibis.null(dt.float64)
     limited = scored.mutate(
         ci_low=ibis.ifelse(half.isnull(), nothing, ibis.greatest(scored.apdex - half, 0.0)),
         ci_high=ibis.ifelse(half.isnull(), nothing, ibis.least(scored.apdex + half, 1.0)),

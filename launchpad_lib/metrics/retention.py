@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Literal
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.asked import answers
+from launchpad_lib.metrics.checks import known_table
 from launchpad_lib.metrics.returning import asked_retention
 from launchpad_lib.metrics.steps import Step
 from launchpad_lib.metrics.windows import Period, Weekday, wilson_limits
@@ -104,14 +106,16 @@ def pooled_retention(matrix: ir.Table) -> ir.Table:
     Grain: one row per asked period. For first-time starts (each user is in one cohort; Wilson limits). For recurring
     starts call `retention` without cohorts, whose limits know that a user counts several times.
     """
+    counts = ("period_from", "period_to", "users", "retained", "users_immature", "refused_because")
+    matrix = known_table(matrix, needs=counts, argument="matrix")
     rows = matrix.group_by(["period_from", "period_to"]).agg(
-        users=matrix.users.sum().cast("int64"),
-        retained=matrix.retained.sum().cast("int64"),
-        users_immature=matrix.users_immature.sum().cast("int64"),
+        users=matrix.users.sum().cast(dt.int64),
+        retained=matrix.retained.sum().cast(dt.int64),
+        users_immature=matrix.users_immature.sum().cast(dt.int64),
         reason=matrix.refused_because.max(),
     )
     rated = rows.mutate(retention_rate=rows.retained / rows.users.nullif(0), **wilson_limits(rows.retained, rows.users))
-    return rated.mutate(refused_because=ibis.cases((rated.users > 0, ibis.null("string")), else_=rated.reason)).drop(
+    return rated.mutate(refused_because=ibis.cases((rated.users > 0, ibis.null(dt.string)), else_=rated.reason)).drop(
         "reason"
     )
 
@@ -133,7 +137,7 @@ def retention_curve(
     through = utc_instant(observed_through)
     found = retention(
         events,
-        returns=list(days),
+        returns=days,
         observed_through=through,
         start_event=start_event,
         return_event=return_event,

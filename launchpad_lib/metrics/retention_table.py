@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
@@ -29,11 +30,9 @@ def retention_table(
     counts, names = _counts(folds, every), []
     rows, several = len(counts["users"]), len(rules.brackets)
     columns = {
-        "period_from": pa.array(np.tile([low for low, _ in rules.brackets], rows), pa.int64()),
-        "period_to": pa.array(np.tile([high for _, high in rules.brackets], rows), pa.int64()),
-        **{
-            name: pa.array(held.ravel(), pa.int64()) for name, held in counts.items() if held.ndim > 1 and held.shape[1]
-        },
+        "period_from": np.tile([low for low, _ in rules.brackets], rows),
+        "period_to": np.tile([high for _, high in rules.brackets], rows),
+        **{name: held.ravel() for name, held in counts.items() if held.ndim > 1 and held.shape[1]},
     }
     if cohort_of is not None:
         names = ["cohort"]
@@ -49,7 +48,7 @@ def retention_table(
         table.users, immature=table.users_immature, what=rules.period, observed_through=rules.observed_through
     )
     # The sentence begins with the kind of period; its number stands in the row.
-    numbered = ibis.literal(f"{rules.period} ") + table.period_from.cast("string")
+    numbered = ibis.literal(f"{rules.period} ") + table.period_from.cast(dt.string)
     return table.select(
         *names,
         "period_from",
@@ -76,7 +75,7 @@ def _recurring_limits(
     of_persons = wilson_limits(rate * table.persons, table.persons)
     several = table.persons > 1
     return {
-        k: ibis.ifelse(several, v.clip(0.0, 1.0).fill_null(of_persons[k]), ibis.null("float64"))
+        k: ibis.ifelse(several, v.clip(0.0, 1.0).fill_null(of_persons[k]), ibis.null(dt.float64))
         for k, v in delta.items()
     }
 

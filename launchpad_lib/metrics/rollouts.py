@@ -10,6 +10,7 @@ from typing import NamedTuple
 import ibis.expr.types as ir
 import numpy as np
 
+from launchpad_lib.contract.arguments import whole_number
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.names import quoted
 from launchpad_lib.metrics.checks import known_table
@@ -84,9 +85,8 @@ def rollout_counts(
     """
     if not switched_on:
         raise ValueError("switched_on: names no place; give at least one with its date")
-    for name, value in (("period_days", period_days), ("most_before", most_before)):
-        if value < 1:
-            raise ValueError(f"{name}={value}: must be 1 or more")
+    period_days = whole_number(period_days, argument="period_days")
+    most_before = whole_number(most_before, argument="most_before")
     known = known_table(events, needs=("user_id", "event_at"))
     place = property_value(known, by)
     on = {name: micros_of(utc_instant(at, argument=f"switched_on[{name!r}]")) for name, at in switched_on.items()}
@@ -102,7 +102,7 @@ def rollout_counts(
     if before < 1:
         why = f"the log begins less than two periods of {length} before the first place is switched on"
         return _refused(f"{why}, so who was there before is not known", period_days)
-    begins, periods = first_on - before * period, int(min(before + after, MOST_PERIODS))
+    begins, periods = first_on - before * period, min(before + after, MOST_PERIODS)
     counts: Counter[tuple[str | None, int]] = Counter()
     columns = {"at": known.event_at, "place": place}
     for part in unit_rows(known, columns, where=known.event_at.notnull()):
@@ -110,7 +110,7 @@ def rollout_counts(
         active_periods(
             part.starts, part.columns["at"], part.columns["place"], begins, period, periods, place_of, active
         )
-        pairs, sizes = np.unique(np.stack([place_of.astype(np.int64), active]), axis=1, return_counts=True)
+        pairs, sizes = np.unique(np.stack([place_of, active]), axis=1, return_counts=True)
         texts = part.texts.get("place", [])
         for code, mask, size in zip(*pairs.tolist(), sizes.tolist(), strict=True):
             counts[(None if code < 0 else texts[code], LATER if code == LATER else mask)] += size
@@ -130,7 +130,7 @@ def rollout_counts(
         both[k] += size * np.outer(bits, bits)
     turned = [(on[name] - begins) // period if name in on else periods for name in places]
     return RolloutCounts(
-        datetime.fromisoformat("1970-01-01") + timedelta(microseconds=int(begins)), period_days, int(before), places,
+        datetime.fromisoformat("1970-01-01") + timedelta(microseconds=begins), period_days, before, places,
         np.array([min(g, periods) for g in turned], np.int64),
         users, active_users, both,
         sum(size for (name, mask), size in counts.items() if name is None and mask != LATER), counts[(None, LATER)],

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import NamedTuple
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pandas as pd
 
@@ -13,8 +16,34 @@ from launchpad_lib.lake.observed import named_instants
 from launchpad_lib.metrics.windows import local_date
 
 MINUTES = {"5 minutes": 5, "hour": 60, "day": 1440}
-SIGNALS = ("p95_latency_ms", "error_rate", "crash_rate", "mean_feedback_score")
-SIGNAL_COLUMNS = ("feature_id", "signal", "at", "value")
+SIGNAL_COLUMNS = ("feature_id", "signal", "at", "value", "observations", "kind", "worse", "fewest")
+MET = ("latency_ms", "error_count", "crashed", "feedback_score")
+USERS_OF = timedelta(days=30)
+
+
+class Signal(NamedTuple):
+    """What a signal's numbers are: `kind` value, rate or count; `worse`: up, down or both; `fewest`: observations under
+    which a bucket has no such number.
+    """
+
+    kind: str = "value"
+    worse: str = "both"
+    fewest: int = 1
+
+
+SIGNALS: Mapping[str, Signal] = MappingProxyType(
+    {
+        # Of fewer than 20 observations the quantile lies between the largest two, and a mean of scores is one of few
+        # values, far from which is whatever was not yet seen.
+        "p95_latency_ms": Signal(worse="up", fewest=20),
+        "error_rate": Signal("rate", "up"),
+        "crash_rate": Signal("rate", "up"),
+        "mean_feedback_score": Signal(worse="down", fewest=20),
+        "observations": Signal("count", "both"),
+    }
+)
+"""Signals of observations. A series of the table `series` under one of these names is of its kind; any other name is a
+value of which both directions are out of the ordinary."""
 
 
 def judged_through(
@@ -41,32 +70,34 @@ def signal_series(
     series: ir.Table,
     *,
     bucket: str,
-    min_observations: int,
     report_timezone: str = "UTC",
     through: datetime | None = None,
 ) -> pd.DataFrame:
-    """Grain: one row per feature, signal and bucket with a row: feature_id, signal, at (its start), value.
+    """Grain: one row per feature, signal and bucket with a row: feature_id, signal, at (its start), value,
+    observations, kind, worse, fewest (see `Signal`).
 
     p95 latency, share of observations with an error, share with a crash and mean feedback score of the observations,
-    and every signal of `series` under its own name. A bucket with fewer than `min_observations` observations that know
-    the signal is a gap (NULL); a signal of a feature that is never known is left out. Rows of `series` that do not say
-    how many observations they are made of count as they are; several may share a bucket. Buckets of a day are local
-    dates, shorter ones are UTC.
+    their number, and every signal of `series` under its own name. `observations`: those that know the signal; NULL
+    where a row of `series` does not say. A signal of a feature that is never known is left out. Rows of `series` may
+    share a bucket. Buckets of a day are local dates, shorter ones are UTC.
 
     Args:
         telemetry, series: the lake's tables, or rows of them.
         through: rows after this instant are left out.
     """
-    bucketed = telemetry.mutate(at=_bucket(telemetry.observed_at, bucket, report_timezone))
+    seen = telemetry if through is None else telemetry.filter(telemetry.observed_at <= through)
+    bucketed = seen.mutate(at=_bucket(seen.observed_at, bucket, report_timezone))
     counted = bucketed.group_by(["feature_id", "at"]).agg(
         p95_latency_ms=bucketed.latency_ms.quantile(0.95),
-        error_rate=(bucketed.error_count > 0).cast("float64").mean(),
-        crash_rate=bucketed.crashed.cast("int8").mean(),
+        error_rate=(bucketed.error_count > 0).cast(dt.float64).mean(),
+        crash_rate=bucketed.crashed.cast(dt.int8).mean(),
         mean_feedback_score=bucketed.feedback_score.mean(),
+        observations=bucketed.count(),
         n_p95_latency_ms=bucketed.latency_ms.count(),
         n_error_rate=bucketed.error_count.count(),
         n_crash_rate=bucketed.crashed.count(),
         n_mean_feedback_score=bucketed.feedback_score.count(),
+        n_observations=bucketed.count(),
     )
     wide = counted.order_by(["feature_id", "at"]).to_pandas()
     parts = [
@@ -75,7 +106,8 @@ def signal_series(
                 "feature_id": wide["feature_id"],
                 "signal": name,
                 "at": wide["at"],
-                "value": wide[name].astype(float).where(wide[f"n_{name}"] >= min_observations),
+                "value": wide[name].astype(float),
+                "observations": wide[f"n_{name}"].astype(float),
                 "is_known": wide.groupby("feature_id")[f"n_{name}"].transform("max") > 0,
             }
         )
@@ -83,15 +115,58 @@ def signal_series(
     ]
     own = series.select("feature_id", "signal", "value", "observations", at=_bucket(series.at, bucket, report_timezone))
     given = own.order_by(["feature_id", "signal", "at", "value"]).to_pandas()
-    enough = given["observations"].isna() | (given["observations"] >= min_observations)
-    parts.append(given.assign(value=given["value"].astype(float).where(enough), is_known=True))
+    given = given.astype({"value": float, "observations": float})
+    parts.append((given if through is None else given[given["at"] <= pd.Timestamp(through)]).assign(is_known=True))
     together = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
-    known = together[together["is_known"].astype(bool)]
-    kept = known if through is None else known[known["at"] <= pd.Timestamp(through)]
-    return kept[list(SIGNAL_COLUMNS)].reset_index(drop=True)
+    kept = together[together["is_known"].astype(bool)]
+    what = {name: SIGNALS.get(name, Signal()) for name in kept["signal"].unique()}
+    told = {field: kept["signal"].map({n: getattr(w, field) for n, w in what.items()}) for field in Signal._fields}
+    return kept.assign(**told)[list(SIGNAL_COLUMNS)].reset_index(drop=True)
+
+
+def with_users(telemetry: ir.Table, incidents: pd.DataFrame, *, through: datetime) -> pd.DataFrame:
+    """`incidents` with `users`: distinct users who met it, from its start to its end or `through`.
+
+    They had a latency over the expected p95, an error, a crash, or gave less than the expected score. NULL of other
+    signals, where no user is known, and of incidents that ended more than 30 days before `through`.
+
+    Args:
+        telemetry: the lake's table, or rows of it.
+        incidents: feature_id, signal, started_at, ended_at, expected.
+    """
+    of_users = incidents["signal"].isin([s for s in SIGNALS if s != "observations"])
+    is_old = incidents["ended_at"] < pd.Timestamp(through) - USERS_OF
+    asked = incidents[of_users & ~is_old]
+    if asked.empty:
+        return incidents.assign(users=pd.array([None] * len(incidents), dtype="Int64"))
+    spans = ibis.memtable(
+        pd.DataFrame(
+            {
+                "place": asked.index.astype("int64"),
+                "of_feature": asked["feature_id"].astype(str),
+                "of_signal": asked["signal"].astype(str),
+                "from_at": asked["started_at"].to_numpy(dtype="datetime64[us]"),
+                "to_at": asked["ended_at"].fillna(pd.Timestamp(through)).to_numpy(dtype="datetime64[us]"),
+                "usual": asked["expected"].astype(float),
+            }
+        )
+    )
+    rows = telemetry.filter(telemetry.observed_at >= asked["started_at"].min().to_pydatetime())
+    rows = rows.select("feature_id", "user_id", "observed_at", *MET)
+    within = [rows.feature_id == spans.of_feature, rows.observed_at >= spans.from_at, rows.observed_at < spans.to_at]
+    met = rows.join(spans, within)
+    is_met = ibis.cases(
+        (met.of_signal == "p95_latency_ms", met.latency_ms > met.usual),
+        (met.of_signal == "error_rate", met.error_count > 0),
+        (met.of_signal == "crash_rate", met.crashed),
+        else_=met.feedback_score < met.usual,
+    )
+    found = met.filter(is_met).group_by("place").agg(users=met.user_id.nunique()).to_pandas().set_index("place")
+    known = found["users"].reindex(incidents.index).astype("Int64")
+    return incidents.assign(users=known.where(known > 0))
 
 
 def _bucket(at: ir.TimestampValue, bucket: str, report_timezone: str) -> ir.TimestampValue:
     if bucket == "day":
-        return local_date(at, report_timezone).cast("timestamp")
+        return local_date(at, report_timezone).cast(dt.timestamp)
     return at.bucket(ibis.interval(minutes=MINUTES[bucket]))

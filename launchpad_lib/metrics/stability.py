@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from math import ceil
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
@@ -190,7 +191,7 @@ def _some_users(table: ir.Table, *, time_column: str, most: int) -> ir.Table:
         drawn = table.mutate(**{UNIT: table.user_number}).semi_join(ibis.memtable({UNIT: chosen}), UNIT)
     else:
         # Rows of nobody are units by their instant.
-        unit = ibis.coalesce(table.user_id, table[time_column].cast("string"))
+        unit = ibis.coalesce(table.user_id, table[time_column].cast(dt.string))
         drawn = table.mutate(**{UNIT: unit}).filter(lambda t: (t[UNIT].hash() & DRAWN_OF) < share)
     of_one = most // 100
     counts = drawn.group_by(UNIT).agg(n=drawn.count())
@@ -198,9 +199,9 @@ def _some_users(table: ir.Table, *, time_column: str, most: int) -> ir.Table:
     if len(heavy):
         below = ibis.cases(
             *((drawn[UNIT] == unit, ceil(of_one / n * DRAWN_OF)) for unit, n in heavy.itertuples(index=False)),
-            else_=ibis.literal(DRAWN_OF + 1, "int64"),
+            else_=ibis.literal(DRAWN_OF + 1, dt.int64),
         )
-        key = drawn[next(c for c in (*KEYS, time_column) if c in drawn.columns)].cast("string").hash()
+        key = drawn[next(c for c in (*KEYS, time_column) if c in drawn.columns)].cast(dt.string).hash()
         drawn = drawn.filter((key & DRAWN_OF) < below)
     return drawn.drop(UNIT)
 
@@ -208,6 +209,11 @@ def _some_users(table: ir.Table, *, time_column: str, most: int) -> ir.Table:
 def ids(features: Iterable[Feature]) -> list[str]:
     """Ids of the declared features."""
     return [f.feature_id for f in features]
+
+
+def latency_objectives(features: Iterable[Feature]) -> dict[str, float]:
+    """The highest daily p95 latency in ms that each feature allows itself, by its id; only those that declare one."""
+    return {f.feature_id: f.slo_p95_latency_ms for f in features if f.slo_p95_latency_ms is not None}
 
 
 def called(features: Iterable[Feature]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -36,7 +37,7 @@ class StepCounts:
     def add(self, chains: Chains) -> None:
         """Adds the units of a part."""
         if self.by == "segment":
-            self._names, key = chains.names, chains.segment(self.rules).astype(np.int64)
+            self._names, key = chains.names, chains.segment(self.rules)
         else:
             key = chains.group if self.by else np.zeros(len(chains.unit), np.int64)
         is_mature = chains.is_mature if self.immature == "left_out" else np.ones(len(key), bool)
@@ -70,13 +71,13 @@ class StepCounts:
                 times[:, k, 2 * column : 2 * column + 2] = group_quantiles(
                     np.searchsorted(groups, own), micros, len(groups)
                 )
-        columns: dict[str, pa.Array] = {}
+        columns: dict[str, pa.Array | np.ndarray] = {}
         if self.by == "segment":
             names = pa.array([*self._names, None], pa.string())
             columns["segment"] = names.take(pa.array(np.repeat(groups % len(names), count)))
         elif self.by:
-            columns["period"] = pa.array(np.repeat(groups, count))
-        numbers = {
+            columns["period"] = np.repeat(groups, count)
+        columns |= {
             "step": np.tile(np.arange(1, count + 1), len(groups)),
             "users": users.ravel(),
             "users_at_risk": users[:, self.previous].ravel(),
@@ -84,10 +85,9 @@ class StepCounts:
             "entrants_immature": np.repeat(immature, count),
             "users_removed": np.repeat(removed, count),
         }
-        columns |= {name: pa.array(values, pa.int64()) for name, values in numbers.items()}
         for column, name in enumerate(TIMES):
             values = times[:, :, column].ravel()
-            columns[name] = pa.array(values, pa.float64(), mask=np.isnan(values))
+            columns[name] = pa.array(values, mask=np.isnan(values))
         return pa.table(columns)
 
 
@@ -124,21 +124,16 @@ def group_quantiles(group: np.ndarray, micros: np.ndarray, groups: int) -> np.nd
     if len(micros) < MANY_VALUES * np.count_nonzero(counts):
         ordered = micros[np.lexsort((micros, group))]
     else:  # few groups with many values: selecting is enough
-        ordered = micros[np.argsort(group, kind="stable")] if groups > 1 else micros.copy()
-        for first, count in zip(ends - counts, counts, strict=True):
-            if count:
-                ranks = {int(r) + more for r in _ranks(count) for more in (0, 1) if int(r) + more < count}
-                ordered[first : first + count].partition(sorted(ranks))
+        ordered = micros[np.argsort(group)] if groups > 1 else micros.copy()
+        for end, count in np.stack([ends, counts], axis=1)[counts > 0].tolist():
+            ranks = [around((count - 1) * q) for q in QUANTILES for around in (math.floor, math.ceil)]
+            ordered[end - count : end].partition(ranks)
     some = counts > 0
-    first, last = (ends - counts)[some], (ends - 1)[some]
+    first = (ends - counts)[some]
     for column, q in enumerate(QUANTILES):
         rank = (counts[some] - 1) * q
         floor = np.floor(rank)
         low = ordered[first + floor.astype(np.int64)] / 1e6
-        high = ordered[np.minimum(first + np.ceil(rank).astype(np.int64), last)] / 1e6
+        high = ordered[first + np.ceil(rank).astype(np.int64)] / 1e6
         found[some, column] = low + (high - low) * (rank - floor)
     return found
-
-
-def _ranks(count: int) -> list[float]:
-    return [(count - 1) * q for q in QUANTILES]

@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from launchpad_lib.contract.arguments import shown, whole_number
 from launchpad_lib.contract.durations import utc_instant, window_us
 from launchpad_lib.metrics.checks import known_table, name_list
 from launchpad_lib.metrics.drawn_trials import Chunk, is_within, mixed, trial_table
@@ -34,12 +36,14 @@ class TrialQuestion(NamedTuple):
     """One comparison. finished: a trial begins at every `begin_events`; used: at the first event of every local day.
 
     Treated is who does one of `done_events` (or, where `feature_id` is given, has any event of it) within the grace.
+    `control_events`: negative-control exposures, which cannot matter for coming back.
     """
 
     compare: Compare
     done_events: tuple[str, ...]
     begin_events: tuple[str, ...] = ()
     feature_id: str | None = None
+    control_events: tuple[str, ...] = ()
 
 
 class Naive(NamedTuple):
@@ -60,7 +64,7 @@ class Trials(NamedTuple):
     trial; counts and durations in days or minutes as ln(1 + x)), local hour and weekday (0 is Monday), platform and
     country of the row that begins it, and what the negative controls need: `LAGGED` (known before their window),
     active_before and was_busy_before (more events than half of those who were active; NaN where the user was not there
-    before that window).
+    before that window), and did_control (0 or 1: a control event within the grace).
 
     `compared`: trials whose outcome is over, all of them; `window_open`: not over; `done_before`: would have begun
     after the user had done it. `user_share`: the part of users whose trials are in `table` (1.0: all).
@@ -86,11 +90,11 @@ def grace_us(grace: str) -> int:
     """
     if grace == "session":
         return DAY_US
-    length = window_us(grace) or DAY_US
+    length = window_us(grace)
     if length > DAY_US:
         raise ValueError(
-            f"grace={grace!r}: must be 'session' or at most 1d; within a longer one only those who stay can finish, "
-            "and staying is the outcome (immortal time)"
+            f"grace={shown(grace)}: must be 'session' or at most 1d; within a longer one only those who stay can "
+            "finish, and staying is the outcome (immortal time)"
         )
     return length
 
@@ -137,8 +141,7 @@ def start_trials(
         raise ValueError(
             f"questions: {len(questions)} given; one reading answers at most {MOST_QUESTIONS}, ask in turns"
         )
-    if outcome_days < 1:
-        raise ValueError(f"outcome_days={outcome_days}: must be 1 or more; give the days after the grace")
+    outcome_days = whole_number(outcome_days, argument="outcome_days")
     reading = _Reading(questions, outcome_days, observed_through, grace_us(grace), most_trials, seed, report_timezone)
     known = known_table(events, needs=("user_id", "event_name", "event_at"))
     for part in unit_rows(known, trial_columns(known, questions), where=known.event_at.notnull()):
@@ -151,8 +154,9 @@ def trial_columns(events: ir.Table, questions: Sequence[TrialQuestion]) -> dict[
     return {
         "at": events.event_at,
         "session": _session(events),
-        "kind": (events.event_name.hash() & 63).fill_null(0).cast("int8"),
+        "kind": (events.event_name.hash() & 63).fill_null(0).cast(dt.int8),
         "begins": _mask(events, [q.begin_events if q.compare == "finished" else () for q in questions]),
+        "control": _mask(events, [q.control_events for q in questions]),
         "done": _mask(events, [q.done_events for q in questions]) | _of_feature(events, questions),
         "luck": events.user_id.hash(),
         **{name: events[name] if name in events.columns else ibis.literal("") for name in ("platform", "country")},
@@ -164,7 +168,7 @@ def _session(events: ir.Table) -> ir.IntegerValue:
     if is_fact_events(events.op()):  # its stretches without a client's session are those that are asked here
         return events.session_number
     name = next((c for c in ("session_id", "session_key") if c in events.columns), None)
-    none = ibis.literal(0, "int64")
+    none = ibis.literal(0, dt.int64)
     return none if name is None else ibis.ifelse(events[name].notnull(), events[name].hash(), none)
 
 
@@ -182,14 +186,14 @@ def _of_feature(events: ir.Table, questions: Sequence[TrialQuestion]) -> ir.Inte
     for place, question in enumerate(questions):
         if question.feature_id is not None and "feature_id" in events.columns:
             bits[question.feature_id] = bits.get(question.feature_id, 0) | 1 << place
-    return _bits_of(events.feature_id, bits) if bits else ibis.literal(0, "int64")
+    return _bits_of(events.feature_id, bits) if bits else ibis.literal(0, dt.int64)
 
 
 def _bits_of(column: ir.StringValue, bits: dict[str, int]) -> ir.IntegerValue:
     cases = [
-        (is_one_of(column, [name]), ibis.literal(mask, "int64")) for name, mask in bits.items() if is_storable(name)
+        (is_one_of(column, [name]), ibis.literal(mask, dt.int64)) for name, mask in bits.items() if is_storable(name)
     ]
-    none = ibis.literal(0, "int64")
+    none = ibis.literal(0, dt.int64)
     return ibis.cases(*cases, else_=none) if cases else none
 
 
@@ -226,20 +230,20 @@ class _Reading:
         day = local_days(at, self.report_timezone)
         first_done = np.empty((units, len(self.questions)), np.int64)
         counts = np.zeros((units, len(self.questions), 3), np.int64)
-        masks = (columns["begins"].astype(np.int64, copy=False), columns["done"].astype(np.int64, copy=False))
-        count_trials(starts, at, day, *masks, self.daily, self.latest, first_done, counts)
+        begins, done, control = (columns[n].astype(np.int64) for n in ("begins", "done", "control"))
+        count_trials(starts, at, day, begins, done, self.daily, self.latest, first_done, counts)
         self.counts += counts.sum(axis=0)
         self._count_naive(at[starts[:-1]], at[starts[1:] - 1], first_done)
         luck = mixed(columns["luck"][starts[:-1]], self.seed)
         kept = self._kept(luck, counts[:, :, 0])
         sizes = (counts[:, :, 0] * kept).sum(axis=0)
-        ends = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+        ends = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         total = int(sizes.sum())
         unit_of, row_of, instant_of = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total, np.int64)
         treated, returned = np.empty(total, np.uint8), np.empty(total, np.uint8)
         known = np.empty((total, len(WRITTEN)), np.float32)
         fill_trials(
-            starts, at, day, columns["session"].astype(np.int64, copy=False), columns["kind"], *masks,
+            starts, at, day, columns["session"], columns["kind"], begins, done, control,
             self.daily, self.latest, self.grace, self.outcome, first_done, kept, ends,
             unit_of, row_of, instant_of, treated, returned, known,
         )  # fmt: skip

@@ -7,9 +7,11 @@ from math import fsum
 from typing import NamedTuple
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 
+from launchpad_lib.contract.arguments import whole_number
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.names import quoted
 from launchpad_lib.metrics.checks import (
@@ -48,7 +50,7 @@ FREQUENCY_BUCKETS = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 9), (10, 19), (20, 49),
 def daily_active_users(events: ir.Table, *, report_timezone: str = "UTC") -> ir.Table:
     """Grain: one row per local date with an event. Columns: active_on, dau (distinct users)."""
     daily = _daily(_timed(events, report_timezone), NOBODYS)
-    return counted_table({"active_on": "date", "dau": "int64"}, active_on=daily.active_on, dau=daily.active)
+    return counted_table({"active_on": dt.date, "dau": dt.int64}, active_on=daily.active_on, dau=daily.active)
 
 
 class _Daily(NamedTuple):
@@ -78,7 +80,7 @@ def adoption(events: ir.Table, *, feature_id: str, report_timezone: str = "UTC")
     """
     found = _timed(events, report_timezone, "feature_id")
     daily = _daily(found, found.code(feature_id))
-    kinds = {"active_on": "date", "users": "int64", "active_users": "int64"}
+    kinds = {"active_on": dt.date, "users": dt.int64, "active_users": dt.int64}
     counts = counted_table(kinds, active_on=daily.active_on, users=daily.users, active_users=daily.active)
     rows = counts.mutate(
         adoption_rate=counts.users / counts.active_users.nullif(0), **wilson_limits(counts.users, counts.active_users)
@@ -120,8 +122,14 @@ def adoption_weekly(
     for place in np.flatnonzero(active_of_day):
         rates[(day + int(place) - shift) // 7 - first].append(users_of_day[place] / active_of_day[place])
     counts = counted_table(
-        {"week_on": "date", "users": "int64", "active_users": "int64", "daily_mean_rate": "float64", "days": "int64"}
-        | {"is_complete": "boolean"},
+        {
+            "week_on": dt.date,
+            "users": dt.int64,
+            "active_users": dt.int64,
+            "daily_mean_rate": dt.float64,
+            "days": dt.int64,
+        }
+        | {"is_complete": dt.boolean},
         week_on=dates_of((first + weeks) * 7 + shift),
         users=users[weeks],
         active_users=active[weeks],
@@ -166,7 +174,7 @@ def stickiness(events: ir.Table, *, observed_through: datetime, report_timezone:
     dau = active[max(last - 27 - first, 0) : max(last + 1 - first, 0)]
     dau, users = dau[dau > 0], users_by_active_days(found, after=last - 28, through=last)
     rows = counted_table(
-        {"mean_dau": "float64", "mau": "int64", "days": "int64", "days_observed": "int64"},
+        {"mean_dau": dt.float64, "mau": dt.int64, "days": dt.int64, "days_observed": dt.int64},
         mean_dau=[int(dau.sum()) / len(dau) if len(dau) else None],
         mau=[int(users[1:].sum())],
         days=[len(dau)],
@@ -174,7 +182,7 @@ def stickiness(events: ir.Table, *, observed_through: datetime, report_timezone:
     )
     nobody = because(rows.mau == 0, "no known user was active in the 28 days before the data end")
     told = rows.mutate(
-        stickiness=ibis.ifelse(rows.days_observed > 1, rows.mean_dau / rows.mau.nullif(0), ibis.null("float64")),
+        stickiness=ibis.ifelse(rows.days_observed > 1, rows.mean_dau / rows.mau.nullif(0), ibis.null(dt.float64)),
         refused_because=nobody.fill_null(because(rows.days_observed == 1, ONE_DAY)),
     )
     return told.select("mean_dau", "mau", "days", "days_observed", "stickiness", "refused_because")
@@ -191,7 +199,6 @@ def frequency(
     """How often users do something.
 
     Grain: one row per bucket of times within the last complete local days, zeros included.
-
     Columns: place, times ("1", "5-9", "50+"), users, n (users who did it at all in the window), share (fraction of n),
     refused_because (NULL where the row stands).
 
@@ -203,14 +210,13 @@ def frequency(
     ... ].tolist()[:3]
     [1, 1, 0]
     """
-    if window_days < 1:
-        raise ValueError(f"window_days={window_days}: must be at least 1; raise it")
+    window_days = whole_number(window_days, argument="window_days")
     through = utc_instant(observed_through)
     last = last_complete_period(through, report_timezone, "day")
     log = known_table(events, needs=("user_id", "event_name", "event_at"))
     # Two days wider than the window: which local day an instant is of is told below.
     around = log.event_at.between(
-        *(ibis.literal(through + timedelta(days=d), "timestamp") for d in (-window_days - 2, 2))
+        *(ibis.literal(through + timedelta(days=d), dt.timestamp) for d in (-window_days - 2, 2))
     )
     users = np.zeros(len(FREQUENCY_BUCKETS) + 1, np.int64)
     for part in unit_rows(log, {"at": log.event_at}, where=around & is_one_of(log.event_name, [event_name])):
@@ -221,7 +227,7 @@ def frequency(
         users += np.bincount(np.searchsorted(lows, times, side="right"), minlength=len(users))
     names = [str(low) if low == high else f"{low}-{high}" if high else f"{low}+" for low, high in FREQUENCY_BUCKETS]
     places = list(range(len(names)))
-    kinds = {"place": "int64", "times": "string", "users": "int64", "n": "int64"}
+    kinds = {"place": dt.int64, "times": dt.string, "users": dt.int64, "n": dt.int64}
     total = int(users[1:].sum())
     rows = counted_table(kinds, place=places, times=names, users=users[1:], n=[total] * len(names))
     nobody = f"nobody did {quoted(event_name)} in the last {window_days} complete days"
@@ -238,8 +244,7 @@ def feature_overlap(events: ir.Table, *, feature_id: str | None = None) -> ir.Ta
 
     share_of_a = users_both / users_a with Wilson limits: of those who use a, how many use b. jaccard = both / either.
     overlap_lift = users_both * active / (users_a * users_b): 1 where the use of one tells nothing about the other; like
-    any association it is no effect. Cost: pairs of features per user, whatever the events; of one named
-    feature the features per user.
+    any association it is no effect. Cost: pairs of features per user (of one named feature: its pairs).
 
     Columns: feature_a, feature_b, users_a, users_b, users_both, share_of_a, ci_low, ci_high, jaccard, overlap_lift,
     refused_because (NULL where the row stands).
@@ -270,11 +275,11 @@ def feature_overlap(events: ir.Table, *, feature_id: str | None = None) -> ir.Ta
         active, users, with_it = users_with_one(days, int(codes[a[0]]) if len(a) else -1)
         a, users, both = np.resize(a, len(b)), users[codes], with_it[codes][b]
     kinds = {
-        "feature_a": "string",
-        "feature_b": "string",
-        "users_a": "int64",
-        "users_b": "int64",
-        "users_both": "int64",
+        "feature_a": dt.string,
+        "feature_b": dt.string,
+        "users_a": dt.int64,
+        "users_b": dt.int64,
+        "users_both": dt.int64,
     }
     rows = counted_table(
         kinds,

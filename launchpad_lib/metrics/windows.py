@@ -9,8 +9,10 @@ from functools import reduce
 from typing import Literal, get_args
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.arguments import shown
 from launchpad_lib.contract.durations import check_timezone
 from launchpad_lib.contract.names import nearest, quoted
 from launchpad_lib.contract.sql import SESSION_KEY_ESCAPES
@@ -40,14 +42,14 @@ def _json_text(document, place): ...
 
 def wilson_limits(successes: ir.NumericValue, n: ir.NumericValue) -> dict[str, ir.NumericValue]:
     """`ci_low, ci_high`: Wilson (1927) 95 % limits of successes / n; NULL where n is 0."""
-    total = n.cast("float64").nullif(0.0)
-    p = successes.cast("float64") / total
+    total = n.cast(dt.float64).nullif(0.0)
+    p = successes.cast(dt.float64) / total
     centre = (p + Z95**2 / (2 * total)) / (1 + Z95**2 / total)
     half = Z95 / (1 + Z95**2 / total) * (p * (1 - p) / total + Z95**2 / (4 * total * total)).sqrt()
     # `greatest` and `least` skip NULL in DuckDB, so an empty cell needs its NULL said.
     return {
-        "ci_low": ibis.ifelse(total.isnull(), ibis.null("float64"), ibis.greatest(centre - half, 0.0)),
-        "ci_high": ibis.ifelse(total.isnull(), ibis.null("float64"), ibis.least(centre + half, 1.0)),
+        "ci_low": ibis.ifelse(total.isnull(), ibis.null(dt.float64), ibis.greatest(centre - half, 0.0)),
+        "ci_high": ibis.ifelse(total.isnull(), ibis.null(dt.float64), ibis.least(centre + half, 1.0)),
     }
 
 
@@ -64,13 +66,15 @@ def ratio_limits(
     and where all have the same ratio, as where all are 0: without spread it would claim certainty.
     Source: Deng, Knoblich and Lu (2018), Applying the delta method in metric analytics.
     """
-    total = denominator.cast("float64").nullif(0.0)
-    n, ratio = units.cast("float64"), numerator.cast("float64") / total
+    total = denominator.cast(dt.float64).nullif(0.0)
+    n, ratio = units.cast(dt.float64), numerator.cast(dt.float64) / total
     spread = (
-        squares[0].cast("float64") - 2 * ratio * squares[1].cast("float64") + ratio * ratio * squares[2].cast("float64")
+        squares[0].cast(dt.float64)
+        - 2 * ratio * squares[1].cast(dt.float64)
+        + ratio * ratio * squares[2].cast(dt.float64)
     )
     # Sums of many terms: what is nothing but rounding is no spread either.
-    spread = ibis.ifelse(spread <= 1e-12 * squares[0].cast("float64"), ibis.null("float64"), spread)
+    spread = ibis.ifelse(spread <= 1e-12 * squares[0].cast(dt.float64), ibis.null(dt.float64), spread)
     half = Z95 * (n / (n - 1).nullif(0.0) * spread).sqrt() / total
     return {"ci_low": ratio - half, "ci_high": ratio + half}
 
@@ -99,7 +103,7 @@ def weekday_number(week_starts_on: Weekday) -> int:
     """
     if week_starts_on not in WEEKDAYS:
         raise ValueError(
-            f"week_starts_on={week_starts_on!r}: is no day of the week; {nearest(week_starts_on, WEEKDAYS)}"
+            f"week_starts_on={shown(week_starts_on)}: is no day of the week; {nearest(week_starts_on, WEEKDAYS)}"
         )
     return WEEKDAYS.index(week_starts_on)
 
@@ -107,9 +111,11 @@ def weekday_number(week_starts_on: Weekday) -> int:
 def period_start(number: ir.IntegerValue, period: Period, week_starts_on: Weekday = "monday") -> ir.DateValue:
     """The first date of a period, from its number."""
     if period == "month":
-        return ibis.date((number / 12).floor().cast("int64"), (number % 12 + 1).cast("int64"), ibis.literal(1, "int64"))
+        return ibis.date(
+            (number / 12).floor().cast(dt.int64), (number % 12 + 1).cast(dt.int64), ibis.literal(1, dt.int64)
+        )
     days = number * 7 + weekday_number(week_starts_on) if period == "week" else number
-    return (ibis.literal(datetime(1969, 12, 29), "timestamp") + days.as_interval("D")).date()
+    return (ibis.literal(datetime(1969, 12, 29), dt.timestamp) + days.as_interval("D")).date()
 
 
 def python_period_number(on: date, period: Period, week_starts_on: Weekday = "monday") -> int:
@@ -187,7 +193,7 @@ def property_value(events: ir.Table, name: str) -> ir.StringValue:
             f"{nearest(name, events.columns)}"
         )
     if not is_storable(name):
-        return ibis.null("string")
+        return ibis.null(dt.string)
     held = events.properties
     return _json_text(held.try_cast("json") if held.type().is_string() else held.cast("json"), _json_place(name))
 
@@ -224,7 +230,7 @@ def is_storable(text: str) -> bool:
 def _column_text(column: ir.Value) -> ir.StringValue:
     if column.type().is_numeric() or column.type().is_boolean():
         return _json_text(column.cast("json"), "")
-    return column.cast("string")
+    return column.cast(dt.string)
 
 
 def _json_place(name: str) -> str:

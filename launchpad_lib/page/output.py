@@ -275,7 +275,7 @@ def chart(drawing) -> None:
         display({"text/html": missing_picture(title, because), "text/plain": f"chart: {title}: {because}"}, raw=True)
         return
     names = {
-        old: f"data-{hashlib.md5(json.dumps(rows, sort_keys=True).encode()).hexdigest()}"
+        old: f"data-{hashlib.md5(json.dumps(rows, sort_keys=True).encode(), usedforsecurity=False).hexdigest()}"
         for old, rows in spec.get("datasets", {}).items()
     }
     spec = _renamed(spec, names)

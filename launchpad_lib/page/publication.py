@@ -1,4 +1,4 @@
-"""The pages of a run: written by the exporter that anybody can use by hand, with what the run knows."""
+"""The pages of a run: the page that the exporter makes for anybody by hand, with what the run knows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 
 from launchpad_lib.contract.manifest import Status
-from launchpad_lib.page.exporter import RESOURCE, LaunchpadExporter, PageFacts
+from launchpad_lib.page.whole_page import PageFacts, page_of
 
 
 def publish_notebook(
@@ -22,5 +22,5 @@ def publish_notebook(
 ) -> None:
     """Writes one page, its conclusion at the top; `reason` is why it failed or refused."""
     facts = PageFacts(title, status, reason, context, last_good)
-    page, _ = LaunchpadExporter().from_notebook_node(notebook, {RESOURCE: facts})
-    html_path.write_text(page, encoding="utf-8")
+    # Without the copies and checks that nbconvert makes of a notebook before: a sixth of the time of a page.
+    html_path.write_text(page_of(notebook, facts), encoding="utf-8")

@@ -31,8 +31,11 @@ MOST_SPEC_BYTES = 2_000_000
 MOST_PICTURE_BYTES = 2_000_000
 WALL_PER_CPU = 3
 """A busy machine: a picture may take so many times its seconds of computing."""
-# The address is the one under which the bundler keeps its own copy of Vega: nothing is fetched.
-LIBRARY = 'import { View, parse } from "https://cdn.jsdelivr.net/npm/vega@%s/+esm"; window.vega = { View, parse };'
+# The addresses are those under which the bundler keeps its own copies: nothing is fetched. The interpreter evaluates
+# expressions without compiling them, so no page has to allow eval.
+LIBRARY = """import { View, parse } from "https://cdn.jsdelivr.net/npm/vega@%s/+esm";
+import { expressionInterpreter } from "https://cdn.jsdelivr.net/npm/vega-interpreter@2.0.0/+esm";
+window.vega = { View, parse, expressionInterpreter };"""
 _LENGTH = struct.Struct(">I")
 
 

@@ -85,15 +85,12 @@ def score(
     users = users_per_week.reindex(latest["feature_id"]).fillna(0).to_numpy(dtype=float)
     severity = latest["p95_over_slo"].clip(lower=1.0).to_numpy(dtype=float)
     weight = users * severity
-    ranks = (-(drawn * weight)).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable") + 1
+    ranks = (-(drawn * weight)).argsort(axis=1, kind="stable").argsort(axis=1) + 1
     spread = (known[list(INPUTS)].std().replace(0, np.nan)).to_numpy(dtype=float)
     above = np.nan_to_num(
         (latest[list(INPUTS)].to_numpy(dtype=float) - known[list(INPUTS)].mean().to_numpy(dtype=float)) / spread
     )
-    reasons = [
-        WORDS[INPUTS[i]] if row[i] > 0.5 else "nothing unusual"
-        for row, i in zip(above, above.argmax(axis=1), strict=True)
-    ]
+    reasons = [WORDS[INPUTS[row.argmax()]] if row.max() > 0.5 else "nothing unusual" for row in above]
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     table = latest[["feature_id"]].assign(
         impact_score=p * weight,

@@ -78,8 +78,8 @@ def risk_panel(
     frames = []
     for feature_id, one in daily.groupby("feature_id"):
         one = one.set_index("observed_on").asfreq("D")
-        past = one["is_breach"].fillna(0).rolling(7, min_periods=7)
-        ahead = one["is_breach"][::-1].rolling(horizon_days, min_periods=horizon_days).sum()[::-1].shift(-1)
+        past = one["is_breach"].fillna(0).rolling(7)
+        ahead = one["is_breach"][::-1].rolling(horizon_days).sum()[::-1].shift(-1)
         p95 = one["p95_latency_ms"].astype(float)
         own = deployments[(deployments["feature_id"] == feature_id) | deployments["feature_id"].isna()]
         deployed = pd.to_datetime(own["at"]).dt.normalize().value_counts().reindex(one.index, fill_value=0)
@@ -93,7 +93,7 @@ def risk_panel(
                     "breaches_before": past.sum(),
                     "error_rate_before": one["error_rate"].rolling(7, min_periods=1).mean(),
                     "crash_share_before": 1 - one["crash_free_users_rate"].rolling(7, min_periods=1).mean(),
-                    "deploys_before": deployed.rolling(7, min_periods=1).sum(),
+                    "deploys_before": deployed.rolling(7).sum(),
                     "degrades": (ahead >= min_breach_days).astype(float).where(ahead.notna()),
                 }
             )

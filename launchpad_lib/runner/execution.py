@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -57,18 +58,23 @@ class CountedEngine(NBClientEngine):
 
     @classmethod
     def execute_managed_notebook(
-        cls, nb_man, kernel_name, *, on_cell: Callable[[], None], kernels: Kernels, execution_timeout: int, **options
+        cls,
+        nb_man,
+        kernel_name,
+        *,
+        out: Path,
+        on_cell: Callable[[], None],
+        kernels: Kernels,
+        execution_timeout: int,
+        **options,
     ):
-        complete, save = nb_man.cell_complete, nb_man.save
+        complete = nb_man.cell_complete
 
         def cell_complete(cell, cell_index=None, **more):
             complete(cell, cell_index=cell_index, **more)
             on_cell()
 
         nb_man.cell_complete = cell_complete
-        # papermill writes the whole notebook before and after every cell: a third of the runner's work. It is read
-        # when it has ended, however it ended, and then papermill writes it once more.
-        nb_man.save = lambda **_: None
         client = _Client(
             nb_man,
             kernels=kernels,
@@ -81,8 +87,9 @@ class CountedEngine(NBClientEngine):
         )
         try:
             return client.execute()
-        finally:
-            nb_man.save = save
+        except BaseException:  # no kernel, a dead one, a cell that took too long: what there is is written at the end
+            nb_man.output_path = str(out)
+            raise
 
 
 papermill_engines.register("launchpad", CountedEngine)
@@ -122,9 +129,17 @@ def cell_count(source: Path) -> int:
     unreadable.
     """
     try:
-        return len(nbformat.read(source, as_version=4).cells) + 1
+        return len(json.loads(source.read_text(encoding="utf-8"))["cells"]) + 1
     except Exception:  # whatever is wrong with it, `execute` says so
         return 1
+
+
+def title_of_file(source: Path) -> str:
+    """The title of a notebook, read without a look at whether it is valid; its name where it cannot be read."""
+    try:
+        return notebook_title(nbformat.v4.reads(source.read_text("utf-8")), otherwise=source.stem)
+    except Exception:  # whatever is wrong with it, `execute` says so
+        return source.stem
 
 
 def execute(
@@ -163,9 +178,12 @@ def execute(
             log_output=False,
             execution_timeout=timeout_seconds,
             engine_name="launchpad",
+            # papermill would write the whole notebook before and after every cell, and twice more: a third of the
+            # runner's work. It is read when it has ended, however it ended; then it is written, once.
+            request_save_on_cell_execute=False,
+            out=out,
             on_cell=on_cell,
             kernels=kernels,
-            autosave_cell_every=0,
         )
     except papermill.PapermillExecutionError as failure:
         if failure.ename == Refused.__name__:

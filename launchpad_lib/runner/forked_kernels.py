@@ -11,6 +11,7 @@ jupyter_client does.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -30,6 +31,7 @@ from launchpad_lib.contract.scratch_folders import ScratchFolder
 SERVER_VARIABLE = "LAUNCHPAD_KERNEL_SERVER"
 PROVISIONER_VARIABLE = "JUPYTER_DEFAULT_PROVISIONER_NAME"
 PROVISIONER_NAME = "launchpad-forked"
+_numbers = itertools.count(1)  # a path of a socket has at most some hundred bytes: short names
 
 
 class ForkedProcess:
@@ -88,6 +90,16 @@ class ForkedProcess:
 
 class ForkedProvisioner(LocalProvisioner):
     """Launches a local kernel by asking the server named in LAUNCHPAD_KERNEL_SERVER for a fork."""
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """The kernel is spoken to over sockets beside the server's own.
+
+        A free TCP port that is found now may be another program's by the time the kernel listens there.
+        """
+        address, manager = os.environ.get(SERVER_VARIABLE), self.parent
+        if address and manager is not None and _kernel_arguments(manager.format_kernel_cmd()) is not None:
+            manager.transport, manager.ip = "ipc", str(Path(address).with_name(f"k{next(_numbers)}"))
+        return await super().pre_launch(**kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         address = os.environ.get(SERVER_VARIABLE)

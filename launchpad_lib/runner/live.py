@@ -14,7 +14,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from rich.table import Table
 
-from launchpad_lib.lake.place import lake_place
+from launchpad_lib.lake.refused_damage import refuse_damage
 
 
 class LiveFigures(NamedTuple):
@@ -47,7 +47,8 @@ def live_figures(lake: Path, *, minutes: float, now: datetime) -> LiveFigures:
     """
     if minutes <= 0:
         raise ValueError(f"minutes={minutes}: must be above 0; choose for example 5")
-    if not DeltaTable.is_deltatable(str(lake_place(lake) / "events")):
+    refuse_damage(lake, logs_only=True)
+    if not DeltaTable.is_deltatable(str(lake / "events")):
         raise ValueError(
             f"lake={str(lake)!r}: there is no events table; run `launchpad stream` or `launchpad ingest` "
             "first, or correct the path"

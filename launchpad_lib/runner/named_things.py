@@ -5,19 +5,19 @@ together.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from launchpad_lib.contract.experiments import planned_experiments
+from launchpad_lib.contract.experiments import PlannedExperiment, planned_experiments
 from launchpad_lib.contract.features import declared_features
 from launchpad_lib.contract.named import Kind, Names
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.sentences import counted
-from launchpad_lib.findings.releases import last_day, released_after
+from launchpad_lib.findings.releases import begins_after, last_day, released_after
 from launchpad_lib.lake.known_names import KnownNames
 from launchpad_lib.runner.notebook_parameters import ExperimentsParams
 from launchpad_lib.runner.parameters import ParameterError, RunParams
@@ -52,7 +52,7 @@ def check_named_things(
 
     Args:
         observed_through: of events, in UTC; a feature that is released, and a plan of the table that starts, on a
-            later day names what is still to come.
+            later day of the report's zone names what is still to come.
 
     Raises:
         ParameterError: every unknown name with its place, the nearest known ones and where it was searched; or a plan
@@ -98,14 +98,26 @@ def doubts_about_features(run: RunParams, *, versions: Mapping[str, int]) -> lis
 
 def named_things(run: RunParams, *, notebooks: Path, observed_through: datetime | None = None) -> Iterator[Named]:
     """Everything that is named by the declared features and by the parameters of the notebooks in the sequence, but for
-    the events of a feature that is released after `observed_through`: nobody can have tracked them yet.
+    the events of a feature that is released after `observed_through`, by the calendar of every page that asks for it:
+    nobody can have tracked them yet.
     """
+    pages = {n: run.parameters_of(n, notebooks=notebooks) for stage in run.sequence for n in stage}
+    asking = [page for page in pages.values() if "features" in type(page).model_fields] or list(pages.values())
+    newest = max((_last_day(observed_through, page) for page in asking), default=date.max)
     for number, feature in enumerate(run.features):
-        if observed_through is None or released_after(feature, last_day(observed_through)) is None:
+        if released_after(feature, newest) is None:
             yield from named_in(feature, f"features[{number}]")
-    for name in (n for stage in run.sequence for n in stage):
+    for name, page in pages.items():
         of_the_run = set() if "features" in run.notebooks.get(name, {}) else {"features"}
-        yield from named_in(run.parameters_of(name, notebooks=notebooks), f"notebooks.{name}", without=of_the_run)
+        newest = _last_day(observed_through, page)
+        yield from named_in(page, f"notebooks.{name}", without=of_the_run, newest=newest)
+
+
+def _last_day(observed_through: datetime | None, page: BaseModel) -> date:
+    """The last day of the log by a page's calendar; the end of time where nobody knows it."""
+    if observed_through is None:
+        return date.max
+    return last_day(observed_through, getattr(page, "report_timezone", "UTC"))
 
 
 def _of_planned(
@@ -125,20 +137,24 @@ def _of_planned(
         except ValueError as error:
             raise ParameterError(f"lake {run.lake}: {error}") from error
         for plan in (p for p in plans if p not in asked.experiments):
-            if plan.starts_on is None or observed_through is None or plan.starts_on <= observed_through.date():
-                yield from named_in(plan, f"table experiments, {plan.experiment_id!r}")
+            newest = _last_day(observed_through, asked)
+            yield from named_in(plan, f"table experiments, {plan.experiment_id!r}", newest=newest)
 
 
-def named_in(model: BaseModel, place: str, *, without: Collection[str] = ()) -> Iterator[Named]:
-    """What the fields of a model name, at any depth, in their order; nothing where it brings its own counts."""
-    if getattr(model, "aggregates", None):
+def named_in(
+    model: BaseModel, place: str, *, without: Collection[str] = (), newest: date = date.max
+) -> Iterator[Named]:
+    """What the fields of a model name, at any depth, in their order; nothing of an experiment that brings its own
+    counts or begins after the day `newest`.
+    """
+    if isinstance(model, PlannedExperiment) and (model.aggregates or begins_after(model, newest) is not None):
         return
     for field, info in type(model).model_fields.items():
         if field in without:
             continue
         annotation = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
         is_default = field not in model.model_fields_set
-        for at, names, said in _named(annotation, getattr(model, field), f"{place}.{field}"):
+        for at, names, said in _named(annotation, getattr(model, field), f"{place}.{field}", newest):
             if isinstance(names, Named):  # of a model within
                 yield names
             else:
@@ -146,10 +162,10 @@ def named_in(model: BaseModel, place: str, *, without: Collection[str] = ()) -> 
                 yield Named(at, names.kind, said, within, is_default)
 
 
-def _named(annotation: Any, value: Any, place: str) -> Iterator[tuple[str, Names | Named, str]]:
+def _named(annotation: Any, value: Any, place: str, newest: date) -> Iterator[tuple[str, Names | Named, str]]:
     """(place, what it names, name) of a value, as its annotation says."""
     if isinstance(value, BaseModel):
-        yield from ((n.place, n, n.name) for n in named_in(value, place))
+        yield from ((n.place, n, n.name) for n in named_in(value, place, newest=newest))
         return
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
@@ -157,17 +173,17 @@ def _named(annotation: Any, value: Any, place: str) -> Iterator[tuple[str, Names
         if names is not None and isinstance(value, str):
             yield place, names, value
         else:
-            yield from _named(inner[0], value, place)
+            yield from _named(inner[0], value, place, newest)
     elif isinstance(value, list | tuple) and origin in (list, tuple):
         for number, item in enumerate(value):
-            yield from _named(inner[0], item, f"{place}[{number}]")
+            yield from _named(inner[0], item, f"{place}[{number}]", newest)
     elif isinstance(value, dict) and origin is dict:
         for key, item in value.items():
-            yield from _named(inner[0], key, place)
-            yield from _named(inner[1], item, f"{place}.{key}")
+            yield from _named(inner[0], key, place, newest)
+            yield from _named(inner[1], item, f"{place}.{key}", newest)
     elif origin in (Union, UnionType):
         for one in inner:
-            yield from _named(one, value, place)
+            yield from _named(one, value, place, newest)
 
 
 def _known(kinds: set[Kind], lake: KnownNames, run: RunParams) -> dict[Kind, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import re
 import tokenize
@@ -68,7 +69,14 @@ def model_for(name: str, *, notebooks: Path) -> type[BaseModel]:
     if not path.is_file():
         remedy = f"(notebooks/{name}.ipynb is not there; `launchpad new {name}` makes it)"
         raise ParameterError(f"unknown notebook {name!r}; {nearest(name, notebook_names(notebooks))} {remedy}")
-    return _model(name, declared, parameters_cell(path), path)
+    written = path.stat()
+    return _model_of(name, path, (written.st_mtime_ns, written.st_size, written.st_ino))
+
+
+@functools.lru_cache(maxsize=64)
+def _model_of(name: str, path: Path, _as_written: tuple[int, int, int]) -> type[BaseModel]:
+    """A run asks four times for each of its notebooks; a notebook that is written again is read again."""
+    return _model(name, NOTEBOOKS.get(name), parameters_cell(path), path)
 
 
 def _model(name: str, base: type[NotebookParams] | None, cell: list[CellParameter], path: Path) -> type[BaseModel]:

@@ -123,8 +123,11 @@ def _sentence(error: ValidationError, model: type[BaseModel], place: str) -> str
             return f"{place}: {where}={shown}: {rule}"
         example = " as it was written" if isinstance(first["input"], bool) else f": '{shown}'"  # `no` was read as False
         return f"{place}: {where}={shown} is read by YAML as {kind} and must be text; put it in quotes{example}"
-    if first["type"] in ("list_type", "tuple_type") and isinstance(first["input"], str):
-        return f"{place}: {where}={shown!r}: must be a list; write [{shown!r}] for one"
+    if first["input"] is None:
+        return f"{place}: {where} has no value; give one or leave it out"
+    if first["type"] in ("list_type", "tuple_type") and isinstance(first["input"], str | int | float):
+        one = repr(shown) if isinstance(first["input"], str) else shown
+        return f"{place}: {where}={one}: must be a list; write [{one}] for one"
     rule = (
         first["msg"]
         .removeprefix("Value error, ")

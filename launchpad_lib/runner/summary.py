@@ -15,12 +15,11 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from launchpad_lib.contract.findings import Severity
-from launchpad_lib.contract.legible import shortened
 from launchpad_lib.contract.manifest import Cell, FeatureRow, FindingSaid, Manifest, MetricSaid, NotebookRun
 from launchpad_lib.contract.sentences import counted, listed
 from launchpad_lib.page.output import short
 from launchpad_lib.page.sparks import band_chart, spark
-from launchpad_lib.runner.summary_words import address, date_words, parted
+from launchpad_lib.runner.summary_words import address, date_words, page_name, parted
 
 TASKS, CHECKS, TILES = 3, 4, 6
 MOST_SPARK = 3.0
@@ -165,25 +164,16 @@ def _verdict(manifest: Manifest, asked: Sequence[FindingSaid]) -> str:
     """Where no scorecard was made: what is open, and never that all is well."""
     failed = [n for n in manifest.notebooks if n.status == "failed"]
     if failed:
-        return f"{listed([_short(n.title) for n in failed])} failed, so this run does not say all."
+        return f"{listed([page_name(n.title) for n in failed])} failed, so this run does not say all."
     if asked:
         return f"{counted(len(asked), 'finding')} {'asks' if len(asked) == 1 else 'ask'} for somebody now."
     return "No page found what asks for somebody now; what could not be told stands below."
 
 
-def _short(title: str) -> str:
-    """A page's name in the navigation: what stands before the colon of its title.
-
-    >>> _short("Funnels: where do people stop?"), _short("Own")
-    ('Funnels', 'Own')
-    """
-    return shortened(title.partition(":")[0], cells=24)
-
-
 def _page(notebook: NotebookRun) -> PageSaid:
     waiting = sum(f.severity in ("act", "watch") for f in notebook.findings)
     return PageSaid(
-        _short(notebook.title),
+        page_name(notebook.title),
         notebook.title,
         quote(notebook.html),
         0 if notebook.status == "failed" else waiting,
@@ -246,7 +236,7 @@ def _axis(value: float, unit: str) -> str:
 def _doubts(manifest: Manifest) -> list[Doubt]:
     """Pages that are refused or failed, and numbers that are refused: those of one reason together."""
     pages = [
-        Doubt(_short(n.title), n.reason or "no reason is given", quote(n.html))
+        Doubt(page_name(n.title), n.reason or "no reason is given", quote(n.html))
         for n in manifest.notebooks
         if n.status != "ok" and not (n.reason or "").startswith("not asked")
     ]
@@ -265,7 +255,7 @@ def _doubts(manifest: Manifest) -> list[Doubt]:
 
 def _numbers(manifest: Manifest) -> list[tuple[str, list[MetricSaid]]]:
     """All numbers, by page."""
-    titles = {n.name: _short(n.title) for n in manifest.notebooks}
+    titles = {n.name: page_name(n.title) for n in manifest.notebooks}
     by_page: dict[str, list[MetricSaid]] = {}
     for metric in manifest.metrics:
         by_page.setdefault(metric.notebook, []).append(metric)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+from launchpad_lib.contract.legible import shortened
 from launchpad_lib.contract.manifest import ChangeSaid, Manifest, MetricSaid
 from launchpad_lib.page.environment import without_unit
 from launchpad_lib.page.output import short, short_span
@@ -80,3 +81,12 @@ def date_words(instant: str) -> str:
     '5 Jan 2026'
     """
     return f"{day_words(instant[:10])} {instant[:4]}"
+
+
+def page_name(title: str) -> str:
+    """A page's name in the navigation: what stands before the colon of its title.
+
+    >>> page_name("Funnels: where do people stop?"), page_name("Own")
+    ('Funnels', 'Own')
+    """
+    return shortened(title.partition(":")[0], cells=24)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from launchpad_lib.contract.private import private_folder
 from launchpad_lib.contract.tables import NDJSON
 from launchpad_lib.kafka.settings import producer
 from launchpad_lib.simulation.truth import TRUTH
@@ -186,7 +187,7 @@ class SpoolSender:
     """Appends to a spool; on disk when `send` returns."""
 
     def __init__(self, folder: Path, *, writer: str | None = None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         self._folder, self._writer, self._number = folder, writer or f"simulate-{uuid.uuid4().hex[:12]}", 0
         self._file = self._open()
 

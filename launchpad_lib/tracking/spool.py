@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 from typing import NamedTuple
 
+from launchpad_lib.contract.private import private_folder
 from launchpad_lib.spool import locks
 from launchpad_lib.spool.layout import SEGMENT_BYTES, lock_path, segment_name, segment_of, whole_lines
 
@@ -45,7 +46,7 @@ class Spool:
         self._setup(folder, f"{PREFIX}{os.getpid()}-{uuid.uuid4().hex[:12]}", is_source=is_source)
         self._cap_bytes = cap_bytes
         self._segment_bytes = SEGMENT_BYTES if cap_bytes is None else min(SEGMENT_BYTES, max(16 * 1024, cap_bytes // 8))
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         self._lock_fd = locks.hold(lock_path(folder, self.writer))
 
     def _setup(self, folder: Path, writer: str, *, is_source: bool) -> None:

@@ -22,6 +22,8 @@ SEASON_DAYS, SEASON_WEEKS = 7, 4
 HISTORY = 2016
 TAIL = 0.05
 FEWEST = 14
+END = 2**62
+"""The end of an incident that goes on."""
 
 
 @njit(cache=True, nogil=True)
@@ -90,13 +92,65 @@ def _tail(past, n, tail, tails):  # pragma: no cover (compiled)
 
 
 @njit(cache=True, nogil=True)
-def surprises(x, day, limit, warm, calm_buckets, longest):  # pragma: no cover (compiled)
+def reached(said, tail):  # pragma: no cover (compiled)
+    """The value of which a tail says so much."""
+    start, scale, shape, share = tail
+    return start + scale * (math.exp((said + math.log(share)) * shape) - 1) / shape
+
+
+@njit(cache=True, nogil=True)
+def tail_surprise(signed, c, past, filled, made, tails, most, limit, day):  # pragma: no cover (compiled)
+    """How surprising `signed` is for the tail of what channel `c` remembers; 0 under it."""
+    m = filled[c]
+    if m < FEWEST:
+        return 0.0
+    if made[c] == 0 or m - made[c] >= max(1, min(m // 50, day)):
+        _tail(past[c], min(m, HISTORY), TAIL, tails[c])
+        made[c] = m
+        most[c] = reached(limit, tails[c])
+    start, scale, shape, share = tails[c]
+    return math.log(1 + shape * (signed - start) / scale) / shape - math.log(share) if signed > start else 0.0
+
+
+@njit(cache=True, nogil=True)
+def remember(signed, c, past, filled, most):  # pragma: no cover (compiled)
+    """Let channel `c` remember `signed`, as no more than the threshold of its day."""
+    past[c, filled[c] % HISTORY] = min(signed, most[c]) if filled[c] >= FEWEST else signed
+    filled[c] += 1
+
+
+@njit(cache=True, nogil=True)
+def follow(t, score, told_by, limit, calm_buckets, longest, state, began, seen, ended):  # pragma: no cover (compiled)
+    """Begin, go on with or end an incident at bucket `t`; whether its level became the ordinary one.
+
+    `state`: whether one goes on, and its calm buckets so far.
+    """
+    if not state[0] and score >= limit:
+        state[0], state[1] = 1, 0
+        began.append(t + 1 - (MEANS[told_by] if told_by < len(MEANS) else 1))
+        seen.append(t)
+        ended.append(END)
+    elif state[0]:
+        state[1] = state[1] + 1 if score < 0.6 * limit else 0
+        if state[1] >= calm_buckets:
+            state[0] = 0
+            ended[-1] = t + 1 - state[1]
+        elif t - seen[-1] >= longest:
+            state[0] = 0
+            ended[-1] = t
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def surprises(x, day, limit, warm, calm_buckets, longest, quiet_side):  # pragma: no cover (compiled)
     """What each bucket says, with the past only: its surprise, that of its value alone, the expectation; and the
     incidents as starts of the run, buckets that detected it, and buckets that ended it (the length where none did).
 
     `x`: values of neighbouring buckets, NaN is a gap. `day`: buckets a day. `limit`: a surprise that is an alarm,
     -ln of the probability. `warm`: buckets before the first that can alarm. An incident ends after `calm_buckets`
     buckets under 0.6 `limit`; one that lasts `longest` buckets is a new level: what came before is forgotten.
+    `quiet_side`: 0 or 1 where a rise or a fall is no incident, else -1.
     """
     n = len(x)
     score, own, expected, told_by = np.zeros(n), np.zeros(n), np.full(n, np.nan), 0
@@ -105,7 +159,7 @@ def surprises(x, day, limit, warm, calm_buckets, longest):  # pragma: no cover (
     tails, most = np.zeros((CHANNELS, 4)), np.zeros(CHANNELS)
     residual, held = np.full(n, np.nan), np.empty(max(7 * day, RECENT, 3 * SEASON_DAYS) + 1)
     error, judged, first, level = np.zeros(3), 0, 0, np.nan
-    active, calm = False, 0
+    state = np.zeros(2, np.int64)
     for t in range(n):
         if t % max(1, day // 24) == 0 or t - first < day or np.isnan(level):
             found = _recent(x, max(first, t - 7 * day), t, held)
@@ -142,41 +196,21 @@ def surprises(x, day, limit, warm, calm_buckets, longest):  # pragma: no cover (
             if np.isnan(value):
                 continue
             for side in range(2):
+                if side == quiet_side:
+                    continue
                 c = 2 * k + side
                 signed = value if side == 0 else -value
-                m = filled[c]
-                if m >= FEWEST:
-                    if made[c] == 0 or m - made[c] >= max(1, min(m // 50, day)):
-                        _tail(past[c], min(m, HISTORY), TAIL, tails[c])
-                        made[c] = m
-                        start, scale, shape, share = tails[c]
-                        most[c] = start + scale * (math.exp((limit + math.log(share)) * shape) - 1) / shape
-                    start, scale, shape, share = tails[c]
-                    if signed > start:
-                        said = math.log(1 + shape * (signed - start) / scale) / shape - math.log(share)
-                        if said > score[t]:
-                            score[t], told_by = said, k
-                        if k == 0 and said > own[t]:
-                            own[t] = said
-                    signed = min(signed, most[c])
-                past[c, m % HISTORY] = signed
-                filled[c] += 1
+                said = tail_surprise(signed, c, past, filled, made, tails, most, limit, day)
+                remember(signed, c, past, filled, most)
+                if said > score[t]:
+                    score[t], told_by = said, k
+                if k == 0 and said > own[t]:
+                    own[t] = said
         if t < warm:
             continue
-        if not active and score[t] >= limit:
-            active, calm = True, 0
-            began.append(t + 1 - (MEANS[told_by] if told_by < len(MEANS) else 1))
-            seen.append(t)
-            ended.append(n)
-        elif active:
-            calm = calm + 1 if score[t] < 0.6 * limit else 0
-            if calm >= calm_buckets:
-                active = False
-                ended[-1] = t + 1 - calm
-            elif t - seen[-1] >= longest:
-                active, first, judged = False, seen[-1], 0
-                ended[-1] = t
-                error[:] = 0
+        if follow(t, score[t], told_by, limit, calm_buckets, longest, state, began, seen, ended):
+            first, judged = seen[-1], 0
+            error[:] = 0
     return score, own, expected, began, seen, ended
 
 

@@ -15,7 +15,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from launchpad_lib.trends.detector import CHANNELS, FEWEST, surprises
+from launchpad_lib.trends.counted_detector import counted_surprises
+from launchpad_lib.trends.detector import CHANNELS, FEWEST, MEANS, surprises
 
 Bucket = Literal["5 minutes", "hour", "day"]
 MINUTES: Mapping[str, int] = MappingProxyType({"5 minutes": 5, "hour": 60, "day": 1440})
@@ -24,8 +25,10 @@ BUDGETS: Mapping[str, float] = MappingProxyType({"5 minutes": 25.0, "hour": 5.0,
 docs/studies.md."""
 
 MOST_BUCKETS = 1_200_000
+NOTHING = "no value is known"
 INCIDENT_COLUMNS = (
     "feature_id", "signal", "bucket", "started_at", "detected_at", "ended_at", "score", "size", "value", "expected",
+    "observations",
 )  # fmt: skip
 SERIES_COLUMNS = (
     "feature_id", "signal", "bucket", "first_at", "last_at", "buckets", "missing", "judged", "silent_buckets",
@@ -40,7 +43,9 @@ class Watched(NamedTuple):
     series: pd.DataFrame
 
 
-def watched(series: pd.DataFrame, *, bucket: Bucket, through: datetime, budget: float | None = None) -> Watched:
+def watched(
+    series: pd.DataFrame, *, bucket: Bucket, through: datetime, budget: float | None = None, min_observations: int = 1
+) -> Watched:
     """Incidents of every series, and what was looked at.
 
     `incidents`, grain: one row per feature, signal and incident, by feature, signal and start. `started_at`: first
@@ -55,11 +60,20 @@ def watched(series: pd.DataFrame, *, bucket: Bucket, through: datetime, budget: 
     it up to `through`, and `is_silent` where they are more than twice the longest gap before. A series that cannot be
     judged has its reason in `refused_because`.
 
-    Buckets are judged up to `through`; one of which less than half is over then is not. Several values of one bucket
-    are one, their mean. A missing or infinite value is a gap.
+    Buckets are judged up to `through`; one of which less than half is over then is not (of counts: one that is not
+    over). Several values of one bucket are one: their mean, of rates that of all their observations, of counts the sum.
+    A missing or infinite value is a gap.
+
+    `kind` says what a series' numbers are. Of a *rate* (a share of `observations`) and a *count* (rows of a bucket) the
+    noise of sampling is known, and what it alone would do within the budget is no incident: one crash of four
+    observations is not. Their `value` and `expected` are those of the whole run. A *value* of fewer than
+    `min_observations` observations (or of the series' own `fewest`) is a gap, as far as its observations are known; a
+    run of buckets of a rate says nothing under that number.
 
     Args:
-        series: feature_id, signal, at (UTC, start of the bucket or an instant in it), value.
+        series: feature_id, signal, at (UTC, start of the bucket or an instant in it), value; where known also
+            observations, and for each series kind ("value", "rate", "count"), worse ("up", "down", "both": which
+            direction is an incident) and fewest; without them values, of which both directions are.
         through: the run's instant.
         budget: false alarms of a healthy series in 30 days, at most (`BUDGETS` where none is named).
 
@@ -80,7 +94,9 @@ def watched(series: pd.DataFrame, *, bucket: Bucket, through: datetime, budget: 
         raise ValueError(f"budget={budget!r}: false alarms in 30 days are a number over 0; raise it")
     incidents, rows = [], []
     for (feature_id, signal), one in series.groupby(["feature_id", "signal"], observed=True, sort=True):
-        found, row = _watched_one(one, bucket=bucket, through=pd.Timestamp(through), budget=allowed)
+        found, row = _watched_one(
+            one, bucket=bucket, through=pd.Timestamp(through), budget=allowed, min_observations=min_observations
+        )
         incidents += [(feature_id, signal, bucket, *told) for told in found]
         rows.append((feature_id, signal, bucket, *row))
     times = ("started_at", "detected_at", "ended_at")
@@ -97,43 +113,124 @@ def watched(series: pd.DataFrame, *, bucket: Bucket, through: datetime, budget: 
     )
 
 
-def _watched_one(one: pd.DataFrame, *, bucket: Bucket, through: pd.Timestamp, budget: float) -> tuple[list, tuple]:
+class _Buckets(NamedTuple):
+    """The buckets of one series by position: values, of counts also failures (rows) and observations; NaN is a gap."""
+
+    value: np.ndarray
+    failed: np.ndarray
+    of: np.ndarray
+    kind: str
+    worse: str
+
+
+class _Told(NamedTuple):
+    """What a detector says: surprises of each bucket and of its own value, expectation, incidents, who was judged."""
+
+    score: np.ndarray
+    own: np.ndarray
+    expected: np.ndarray
+    incidents: list[tuple[int, int, int]]
+    judged: int
+
+
+def _watched_one(
+    one: pd.DataFrame, *, bucket: Bucket, through: pd.Timestamp, budget: float, min_observations: int
+) -> tuple[list, tuple]:
     """Incidents of one series, and its row of `series` without the keys."""
     step = pd.Timedelta(minutes=MINUTES[bucket])
-    value = pd.to_numeric(one["value"], errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
-    at = pd.to_datetime(one["at"]).dt.floor(step)  # an instant that is not known is in no bucket
-    told = value.groupby(at.to_numpy()).mean().dropna()
-    told = told[told.index + step / 2 <= through]
+    needed = max(min_observations, int(one["fewest"].iloc[0]) if "fewest" in one else 1)
+    told, kind, worse = _bucketed(one, step=step, through=through)
+    fullest = told["of"].max()
+    if kind == "value":
+        told = told[~(told["of"] < needed)]
     if told.empty:
-        return [], (pd.NaT, pd.NaT, 0, 0, 0, None, None, 0, None, "no value is known")
+        why = f"its fullest {bucket} holds {fullest:g} observations; {needed} are needed" if fullest > 0 else NOTHING
+        return [], (pd.NaT, pd.NaT, 0, 0, 0, None, None, 0, None, why)
     first, last = told.index[0], told.index[-1]
     length, silent = int((last - first) / step) + 1, max(int((through - last) / step - 0.5), 0)
     longest = int(max(np.diff(told.index.to_numpy()) / step, default=0))
     is_silent = silent + 1 > 2 * longest + 1 if len(told) >= FEWEST else None
     warm = max(2 * 1440 // MINUTES[bucket], 21)
     seen = (first, last, length, length - len(told), 0, silent, is_silent, 0, None)
-    refused = _refusal(told, length=length, warm=warm, bucket=bucket)
+    refused = _refusal(told["value"], length=length, warm=warm, bucket=bucket, kind=kind)
     if refused:
         return [], (*seen, refused)
-    values = np.full(length, np.nan)
-    values[((told.index - first) / step).to_numpy().round().astype(int)] = told.to_numpy()
+    place = ((told.index - first) / step).to_numpy().round().astype(int)
+    value, failed, of = np.full((3, length), np.nan)
+    value[place], failed[place], of[place] = (told[c].to_numpy(dtype=float) for c in ("value", "failed", "of"))
+    buckets = _Buckets(value, failed, of, kind, worse)
     day = 1440 // MINUTES[bucket]
     limit = math.log(30 * day * CHANNELS / budget)
-    score, own, expected, began, detected, ended = surprises(values, day, limit, warm, max(1, day // 4), max(day, 7))
+    found = _detected(buckets, day=day, limit=limit, warm=warm, fewest=needed)
+    if not found.judged:
+        held = f"{np.nanmedian(buckets.of):g} observations in half of its buckets of {bucket}"
+        return [], (*seen, f"{held}; {needed} are needed in {MEANS[-1]} of them")
     incidents, free = [], 0
-    for start, told_at, end in zip(began, detected, ended, strict=True):
+    for start, told_at, end in found.incidents:
         start = max(start, free)  # a mean over many buckets remembers those of the incident before
-        end = _last_strange(own[told_at:end], limit=limit, after=told_at, end=end, is_open=end == length)
+        end = _last_strange(found.own[told_at:end], limit=limit, after=told_at, end=end, is_open=end == length)
         free = end
         run = slice(start, max(end, told_at + 1))
-        worst = run.start + int(np.nanargmax(np.abs(values[run] - expected[run])))
-        strange = score[told_at : run.stop].max() / math.log(10)
-        numbers = (strange, values[worst] - expected[worst], values[worst], expected[worst])
+        strange = found.score[told_at : run.stop].max() / math.log(10)
+        level, usual, size = _levels(buckets, found.expected, run)
         over = pd.NaT if end == length else first + end * step
-        incidents.append((first + start * step, first + told_at * step, over, *map(float, numbers)))
-    judged = int(np.isfinite(values[warm:]).sum())
-    now = bool(incidents) and ended[-1] == length and not is_silent
-    return incidents, (*seen[:4], judged, *seen[5:7], len(incidents), now, None)
+        times = (first + start * step, first + told_at * step, over)
+        incidents.append((*times, float(strange), level - usual, level, usual, size))
+    now = bool(incidents) and found.incidents[-1][2] == length and not is_silent
+    return incidents, (*seen[:4], found.judged, *seen[5:7], len(incidents), now, None)
+
+
+def _bucketed(one: pd.DataFrame, *, step: pd.Timedelta, through: pd.Timestamp) -> tuple[pd.DataFrame, str, str]:
+    """Known buckets by their start: value, failed, of; and what kind of numbers they are. A rate of unknown
+    observations is a value.
+    """
+    value = pd.to_numeric(one["value"], errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
+    of = pd.to_numeric(one.get("observations", pd.Series(np.nan, one.index)), errors="coerce").astype(float)
+    kind, worse = (str(one[c].iloc[0]) if c in one else other for c, other in (("kind", "value"), ("worse", "both")))
+    if kind == "rate" and not ((of > 0) & value.between(0, 1) | value.isna()).all():
+        kind = "value"
+    at = pd.to_datetime(one["at"]).dt.floor(step)  # an instant that is not known is in no bucket
+    if kind == "value":
+        mean = value.groupby(at.to_numpy()).mean()
+        told = pd.DataFrame({"value": mean, "failed": np.nan, "of": of.groupby(at.to_numpy()).sum(min_count=1)})
+    else:
+        rows = value * of if kind == "rate" else value
+        sums = pd.DataFrame({"failed": rows, "of": of.where(value.notna()) if kind == "rate" else 1.0})
+        told = sums.groupby(at.to_numpy()).sum(min_count=1)
+        told["value"] = told["failed"] / told["of"] if kind == "rate" else told["failed"]
+        told["of"] = told["of"] if kind == "rate" else 1.0
+    known = told[told["value"].notna()]
+    # Rows of a bucket that is not over are fewer than it will have.
+    return known[known.index + (step if kind == "count" else step / 2) <= through], kind, worse
+
+
+def _detected(buckets: _Buckets, *, day: int, limit: float, warm: int, fewest: int) -> _Told:
+    length = len(buckets.value)
+    quiet = {"up": 1, "down": 0, "both": -1}[buckets.worse]
+    rules = (day, limit, warm, max(1, day // 4), max(day, 7), quiet)
+    if buckets.kind == "value":
+        score, own, expected, *found = surprises(buckets.value, *rules)
+        judged = np.isfinite(buckets.value)
+    else:
+        is_rate = buckets.kind == "rate"
+        bad = np.round(buckets.failed)
+        score, own, expected, *found, judged = counted_surprises(bad, buckets.of, is_rate, *rules, fewest)
+    began, detected, ended = found
+    incidents = [(b, d, min(e, length)) for b, d, e in zip(began, detected, ended, strict=True)]
+    return _Told(score, own, expected, incidents, int(judged[warm:].sum()))
+
+
+def _levels(buckets: _Buckets, expected: np.ndarray, run: slice) -> tuple[float, float, float | None]:
+    """Value and expectation of a run, and its observations (None where they are not known): rates and counts over all
+    of it, other values of the bucket farthest from what was expected.
+    """
+    of = np.nansum(buckets.of[run])
+    known = float(of) if of else None
+    if buckets.kind == "value":
+        worst = run.start + int(np.nanargmax(np.abs(buckets.value[run] - expected[run])))
+        return float(buckets.value[worst]), float(expected[worst]), known
+    rated = (np.nansum(buckets.failed[run]) / of, np.nansum(expected[run]) / of)
+    return float(rated[0]), float(rated[1]), known if buckets.kind == "rate" else float(np.nansum(buckets.failed[run]))
 
 
 def _last_strange(own: np.ndarray, *, limit: float, after: int, end: int, is_open: bool) -> int:
@@ -142,11 +239,11 @@ def _last_strange(own: np.ndarray, *, limit: float, after: int, end: int, is_ope
     return end if is_open or not len(strange) else after + int(strange[-1]) + 1
 
 
-def _refusal(told: pd.Series, *, length: int, warm: int, bucket: str) -> str | None:
+def _refusal(told: pd.Series, *, length: int, warm: int, bucket: str, kind: str) -> str | None:
     if length > MOST_BUCKETS:
         return f"it spans {length:,} buckets of {bucket}; at most {MOST_BUCKETS:,} are looked at: correct its times"
     if len(told) < FEWEST or length <= warm:
         return f"{len(told)} known buckets of {bucket} over {length}; more than {warm} are needed"
-    if told.nunique() == 1:
+    if kind == "value" and told.nunique() == 1:
         return f"it is constant: every bucket is {told.iloc[0]:g}"
     return None

@@ -24,7 +24,7 @@ def main() -> int:
                 page = context.new_page()
                 page.goto(path.as_uri())
                 if page.locator("figure.chart").count():
-                    page.wait_for_function("document.documentElement.dataset.drawn === 'yes'")
+                    page.wait_for_selector("html[data-drawn=yes]", state="attached")
                     drawn.append(page.evaluate("performance.getEntriesByName('drawn')[0]?.startTime ?? null"))
                 paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null")
                 painted.append(paint or float("nan"))

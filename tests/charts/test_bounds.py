@@ -126,13 +126,45 @@ def test_each_line_is_thinned_by_itself():
     assert (thin["line"] == "short").sum() == 3 and (thin["line"] == "long").sum() < 60
 
 
-def test_of_sixty_features_the_ten_slowest_are_drawn():
+def small_charts(spec: dict) -> pd.DataFrame:
+    """The rows of charts side by side."""
+    return pd.DataFrame(spec["datasets"][spec["data"]["name"]])
+
+
+def test_of_sixty_features_the_twelve_worst_are_drawn():
     daily = pd.DataFrame(
         {"feature_id": [f"f{n:02}" for n in range(60)], "observed_on": "2026-01-05", "p95_latency_ms": np.arange(60.0)}
     )
-    spec, rows = spec_of(charts.latency_chart(daily, annotations=pd.DataFrame({"at": [], "label": []})))
-    assert sorted(rows["line"]) == [f"f{n}" for n in range(50, 60)]
-    assert note_of(spec) == "the 10 slowest of 60 features"
+    spec = charts.latency_chart(daily, annotations=pd.DataFrame({"at": [], "label": []})).to_dict()
+    assert spec["facet"]["sort"] == [f"f{n}, {n} ms" for n in range(59, 47, -1)]
+    assert spec["title"]["subtitle"].endswith("and 48 more in the table")
+
+
+def test_small_charts_stand_worst_against_their_own_objective_first_with_their_own_deployments():
+    days = pd.date_range("2026-01-05", periods=9).strftime("%Y-%m-%d")
+    level = {"slow but allowed": 400.0, "over": 150.0, "no objective": 900.0}
+    daily = pd.concat(
+        pd.DataFrame({"feature_id": k, "observed_on": days, "p95_latency_ms": v}) for k, v in level.items()
+    )
+    marks = pd.DataFrame(
+        {
+            "at": ["2026-01-07", "2026-01-08", "2025-01-01"],
+            "label": ["own", "everybody's", "long ago"],
+            "feature_id": ["over", None, "over"],
+        }
+    )
+    objectives = {"slow but allowed": 500.0, "over": 100.0}
+    spec = charts.latency_chart(
+        daily, annotations=marks, objectives=objectives, called={"over": "The <b>search</b>"}
+    ).to_dict()
+    heads = spec["facet"]["sort"]
+    assert heads == ["The <b>search</b>, 150 ms", "slow but allowed, 400 ms", "no objective, 900 ms"]
+    rows = small_charts(spec)
+    assert rows.dropna(subset=["limit"]).set_index("line")["limit"].to_dict() == {heads[0]: 100, heads[1]: 500}
+    drawn = rows.dropna(subset=["mark"]).groupby("line")["mark"].apply(set).to_dict()
+    assert drawn == {heads[0]: {"own", "everybody's"}, heads[1]: {"everybody's"}, heads[2]: {"everybody's"}}
+    states = rows.dropna(subset=["state"]).groupby("line")["state"].first().to_dict()
+    assert states == {heads[0]: "over", heads[1]: "within", heads[2]: "within"}
 
 
 def test_five_years_of_days_are_counted_by_month_and_no_row_is_lost():

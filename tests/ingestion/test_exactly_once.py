@@ -179,17 +179,17 @@ def test_a_death_between_the_refused_rows_and_the_rows_is_mended(place, line, mo
     from launchpad_lib.ingestion.files import sink
 
     place.put("x.jsonl", line("1") + line("2", user_id=None))
-    true = sink._Commit._write_rows
+    true = sink.Commit._write_rows
 
     def dies(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sink._Commit, "_write_rows", dies)
+    monkeypatch.setattr(sink.Commit, "_write_rows", dies)
     try:
         place.ingest("x.jsonl")
     except KeyboardInterrupt:
         assert len(place.rejected()) == 1
-    monkeypatch.setattr(sink._Commit, "_write_rows", true)
+    monkeypatch.setattr(sink.Commit, "_write_rows", true)
     found = place.ingest("x.jsonl", now=datetime(2026, 2, 1) + timedelta(hours=1))
     assert (found.accepted, found.rejected) == (1, 1)
     assert (len(place.events()), len(place.rejected())) == (1, 1)

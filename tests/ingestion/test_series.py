@@ -35,7 +35,7 @@ def test_a_file_of_time_and_value_is_a_series_and_its_strange_hour_is_told(tmp_p
     assert found is not None and lake.series.value.min().execute() < -20
     through = judged_through(lake.telemetry_observed_through, lake.series, bucket="hour")
     assert through == datetime(2026, 1, 11)
-    series = signal_series(lake.telemetry, lake.series, bucket="hour", min_observations=30, through=through)
+    series = signal_series(lake.telemetry, lake.series, bucket="hour", through=through)
     watched = incident_results(series, bucket="hour", through=through, false_alarms=0.1)
     assert watched.incidents["detected_at"].tolist() == [pd.Timestamp("2026-01-09 08:00")]
     assert watched.incidents["size"].iloc[0] > 50 and watched.series["missing"].tolist() == [2]

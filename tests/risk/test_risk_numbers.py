@@ -289,6 +289,7 @@ def test_scores_ranks_and_their_limits_are_those_of_the_draws_counted_one_by_one
     assert found.index.tolist() == order.tolist() and found["rank"].tolist() == [1, 2, 3, 4, 5, 6]
     for name, quantile in (("rank_low", 0.025), ("rank_high", 0.975)):
         by_hand = [np.sort(ranks[:, i])[int(np.ceil(quantile * 80)) - 1] for i in range(6)]
+        assert found[name].dtype == np.int64
         assert found[name].reindex(latest["feature_id"]).tolist() == by_hand
 
 

@@ -173,7 +173,7 @@ def test_plans_of_the_table_experiments_are_looked_up_with_all_other_names(lake,
         check(
             there,
             ("experiments",),
-            observed_through=datetime(2026, 1, 3, tzinfo=UTC),
+            observed_through=datetime(2026, 1, 3, 1, tzinfo=UTC),
             experiments={"experiments": [mended]},
         )
 
@@ -212,6 +212,42 @@ def test_the_events_of_a_feature_that_is_still_to_be_released_are_not_looked_up(
     for released_on, seen in (("2026-01-01", through), ("2026-01-02", None)):
         with pytest.raises(ParameterError, match="'opened'"):
             check(lake, features=[feature | {"released_on": released_on}], observed_through=seen)
+
+
+@pytest.mark.parametrize(
+    ("zone", "is_looked_up"),
+    [("Pacific/Auckland", True), ("America/Los_Angeles", False), ("UTC", False)],  # 12:30 UTC is 01:30 and 04:30 there
+)
+def test_the_last_day_of_the_log_is_taken_by_the_calendar_of_the_pages(lake, tmp_path, zone, is_looked_up):
+    """The log ends on 1 January at 12:30 UTC, when it is the 2nd in Auckland, and the 1st everywhere else asked here."""
+    through = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
+    feature = {"feature_id": "new", "released_on": "2026-01-02", "start_event": "opened"}
+    plan = {"metrics": [{"event": "gift"}], "planned_units": 9, "starts_on": "2026-01-02"}
+    there = planned(lake, tmp_path, {"experiment_id": "next", "control": "old", "plan": plan})
+    of_params = {"experiments": [{"experiment_id": "next", "control": "old"} | plan]}
+    for folder, page, told, said in (
+        (lake, "funnels", "'opened'", {"features": [feature], "funnels": {"steps": ["cart", "buy"]}}),
+        (there, "experiments", "no experiment 'next'", {"experiments": {}}),
+        (lake, "experiments", "no experiment 'next'", {"experiments": of_params}),
+    ):
+        said[page]["report_timezone"] = zone
+        if is_looked_up:
+            with pytest.raises(ParameterError, match=told):
+                check(folder, (page,), observed_through=through, **said)
+        else:
+            check(folder, (page,), observed_through=through, **said)
+
+
+def test_a_feature_is_looked_up_as_soon_as_one_page_counts_it(lake):
+    """Two pages with two calendars: one says that the feature is out."""
+    through = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
+    feature = {"feature_id": "new", "released_on": "2026-01-02", "start_event": "opened"}
+    pages = {
+        "funnels": {"report_timezone": "America/Los_Angeles", "steps": ["cart", "buy"]},
+        "engagement": {"report_timezone": "Pacific/Auckland"},
+    }
+    with pytest.raises(ParameterError, match="'opened'"):
+        check(lake, ("funnels", "engagement"), features=[feature], observed_through=through, **pages)
 
 
 def test_a_declared_feature_is_known_though_no_event_has_its_id(lake):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from datetime import datetime
 from pathlib import Path
 
 import nbformat
 import pytest
 from pydantic import ValidationError
 
+from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.runner.named_things import named_things
 from launchpad_lib.runner.own_notebooks import model_for, notebook_names, parameters_cell
 from launchpad_lib.runner.parameters import ParameterError, RunParams, load_run
@@ -153,6 +155,11 @@ def test_a_parameter_that_an_analyst_adds_to_a_brought_notebook_is_taken(tmp_pat
         model.model_validate({"top_n": "7"})
 
 
+def test_a_notebook_that_is_written_again_is_read_again(tmp_path):
+    assert "one" in model_for("mine", notebooks=workbook(tmp_path, "one: int = 1  # n")).model_fields
+    assert "other" in model_for("mine", notebooks=workbook(tmp_path, "other: int = 1  # n")).model_fields
+
+
 def test_what_an_own_notebook_names_is_marked_and_a_default_says_that_it_is_one(tmp_path):
     folder = workbook(
         tmp_path, 'step: EventName = "cart"\nsplit: "PropertyName | None" = None\nothers: list[EventName] = []'
@@ -204,3 +211,30 @@ def test_a_new_notebook_keeps_the_notebook_rules_and_takes_parameters(tmp_path):
         new_notebook("my_days", root=tmp_path, lake="data/lake")
     with pytest.raises(ParameterError, match="is the name of one that Feature Launchpad brings"):
         new_notebook("funnels", root=tmp_path, lake="data/lake")
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (None, "1.0 people are there on a mean day."),  # 1, 0, 2 and 1 people; the 5th is not over
+        ("a", "0.5 people are there on a mean day."),  # 1, 0, 0 and 1
+        ("aa", "Event 'aa': does not occur in the log; did you mean 'a'?"),
+    ],
+)
+def test_a_new_notebook_counts_days_without_an_event_and_knows_no_misspelt_one(tmp_path, event, said):
+    """u on 1 January, u and v on the 3rd (another event), v on the 4th, w on the 5th, which is not over."""
+    log = [("u", 1, "a"), ("u", 3, "b"), ("v", 3, "b"), ("v", 4, "a"), ("w", 5, "b")]
+    lines = [f"{user},2026-01-0{day}T0{n}:00:00Z,{name}\n" for n, (user, day, name) in enumerate(log)]
+    (tmp_path / "x.csv").write_text("user_id,event_at,event_name\n" + "".join(lines))
+    source = SourceSpec(table="events", path="x.csv")
+    ingest(source, lake=tmp_path / "lake", ingested_at=datetime(2026, 2, 1), root=tmp_path)
+    path = new_notebook("my_days", root=tmp_path, lake="lake")
+    code = [rules.source(c) for c in rules.cells(path, "code")]
+    names: dict = {}
+    concluded: list = []
+    for cell in code:
+        exec(cell, names)  # noqa: S102  # a notebook's cells, without a kernel
+        names |= {"conclude": concluded.append, "show": id, "chart": id} if "conclude" in names else {}
+        names |= {"event": event, "lake": str(tmp_path / "lake")} if "lake" in names else {}
+    (conclusion,) = concluded
+    assert said in (conclusion.verdict, *(f.sentence for f in conclusion.findings))

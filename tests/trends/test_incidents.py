@@ -9,13 +9,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import logsumexp
+from scipy.stats import betabinom, nbinom
 
 from launchpad_lib.trends import BUDGETS, watched
+from launchpad_lib.trends.counted import failures_surprise, rows_surprise
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts" / "studies"))
 
 import incidents as study  # noqa: E402
+import low_volume  # noqa: E402
 
 START = pd.Timestamp("2026-01-05")
 RNG = np.random.default_rng(study.SEED)
@@ -177,3 +181,100 @@ def test_healthy_series_stay_within_the_stated_budget(bucket, days, draws):
 def test_a_slow_day_that_is_over_is_an_incident_that_ended_and_no_new_level():
     shares = study.one_day(draws=60, size=3.0)
     assert shares["ended"] >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 60) and shares["level"] < 0.2
+
+
+def rated(failed: np.ndarray, of: np.ndarray, *, feature_id: str = "search", minutes: int = 60) -> pd.DataFrame:
+    """A rate by hour (or so many minutes); a bucket without observations has no row."""
+    at = pd.date_range(START, periods=len(of), freq=f"{minutes}min")
+    told = {"feature_id": feature_id, "signal": "crash_rate", "at": at, "observations": of, "kind": "rate"}
+    return pd.DataFrame({**told, "worse": "up", "value": failed / np.maximum(of, 1)})[of > 0]
+
+
+def test_the_tails_of_counts_are_those_of_an_independent_library():
+    """scipy.stats.betabinom and nbinom, over small and large counts."""
+    for k, n, failed, observed in (
+        (1, 4, 0, 84),
+        (2, 4, 0.5, 84),
+        (30, 200, 5, 3000),
+        (700, 20000, 4e4, 2e6),
+        (4, 4, 9, 9),
+    ):
+        # scipy's own tail loses its digits under 1e-12
+        exact = -logsumexp(betabinom.logpmf(np.arange(k, n + 1), n, failed + 0.5, observed - failed + 0.5))
+        usual = k <= n * (failed + 0.5) / (observed + 1)
+        assert failures_surprise(float(k), float(n), failed, observed) == pytest.approx(0 if usual else exact, rel=1e-6)
+    for k, expected, seen in ((9, 2.0, 14), (40, 20.0, 3000), (2300, 2000.0, 14000), (1, 20.0, 140), (0, 9.0, 63)):
+        a = seen + 0.5
+        law = nbinom(a, a / (a + expected))
+        exact = -law.logsf(k - 1) if k > expected else -law.logcdf(k)
+        assert rows_surprise(float(k), expected, seen, k > expected) == pytest.approx(exact, rel=1e-6)
+        assert rows_surprise(float(k), expected, seen, k < expected) == 0
+
+
+def test_one_crash_of_four_observations_is_no_incident_and_an_afternoon_of_crashes_is():
+    rng = np.random.default_rng(31)
+    of = rng.poisson(4, 24 * 28)
+    failed = np.zeros(len(of))
+    alone = np.flatnonzero(of == 4)[[20, 60, 90]]
+    failed[alone] = 1
+    assert watched(rated(failed, of), bucket="hour", through=START + pd.Timedelta(days=28)).incidents.empty
+    bad = 24 * 20 + 12
+    failed[bad : bad + 8] = of[bad : bad + 8] // 2
+    found = watched(rated(failed, of), bucket="hour", through=START + pd.Timedelta(days=28)).incidents
+    assert len(found) == 1
+    row = found.iloc[0]
+    assert START + pd.Timedelta(hours=bad) <= row["detected_at"] < START + pd.Timedelta(hours=bad + 5)
+    run = slice(*(int((row[c] - START) / pd.Timedelta(hours=1)) for c in ("started_at", "ended_at")))
+    assert row["value"] == pytest.approx(failed[run].sum() / of[run].sum()) and row["observations"] == of[run].sum()
+
+
+def test_a_rate_is_judged_by_the_past_only_and_its_fall_is_no_incident():
+    rng = np.random.default_rng(32)
+    of = rng.poisson(300, 24 * 28)
+    rate = np.full(len(of), 0.05)
+    rate[300:304], rate[400:404], rate[500:512] = 0.2, 0.4, 0.0
+    series = rated(rng.binomial(of, rate), of)
+    whole = watched(series, bucket="hour", through=START + pd.Timedelta(days=28), budget=1).incidents
+    assert len(whole) == 2 and (whole["size"] > 0).all()
+    assert (whole["detected_at"] < START + pd.Timedelta(hours=404)).all()
+    for n in (302, 350, 402, 600):
+        part = watched(series[:n], bucket="hour", through=START + pd.Timedelta(hours=n), budget=1).incidents
+        expected = whole[whole["detected_at"] < START + pd.Timedelta(hours=n)]
+        assert part["detected_at"].tolist() == expected["detected_at"].tolist()
+
+
+def test_rows_that_fall_are_told_and_a_level_that_stays_keeps_its_season():
+    """Rows by hour with a wave of 90 %: half of them from day 15 on rings once, not again every day."""
+    rng = np.random.default_rng(33)
+    at = np.arange(24 * 35)
+    rows = rng.poisson(2000 * (1 + 0.9 * np.sin(2 * np.pi * at / 24)) * np.where(at >= 360, 0.5, 1.0))
+    told = {"feature_id": "a", "signal": "observations", "at": pd.date_range(START, periods=len(at), freq="h")}
+    series = pd.DataFrame({**told, "value": rows, "kind": "count"})
+    found = watched(series, bucket="hour", through=START + pd.Timedelta(days=35), budget=QUIET).incidents
+    assert found["detected_at"].iloc[0] <= START + pd.Timedelta(hours=362) and found["size"].iloc[0] < 0
+    assert (found["detected_at"] > START + pd.Timedelta(hours=410)).sum() == 0
+    # The last hour, half over, has half of its rows: it is not judged.
+    half = watched(series[:250], bucket="hour", through=START + pd.Timedelta(hours=249.5), budget=QUIET).series
+    assert half["last_at"].tolist() == [START + pd.Timedelta(hours=248)]
+
+
+def test_buckets_of_few_observations_are_gaps_and_a_series_of_them_is_refused():
+    value = told(WAVE).assign(observations=np.where(np.arange(len(WAVE)) % 3, 50, 5))
+    through = START + pd.Timedelta(days=28)
+    found = watched(value, bucket="hour", through=through, min_observations=30).series.iloc[0]
+    assert found["missing"] == 24 * 28 // 3 - 1 and pd.isna(found["refused_because"])
+    few = watched(value.assign(observations=7), bucket="hour", through=through, min_observations=30).series.iloc[0]
+    assert few["refused_because"] == "its fullest hour holds 7 observations; 30 are needed"
+    of = np.ones(24 * 10, dtype=int)
+    rate = watched(rated(np.zeros(240), of), bucket="hour", through=through, min_observations=100).series.iloc[0]
+    assert rate["refused_because"] == "1 observations in half of its buckets of hour; 100 are needed in 48 of them"
+    never = watched(rated(np.zeros(240), 50 * of), bucket="hour", through=through).series.iloc[0]
+    assert pd.isna(never["refused_because"]) and never["incidents"] == 0  # that nothing ever crashed is an answer
+
+
+@pytest.mark.parametrize(("bucket", "days", "draws"), [("hour", 40, 2), ("day", 60, 10)])
+def test_healthy_counts_of_few_observations_stay_within_the_budget(bucket, days, draws):
+    """Small version of the study: rates of 0.1 to 5 % of 1 to 200 observations a bucket, and rows; half the budget."""
+    found = low_volume.false_alarms(bucket=bucket, days=days, draws=draws)
+    assert (found["a_month"] - 3 * found["error"] <= BUDGETS[bucket]).all()
+    assert found["a_month"].mean() < BUDGETS[bucket] / 2

@@ -119,6 +119,8 @@ def test_what_fails_is_published_as_failed_and_the_others_still_run(tmp_path):
         page = (out / f"{name}.html").read_text()
         assert "This page failed" in page[: page.index("<h2") if "<h2" in page else None]
     assert "no such &lt;step&gt;" in (out / "funnels.html").read_text()
+    cut = nbformat.read(out / "latency_trends.ipynb", as_version=4)
+    assert "time.sleep(60)" in cut.cells[-1].source, "what was executed is kept, however it ended"
 
 
 def test_the_last_good_page_stays_linked(tmp_path):
@@ -146,6 +148,7 @@ with kernel_server():
     manager, client = start_new_kernel(kernel_name="python3")
     reply = client.execute_interactive("import os, sys; print(os.getppid(), 'pandas' in sys.modules)", timeout=240,
         output_hook=lambda m: print(os.getpid(), manager.provisioner.pid, m["content"]["text"].strip(), flush=True) if m["msg_type"] == "stream" else None)
+    print(manager.transport, flush=True)
     {then}
 """
 
@@ -169,6 +172,7 @@ def gone(pid: int) -> bool:
 def test_a_forked_kernel_is_a_child_of_the_server_with_the_imports_done_and_ends_on_shutdown():
     process, (runner, kernel, server, is_imported) = start("client.stop_channels(); manager.shutdown_kernel()")
     assert is_imported == "True" and server not in (runner, str(os.getpid()))
+    assert process.stdout.readline().strip() == "ipc", "a TCP port may be taken by another program meanwhile"
     assert process.wait(120) == 0
     assert gone(int(kernel)) and gone(int(server))
 

@@ -6,8 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
-from launchpad_lib.runner.inputs import bring_up_to_date
+from launchpad_lib.ingestion import SourceSpec
+from launchpad_lib.ingestion.stream.decoding import Block, decode
+from launchpad_lib.ingestion.stream.sink import StreamSink
+from launchpad_lib.runner.inputs import bring_up_to_date, would_bring
 from launchpad_lib.runner.parameters import RunParams
 
 NOW = datetime(2026, 2, 2, 6, tzinfo=UTC)
@@ -64,7 +68,7 @@ def test_a_simulation_that_was_cut_off_is_made_again(said, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as cut:
-        cut.setattr("launchpad_lib.runner.inputs.simulate", cut_off)
+        cut.setattr("launchpad_lib.runner.simulated.simulate", cut_off)
         with pytest.raises(KeyboardInterrupt):
             said(simulated(40))
     assert said(simulated(40))[0].startswith("simulated ")
@@ -87,7 +91,54 @@ def test_a_lake_from_before_the_marks_goes_on_as_it_is(said):
 def test_files_of_a_simulator_with_another_truth_are_made_again(said, monkeypatch):
     said(simulated(40))
     with monkeypatch.context() as older:
-        older.setattr("launchpad_lib.runner.inputs.TRUTH", ("another",))
+        older.setattr("launchpad_lib.runner.simulated.TRUTH", ("another",))
         assert said(simulated(40))[0].startswith("simulated ")
     assert said(simulated(40))[0].startswith("simulated ")
     assert not said(simulated(40))[0].startswith("simulated ")
+
+
+def test_a_file_of_somebody_else_among_the_simulated_ones_stays(said):
+    said(simulated(40))
+    mine = Path("data/raw/simulated/events/mine.csv")
+    mine.write_text("mine")
+    assert said(simulated(41))[0].startswith("simulated ")
+    assert mine.read_text() == "mine"
+    assert len(list(mine.parent.iterdir())) > 3
+
+
+def test_a_lake_that_a_stream_fills_too_is_never_removed(said):
+    said(simulated(40))
+    sink = StreamSink(Path("lake/simulated"), source_name="kafka:clicks")
+    block = Block(
+        "0",
+        1,
+        [b'{"event_id":"a","event_name":"x","user_id":"u","event_at":"2026-01-05T10:00:00Z"}'],
+        [0],
+        [False],
+        None,
+    )
+    sink.commit(sink.prepare([decode(block, moment=NOW)], gaps=[], offsets={"0": (None, 1)}))
+    with pytest.raises(ValueError, match="holds rows of kafka:clicks/0 too, which no simulation makes again"):
+        said(simulated(41))
+    assert len(DeltaTable("lake/simulated/events").file_uris()) == 1
+
+
+def everything() -> dict[str, int]:
+    return {str(p): p.stat().st_mtime_ns for p in Path(".").rglob("*") if p.is_file() and "_index" not in p.parts}
+
+
+def test_without_writing_it_says_what_would_be_removed_and_read(said):
+    assert would_bring(simulated(40), now=NOW)[-1].startswith("would simulate into data/raw/simulated")
+    assert everything() == {}
+    said(simulated(40))
+    before = everything()
+    assert would_bring(simulated(40), now=NOW) == [
+        "features: would read 0 files (1 known) of 0 rows, 0 of them refused"
+    ]
+    told = would_bring(simulated(41), now=NOW)
+    assert "would remove data/raw/simulated/features.csv" in told and "would remove lake/simulated/features" in told
+    Path("f.csv").write_text('feature_id\nf\n""\n')
+    other = simulated(40).model_copy(update={"sources": [SourceSpec(table="features", path="f.csv")]})
+    assert would_bring(other, now=NOW) == ["features: would read 1 file (0 known) of 2 rows, 1 of them refused"]
+    Path("f.csv").unlink()
+    assert everything() == before

@@ -32,7 +32,12 @@ INCIDENTS_SEEN = Metric(
 )
 _KEYS = (
     Column("feature_id", "string", True, "the feature, or what a series of the table `series` measures"),
-    Column("signal", "string", True, "p95_latency_ms, error_rate, crash_rate, mean_feedback_score, or a series' own"),
+    Column(
+        "signal",
+        "string",
+        True,
+        "p95_latency_ms, error_rate, crash_rate, mean_feedback_score, observations, or its own",
+    ),
     Column("bucket", "string", True, "5 minutes, hour or day"),
 )
 INCIDENTS = ResultTable(
@@ -45,8 +50,12 @@ INCIDENTS = ResultTable(
         Column("ended_at", "timestamp", False, "first ordinary bucket after it; NULL while it goes on"),
         Column("score", "float64", True, "minus the decimal logarithm of the probability of its strangest bucket"),
         Column("size", "float64", True, "value - expected, in the unit of the signal"),
-        Column("value", "float64", True, "of the bucket farthest from what was expected"),
+        Column(
+            "value", "float64", True, "of the bucket farthest from what was expected; a rate or number: of all of it"
+        ),
         Column("expected", "float64", True, "what was expected there, from the buckets before"),
+        Column("observations", "float64", False, "of all its buckets; NULL where they are not known"),
+        Column("users", "int64", False, "users who met it: slower than expected, an error, a crash, a worse score"),
     ),
 )
 WATCHED = ResultTable(

@@ -25,6 +25,7 @@ EARLIEST_US = -62_135_596_800_000_000
 LATEST_US = 253_402_300_799_999_999
 AHEAD_US = int(rules.MAX_AHEAD.total_seconds() * 1e6)
 _PLACEHOLDERS = pa.array(sorted(rules.PLACEHOLDER_USERS))
+_SHORTENED = f"^{rules.SHORTENED_NUMBER.pattern}$"
 _lines = msgspec.json.Encoder().encode_lines
 
 
@@ -107,6 +108,8 @@ def _is_plain_text(column: pa.Array, rule: rules.Text) -> np.ndarray:
         is_trimmed = np.asarray(pc.fill_null(pc.equal(pc.utf8_trim(texts, characters=rules.SPACES), texts), False))
         characters = np.asarray(pc.fill_null(pc.utf8_length(texts), 0))
         plain[asked] = is_trimmed & (characters <= rule.max_characters)
+    if rule.name in rules.IDS and (data[offsets[0] : offsets[-1]] == ord("+")).any():
+        plain &= ~np.asarray(pc.fill_null(pc.match_substring_regex(column, _SHORTENED), False))
     return plain
 
 

@@ -87,14 +87,22 @@ def _instant(field: str, value: object, read_instant: Callable[[str, object], da
 
 def text_of(rule: rules.Text, value: object) -> str | None:
     """An id or a name; a number is its digits."""
-    if value.__class__ is str and 0 < len(value) <= rule.max_characters and value.strip(rules.SPACES) == value:
+    is_id = rule.max_characters == rules.ID_CHARACTERS
+    if (
+        value.__class__ is str
+        and 0 < len(value) <= rule.max_characters
+        and value.strip(rules.SPACES) == value
+        and not (is_id and "+" in value)
+    ):
         return value
     if value.__class__ is int:
         value = str(value)
     elif value.__class__ is float:
+        if is_id and abs(value) >= rules.EXACT_FLOATS:
+            raise RefusedEvent(rules.digits_lost(rule.name, value))
         if value.is_integer():
             value = str(int(value))
-        elif rule.name in rules.IDS:
+        elif is_id:
             raise RefusedEvent(rules.not_whole(rule.name, value))
         else:
             value = encode(value).decode()
@@ -107,6 +115,8 @@ def text_of(rule: rules.Text, value: object) -> str | None:
         return None
     if len(text) > rule.max_characters:
         raise RefusedEvent(rules.too_long(rule.name, len(text), rule.max_characters))
+    if is_id and rules.SHORTENED_NUMBER.fullmatch(text):
+        raise RefusedEvent(rules.digits_lost(rule.name, text))
     return text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ MAX_RAW_CHARACTERS = 65_536  # of a refused row, as it is kept
 IDS = ("event_id", "user_id", "session_id")
 ID_CHARACTERS = 256
 NAME_CHARACTERS = 8_192
+# Spreadsheets write a long number so, and floats hold no more digits: what was many ids is one.
+SHORTENED_NUMBER = re.compile(r"-?\d(?:\.\d+)?[eE]\+\d+", re.ASCII)
+EXACT_FLOATS = 2.0**53
 # White space around a text is no part of it. Named one by one, because the engines disagree on what white space is.
 SPACES = (
     " "
@@ -68,6 +72,11 @@ def not_text(field: str, value: object) -> str:
 def not_whole(field: str, value: object) -> str:
     """An id is a number with a fraction."""
     return f"{field}: {shown(value)} is no id; an id is a text or a whole number"
+
+
+def digits_lost(field: str, value: object) -> str:
+    """An id is a number without its last digits, so that others look the same."""
+    return f"{field}: {shown(value)} is a number whose last digits are lost; export the id as text"
 
 
 def too_long(field: str, characters: int, limit: int) -> str:

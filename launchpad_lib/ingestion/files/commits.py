@@ -15,9 +15,11 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 
+from launchpad_lib.contract.private import keep_private
 from launchpad_lib.contract.tables import Table
 from launchpad_lib.ingestion.files.source import IngestError
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal, open_table
+from launchpad_lib.lake.sealed import file_checksum, sealed_name
 
 ATTEMPTS = 30
 T = TypeVar("T")
@@ -83,9 +85,10 @@ def committed(log: DeltaLog, additions: list[Addition], removals: list[Removal],
 
 def linked(file: Path, place: Path, partition: str | None, day: str | None) -> Addition:
     """Puts a written file into the table's folder; it counts once it is committed."""
-    path = f"part-{uuid.uuid4().hex}.snappy.parquet"
+    path = sealed_name(f"part-{uuid.uuid4().hex}", file_checksum(file))
     path = f"{partition}={day}/{path}" if partition else path
     (place / path).parent.mkdir(parents=True, exist_ok=True)
+    keep_private(file, like=place.parent)
     os.link(file, place / path)
     metadata = pq.read_metadata(file)
     names = [metadata.schema.column(i).name for i in range(metadata.num_columns)]

@@ -111,7 +111,8 @@ def _judged(
         elif name in source.constants or theirs is None:
             fields[name] = asked.read[name][index].as_py()
         else:
-            fields[name] = _as_json(asked.value(record, theirs), name, asked.kind)
+            value = asked.value(record, theirs)
+            fields[name] = None if value in source.nulls.get(name, ()) else _as_json(value, name, asked.kind)
     if source.event_names and isinstance(fields["event_name"], str):
         name = fields["event_name"].strip(rules.SPACES)
         fields["event_name"] = source.event_names.get(name, name)

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
-from launchpad_lib.contract.event.rules import IDS
+from launchpad_lib.contract.event.rules import IDS, shown
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.sql import identifier, literal
 from launchpad_lib.contract.tables import TABLES, Column
@@ -19,6 +19,7 @@ from launchpad_lib.ingestion.files.source import OWN, IngestError, SourceSpec
 MADE_IDS = ("event_id", "observation_id")
 ID_COLUMNS = (*IDS, "observation_id", "feature_id")
 MAX_DOTS = 4
+DELIMITERS = (",", ";", "\t", "|")  # one of them stands between the fields of almost every CSV
 Kind = Literal["csv", "json", "parquet"]
 
 
@@ -73,13 +74,19 @@ def check_mapping(names: Collection[str], *, source: SourceSpec, file: str, is_e
     if len(names) < 3 and any(name.startswith("sep=") for name in names):
         why = "its first line is Excel's `sep=`, not the header: remove that line, and state `delimiter`"
         raise IngestError(f"{file}: {why}")
+    if len(names) == 1 and not is_empty:
+        (whole,) = names
+        other = max((c for c in DELIMITERS if c != source.delimiter), key=whole.count)
+        if whole.count(other):
+            stated = f"{file}: its header is one name, {shown(whole)!r}, at the delimiter {source.delimiter!r}"
+            raise IngestError(f"{stated}; state `delimiter: {json.dumps(other)}` if that stands between the fields")
     table = TABLES[source.table]
     for place, asked in (("columns", source.columns), ("properties", source.properties)):
         for ours, name in asked.items():
             if name not in names and not is_path(name, names) and not (is_empty and not names):
                 raise IngestError(f"{file}: {place}.{ours}={name!r} is no column of this file; {nearest(name, names)}")
-    stated = {*source.columns, *source.constants, *names, *MADE_IDS}
-    missing = [c.name for c in table.columns if c.required and c.name not in stated]
+    known = {*source.columns, *source.constants, *names, *MADE_IDS}
+    missing = [c.name for c in table.columns if c.required and c.name not in known]
     if missing and not is_empty:
         has = ", ".join(list(names)[:20])
         raise IngestError(f"{file}: no column for {', '.join(missing)}; map it under `columns` (the file has {has})")
@@ -178,10 +185,17 @@ def text_sql(column: Column, theirs: str | None, source: SourceSpec, fields: Fie
         # What has no types writes whole numbers as pandas does: with a point and a zero. Of events the judge does this.
         is_float = f"ends_with({text}, '.0') AND regexp_full_match({text}, '-?[0-9]+[.]0')"
         text = f"CASE WHEN {is_float} THEN left({text}, -2) ELSE {text} END"
+    text = _without_nulls(column.name, text, source)
     if column.name == "event_name" and source.event_names:
         arms = " ".join(f"WHEN {literal(k)} THEN {literal(v)}" for k, v in source.event_names.items())
         return f"CASE {text} {arms} ELSE {text} END"
     return text
+
+
+def _without_nulls(ours: str, text: str, source: SourceSpec) -> str:
+    """SQL of a text, NULL where the mapping says that it means missing."""
+    nulls = source.nulls.get(ours)
+    return nulls.sql(text) if nulls else text
 
 
 def _made_id(source: SourceSpec, fields: Fields) -> str:
@@ -190,12 +204,17 @@ def _made_id(source: SourceSpec, fields: Fields) -> str:
     Without a stated key, equal rows are several events, not duplicates; the same file still gives the same ids.
     """
     constants = _constants_sql(source)
-    keys = [source.columns.get(n, n) for n in source.natural_key]
-    if keys:
-        parts = [fields.sql.get(n) or field_sql(n, fields, as_name=False) for n in keys]
+    if source.natural_key:
+        parts = [_key_part(ours, source, fields) for ours in source.natural_key]
         return f"md5(concat_ws('\x1e', {constants}, {', '.join(_present(p) for p in parts if p != 'NULL::VARCHAR')}))"
     whole = whole_row_sql(fields)
     return f"md5(concat_ws('\x1e', {constants}, {', '.join(_present(w) for w in whole)}, __nth::VARCHAR))"
+
+
+def _key_part(ours: str, source: SourceSpec, fields: Fields) -> str:
+    theirs = source.columns.get(ours, ours)
+    sql = fields.sql.get(theirs) or field_sql(theirs, fields, as_name=False)
+    return _without_nulls(ours, f"({sql})::VARCHAR", source) if ours in source.nulls else sql
 
 
 def whole_row_sql(fields: Fields) -> list[str]:
@@ -220,7 +239,9 @@ def extra_properties_sql(source: SourceSpec, fields: Fields) -> str:
     is_nested = any(n in fields.nested for n in fields.sql if n not in used)
     values |= {k: literal(v) for k, v in property_constants(source).items()}
     values |= {
-        k: f"{fields.sql[v]}::VARCHAR" if v in fields.sql else field_sql(v, fields, as_name=False)
+        k: _without_nulls(
+            k, f"({fields.sql[v]})::VARCHAR" if v in fields.sql else field_sql(v, fields, as_name=False), source
+        )
         for k, v in source.properties.items()
     }
     if not values:

@@ -31,7 +31,7 @@ def known_columns(
             if column.name != "event_id":
                 found[column.name] = pa.nulls(rows.num_rows, pa.string() if column.type == "string" else _AT)
             continue
-        if theirs not in rows.column_names:
+        if theirs not in rows.column_names or column.name in source.null_values:
             continue
         values = rows[theirs]
         if column.type == "string" and not (column.name == "event_name" and source.event_names):
@@ -57,7 +57,7 @@ def known_extra(rows: pa.Table, source: SourceSpec) -> dict[str, pa.Array]:
     }
     fields |= constants
     for name, field in source.properties.items():
-        if field not in theirs or not pa.types.is_string(rows.schema.field(field).type):
+        if name in source.null_values or field not in theirs or not pa.types.is_string(rows.schema.field(field).type):
             return {}
         fields[name] = rows[field]
     if not fields or "" in constants.values():

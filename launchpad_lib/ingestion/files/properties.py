@@ -18,6 +18,7 @@ from launchpad_lib.contract.event.judging import own_properties
 from launchpad_lib.ingestion.files.fields import Kind, property_constants, reach, used_fields
 from launchpad_lib.ingestion.files.json_scan import canonical_objects
 from launchpad_lib.ingestion.files.known_columns import EXTRA
+from launchpad_lib.ingestion.files.null_values import NullValues
 from launchpad_lib.ingestion.files.source import SourceSpec
 
 # Numbers that DuckDB and the contract may write differently.
@@ -56,6 +57,7 @@ class Properties:
         self._used = used_fields(source)
         self._stated = property_constants(source)
         self._named = source.properties
+        self._nulls = {name: nulls for name, nulls in source.nulls.items() if name in source.properties}
         self._asked = asked
         if asked.kind == "json":
             self.column = self._of_objects()
@@ -86,10 +88,10 @@ class Properties:
         extra = self._asked.read.get(EXTRA, self._asked.read.get("__extra", pa.repeat("{}", len(own))))
         known = pa.chunked_array([canonical_objects(chunk) for chunk in own.chunks], pa.string())
         has_extra = np.asarray(pc.not_equal(extra, "{}"))
-        doubtful = np.asarray(known.is_null()) | has_extra
+        doubtful = np.asarray(known.is_null()) | has_extra | bool(self._nulls)
         mask = pa.array(doubtful)
         pairs = zip(own.filter(mask).to_pylist(), extra.filter(mask).to_pylist(), strict=True)
-        anew = [_canonical_or_null([_joined(o, e) for o, e in pairs])] if doubtful.any() else []
+        anew = [_canonical_or_null([self._joined(o, e) for o, e in pairs])] if doubtful.any() else []
         return _filled(known, doubtful, anew)
 
     def of(self, index: int) -> Any:
@@ -107,7 +109,7 @@ class Properties:
         found = own if own else {}
         for name, value in record.items():
             if name not in self._used and value is not None:
-                while name in found:
+                while name in found or name in self._stated or name in self._named:
                     name = f"event.{name}"
                 found[name] = value
         found.update(self._stated)
@@ -115,7 +117,20 @@ class Properties:
             value = self._asked.value(record, theirs)
             if value is not None:
                 found[name] = value if isinstance(value, str) else _encode(value).decode()
-        return found
+        return _without_nulls(found, self._nulls)
+
+    def _joined(self, own: str | None, extra: str) -> dict[str, Any] | None:
+        try:
+            found = own_properties(own)
+        except RefusedEvent:
+            return None
+        found = dict(found) if found else {}
+        for name, value in decode(extra).items():
+            is_stated = name in self._stated or name in self._named
+            while name in found and not is_stated:
+                name = f"event.{name}"
+            found[name] = value
+        return _without_nulls(found, self._nulls)
 
 
 def _filled(known: pa.ChunkedArray, doubtful: np.ndarray, anew: list[pa.Array]) -> pa.ChunkedArray:
@@ -135,17 +150,12 @@ def _records(objects: pa.ChunkedArray) -> Iterator[list[dict[str, Any]]]:
             yield _decode_lines(pc.binary_join(listed, "\n")[0].as_buffer())
 
 
-def _joined(own: str | None, extra: str) -> dict[str, Any] | None:
-    try:
-        found = own_properties(own)
-    except RefusedEvent:
-        return None
-    found = dict(found) if found else {}
-    for name, value in decode(extra).items():
-        while name in found:
-            name = f"event.{name}"
-        found[name] = value
-    return found
+def _without_nulls(properties: dict[str, Any], nulls: dict[str, NullValues]) -> dict[str, Any]:
+    """What the mapping says is missing is left out, also where the event's own properties have it under that name."""
+    for name, values in nulls.items():
+        if properties.get(name) in values:
+            del properties[name]
+    return properties
 
 
 def _canonical_or_null(properties: list[dict[str, Any] | None]) -> pa.Array:

@@ -15,7 +15,7 @@ import json
 import zlib
 from collections.abc import Callable, Collection, Generator, Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -61,7 +61,7 @@ def parts_of(path: Path, *, asked: Asked, form: Form | None = None) -> Generator
         IngestError: the file as a whole cannot be read.
     """
     form = form or Form()
-    kind = _suffix(path, form)
+    kind = kind_of_file(path, form)
     if kind == ".parquet":
         yield from _parquet(path)
     elif kind in (".csv", ".tsv"):
@@ -71,7 +71,12 @@ def parts_of(path: Path, *, asked: Asked, form: Form | None = None) -> Generator
         yield from _json(path, _texts(path, form.encoding), asked)
 
 
-def _suffix(path: Path, form: Form) -> str:
+def kind_of_file(path: PurePath, form: Form) -> str:
+    """The ending that tells how a file is written, such as `.csv`.
+
+    Raises:
+        IngestError: none that is known.
+    """
     suffixes = [s.lower() for s in path.suffixes]
     kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes[-1] if suffixes else "")
     kind = f".{form.kind}" if form.kind else kind

@@ -58,8 +58,9 @@ class _PartRead(NamedTuple):
 class Reader:
     """Reads the files of one source into a stager."""
 
-    def __init__(self, source: SourceSpec, stager: Stager, *, moment: datetime) -> None:
-        self._source, self._stager, self._moment = source, stager, moment
+    def __init__(self, source: SourceSpec, stager: Stager, *, moment: datetime, is_whole: bool = True) -> None:
+        """`is_whole`: the files are; of some rows of a file it is not asked whether they have all mapped fields."""
+        self._source, self._stager, self._moment, self._is_whole = source, stager, moment, is_whole
         self._form = Form(source.format, source.delimiter, source.encoding)
         self._asked = _asked(source)
 
@@ -70,7 +71,7 @@ class Reader:
             IngestError: one of them cannot be read at all.
         """
         waiting: deque[tuple[FileToRead, bool, Future[_PartRead] | None]] = deque()
-        sums = _Sums(self._source)
+        sums = _Sums(self._source, is_whole=self._is_whole)
         with ThreadPoolExecutor(THREADS) as pool:
             try:
                 for file in files:
@@ -114,8 +115,8 @@ class Reader:
 class _Sums:
     """Adds up the parts of one file after another."""
 
-    def __init__(self, source: SourceSpec) -> None:
-        self._source = source
+    def __init__(self, source: SourceSpec, *, is_whole: bool) -> None:
+        self._source, self._is_whole = source, is_whole
         self._parts: list[_PartRead] = []
         self._names: dict[str, None] = {}
 
@@ -128,13 +129,14 @@ class _Sums:
         read, refused = sum(p.read for p in self._parts), sum(p.refused for p in self._parts)
         broken = [p.first_broken for p in self._parts if p.first_broken]
         rows = sum(p.rows for p in self._parts)
-        if broken and not rows:
+        if broken and not rows and self._is_whole:
             line, reason = broken[0]
             raise IngestError(
                 f"{file.path}, line {line}: no line of the file is a JSON object "
                 f"({reason.removeprefix('not valid: ')}); give one JSON object a line"
             )
-        check_mapping(list(self._names), source=self._source, file=file.name, is_empty=rows == 0)
+        if self._is_whole:
+            check_mapping(list(self._names), source=self._source, file=file.name, is_empty=rows == 0)
         is_late = is_made and not makes_ids(self._source, self._names)
         yield FileRead(read, refused, is_late, self._source.tells_copies(self._names))
         self._parts, self._names = [], {}

@@ -36,6 +36,7 @@ from launchpad_lib.ingestion.files.staging import Scratch, Stager
 from launchpad_lib.lake.copies import copy_counters
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Removal, data_files
 from launchpad_lib.lake.place import lake_place
+from launchpad_lib.lake.sealed import refuse_changed
 
 
 class IngestResult(NamedTuple):
@@ -144,12 +145,12 @@ def commit(prepared: Prepared, *, lake: Path) -> IngestResult:
         return IngestResult(prepared.table, prepared.files, prepared.skipped_files, 0, 0, 0, 0)
     try:
         with written_to(lake):
-            return _Commit(prepared, prepared.scratch, lake).run()
+            return Commit(prepared, prepared.scratch, lake).run()
     finally:
         prepared.scratch.remove()
 
 
-class _Commit:
+class Commit:
     """The two commits of one source."""
 
     def __init__(self, prepared: Prepared, scratch: Scratch, lake: Path) -> None:
@@ -161,19 +162,23 @@ class _Commit:
     def run(self) -> IngestResult:
         prepared = self._prepared
         there = newest(self._lake / self._table.name)
-        conflicts = self._copies_on(there, self._fresh(there)) if self._table.name == "events" else None
+        conflicts = self.copies_on(there, self._fresh(there)) if self._table.name == "events" else None
         on_newest(self._lake / REJECTED.name, lambda: self._write_refused(conflicts))
-        fresh, accepted = on_newest(self._lake / self._table.name, self._write_rows)
+        fresh, accepted = self.write_rows()
         read, rejected = sum(f.read for f in fresh), sum(f.refused for f in fresh)
         skipped = prepared.files - len(fresh)
         return IngestResult(
             self._table.name, prepared.files, skipped, read, accepted, read - accepted - rejected, rejected
         )
 
+    def write_rows(self) -> tuple[list[CheckedFile], int]:
+        """The commit of the rows: the files whose mark the table did not have, and how many rows it has more."""
+        return on_newest(self._lake / self._table.name, self._write_rows)
+
     def _fresh(self, snapshot: DeltaTable | None) -> list[CheckedFile]:
         return [f for f in self._prepared.checked if not has_mark(snapshot, f.mark)]
 
-    def _copies_on(self, snapshot: DeltaTable | None, fresh: list[CheckedFile]) -> Copies:
+    def copies_on(self, snapshot: DeltaTable | None, fresh: list[CheckedFile]) -> Copies:
         """The copies as of a version; looked for once a version."""
         version = snapshot.version() if snapshot is not None else None
         left_out = set(self._prepared.unwanted) | (
@@ -210,7 +215,7 @@ class _Commit:
         fresh = self._fresh(snapshot)
         if not fresh:
             return [], 0
-        copies = self._copies_on(snapshot, fresh)
+        copies = self.copies_on(snapshot, fresh)
         schema = arrow_schema(self._table)
         if self._partition:
             schema = schema.append(pa.field(self._partition, pa.date32()))
@@ -245,6 +250,7 @@ class _Commit:
             return [], [], 0
         actions = {str(log.place / unquote(a["path"])): a for a in pa.table(log.snapshot.get_add_actions()).to_pylist()}
         removals, additions, gone = [], [], 0
+        refuse_changed(copies.replaced)
         for file, hashes in copies.replaced.items():
             action = actions[file]
             values = {k: None if v is None else str(v) for k, v in (action.get("partition") or {}).items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.contract.zones import zone_names
+from launchpad_lib.ingestion.files.null_values import NullValues, null_values
 
 # Names of the readers' own columns.
 OWN = ("__line", "__raw", "__object", "__properties", "__odd")
@@ -51,6 +53,10 @@ class SourceSpec(BaseModel):
     event_names: dict[str, str] = Field(default_factory=dict, description="theirs: ours")
     properties: dict[str, str] = Field(
         default_factory=dict, description="name in `properties`: theirs; kept as text (events only)"
+    )
+    null_values: dict[str, list[str | int | float | bool]] = Field(
+        default_factory=dict,
+        description="ours, or a name under `properties`: values of their field that mean missing, such as [-1, N/A]",
     )
     natural_key: list[str] = Field(
         default_factory=list, description="our columns that identify a row where it has no id"
@@ -99,9 +105,21 @@ class SourceSpec(BaseModel):
             raise ValueError(
                 f"properties: only events have properties, not {self.table}; map the field under `columns`"
             )
-        both = sorted(set(self.columns) & set(self.constants))
-        if both:
-            raise ValueError(f"{both[0]!r} stands under both `columns` and `constants`; keep one")
+        texts = {c.name for c in TABLES[self.table].columns if c.type != "json"} | set(self.properties)
+        for name in self.null_values:
+            if name in known - texts:
+                raise ValueError(
+                    f"null_values: {name!r} is a whole object; map its field under `properties`, and name that"
+                )
+            if name not in texts:
+                raise ValueError(
+                    f"null_values: {name!r} is no column of {self.table} and no name under `properties`; "
+                    f"{nearest(name, texts)}"
+                )
+        for place in ("columns", "null_values"):
+            both = sorted(set(getattr(self, place)) & set(self.constants))
+            if both:
+                raise ValueError(f"{both[0]!r} stands under both `{place}` and `constants`; keep one")
         for name in (*self.columns.values(), *self.properties.values()):
             if name in OWN:
                 raise ValueError(f"{name!r} is a name of the reader's own and cannot be mapped; rename that field")
@@ -109,6 +127,11 @@ class SourceSpec(BaseModel):
             if name not in known:
                 raise ValueError(f"natural_key: {name!r} is no column of {self.table}; {nearest(name, known)}")
         return self
+
+    @cached_property
+    def nulls(self) -> dict[str, NullValues]:
+        """Our columns, and names in `properties`, of which some values mean missing."""
+        return {name: null_values(listed) for name, listed in self.null_values.items() if listed}
 
     def wanted(self) -> set[str]:
         """Their fields that the table needs as columns of their own."""

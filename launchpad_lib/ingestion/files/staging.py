@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from launchpad_lib.contract.arrow import REFUSED_SCHEMA, arrow_schema
+from launchpad_lib.contract.private import private_folder
 from launchpad_lib.contract.tables import Table
 from launchpad_lib.ingestion.files.keys import key_hashes
 
@@ -57,6 +58,7 @@ class Scratch:
         _sweep(parent)
         self.folder = parent / uuid.uuid4().hex
         is_new = not lake.exists()
+        private_folder(lake)
         self.folder.mkdir(parents=True)
         self._lock = (self.folder / ".lock").open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -27,8 +27,8 @@ INSTANT = "TIMESTAMP '2000-01-01'"
 class KindRows(NamedTuple):
     """Rows of whole users, each user's together and in order; `place` is the row of `answers` that each one's kind has.
 
-    `users` are the numbers of those that have rows, `starts` where each one's begin and the number of rows; `at` and
-    `session` (the numbers of the rows' sessions) are empty where nobody asked for them.
+    `users` are the numbers of those that have rows, `starts` where each one's begin and the number of rows; `place`,
+    `at` and `session` (the numbers of the rows' sessions) are empty where nobody asked for them.
     """
 
     users: np.ndarray
@@ -63,30 +63,41 @@ class Blocks(NamedTuple):
             low = high + 1
         return found
 
-    def rows(self, users: tuple[int, int], *, instants: bool, sessions: bool) -> KindRows:
+    def is_whole(self, b: int) -> bool:
+        """Whether every row of a block is kept."""
+        return self.windows[b] is None and bool((self.place[b] >= 0).all())
+
+    def rows(self, users: tuple[int, int], *, places: bool, instants: bool, sessions: bool) -> KindRows:
         """The rows of a range of users."""
         low, high = users
         kept = self.kept[low : high + 1]
         free = np.cumsum(kept) - kept
         total, nothing = int(kept.sum()), np.zeros(0, np.int64)
         at, session = np.empty(total if instants else 0, np.int64), np.empty(total if sessions else 0, np.int64)
-        place = np.empty(total, np.int32)
+        place = np.empty(total if places else 0, np.int32)
         for b, begin, end, first, last in self._slices(low, high):
             block, window = self.blocks[b], self.windows[b]
+            is_whole = self.is_whole(b)
             ats = block.read("at", begin, end) if instants or window else nothing
             numbers = block.read("session", begin, end) if sessions else nothing
-            kind = block.read("kind", begin, end)
-            _fill(
-                self.users[b][first:last], self.starts[b][first : last + 1], begin, kind, self.place[b], ats, numbers,
-                low, window is not None, *(window or (0, 0)), free, at, place, session,
-            )  # fmt: skip
+            kind = block.read("kind", begin, end) if places or not is_whole else nothing.astype(np.uint8)
+            of_users = self.users[b][first:last], self.starts[b][first : last + 1], begin, low
+            if is_whole:
+                _copy(*of_users, kind, self.place[b], ats, numbers, free, at, place, session)
+            else:
+                edges = window or (0, 0)
+                _fill(
+                    *of_users, kind, self.place[b], ats, numbers, window is not None, *edges, free, at, place, session
+                )
         met = np.flatnonzero(kept)
         return KindRows(met + low, np.append(free[met] - kept[met], total), place, at, session)
 
     def _slices(self, low: int, high: int) -> Iterator[tuple[int, int, int, int, int]]:
         """Block, rows from and to, and the places of their users, some million rows at a time."""
         for b, (users, starts) in enumerate(zip(self.users, self.starts, strict=True)):
-            first, last = int(np.searchsorted(users, low)), int(np.searchsorted(users, high, side="right"))
+            # A number of another type would have all of the array copied to that type first.
+            edges = np.array([low, high + 1]).astype(users.dtype)
+            first, last = (int(place) for place in np.searchsorted(users, edges))
             while first < last:
                 until = int(np.searchsorted(starts, starts[first] + SLICE_ROWS, side="right")) - 1
                 until = min(max(until, first + 1), last)
@@ -180,6 +191,9 @@ def open_blocks(found: LakeRows) -> Blocks:
     opened = Blocks(blocks, answers, places, users, starts, windows, nothing)
     kept = np.zeros(max((int(u[-1]) + 1 for u in users if len(u)), default=0), np.int64)
     for b, begin, end, first, last in opened._slices(0, len(kept)):
+        if opened.is_whole(b):
+            kept[users[b][first:last]] += np.diff(starts[b][first : last + 1])
+            continue
         edges = windows[b] or (0, 0)
         ats = blocks[b].read("at", begin, end) if windows[b] else nothing
         kind = blocks[b].read("kind", begin, end)
@@ -247,7 +261,7 @@ def _count(users, starts, offset, kind, place, at, is_cut, first, last, kept):  
 
 @njit(cache=True, nogil=True)
 def _fill(
-    users, starts, offset, kind, place, at, session, low, is_cut, first, last, free, out_at, out_place, out_session
+    users, starts, offset, low, kind, place, at, session, is_cut, first, last, free, out_at, out_place, out_session
 ):  # fmt: skip  # pragma: no cover (compiled)
     """free[u - low] = where the next row of user u goes."""
     for u in range(len(users)):
@@ -256,10 +270,31 @@ def _fill(
             p = place[kind[i]]
             if p < 0 or (is_cut and (at[i] < first or at[i] > last)):
                 continue
-            out_place[to] = p
+            if len(out_place):
+                out_place[to] = p
             if len(out_at):
                 out_at[to] = at[i]
             if len(out_session):
                 out_session[to] = session[i]
             to += 1
         free[np.int64(users[u]) - low] = to
+
+
+@njit(cache=True, nogil=True)
+def _copy(
+    users, starts, offset, low, kind, place, at, session, free, out_at, out_place, out_session
+):  # fmt: skip  # pragma: no cover (compiled)
+    """`_fill` of a block whose rows are all kept."""
+    for u in range(len(users)):
+        to = free[np.int64(users[u]) - low]
+        begin, count = starts[u] - offset, starts[u + 1] - starts[u]
+        if len(out_at):
+            for k in range(count):
+                out_at[to + k] = at[begin + k]
+        if len(out_place):
+            for k in range(count):
+                out_place[to + k] = place[kind[begin + k]]
+        if len(out_session):
+            for k in range(count):
+                out_session[to + k] = session[begin + k]
+        free[np.int64(users[u]) - low] = to + count

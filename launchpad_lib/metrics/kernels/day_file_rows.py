@@ -75,7 +75,8 @@ def read_range(found: LakeRows, query: str, asked: Mapping[str, AskedValue], use
     starts = upto[np.concatenate([[True], np.diff(upto) > 0])]  # users without a row are no unit
     if "session" in table.column_names:
         session = scattered(table["session"], places)
-        starts = by_session(starts, session, places)
+        starts, moved = by_session(starts, session)
+        places = places if moved is None else moved[places]
     names = {key: found.log.event_names for key in found.coded}
     return starts, {key: column_of(table[key], one, places=places, names=names.get(key)) for key, one in asked.items()}
 

@@ -39,9 +39,15 @@ def session_lengths(events: ir.Table) -> np.ndarray:
     log, unit = sessions_of(events)
     parts = [np.zeros(0, np.int64)]
     for part in unit_rows(log, {"at": log.event_at}, unit=unit, where=log.event_at.notnull()):
-        at = part.columns["at"]
-        parts.append(at[part.starts[1:] - 1] - at[part.starts[:-1]])
+        parts.append(_lengths(part.starts, part.columns["at"], np.empty(part.units, np.int64)))
     return np.concatenate(parts)
+
+
+@njit(cache=True, nogil=True)
+def _lengths(starts, at, found):  # pragma: no cover (compiled)
+    for s in range(len(found)):
+        found[s] = at[starts[s + 1] - 1] - at[starts[s]]
+    return found
 
 
 class Depth(NamedTuple):

@@ -6,15 +6,15 @@ import numpy as np
 from numba import njit
 
 
-def by_session(starts: np.ndarray, session: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Puts the rows of each user's sessions together, those that begin first come first; where the sessions start."""
+def by_session(starts: np.ndarray, session: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Where each session starts when the rows of each user's sessions stand together, those that begin first first; and
+    the place of every row then, None where each stays where it is.
+    """
     moved = np.empty(len(session), np.int32)
     most = int(np.diff(starts).max()) if len(starts) > 1 else 0
     unit_starts = np.empty(len(session) + 1, np.int64)
     units, is_moved = _session_places(starts, session, moved, np.empty((3, most + 1), np.int64), unit_starts)
-    if is_moved:
-        _follow(places, moved)
-    return unit_starts[: units + 1].copy()
+    return unit_starts[: units + 1].copy(), moved if is_moved else None
 
 
 @njit(cache=True, nogil=True)
@@ -60,11 +60,15 @@ def _session_places(starts, session, moved, runs, unit_starts):  # pragma: no co
         if groups == count:
             for k in range(count):
                 unit_starts[units + k] = runs[0, k]
-            for i in range(begin, end):
-                moved[i] = i
+            if is_moved:
+                for i in range(begin, end):
+                    moved[i] = i
             units += count
             continue
-        is_moved = True
+        if not is_moved:  # most parts have nothing to move, and then nothing need be written
+            is_moved = True
+            for i in range(begin):
+                moved[i] = i
         for g in range(groups):
             runs[2, g] = 0
         for k in range(count):
@@ -83,9 +87,3 @@ def _session_places(starts, session, moved, runs, unit_starts):  # pragma: no co
         units += groups
     unit_starts[units] = len(session)
     return units, is_moved
-
-
-@njit(cache=True, nogil=True)
-def _follow(places, moved):  # pragma: no cover (compiled)
-    for i in range(len(places)):
-        places[i] = moved[places[i]]

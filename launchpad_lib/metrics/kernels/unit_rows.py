@@ -131,17 +131,22 @@ def _block_range(
     """The rows of a range of users out of blocks; `of_kind` are the values of each kind's row, `of_user` those of each
     user.
     """
-    rows = blocks.rows(users, instants=bool(asked.instants), sessions=is_by_session or bool(asked.sessions))
+    own = asked.instants | asked.users | asked.sessions
+    rows = blocks.rows(
+        users,
+        places=not own.issuperset(of_kind),
+        instants=bool(asked.instants),
+        sessions=is_by_session or bool(asked.sessions),
+    )
     starts, place, at, session = rows.starts, rows.place, rows.at, rows.session
     each = np.diff(starts)  # sorting by session stays within a user
     user = np.repeat(rows.users, each) if asked.users else at
     found: dict[str, np.ndarray | Coded] = {k: np.repeat(values[rows.users], each) for k, values in of_user.items()}
     if is_by_session:
-        order = np.arange(len(place), dtype=np.int32)
-        starts = by_session(starts, session, order)
-        place = _moved(place, order)
-        at = _moved(at, order) if asked.instants else at
-        session = _moved(session, order) if asked.sessions else session
+        starts, order = by_session(starts, session)
+        if order is not None:
+            place, at = _moved(place, order), _moved(at, order)
+            session = _moved(session, order) if asked.sessions else session
     itself = dict.fromkeys(asked.instants, at) | dict.fromkeys(asked.users, user)
     itself |= dict.fromkeys(asked.sessions, session)
     for key, values in of_kind.items():
@@ -155,6 +160,9 @@ def _block_range(
 
 
 def _moved(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Each value in its new place; of none there is nothing to move."""
+    if not len(values):
+        return values
     out = np.empty_like(values)
     scatter(values, places, out)
     return out

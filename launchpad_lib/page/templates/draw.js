@@ -73,15 +73,22 @@
       if (room < 500) {
         spec.config = { ...spec.config, legend: { ...spec.config?.legend, columns: 2 }, axisX: { ...spec.config?.axisX, titleLimit: room - 90 } };
       }
-      const title = spec.title;
-      if (title && title.text !== undefined) {
-        title.text = lines([title.text].flat().join(" "), room / 8);
-        if (typeof title.subtitle === "string") title.subtitle = lines(title.subtitle, room / 7);
-      }
+    }
+    // Small charts side by side: as many columns as have room to be read.
+    const cell = spec.signals?.find((signal) => signal.name === "child_width");
+    const isMany = cell !== undefined && spec.layout?.columns > 0 && room > 0;
+    if (isMany) {
+      spec.layout.columns = Math.max(1, Math.min(spec.layout.columns, Math.floor(room / 200)));
+      cell.value = Math.floor(room / spec.layout.columns) - 52;
+    }
+    const title = spec.title;
+    if ((isWide || isMany) && title && title.text !== undefined) {
+      title.text = lines([title.text].flat().join(" "), room / 8);
+      if (typeof title.subtitle === "string") title.subtitle = lines(title.subtitle, room / 7);
     }
     const loader = { load: refuse, sanitize: refuse, http: refuse, file: refuse };
     try {
-      const view = new window.vega.View(window.vega.parse(spec), { renderer: "svg", container: place, loader, tooltip: showTip });
+      const view = new window.vega.View(window.vega.parse(spec, null, { ast: true }), { expr: window.vega.expressionInterpreter, renderer: "svg", container: place, loader, tooltip: showTip });
       await view.runAsync();
       figure.classList.add("drawn");
       if (isWide) window.addEventListener("resize", () => view.width(figure.clientWidth).runAsync());

@@ -1,0 +1,33 @@
+"""Which streams a lake has rows of: their offsets stand in the events' log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from launchpad_lib.lake.log_damage import log_files
+
+STREAMS = ("kafka:", "spool:")
+
+
+def streams_of(lake: Path) -> list[str]:
+    """The partitions of streams that a lake has read, such as `kafka:topic/0`; what cannot be read is left out."""
+    files = log_files(lake / "events")
+    found: set[str] = set()
+    for path in files.commits.values():
+        try:
+            actions = [json.loads(line) for line in path.read_bytes().splitlines() if b'"txn"' in line]
+            found |= {str(action["txn"]["appId"]) for action in actions if "txn" in action}
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    for paths in files.checkpoints.values():
+        for path in paths:
+            try:
+                rows = pq.read_table(path, columns=["txn.appId"])["txn"].to_pylist()
+            except (OSError, pa.ArrowException, KeyError):
+                continue
+            found |= {str(row["appId"]) for row in rows if row and row["appId"]}
+    return sorted(name for name in found if name.startswith(STREAMS) and "#" not in name)
