@@ -10,6 +10,7 @@ from launchpad_lib.contract.whole_files import write_whole
 from launchpad_lib.page.environment import page_environment
 from launchpad_lib.page.markup import POLICY
 from launchpad_lib.page.output import short, short_span
+from launchpad_lib.page.sparks import SMALL
 from launchpad_lib.runner.history import Changes, manifests
 from launchpad_lib.runner.summary import GLYPHS, summary
 from launchpad_lib.runner.summary_words import address, change_words, stopped_words
@@ -34,6 +35,7 @@ def publish_index(run_dir: Path, manifest: Manifest, *, since: Changes | None = 
         called={r.feature_id: r.feature_name for r in manifest.scorecard},
         short_span=short_span,
         glyphs=GLYPHS,
+        small=SMALL,
         most_rows=MOST_ROWS,
         most_doubts=MOST_DOUBTS,
     )
