@@ -239,6 +239,19 @@ def test_damage_is_told_and_no_number_is_made_of_it(lake, capsys, name):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["events flip_first_page", "events flip_footer", "features flip", "two files swapped", "commits swapped", "commit twice",
+     "another day in a commit", "a row count in a commit", "an action out of a commit", "middle commit empty"],
+)  # fmt: skip
+def test_what_states_its_checksum_is_found_damaged_at_first_sight(lake, name):
+    """Nothing was noted of it before."""
+    shutil.rmtree(lake / "_index")
+    (OF_FILES | OF_LOGS)[name](lake)
+    with pytest.raises(Damaged):
+        refuse_damage(lake)
+
+
 def test_a_whole_lake_is_as_it_was_written(made, lake, capsys):
     before = {p: p.stat().st_mtime_ns for p in lake.rglob("*") if p.is_file() and "_index" not in p.parts}
     assert told(capsys, lake) == (
