@@ -206,7 +206,7 @@ def placeholder_check(found: pd.DataFrame, *, rows: int) -> Check:
 def drift_of(data: Lake, *, columns: Sequence[str], days: int, min_rows: int, rng: np.random.Generator) -> pd.DataFrame:
     """Grain: one row per table, watched column and aspect: the last `days` days of each table against all before.
 
-    A name that neither table holds is a refused row.
+    A name that neither table holds is a refused row. `is_drifted` is None where nothing could be compared.
     """
     frames = []
     for name, table, at, through in (
@@ -220,11 +220,13 @@ def drift_of(data: Lake, *, columns: Sequence[str], days: int, min_rows: int, rn
             frames.append(found.assign(table_name=name))
     seen = {c for frame in frames for c in frame["column"]}
     unknown = [c for c in dict.fromkeys(columns) if c not in seen]
-    frames.append(pd.DataFrame({"table_name": "none", "column": unknown, "aspect": "values", "is_drifted": False}))
+    frames.append(pd.DataFrame({"table_name": "none", "column": unknown, "aspect": "values"}))
     frames[-1]["refused_because"] = "no row has a column or property of this name"
     kept = [f.astype(object) for f in frames if len(f)]
     table = pd.concat(kept, ignore_index=True)
-    return table.assign(is_drifted=table["is_drifted"].astype(bool))
+    is_told = table["q_value"].notna() if "q_value" in table else pd.Series(False, table.index)
+    moved = table["is_drifted"].eq(True) if "is_drifted" in table else is_told
+    return table.assign(is_drifted=moved.astype(object).where(is_told, None))
 
 
 def drift_by_column(drift: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,7 @@ VALUE = 50 + 3 * np.sin(np.arange(HOURS) * 1.7) + 2 * np.cos(np.arange(HOURS) * 
 TIMES = ("started_at", "detected_at", "ended_at", "first_at", "last_at")
 INCIDENTS = [
     "feature_id", "signal", "bucket", "started_at", "detected_at", "ended_at", "score", "size", "value", "expected",
+    "observations",
 ]  # fmt: skip
 SERIES = [
     "feature_id", "signal", "bucket", "first_at", "last_at", "buckets", "missing", "judged", "silent_buckets",
