@@ -11,6 +11,7 @@ from launchpad_lib.findings.experiment_plans import ExperimentPlan
 from launchpad_lib.findings.experiment_results import ExperimentResults
 from launchpad_lib.findings.experiment_units_said import about_units
 from launchpad_lib.findings.experiment_words import is_share, metric_words, needs_words
+from launchpad_lib.findings.releases import TO_COME
 from launchpad_lib.findings.rows import not_answered
 from launchpad_lib.inference import Decision, holm
 from launchpad_lib.metrics.experiment_sums import MOST_LEVELS
@@ -32,7 +33,8 @@ def experiment_conclusion(found: ExperimentResults) -> Conclusion:
         return not_answered(str(plan.refused_because), verdict="Not asked: no experiment is declared.")
     reason = nothing_decided_because(found)
     if reason:
-        said = [Finding("unknown", "find out", f"Nothing is decided: {ended(reason)}"), *about_units(found)]
+        verb: Verb = "wait" if reason.startswith(TO_COME) else "find out"
+        said = [Finding("unknown", verb, f"Nothing is decided: {ended(reason)}"), *about_units(found)]
         return conclusion(f"These data cannot decide {named(plan.experiment_id)}.", said)._replace(
             refused_because=reason
         )

@@ -110,6 +110,8 @@ def test_an_experiment_that_begins_after_the_log_says_its_day_and_not_that_nobod
     (asked,) = ask_experiments(log(WON), [plan], report_timezone=zone, observed_through=datetime(2026, 2, 1, 12, 30))
     later = "begins on 2026-02-02, after the last day of the log"
     assert asked.refused_because is not None and (asked.refused_because == later) == begins
+    (told, *_) = experiments_page(log(WON), [asked]).conclusion.findings
+    assert told.sentence.startswith("Nothing is decided: ") and (told.verb == "wait") == begins
 
 
 def test_where_less_is_good_the_sentence_says_below_and_a_rise_is_harm():

@@ -15,7 +15,11 @@ import pytest
 
 import launchpad_lib.metrics as metrics
 from launchpad_lib.metrics import RULES
+from launchpad_lib.metrics.lifecycle import asked_lifecycle
+from launchpad_lib.metrics.paths import asked_path_steps, asked_transitions
 from launchpad_lib.metrics.quality import rejects_by_reason
+from launchpad_lib.metrics.returning import asked_retention
+from launchpad_lib.metrics.steps import checked_rules
 
 START = datetime(2026, 1, 1)
 ROWS = [
@@ -136,3 +140,38 @@ def test_numbers_of_numpy_are_numbers():
     days = pd.Series([1, 3]).to_numpy()
     found = metrics.retention_curve(EVENTS, days=days, observed_through=datetime(2026, 1, 20)).to_pandas()
     assert found["day"].tolist() == [1, 3] and len(rejects_by_reason(REJECTED).to_pandas()) == 1
+
+
+def defaults(function: object) -> dict[str, object]:
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+def test_a_rule_of_a_funnel_has_one_default_wherever_it_can_be_said():
+    """Six functions take the rules of a funnel; the one that checks them has the defaults."""
+    rules = defaults(checked_rules)
+    family = [n for n in metrics.__all__ if n.startswith("funnel")]
+    assert len(family) == 7
+    differ = {
+        (name, key): value
+        for name in family
+        for key, value in defaults(getattr(metrics, name)).items()
+        if key in rules and value != rules[key]
+    }
+    assert not differ
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        (metrics.retention, asked_retention),
+        (metrics.transitions, asked_transitions),
+        (metrics.path_steps, asked_path_steps),
+        (metrics.lifecycle, asked_lifecycle),
+    ],
+)
+def test_a_question_read_with_others_takes_the_arguments_it_takes_alone(question, asked):
+    """But for the unit, which the reading of all has."""
+    alone, together = (inspect.signature(f).parameters for f in (question, asked))
+    alone = {k: (p.default, p.annotation) for k, p in alone.items() if k != "by"}
+    assert {k: (p.default, p.annotation) for k, p in together.items()} == alone
