@@ -222,3 +222,12 @@ def test_a_rollout_that_cannot_be_counted_counts_nobody_anywhere():
     assert (found.begins, found.period_days, found.before, found.places) == (None, 7, 0, ())
     assert [len(one) for one in (found.switched_on, found.users, found.active, found.both)] == [0, 0, 0, 0]
     assert (found.without_place, found.later) == (0, 0)
+
+
+def test_a_refused_retention_names_the_periods_it_was_asked_for():
+    events = ibis.memtable([{"user_id": "a", "event_name": "x", "event_at": datetime(2026, 1, 1)}])
+    found = retention(
+        events, returns=[1, (7, 9)], start_event="y", counting="calendar", observed_through=datetime(2026, 2, 1)
+    ).to_pandas()
+    assert found[["period_from", "period_to"]].values.tolist() == [[1, 1], [7, 9]]
+    assert found["users"].isna().all() and found["refused_because"].notna().all()
