@@ -231,3 +231,11 @@ def test_a_refused_retention_names_the_periods_it_was_asked_for():
     ).to_pandas()
     assert found[["period_from", "period_to"]].values.tolist() == [[1, 1], [7, 9]]
     assert found["users"].isna().all() and found["refused_because"].notna().all()
+
+
+def test_placeholders_with_as_many_rows_stand_by_table_and_name():
+    users = ibis.memtable({"user_id": ["undefined", "null"]})
+    found = placeholder_users(telemetry=users, events=ibis.memtable({"user_id": ["null", "undefined", "null"]}))
+    assert found.values.tolist() == [
+        ["events", "null", 2], ["events", "undefined", 1], ["telemetry", "null", 1], ["telemetry", "undefined", 1],
+    ]  # fmt: skip
