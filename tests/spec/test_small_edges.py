@@ -8,7 +8,18 @@ import ibis
 import numpy as np
 import pytest
 
-from launchpad_lib.metrics import funnel_changes, funnel_times, funnel_trend, lifecycle, path_steps, stickiness
+from launchpad_lib.metrics import (
+    active_days,
+    active_users,
+    depth,
+    funnel_changes,
+    funnel_times,
+    funnel_trend,
+    lifecycle,
+    path_steps,
+    retention,
+    stickiness,
+)
 from launchpad_lib.metrics.correlates import funnel_correlates
 from launchpad_lib.metrics.exposures import Outcome, experiment_units
 from launchpad_lib.metrics.intake import missing_values, placeholder_users
@@ -163,3 +174,68 @@ def test_the_table_of_placeholders_has_its_columns_and_no_more():
     found = placeholder_users(telemetry=ibis.memtable({"user_id": ["null", "null", "undefined", "ada"]}))
     assert list(found.columns) == ["table_name", "user_id", "rows"]
     assert found[["user_id", "rows"]].values.tolist() == [["null", 2], ["undefined", 1]]
+
+
+def test_a_mean_depth_has_its_limits_from_users_who_have_several_sessions():
+    """The delta method written out in floats: a with sessions of 2, 0 and 0 events inside, b with one of 4, c with one of 0."""
+    rows = [("a", "1", 2), ("a", "2", 0), ("a", "3", 0), ("b", "4", 4), ("c", "5", 0)]
+    events = ibis.memtable(
+        [
+            {"user_id": user, "session_key": key, "event_name": name, "event_at": datetime(2026, 1, 1)}
+            for user, key, slides in rows
+            for name in ["start", *["slide"] * slides]
+        ]
+    )
+    found = depth(events, start_event="start", interaction_events=["slide"]).to_pandas().iloc[0]
+    y, x = np.array([2.0, 4.0, 0.0]), np.array([3.0, 1.0, 1.0])
+    ratio = y.sum() / x.sum()
+    half = 1.959963984540054 * np.sqrt(3 / 2 * ((y - ratio * x) ** 2).sum()) / x.sum()
+    assert found["mean_interactions"] == ratio
+    assert (found["ci_low"], found["ci_high"]) == pytest.approx((max(ratio - half, 0.0), ratio + half))
+
+
+def test_a_retention_that_is_still_open_says_by_when():
+    events = ibis.memtable([{"user_id": "a", "event_name": "x", "event_at": datetime(2026, 1, 1)}])
+    found = retention(events, returns=[7], observed_through=datetime(2026, 1, 3, 12)).to_pandas()
+    assert found["refused_because"].tolist() == [
+        "day 7: no user has been observed to the end by 2026-01-03 12:00 UTC (1 still open), so there is no rate yet; "
+        "wait or ask for a shorter time"
+    ]
+
+
+@pytest.mark.parametrize("ask", [active_users, active_days, stickiness])
+def test_a_log_without_instants_is_refused_by_name(ask):
+    with pytest.raises(ValueError, match="event_at"):
+        ask(ibis.memtable([{"user_id": "a", "event_name": "x"}]), observed_through=datetime(2026, 1, 3))
+
+
+def test_a_rollout_that_cannot_be_counted_counts_nobody_anywhere():
+    events = ibis.memtable([{"user_id": "a", "event_at": datetime(2026, 1, 1), "country": "DE"}])
+    found = rollout_counts(
+        events,
+        by="country",
+        switched_on={"DE": datetime(2026, 1, 2)},
+        period_days=7,
+        observed_through=datetime(2026, 1, 4),
+    )
+    assert found.refused_because == "no period of 7 days since the first place was switched on is over yet"
+    assert (found.begins, found.period_days, found.before, found.places) == (None, 7, 0, ())
+    assert [len(one) for one in (found.switched_on, found.users, found.active, found.both)] == [0, 0, 0, 0]
+    assert (found.without_place, found.later) == (0, 0)
+
+
+def test_a_refused_retention_names_the_periods_it_was_asked_for():
+    events = ibis.memtable([{"user_id": "a", "event_name": "x", "event_at": datetime(2026, 1, 1)}])
+    found = retention(
+        events, returns=[1, (7, 9)], start_event="y", counting="calendar", observed_through=datetime(2026, 2, 1)
+    ).to_pandas()
+    assert found[["period_from", "period_to"]].values.tolist() == [[1, 1], [7, 9]]
+    assert found["users"].isna().all() and found["refused_because"].notna().all()
+
+
+def test_placeholders_with_as_many_rows_stand_by_table_and_name():
+    users = ibis.memtable({"user_id": ["undefined", "null"]})
+    found = placeholder_users(telemetry=users, events=ibis.memtable({"user_id": ["null", "undefined", "null"]}))
+    assert found.values.tolist() == [
+        ["events", "null", 2], ["events", "undefined", 1], ["telemetry", "null", 1], ["telemetry", "undefined", 1],
+    ]  # fmt: skip
