@@ -227,7 +227,7 @@ def _apart(plan: ExperimentPlan, table: Any, parts: Sequence[Part], rules: dict)
     ready = compare_exploratory([counts for _, _, counts in parts], **rules)
     rows = pd.DataFrame(
         [row | keys | {"role": m.role} for (keys, m, _), own in zip(parts, ready, strict=True) for row in own]
-    ).reindex(columns=[*COMPARED, *parts[0][0]])
+    ).reindex(columns=[*(c for c in COMPARED if c not in parts[0][0]), *parts[0][0]])
     rows = rows[rows["variant"] != plan.control]
     return declared(table, rows.assign(experiment_id=plan.experiment_id))
 

@@ -16,6 +16,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from launchpad_lib.contract.arguments import shown, whole_number
 from launchpad_lib.contract.durations import utc_instant, window_us
 from launchpad_lib.metrics.checks import known_table, name_list
 from launchpad_lib.metrics.drawn_trials import Chunk, is_within, mixed, trial_table
@@ -92,8 +93,8 @@ def grace_us(grace: str) -> int:
     length = window_us(grace)
     if length > DAY_US:
         raise ValueError(
-            f"grace={grace!r}: must be 'session' or at most 1d; within a longer one only those who stay can finish, "
-            "and staying is the outcome (immortal time)"
+            f"grace={shown(grace)}: must be 'session' or at most 1d; within a longer one only those who stay can "
+            "finish, and staying is the outcome (immortal time)"
         )
     return length
 
@@ -140,8 +141,7 @@ def start_trials(
         raise ValueError(
             f"questions: {len(questions)} given; one reading answers at most {MOST_QUESTIONS}, ask in turns"
         )
-    if outcome_days < 1:
-        raise ValueError(f"outcome_days={outcome_days}: must be 1 or more; give the days after the grace")
+    outcome_days = whole_number(outcome_days, argument="outcome_days")
     reading = _Reading(questions, outcome_days, observed_through, grace_us(grace), most_trials, seed, report_timezone)
     known = known_table(events, needs=("user_id", "event_name", "event_at"))
     for part in unit_rows(known, trial_columns(known, questions), where=known.event_at.notnull()):

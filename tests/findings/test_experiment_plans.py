@@ -188,6 +188,7 @@ def test_segments_are_corrected_and_one_with_a_value_for_everybody_is_not_shown(
     events = events.mutate(platform=events.user_id.right(1), who=events.user_id)
     found = page(events, {"segments": ["platform", "who"]})
     assert found.segments["segment"].unique().tolist() == ["platform"] and len(found.segments) == 10
+    assert found.segments.columns.is_unique and "level" in found.segments
     assert "who has more than 200 values" in str(found.conclusion.findings)
     assert (found.segments["p"].dropna() <= 1).all()
 
