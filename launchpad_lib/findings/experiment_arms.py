@@ -207,4 +207,4 @@ def _part(
 
 
 def _reasons(arms: Arms) -> Reasons:
-    return {name: own.set_index("variant")["refused_because"].to_dict() for name, own in arms.counts.items()}
+    return {name: dict(zip(own["variant"], own["refused_because"], strict=True)) for name, own in arms.counts.items()}

@@ -50,6 +50,8 @@ def fold_exposed(
                 continue
             since = at[i] - t0
             for m in range(metrics):
+                if not mask >> m:
+                    break
                 if not (mask >> m) & 1:
                     continue
                 ever[unit, m] = True
