@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from launchpad_lib.inference import mix_share, quantile_change, quantile_draws
 
@@ -95,3 +96,32 @@ def test_groups_of_many_users_tell_the_spread_that_users_tell():
         if seed < 10:
             spreads.append(quantile_draws(values, units, quantile=0.95, rng=rng, draws=300).std())
     assert np.mean(spreads) == pytest.approx(np.std(found), rel=0.25)
+
+
+def test_the_periods_own_noise_has_its_degrees_of_freedom_by_welch_and_satterthwaite():
+    """The formula written out on the same draws; scipy's t. One period's sd of 0.5 is known from 3 degrees of freedom."""
+    rng = np.random.default_rng(11)
+    (old, u), (new, v) = period(rng, users=40), period(rng, users=40, week=0.3)
+    found = quantile_change(old, new, u, v, rng=np.random.default_rng(12), draws=50, period_sd=0.5, period_df=3)
+    same = np.random.default_rng(12)
+    after = np.log(quantile_draws(new, v, quantile=0.95, rng=same, draws=50))
+    sampled = after - np.log(quantile_draws(old, u, quantile=0.95, rng=same, draws=50))
+    variance = np.var(sampled, ddof=1) + 0.25
+    freedom = 3 * (variance / 0.25) ** 2
+    estimate = np.log(np.quantile(new, 0.95, method="inverted_cdf") / np.quantile(old, 0.95, method="inverted_cdf"))
+    assert found.p_value == pytest.approx(2 * stats.t.sf(abs(estimate) / np.sqrt(variance), freedom))
+    limits = np.quantile(sampled + 0.5 * same.standard_t(3, size=50), [0.025, 0.975])
+    assert np.log([found.ci_low, found.ci_high]) == pytest.approx(limits)
+
+
+def test_the_unit_of_the_values_does_not_matter_and_only_a_quantile_of_0_is_refused():
+    rng = np.random.default_rng(13)
+    (old, u), (new, v) = period(rng, users=40), period(rng, users=40, week=0.3)
+    whole, small = (
+        quantile_change(k * old, k * new, u, v, rng=np.random.default_rng(14), draws=50) for k in (1.0, 1e-3)
+    )
+    assert small.refused_because is None
+    assert (small.ratio, small.ci_low, small.p_value) == pytest.approx((whole.ratio, whole.ci_low, whole.p_value))
+    for before, after in ((0 * old, new), (old, 0 * new), (-old, new), (old, -new)):
+        found = quantile_change(before, after, u, v, rng=np.random.default_rng(14), draws=50)
+        assert found.refused_because == "a quantile of 0 has no ratio" and found.ratio is None

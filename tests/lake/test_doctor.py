@@ -341,6 +341,22 @@ def test_a_bit_that_flipped_is_not_given_a_checksum_by_compaction(lake):
     assert file.exists() and last(lake) == before
 
 
+def test_what_a_compaction_would_do_is_said_and_not_done(lake, capsys):
+    (lake / "warehouse.duckdb").unlink()
+    shutil.rmtree(lake / "_index" / "warehouse")  # which keeps the version of its views
+    before = {p: p.stat().st_mtime_ns for p in lake.rglob("*") if p.is_file()}
+    capsys.readouterr()
+    command = ["compact", "--lake", str(lake), "--grace-minutes", "0", "--dry-run"]
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "events: would merge 4 files into 2"
+    assert before == {p: p.stat().st_mtime_ns for p in lake.rglob("*") if p.is_file()}
+    assert len(DeltaTable(str(lake / "events")).file_uris()) == 6
+    compact(lake, say=lambda _: None)
+    shutil.rmtree(lake / "_index" / "warehouse")
+    assert main(command) == 0
+    assert "events: would delete 4 files and 0 log entries" in capsys.readouterr().out
+
+
 def test_after_compaction_and_checkpoint_the_lake_is_as_it_was_written(made, lake, capsys):
     compact(lake, say=lambda _: None, grace_seconds=0)
     with_checkpoint(lake)

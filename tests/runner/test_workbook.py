@@ -129,10 +129,7 @@ def test_a_wheel_alone_makes_a_workbook_an_own_notebook_and_a_report(installed, 
     assert launchpad("new", "my_days", cwd=book / "notebooks").returncode == 0
     weekly = (book / "params/weekly.yaml").read_text()
     small = weekly.replace("users: 500, days: 14", "users: 200, days: 6")
-    stages = (
-        "  - [retention_lift, latency_trends, cohorts, funnels, data_quality, engagement, experiments, risk_scoring]"
-    )
-    assert stages in small
+    stages = next(line for line in small.splitlines() if line.startswith("  - [retention_lift"))
     (book / "params/weekly.yaml").write_text(small.replace(stages, "  - [my_days, data_quality]"))
     run = launchpad("report", "--run-id", "first", cwd=book / "params")
     assert run.returncode == 0, run.stdout + run.stderr
