@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,10 @@ def _sentence(error: ValidationError, model: type[BaseModel], place: str) -> str
         rule = _rule_of_text(_model_at(model, path[:-1]), str(path[-1]), shown)
         if rule:  # in quotes it would be refused again: the rule is told at once
             return f"{place}: {where}={shown}: {rule}"
-        example = " as it was written" if isinstance(first["input"], bool) else f": '{shown}'"  # `no` was read as False
+        example = " as it was written" if isinstance(first["input"], bool) else f": '{shown}'"  # TRUE is read as True
         return f"{place}: {where}={shown} is read by YAML as {kind} and must be text; put it in quotes{example}"
+    if first["type"] == "bool_type":
+        return f"{place}: {where}={shown!r}: must be true or false; write one of these words"
     if first["input"] is None:
         return f"{place}: {where} has no value; give one or leave it out"
     if first["type"] in ("list_type", "tuple_type") and isinstance(first["input"], str | int | float):
@@ -161,7 +164,15 @@ DECLARED = (Feature, PlannedExperiment, PlannedMetric)
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a mapping that names a key twice; YAML itself would silently take the last."""
+    """Refuses a mapping that names a key twice; YAML itself would silently take the last.
+
+    As in YAML 1.2 only true and false are booleans: NO is Norway, and `on` and `off` are variants.
+    """
+
+    yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in forms if tag != "tag:yaml.org,2002:bool"]
+        for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode) and k.value != "<<"]
@@ -169,6 +180,11 @@ class _Loader(yaml.SafeLoader):
         if twice:
             raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} stands twice", node.start_mark)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 
 
 def load_run(path: Path) -> RunParams:

@@ -89,7 +89,7 @@ HEAD = "name: x\nsequence: [[funnels]]\n"
             "breakdown=2026-01-01 is read by YAML as a date and must be text; put it in quotes: '2026-01-01'",
         ),
         (
-            HEAD + "notebooks: {experiments: {control: no}}\n",
+            HEAD + "notebooks: {experiments: {control: FALSE}}\n",
             "control=False is read by YAML as true or false and must be text; put it in quotes as it was written",
         ),
         (HEAD + "notebooks: {funnels: {steps: quiz}}\n", "steps='quiz': must be a list; write ['quiz'] for one"),
@@ -97,7 +97,7 @@ HEAD = "name: x\nsequence: [[funnels]]\n"
             HEAD + "sources: [{table: events, path: x, timezone: Europe/Berlinn}]\n",
             "sources.0.timezone='Europe/Berlinn': is not an IANA time zone; did you mean 'Europe/Berlin' or 'Europe/Dublin'?",
         ),
-        (HEAD + "notebooks: {experiments: {shares: {no: 0.5}}}\n", "=False is read by YAML as true or false"),
+        (HEAD + "notebooks: {experiments: {shares: {false: 0.5}}}\n", "=False is read by YAML as true or false"),
         (HEAD + "notebooks: {funnels: {window: '7'}}\n", "must be a whole number above 0 with a unit"),
         (
             HEAD + "notebooks: {funnels: {report_timezone: Europe/Berln}}\n",
@@ -190,3 +190,24 @@ def test_a_lake_without_telemetry_refuses_the_health_pages_in_one_sentence(tmp_p
         page = (tmp_path / "reports/r" / notebook["html"]).read_text()
         assert "The lake holds no telemetry;" in page and "Traceback" not in page
     assert "The data end " in (tmp_path / "reports/r/data_quality.html").read_text()  # a run gives its start as `as_of`
+
+
+def test_norway_is_no_boolean_and_on_and_off_are_names(tmp_path):
+    """YAML 1.1 reads NO, no, on, off, y as booleans; of a country or a variant nobody means that."""
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "name: p\nsequence: [[funnels, experiments]]\n"
+        "features: [{feature_id: f, rollout: {by: country, switched_on: {NO: 2026-01-15, SE: 2026-01-29}}}]\n"
+        "notebooks:\n"
+        "  funnels: {steps: [{event: a, optional: true}, {event: b, where: {country: [NO, no], trial: false}}]}\n"
+        "  experiments: {experiment_id: e, control: off, metric_event: b, shares: {on: 0.5, off: 0.5}}\n"
+    )
+    run = load_run(path)
+    assert list(run.features[0].rollout.switched_on) == ["NO", "SE"]
+    funnels = run.for_notebook("funnels", notebooks=tmp_path / "notebooks")
+    assert funnels["steps"][1]["where"] == {"country": ["NO", "no"], "trial": False}
+    experiments = run.for_notebook("experiments", notebooks=tmp_path / "notebooks")
+    assert (experiments["control"], experiments["shares"]) == ("off", {"on": 0.5, "off": 0.5})
+    path.write_text(HEAD + "notebooks: {funnels: {steps: [{event: a, optional: yes}]}}\n")
+    with pytest.raises(ParameterError, match="steps.0.optional='yes': must be true or false; write one of these words"):
+        load_run(path)
