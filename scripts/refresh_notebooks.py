@@ -51,11 +51,12 @@ def main() -> int:
         [sys.executable, "-m", "launchpad_lib.cli.main", "ingest", "params/weekly.yaml"], cwd=ROOT, check=True
     )
     names, weekly = set(sys.argv[1:]), load_run(ROOT / "params/weekly.yaml")
+    every_week = {name for stage in weekly.sequence for name in stage}
     with kernel_server():
         for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
             if not names or path.stem in names:
                 own = ROOT / f"params/{path.stem}.yaml"  # of a notebook that is run on demand
-                refresh(path, load_run(own) if own.is_file() else weekly)
+                refresh(path, weekly if path.stem in every_week or not own.is_file() else load_run(own))
     return 0
 
 

@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT))
 from tests.chromium import launched  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
-PICTURES = (("index.html", "report.png", 1100, 800), ("funnels.html", "phone.png", 375, 740))
+PICTURES = (("index.html", "report.png", 1180, 860), ("index.html", "phone.png", 375, 740))
 
 
 def main() -> int:

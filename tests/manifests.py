@@ -15,6 +15,6 @@ WHOLE = {
     "tables": [],
     "scorecard": [],
     "verdict": None,
-    "versions": {"commit": None, "lock_hash": None, "packages": {}},
+    "versions": {"commit": None, "lock_hash": None, "packages": {}, "notebooks": None},
     "files": [],
 }

@@ -20,8 +20,9 @@ from launchpad_lib.charts.theme import BLUE, GREEN, GREY, ORANGE, RED, SOLID, da
 
 MOST_BARS = 120  # along the time: thinner ones cannot be told apart
 MOST_DOTS = 200  # on lines: a line of one day is seen by its dot only
-THREE = alt.Color("line:N", title=None, scale=alt.Scale(range=[BLUE, ORANGE, GREEN]), legend=SOLID)
-LINES = alt.Color("line:N", title=None, scale=alt.Scale(scheme="tableau10"), legend=SOLID)
+# The page knows the first three by name and gives them other colours in the dark; the rest reads on both grounds.
+LINE_COLOURS = [BLUE, ORANGE, GREEN, "#a67c00", "#8457b0", "#4f8cc9", "#b0517a", "#75862f", "#94705c", "#6b7684"]
+LINES = alt.Color("line:N", title=None, scale=alt.Scale(range=LINE_COLOURS), legend=SOLID)
 DAY = alt.Tooltip("at:T", title="date", format="%d %b %Y")
 
 
@@ -157,7 +158,7 @@ def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> 
         .encode(
             x=dated(shown["at"]),
             y=alt.Y("value:Q", title="p95 latency (ms)", scale=alt.Scale(zero=False)),
-            color=THREE,
+            color=LINES,
             tooltip=[
                 DAY,
                 alt.Tooltip("line:N", title="feature"),
@@ -165,7 +166,7 @@ def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> 
             ],
         )
     )
-    base = alt.Chart(steps).encode(x=dated(points["at"]), color=THREE)
+    base = alt.Chart(steps).encode(x=dated(points["at"]), color=LINES)
     lines = base.mark_line(strokeWidth=2, tooltip=None).encode(y="value:Q", detail="is_later:N")
     band = base.mark_area(opacity=0.15, tooltip=None).encode(y="low:Q", y2="high:Q")
     return themed(layered(*where_known(steps, band), dots, lines), title, note=note)

@@ -9,9 +9,9 @@ import argparse
 import os
 import sys
 
-from launchpad_lib.cli import collecting, keeping, querying, reporting, simulating, streaming, workbook
+from launchpad_lib.cli import collecting, keeping, querying, reporting, runs, simulating, streaming, workbook
 
-GROUPS = (reporting, querying, keeping, workbook, simulating, collecting, streaming)
+GROUPS = (reporting, runs, querying, keeping, workbook, simulating, collecting, streaming)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -29,9 +29,11 @@ def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 all well or refused for want of data, 1 a notebook failed or a run is not as it was written,
     2 bad parameters or input, 130 stopped.
     """
-    arguments = _parser().parse_args(argv)
     try:
-        return _dispatch(arguments)
+        try:
+            return _dispatch(_parser().parse_args(argv))
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has enough; what Python still wants to flush at its end goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

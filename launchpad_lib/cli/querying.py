@@ -81,6 +81,11 @@ def _sql(arguments: argparse.Namespace) -> int:
         else:
             run = stack.enter_context(run_in_its_workbook(arguments.params, say=lambda _: None))
             lake, versions, through = Path(run.lake), run.lake_versions, run.observed_through
+            if not lake.is_dir():
+                ask = f"run `launchpad ingest {arguments.params or ''}".rstrip() + "` first"
+                raise ValueError(
+                    f"lake={run.lake!r}: there is no such folder; {ask}, or name a lake by --lake or --params"
+                )
         views = warehouse_views(lake, versions=versions, observed_through=through)
         with contextlib.suppress(OSError):  # a lake that cannot be written is answered all the same
             write_warehouse(lake, views, through=through)

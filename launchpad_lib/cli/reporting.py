@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import gc
+import json
 import re
 import subprocess
 import sys
@@ -50,6 +52,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     past.set_defaults(run=_history)
     past.add_argument("name", help="name of the run, for example weekly")
     past.add_argument("--metric", help="only this one, for example completion_rate_session")
+    shape = past.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_const", dest="form", const="json", help="every number, as a JSON array")
+    shape.add_argument("--csv", action="store_const", dest="form", const="csv", help="every number, as CSV")
     past.add_argument("--reports", help="folder of the reports (default: those of this workbook)")
     kept = commands.add_parser("verify", help="whether every file of a run is as it was written")
     kept.set_defaults(run=_verify)
@@ -109,18 +114,21 @@ def _ingest(arguments: argparse.Namespace) -> int:
 
 
 def _history(arguments: argparse.Namespace) -> int:
-    from launchpad_lib.runner.history import history_lines
+    from launchpad_lib.runner.history import history_lines, history_rows
 
-    print("\n".join(history_lines(_reports(arguments.reports), arguments.name, metric=arguments.metric)))
+    if arguments.form:
+        names, rows = history_rows(reports_folder(arguments.reports), arguments.name, metric=arguments.metric)
+        print_rows(names, rows, form=arguments.form)
+        return 0
+    print("\n".join(history_lines(reports_folder(arguments.reports), arguments.name, metric=arguments.metric)))
     return 0
 
 
 def _verify(arguments: argparse.Namespace) -> int:
     from launchpad_lib.runner.checksums import verify
+    from launchpad_lib.runner.kept_runs import run_folder
 
-    folder = Path(arguments.folder)
-    if not folder.exists() and (_reports(arguments.reports) / folder).exists():
-        folder = _reports(arguments.reports) / folder
+    folder = run_folder(arguments.folder, reports_folder(arguments.reports))
     said = verify(folder)
     if said.is_as_written:
         print(f"{folder}: all {said.files} files are as they were written")
@@ -131,7 +139,18 @@ def _verify(arguments: argparse.Namespace) -> int:
     return 1
 
 
-def _reports(named: str | None) -> Path:
+def print_rows(names: list[str], rows: list[tuple[object, ...]], *, form: str) -> None:
+    """Rows as a JSON array of objects, or as CSV."""
+    if form == "json":
+        print(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=1, ensure_ascii=False))
+        return
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(rows)
+
+
+def reports_folder(named: str | None) -> Path:
+    """The folder of the reports: the named one, or that of this workbook."""
     from launchpad_lib.runner.workbook import nearest_workbook
 
     return Path(named) if named else (nearest_workbook(Path.cwd()) or Path.cwd()) / "reports"

@@ -48,6 +48,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     compaction.add_argument(
         "--grace-minutes", type=float, default=60, help="how long a file stays after no version names it (default: 60)"
     )
+    compaction.add_argument(
+        "--dry-run", action="store_true", help="say what would be merged and deleted, and change nothing"
+    )
     live = commands.add_parser("live", help="the last minutes: events, completion, latency, refused, lag, watermark")
     live.set_defaults(run=_live)
     live.add_argument("--lake", required=True, help="folder of the Delta tables")
@@ -74,8 +77,12 @@ def _stream(arguments: argparse.Namespace) -> int:
 
 def _compact(arguments: argparse.Namespace) -> int:
     from launchpad_lib.lake.compaction import compact
+    from launchpad_lib.lake.compaction_plan import would_compact
 
     reports, grace_seconds = _folder(arguments.reports), arguments.grace_minutes * 60
+    if arguments.dry_run:
+        print("\n".join(would_compact(Path(arguments.lake), reports=reports, grace_seconds=grace_seconds)))
+        return 0
     compact(Path(arguments.lake), reports=reports, say=print, grace_seconds=grace_seconds)
     return 0
 

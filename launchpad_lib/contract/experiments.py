@@ -61,8 +61,13 @@ class PlannedExperiment(Declared):
     )
     starts_on: Day | None = Field(default=None, description="first local day; who was exposed before is left out")
     ends_on: Day | None = Field(default=None, description="last local day of exposures; who came later is left out")
+    unit: PropertyName | None = Field(
+        default=None,
+        description="what is shown one variant and counted, where it is not the user: session_key for sessions, or a "
+        "column or property of exposures and outcomes alike, such as device_id",
+    )
     cluster: PropertyName | None = Field(
-        default=None, description="what was randomised where it is not the user: a property of the exposure"
+        default=None, description="what was randomised where it is more than one unit: a property of the exposure"
     )
     strata: PropertyName | None = Field(default=None, description="a property of the exposure to post-stratify by")
     segments: list[PropertyName] = Field(
@@ -124,6 +129,11 @@ class PlannedExperiment(Declared):
             raise ValueError(f"metrics: {twice!r} stands twice; give each its own name")
         if not any(m.role == "success" for m in self.metrics):
             raise ValueError("metrics: none has the role success, so nothing could be shipped; give one that role")
+        if self.unit == "session_id":
+            raise ValueError(
+                "unit='session_id': is unique within its user only, so sessions of two users would be one; name "
+                "session_key, which holds both"
+            )
         if self.decide_on == "post-stratified" and self.strata is None:
             raise ValueError("decide_on='post-stratified': needs `strata`; name the property")
         if self.decide_on != "unadjusted" and self.cluster is not None and self.decide_on == "post-stratified":

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from launchpad_lib.contract.named import EventName, ExperimentId, PropertyName, VariantName
 
-OF_THE_PARAMS = ("rollout", "experiment")
+OF_THE_PARAMS = ("rollout", "experiment", "negative_control")
 EVENT_FIELDS = ("start_event", "complete_event", "view_event", "share_event", "interaction_events")
 
 
@@ -72,6 +72,10 @@ class Feature(BaseModel):
     rollout: Rollout | None = Field(default=None, description="where and when it was switched on")
 
     experiment: ShownBy | None = Field(default=None, description="the experiment that shows it to one variant only")
+    negative_control: EventName | None = Field(
+        default=None,
+        description="an event of the same sessions that cannot make anybody come back; a lift of it is a doubt",
+    )
 
     @field_validator(
         "feature_name",
@@ -91,6 +95,15 @@ class Feature(BaseModel):
     @classmethod
     def _one_name_is_a_list(cls, value: object) -> object:
         return ((value,) if value else ()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _control_is_not_its_own(self) -> Feature:
+        if self.negative_control is not None and self.negative_control in self.event_names:
+            raise ValueError(
+                f"negative_control={self.negative_control!r}: is an event of {self.feature_id!r} itself, which may "
+                "matter; name one that cannot"
+            )
+        return self
 
     @property
     def name(self) -> str:

@@ -186,6 +186,9 @@ class MadeBy(_Part):
     commit: str | None
     lock_hash: str | None
     packages: dict[str, str]
+    notebooks: dict[str, str] | None = Field(
+        default=None, description="notebook: hash of what its cells say; null of a run from before it was kept"
+    )
 
 
 class Manifest(_Part):

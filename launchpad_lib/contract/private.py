@@ -7,6 +7,7 @@ as far as the umask lets them.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -24,6 +25,25 @@ def private_folder(folder: Path) -> Path:
 def file_mode(folder: Path) -> int:
     """The rights of a new file of rows in a folder: the owner's, and to read for those who may read the folder."""
     return 0o600 | (folder.stat().st_mode & 0o044)
+
+
+def readers_of(folder: Path) -> str:
+    """Who can read a folder by the rights of it and of those above it: everybody on this machine, its group, or its
+    owner alone.
+    """
+    own, above = folder.stat().st_mode, [place.stat().st_mode for place in folder.resolve().parents]
+    if own & 0o005 == 0o005 and all(mode & 0o001 for mode in above):
+        return "everybody on this machine"
+    if own & 0o050 == 0o050 and all(mode & 0o011 for mode in above):
+        return "its group"
+    return "its owner alone"
+
+
+def usual_folder_mode() -> int:
+    """The rights that the umask gives a new folder."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o777 & ~mask
 
 
 def keep_private(file: Path, *, like: Path) -> None:

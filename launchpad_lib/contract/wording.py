@@ -37,13 +37,18 @@ def _is_known(value: float | None) -> TypeGuard[float]:
 
 
 def percent(value: float | None) -> str:
-    """A fraction as percent with one decimal; what would read as 0 has two digits.
+    """A fraction as percent with one decimal; what would read as 0 has two digits, never an exponent.
 
     >>> percent(0.618), percent(0.000456), percent(None)
     ('61.8 %', '0.046 %', 'an unknown share')
+    >>> percent(8.7e-19), percent(2e-7)  # a limit of 0 as floating point has it, and a share that is small
+    ('0.0 %', 'under 0.001 %')
     """
     if not _is_known(value):
         return "an unknown share"
+    if 1e-12 < abs(value) < 1e-5:
+        return "under 0.001 %" if value > 0 else "between -0.001 and 0 %"
+    value = 0.0 if abs(value) <= 1e-12 else value
     return f"{100 * value:.2g} %" if 0 < abs(value) < 0.001 else f"{100 * value:z.1f} %"
 
 

@@ -11,7 +11,7 @@ from launchpad_lib.contract.wording import amount, is_missing, percent, rate
 from launchpad_lib.findings.change import SEVERITIES, Change, change_words, changed, moved_words
 from launchpad_lib.findings.lifecycle_results import ALL_USERS, GROUP, last_complete
 from launchpad_lib.findings.retention_results import EARLY_DEED, RetentionQuestion, retention_on
-from launchpad_lib.findings.rows import NOT_ASKED, not_answered, proved_at, reason_in, standing
+from launchpad_lib.findings.rows import NOT_ASKED, not_answered, of_enough, proved_at, reason_in, standing
 from launchpad_lib.inference import unequal_rates_p
 from launchpad_lib.metrics.returning import FEWER
 
@@ -77,7 +77,8 @@ def who_comes_back(asked: RetentionQuestion, result: pd.DataFrame) -> list[Findi
             sentences.append(f"On {span}: {rate(ever.value, ever.ci_low, ever.ci_high, ever.n)}.")
     if open_ones:
         sentences.append(f"Nobody has been observed to the end of {', '.join(open_ones)}.")
-    return [Finding("fine" if told else "unknown", "nothing" if told else "wait", " ".join(sentences))]
+    most = max((e.n or 0 for e in found.values() if not e.is_refused), default=0)
+    return [of_enough(" ".join(sentences), n=most, min_cell=asked.min_cell)]
 
 
 def later_cohorts(asked: RetentionQuestion, shift: pd.DataFrame, smallest_change: float) -> list[Finding]:

@@ -13,7 +13,7 @@ from launchpad_lib.findings.change import SEVERITIES, Change, change_words, chan
 from launchpad_lib.findings.engagement_question import EngagementQuestion
 from launchpad_lib.findings.engagement_results import of_the_detail, quantity
 from launchpad_lib.findings.releases import NOT_RELEASED
-from launchpad_lib.findings.rows import NOT_ASKED, not_answered, proved_at, standing
+from launchpad_lib.findings.rows import NOT_ASKED, not_answered, of_enough, proved_at, standing
 
 
 def engagement_conclusion(
@@ -123,7 +123,7 @@ def how_it_is_used(asked: EngagementQuestion, adopted: Estimate, adoption: pd.Da
             f"{asked.name_of(asked.detail.feature_id)} was used by {numbers} of the users active in the week from "
             f"{week}."
         )
-        found.append(Finding("fine", "nothing", sentence, feature_id=asked.detail.feature_id))
+        found.append(of_enough(sentence, n=adopted.n, min_cell=asked.min_cell, feature_id=asked.detail.feature_id))
     rows = standing(adoption).dropna(subset=["adoption_rate"]).sort_values("adoption_rate", kind="stable")
     rows = rows[rows["active_users"] >= asked.min_cell]
     if rows["adoption_rate"].nunique() > 1:
@@ -150,7 +150,8 @@ def how_it_is_finished(asked: EngagementQuestion, completion: pd.DataFrame) -> l
         f"within {window};"
         f" counted per user, who may try again, it is {said['users']}."
     )
-    return [Finding("fine", "nothing", sentence, feature_id=asked.detail.feature_id)]
+    fewest = min(found.n or 0 for found in per.values())
+    return [of_enough(sentence, n=fewest, min_cell=asked.min_cell, feature_id=asked.detail.feature_id)]
 
 
 def how_deep(asked: EngagementQuestion, engagement: pd.DataFrame) -> list[Finding]:
@@ -177,10 +178,17 @@ def how_it_is_shared(asked: EngagementQuestion, sharing: pd.DataFrame, engagemen
     often = quantity(engagement, results.SHARES, asked)
     if found.is_refused or asked.detail is None:
         return []
-    times = "" if often.is_refused else f", {amount(often.value, digits=2)} times per viewer"
+    # The share counts from any view on, the mean from the first one only: each says its own.
+    within = asked.rules["window"]
+    times = (
+        ""
+        if often.is_refused
+        else f"; within {within} of the first view {amount(often.value, digits=2)} times a viewer"
+    )
     numbers = rate(found.value, found.ci_low, found.ci_high, found.n)
-    sentence = f"{numbers} of those that see the value of {asked.name_of(asked.detail.feature_id)} share it{times}."
-    return [Finding("fine", "nothing", sentence, feature_id=asked.detail.feature_id)]
+    name = asked.name_of(asked.detail.feature_id)
+    sentence = f"{numbers} of those that see the value of {name} share it within {within}{times}."
+    return [of_enough(sentence, n=found.n, min_cell=asked.min_cell, feature_id=asked.detail.feature_id)]
 
 
 def how_often_they_come(asked: EngagementQuestion, engagement: pd.DataFrame) -> list[Finding]:

@@ -11,12 +11,16 @@ import pandas as pd
 
 from launchpad_lib.contract.experiments import Aggregate, PlannedExperiment, PlannedMetric
 from launchpad_lib.inference.arms import WIDTH, Arm, arm_of_mean, arm_of_ratio, quantile_arm
-from launchpad_lib.inference.estimators import Compared
-from launchpad_lib.metrics.experiment_sums import WHOLE, Counted
+from launchpad_lib.inference.estimators import Compared, reason_text
+from launchpad_lib.metrics.experiment_counted import WHOLE, Counted, Rows
+from launchpad_lib.metrics.experiment_question import Slice
 
+DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 RATES = ("conversion", "retention")
 COUNTS = ("converted", "naive_converted", "events_before_exposure")
-Part = tuple[dict[str, Any], PlannedMetric, pd.DataFrame]
+Reasons = dict[str, dict[str, Any]]
+"""Metric -> variant -> why it cannot be counted."""
+Part = tuple[dict[str, Any], PlannedMetric, list[dict[str, Any]]]
 
 
 class Arms(NamedTuple):
@@ -57,7 +61,10 @@ def arms_of_log(counted: Counted, plan: PlannedExperiment) -> Arms:
             )
             reason = counted.refused[k] if counted.refused else None
             if metric.kind == "quantile" and reason is None:
-                found = quantile_arm(*reversed(quantiles[variant]), q=metric.quantile) if variant in quantiles else None
+                found = None
+                if variant in quantiles:
+                    of, value, _ = quantiles[variant]
+                    found = quantile_arm(value, of, q=metric.quantile)
                 reason = None if found else f"{metric.called}: fewer than two units of {variant!r} have a value"
                 own = own._replace(quantile=found)
             rows.append((metric.called, variant, own, reason))
@@ -129,40 +136,75 @@ def _of_aggregate(one: Aggregate) -> Arm:
     return arm_of_mean(one.n, one.sum, one.sum_squares, before=before)
 
 
+def values_by_standing(arms: Arms, plan: PlannedExperiment | None) -> list[float | None]:
+    """Of each row of `standing` the first success metric: of its variant where it is compared, else of all units that
+    are left out for the same reason. None of a quantile, and of units whose window is not over.
+    """
+    place = next((k for k, m in enumerate(plan.metrics) if m.role == "success"), None) if plan else None
+    if arms.counted is None or place is None or plan is None or plan.metrics[place].kind == "quantile":
+        return [None] * len(arms.standing)
+    whole, excluded = arms.counted.moments.get(WHOLE, {}), arms.counted.excluded
+    found = []
+    for row in arms.standing.itertuples():
+        own = whole.get(row.variant) if row.standing == "assigned" else excluded.get(row.standing)
+        found.append(None if own is None or own[place][0] == 0 else Arm(own[place]).value)
+    return found
+
+
 def segments_apart(arms: Arms, plan: PlannedExperiment) -> list[Part]:
     """Success metrics in each segment."""
     if arms.counted is None:
         return []
-    found = []
+    found, reasons = [], _reasons(arms)
     success = [(k, m) for k, m in enumerate(plan.metrics) if m.role == "success" and m.kind != "quantile"]
     for (name, level), own in sorted(arms.counted.moments.items()):
         if name in plan.segments and (name, level) != WHOLE:
             for k, metric in success:
-                found.append(({"segment": name, "level": level}, metric, _part(arms, plan, own, k, metric)))
+                part = {v: Compared(Arm(moments[k])) for v, moments in own.items()}
+                found.append(({"segment": name, "level": level}, metric, _part(arms, plan, part, metric, reasons)))
     return found
 
 
 def days_apart(arms: Arms, plan: PlannedExperiment) -> list[Part]:
-    """Success metrics in each part of their window since exposure."""
+    """Every metric in each part of its window since exposure."""
     if arms.counted is None:
         return []
-    found = []
-    own = arms.counted.moments.get(WHOLE, {})
+    found, reasons = [], _reasons(arms)
     for place, part in enumerate(arms.counted.question.slices):
         metric = plan.metrics[part.metric]
-        days = (part.begins // timedelta(days=1), part.ends // timedelta(days=1))
-        keys = {"day_from": days[0], "day_to": days[1] - 1}
-        found.append((keys, metric, _part(arms, plan, own, len(plan.metrics) + place, metric)))
+        keys = {"day_from": part.begins // DAY, "day_to": part.ends // DAY - 1}
+        own = {v: Compared(Arm(parts[place])) for v, parts in arms.counted.course.items()}
+        if metric.kind == "quantile":
+            rows = arms.counted.quantiles.get(part.metric, {})
+            own = {v: one._replace(quantile=_quantile(rows.get(v), part, metric)) for v, one in own.items()}
+        found.append((keys, metric, _part(arms, plan, own, metric, reasons)))
     return found
 
 
+def _quantile(rows: Rows | None, part: Slice, metric: PlannedMetric) -> tuple[float, float] | None:
+    """The quantile over the rows in a part of the window."""
+    if rows is None:
+        return None
+    unit, value, since = rows
+    inside = (since >= part.begins // MICROSECOND) & (since < part.ends // MICROSECOND)
+    return quantile_arm(value[inside], unit[inside], q=metric.quantile)
+
+
 def _part(
-    arms: Arms, plan: PlannedExperiment, own: Mapping[str, np.ndarray], place: int, metric: PlannedMetric
-) -> pd.DataFrame:
-    reasons = arms.counts[metric.called].set_index("variant")["refused_because"].to_dict()
+    arms: Arms, plan: PlannedExperiment, own: Mapping[str, Compared], metric: PlannedMetric, reasons: Reasons
+) -> list[dict[str, Any]]:
     rows = []
     for variant in arms.randomised:
-        arm = _arm(own.get(variant), place)
-        reason = reasons.get(variant)
-        rows.append((metric.called, variant, Compared(arm, is_rate=_is_rate(metric, plan, arm)), reason))
-    return _frame(rows)
+        one = own.get(variant, Compared(Arm(np.zeros(WIDTH))))
+        reason = reasons[metric.called].get(variant)
+        if metric.kind == "quantile" and one.quantile is None and reason is None:
+            reason = f"fewer than two units of {variant!r} have a value in these days"
+        compared = one._replace(is_rate=_is_rate(metric, plan, one.arm))
+        rows.append(
+            {"metric": metric.called, "variant": variant, "compared": compared, "refused_because": reason_text(reason)}
+        )
+    return rows
+
+
+def _reasons(arms: Arms) -> Reasons:
+    return {name: dict(zip(own["variant"], own["refused_because"], strict=True)) for name, own in arms.counts.items()}

@@ -11,17 +11,25 @@ import pandas as pd
 
 from launchpad_lib.contract.catalogue import experiments as tables
 from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
-from launchpad_lib.contract.experiments import PlannedExperiment, PlannedMetric
+from launchpad_lib.contract.experiments import PlannedExperiment
 from launchpad_lib.contract.sentences import named
-from launchpad_lib.findings.experiment_arms import Arms, arms_of_aggregates, arms_of_log, days_apart, segments_apart
+from launchpad_lib.findings.experiment_arms import (
+    Arms,
+    Part,
+    arms_of_aggregates,
+    arms_of_log,
+    days_apart,
+    segments_apart,
+    values_by_standing,
+)
 from launchpad_lib.findings.experiment_due import no_arms_because, not_yet_because, tuning_units
 from launchpad_lib.findings.experiment_plans import ExperimentPlan, ask_experiment, ask_experiments
 from launchpad_lib.findings.rows import declared, refused_rows
 from launchpad_lib.inference import Decision, best_first, compare_variants, decide, sample_ratio_mismatch
 from launchpad_lib.inference.estimators import estimates_beside
 from launchpad_lib.inference.sample_ratio import SampleRatio
-from launchpad_lib.inference.variants import ALPHA, compare_exploratory
-from launchpad_lib.metrics.experiment_sums import counted
+from launchpad_lib.inference.variants import ALPHA, COMPARED, compare_exploratory
+from launchpad_lib.metrics.experiment_sums import NO_UNIT, counted
 
 __all__ = ["ExperimentPlan", "ExperimentResults", "ask_experiment", "ask_experiments", "experiment_results"]
 
@@ -156,7 +164,7 @@ def experiment_results(events: ir.Table, plan: ExperimentPlan) -> ExperimentResu
         arms.exposed_on,
         _estimates(plan, plan.planned, arms, not_yet),
         _apart(plan, tables.EXPERIMENT_SEGMENTS, segments_apart(arms, plan.planned), beside),
-        _apart(plan, tables.EXPERIMENT_DAYS, days_apart(arms, plan.planned), beside),
+        _days(plan, days_apart(arms, plan.planned), beside),
         not_yet,
         arms.too_many,
         tuple(arms.caps.items()),
@@ -186,9 +194,9 @@ def _compared(plan: ExperimentPlan, planned: PlannedExperiment, arms: Arms, not_
         }
         found[metric.called] = compare_variants(arms.counts[metric.called], **own, **rules)
     others = [m for m in planned.metrics if m.role == "exploratory"]
-    ready = compare_exploratory([arms.counts[m.called] for m in others], **rules)
-    for metric, rows in zip(others, ready, strict=True):
-        found[metric.called] = rows.assign(direction=metric.direction)
+    ready = compare_exploratory([arms.counts[m.called].to_dict("records") for m in others], **rules)
+    for metric, told in zip(others, ready, strict=True):
+        found[metric.called] = pd.DataFrame(told, columns=list(COMPARED)).assign(direction=metric.direction)
     ordered = sorted(planned.metrics, key=lambda m: ("success", "guardrail", "exploratory").index(m.role))
     return pd.concat([found[m.called] for m in ordered], ignore_index=True)
 
@@ -212,16 +220,26 @@ def _estimates(plan: ExperimentPlan, planned: PlannedExperiment, arms: Arms, not
     return declared(tables.EXPERIMENT_ESTIMATES, rows.assign(experiment_id=plan.experiment_id))
 
 
-def _apart(
-    plan: ExperimentPlan, table: Any, parts: Sequence[tuple[dict[str, Any], PlannedMetric, pd.DataFrame]], rules: dict
-) -> pd.DataFrame:
+def _apart(plan: ExperimentPlan, table: Any, parts: Sequence[Part], rules: dict) -> pd.DataFrame:
     """Parts of the units, or of the time, apart; p and limits corrected over all of them."""
     if not parts:
         return declared(table, pd.DataFrame(columns=["experiment_id"]))
     ready = compare_exploratory([counts for _, _, counts in parts], **rules)
-    rows = pd.concat([r.assign(**keys) for (keys, _, _), r in zip(parts, ready, strict=True)], ignore_index=True)
+    rows = pd.DataFrame(
+        [row | keys | {"role": m.role} for (keys, m, _), own in zip(parts, ready, strict=True) for row in own]
+    ).reindex(columns=[*(c for c in COMPARED if c not in parts[0][0]), *parts[0][0]])
     rows = rows[rows["variant"] != plan.control]
     return declared(table, rows.assign(experiment_id=plan.experiment_id))
+
+
+def _days(plan: ExperimentPlan, parts: Sequence[Part], rules: dict) -> pd.DataFrame:
+    """Parts of the time since exposure; those of metrics that decide corrected together, exploratory ones apart, so
+    that many of these hide no fading of what decides.
+    """
+    deciding = [p for p in parts if p[1].role != "exploratory"]
+    others = [p for p in parts if p[1].role == "exploratory"]
+    found = [_apart(plan, tables.EXPERIMENT_DAYS, own, rules) for own in (deciding, others) if own]
+    return pd.concat(found, ignore_index=True) if found else _apart(plan, tables.EXPERIMENT_DAYS, [], rules)
 
 
 def _ratio(plan: ExperimentPlan, randomised: Mapping[str, int]) -> SampleRatio:
@@ -249,10 +267,13 @@ def _unit_rows(plan: ExperimentPlan, arms: Arms) -> pd.DataFrame:
         (shares[v] / total if shares else equal) if is_assigned else None
         for v, is_assigned in zip(standing["variant"], assigned, strict=True)
     ]
-    planned_share = pd.Series(planned, index=standing.index, dtype=float)
-    return declared(
-        tables.EXPERIMENT_UNITS, standing.assign(experiment_id=plan.experiment_id, planned_share=planned_share)
-    )
+    exposed = standing["units"].astype(float).where(standing["standing"] != NO_UNIT)
+    numbers = {
+        "planned_share": pd.Series(planned, index=standing.index, dtype=float),
+        "share": exposed / max(float(exposed.sum()), 1.0),
+        "value": pd.Series(values_by_standing(arms, plan.planned), index=standing.index, dtype=float),
+    }
+    return declared(tables.EXPERIMENT_UNITS, standing.assign(experiment_id=plan.experiment_id, **numbers))
 
 
 def _refused(plan: ExperimentPlan) -> ExperimentResults:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from launchpad_lib.contract.sentences import counted, named
@@ -9,6 +10,7 @@ from launchpad_lib.contract.wording import is_missing, percent, points
 from launchpad_lib.findings.experiment_plans import ExperimentPlan
 from launchpad_lib.findings.experiment_results import ExperimentResults
 from launchpad_lib.inference import Shortfall
+from launchpad_lib.metrics.experiment_sums import NO_UNIT
 
 
 def metric_words(row: dict[str, Any], base: Any, plan: ExperimentPlan) -> str:
@@ -17,16 +19,26 @@ def metric_words(row: dict[str, Any], base: Any, plan: ExperimentPlan) -> str:
     if is_share(plan, row["metric"]):
         of = f"{percent(row['value'])} of {counted(row['n'], 'unit')}"
         shares = f"{of} against {percent(base[row['metric']])} of {control}"
-        differs = points(row["lift"], row["ci_low"], row["ci_high"])
+        differs = adjusted_words(row) + points(row["lift"], row["ci_low"], row["ci_high"])
     else:
         of = f"{number(row['value'])} of {counted(row['n'], 'unit')}"
         shares = f"{of} against {number(base[row['metric']])} of {control}"
-        differs = f"a difference of {number(row['lift'])}"
+        differs = f"{adjusted_words(row) or 'a difference of '}{number(row['lift'])}"
         if not is_missing(row["ci_low"]):
             differs += f" ({number(row['ci_low'])} to {number(row['ci_high'])})"
     if row["role"] == "guardrail":
         return f"guardrail {metric} {shares}, {differs}, {_guard_words(row, plan)}"
     return f"{metric} {shares}, {differs}"
+
+
+def adjusted_words(row: dict[str, Any]) -> str:
+    """What a difference that is not the one of the two values beside it is called; empty where it is.
+
+    >>> adjusted_words({"estimator": "cuped"}), adjusted_words({"estimator": "unadjusted"})
+    ('adjusted by CUPED a difference of ', '')
+    """
+    how = {"cuped": "adjusted by CUPED", "post-stratified": "adjusted for strata"}.get(str(row.get("estimator")))
+    return f"{how} a difference of " if how else ""
 
 
 def is_share(plan: ExperimentPlan, metric: str) -> bool:
@@ -74,6 +86,23 @@ def missing_words(missing: Shortfall, found: ExperimentResults) -> str:
     return f"If {metric} stays as it is, about {counted(missing.more_units, 'more unit')} of both arms would settle it."
 
 
+def needs_words(missing: Sequence[Shortfall], found: ExperimentResults) -> list[str]:
+    """What would settle a variant, each thing once. One success metric is enough, so of several that are open only the
+    nearest is told.
+    """
+    several = [m for m in missing if m.role == "success" and m.reading in ("above", "below", "open")]
+    if len(several) < 2:
+        return list(dict.fromkeys(missing_words(m, found) for m in missing))
+    nearest = min((m for m in several if m.more_units is not None), key=lambda m: int(m.more_units or 0), default=None)
+    said = f"If all {len(several)} success metrics stay as they are, more units alone will hardly settle it."
+    if nearest is not None:
+        said = (
+            f"One success metric is enough; {named(nearest.metric)} is nearest: if it stays as it is, about "
+            f"{counted(int(nearest.more_units or 0), 'more unit')} of both arms would settle it."
+        )
+    return list(dict.fromkeys([said, *(missing_words(m, found) for m in missing if m not in several)]))
+
+
 def left_out(found: ExperimentResults) -> list[str]:
     """Exposed units that are not compared, counted and named."""
     units = found.units
@@ -91,5 +120,17 @@ def left_out(found: ExperimentResults) -> list[str]:
         "before the start": "exposed before the planned start",
         "after the end": "exposed after the planned end",
         "no cluster": "without a cluster",
+        "cluster in several variants": "of clusters that saw several variants",
     }
-    return said + [f"{counted(of(s), 'unit')} {text}" for s, text in words.items() if of(s)]
+    said += [f"{counted(of(s), 'unit')} {text}" for s, text in words.items() if of(s)]
+    if of(NO_UNIT) and found.plan.planned:
+        said.append(f"{counted(of(NO_UNIT), 'user')} whose exposure names no {named(found.plan.planned.unit)}")
+    return said
+
+
+def share_left_out(found: ExperimentResults) -> str:
+    """Which part of all exposed units that is."""
+    units = found.units[found.units["standing"] != NO_UNIT]
+    out, total = int(units.loc[units["standing"] != "assigned", "units"].sum()), int(units["units"].sum())
+    part = "under 0.1 %" if 0 < out < 0.001 * total else percent(out / total)
+    return f"{part} of {counted(total, 'exposed unit')}"

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from launchpad_lib.contract.findings import Apart, Conclusion, Finding, Severity, Verb, conclusion
 from launchpad_lib.contract.sentences import counted, ended, listed, named
-from launchpad_lib.contract.wording import is_missing
 from launchpad_lib.findings.experiment_overview import choice_of, nothing_decided_because
 from launchpad_lib.findings.experiment_plans import ExperimentPlan
 from launchpad_lib.findings.experiment_results import ExperimentResults
-from launchpad_lib.findings.experiment_words import is_share, left_out, metric_words, missing_words
+from launchpad_lib.findings.experiment_units_said import about_units
+from launchpad_lib.findings.experiment_words import is_share, metric_words, needs_words
+from launchpad_lib.findings.releases import TO_COME
 from launchpad_lib.findings.rows import not_answered
 from launchpad_lib.inference import Decision, holm
 from launchpad_lib.metrics.experiment_sums import MOST_LEVELS
@@ -32,11 +33,12 @@ def experiment_conclusion(found: ExperimentResults) -> Conclusion:
         return not_answered(str(plan.refused_because), verdict="Not asked: no experiment is declared.")
     reason = nothing_decided_because(found)
     if reason:
-        said = [Finding("unknown", "find out", f"Nothing is decided: {ended(reason)}"), *_about_units(found)]
+        verb: Verb = "wait" if reason.startswith(TO_COME) else "find out"
+        said = [Finding("unknown", verb, f"Nothing is decided: {ended(reason)}"), *about_units(found)]
         return conclusion(f"These data cannot decide {named(plan.experiment_id)}.", said)._replace(
             refused_because=reason
         )
-    said = [*_about_variants(found), *_about_units(found), _about_ratio(found), *_before(found), *_naive(found)]
+    said = [*_about_variants(found), *about_units(found), _about_ratio(found), *_before(found), *_naive(found)]
     return conclusion(experiment_sentence(found), [*said, *_about_looks(found)])
 
 
@@ -164,9 +166,9 @@ def _about_variant(decision: Decision, found: ExperimentResults) -> Finding:
         "do not ship: harm shown": f"Do not ship {name}, harm is shown",
         "keep running": f"Keep running {name}",
     }[decision.choice]
-    needs = dict.fromkeys(missing_words(m, found) for m in decision.missing)  # several metrics may need the same
+    needs = needs_words(decision.missing, found)
     if decision.choice == "keep running" and _is_over(found):
-        needs[PLANNED_END_OVER] = None
+        needs.append(PLANNED_END_OVER)
     missing = "".join(f" {need}" for need in needs)
     guards = "" if found.plan.guardrails else " No guardrail was declared, so none was measured."
     if found.not_yet:
@@ -190,32 +192,6 @@ def _is_over(found: ExperimentResults) -> bool:
     plan = found.plan.planned
     is_counted = plan is not None and plan.design == "fixed" and not plan.aggregates
     return is_counted and not found.plan.is_short and found.not_yet is None
-
-
-def _about_units(found: ExperimentResults) -> list[Finding]:
-    """Who is exposed and not compared, and when the others were exposed."""
-    said = []
-    out = left_out(found)
-    if out:
-        said.append(Finding("watch", "look", f"Left out of every rate: {listed(out, most=5)}."))
-    if found.units.empty:
-        return said
-    assigned = found.units[found.units["standing"] == "assigned"]
-    first, last = found.exposed_on
-    when = "" if is_missing(first) else _on(f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}")
-    sentence = (
-        f"{counted(assigned['units'].sum(), 'unit')} of {counted(len(assigned), 'variant')} were first exposed{when}"
-    )
-    still_open = int(assigned["units_immature"].sum())
-    if still_open:
-        sentence += f"; the window of {found.plan.within} is not over for {still_open:,}, which are in no rate"
-    elif found.plan.immature_units == "count":
-        sentence += f"; all count, with what they did within {found.plan.within} or until the log ended"
-    return [*said, Finding("fine", "nothing", f"{sentence}.")]
-
-
-def _on(first: str, last: str) -> str:
-    return f" on {first}" if first == last else f" between {first} and {last}"
 
 
 def _about_ratio(found: ExperimentResults) -> Finding:

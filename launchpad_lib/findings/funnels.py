@@ -12,7 +12,7 @@ from launchpad_lib.findings.change import SEVERITIES, Change, change_words, chan
 from launchpad_lib.findings.funnel_losses import Loss, losses
 from launchpad_lib.findings.funnel_question import FunnelQuestion, Periods
 from launchpad_lib.findings.funnel_results import conversion_change, funnel_conversion
-from launchpad_lib.findings.rows import NOT_ASKED, not_answered, proved_at, reason_in, standing
+from launchpad_lib.findings.rows import NOT_ASKED, not_answered, of_enough, proved_at, reason_in, standing
 from launchpad_lib.inference import largest_differs_p, unequal_rates_p
 
 SURE = 0.05
@@ -86,7 +86,7 @@ def headline(found: Estimate, asked: FunnelQuestion, result: pd.DataFrame) -> Fi
     target = "all steps" if asked.mode == "any_order" else named(asked.step_names[-1])
     numbers = rate(found.value, found.ci_low, found.ci_high, found.n)
     said = f"Of those that enter, {numbers} reach {target} {asked.within}{took}.{late}{out}"
-    return Finding("unknown", "wait", said) if (found.n or 0) < asked.min_cell else Finding("fine", "nothing", said)
+    return of_enough(said, n=found.n, min_cell=asked.min_cell)
 
 
 def where_they_stop(asked: FunnelQuestion, result: pd.DataFrame, instead: pd.DataFrame) -> list[Finding]:

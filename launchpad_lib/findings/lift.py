@@ -17,6 +17,7 @@ from launchpad_lib.contract.findings import (
 )
 from launchpad_lib.contract.sentences import counted, ended, listed, named
 from launchpad_lib.contract.wording import percent, points
+from launchpad_lib.findings.lift_answers import is_control_exposure
 from launchpad_lib.findings.lift_experiments import EXPERIMENT, experiment_finding
 from launchpad_lib.findings.lift_questions import LiftQuestion
 from launchpad_lib.findings.lift_results import ATO, TRIALS, LiftResults
@@ -184,10 +185,10 @@ def _of_feature(question: LiftQuestion, row: pd.Series, found: LiftResults) -> F
     if verdict == "not settled":
         why = f"Not settled: {'; '.join(_open_reasons(row, checks, strength))}."
     elif verdict == "no effect larger than":
-        why = f"The whole interval is within ±{_limit(found)}, and every check on the time before passes."
+        why = f"The whole interval is within ±{_limit(found)}, and every {_kind_of(checks)} passes."
     else:
         chose = NOT_RANDOMISED.format(do=DO[question.compare])
-        why = f"Every check on the time before passes. {chose}: {_strength_words(strength)}."
+        why = f"Every {_kind_of(checks)} passes. {chose}: {_strength_words(strength)}."
     users = int(row["users"]) if verdict == "likely hurt" else None
     told = _estimate_words(name, row, question)
     return Finding(severity, verb, f"{told} {why}", feature_id=question.feature_id, users=users)
@@ -231,17 +232,26 @@ def _open_reasons(row: pd.Series, checks: list[dict[str, Any]], strength: pd.Ser
     for check in checks:
         if check["verdict"] == "fails":
             differed = points(check["estimate"], check["ci_low"], check["ci_high"])
-            said.append(f"the groups differed before already, {check['check']}: {differed}")
+            is_after = is_control_exposure(check["check"])
+            what = "something unmeasured is at work" if is_after else "the groups differed before already"
+            said.append(f"{what}, {check['check']}: {differed}")
     wide = [c for c in checks if c["verdict"] == "too wide to tell"]
     if wide:
-        of = f"{len(wide)} of {counted(len(checks), 'check')} on the time before"
-        said.append(f"{of} {'is' if len(wide) == 1 else 'are'} too wide to tell")
+        on = _kind_of(checks).removeprefix("check")
+        said.append(
+            f"{len(wide)} of {counted(len(checks), 'check')}{on} {'is' if len(wide) == 1 else 'are'} too wide to tell"
+        )
     said += [
         f"{c['check']} cannot be checked, {c['refused_because']}" for c in checks if c["verdict"] == "cannot be checked"
     ]
     if is_one_sided and not strength["is_benchmark_survived"]:
         said.append(_benchmark_words(strength))
     return said
+
+
+def _kind_of(checks: list[dict[str, Any]]) -> str:
+    """What the checks are, where there is no negative-control exposure among them: about the time before."""
+    return "check" if any(is_control_exposure(c["check"]) for c in checks) else "check on the time before"
 
 
 def _benchmark_words(strength: pd.Series) -> str:

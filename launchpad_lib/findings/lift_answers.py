@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from launchpad_lib.contract.catalogue import lift as tables
-from launchpad_lib.contract.sentences import counted
+from launchpad_lib.contract.sentences import counted, named
 from launchpad_lib.findings.lift_design import PLACEBOS, Design, designed
 from launchpad_lib.findings.lift_questions import LiftQuestion, LiftRules
 from launchpad_lib.findings.lift_verdicts import lift_verdict
@@ -20,6 +20,7 @@ from launchpad_lib.inference import (
     CrossFit,
     Effect,
     benchmark,
+    control_exposure,
     crossfit_effects,
     doubt_table,
     e_value,
@@ -29,6 +30,7 @@ from launchpad_lib.inference import (
 from launchpad_lib.metrics.trials import Naive, Trials
 
 TRIALS, EVERYBODY = "start trials", "everybody (not causal)"
+CONTROL = "coming back after "
 DIFFERENCE, ATE, ATT, ATO = "difference", *ESTIMANDS
 
 
@@ -58,9 +60,29 @@ def answered(question: LiftQuestion, trials: Trials, rules: LiftRules) -> Answer
             estimand=best.estimand,
             **shared,
         )
+        if question.negative_control is not None:
+            doubts = pd.concat([doubts, _control(question, design, best, shared)], ignore_index=True)
         doubts["refused_because"] = [reason and of_trials(reason) for reason in doubts["refused_because"]]
     # The table is large, and done with.
     return Answer(trials._replace(table=trials.table.iloc[:0]), fitted, doubts, _benchmark(design, best))
+
+
+def _control(question: LiftQuestion, design: Design, best: Effect, shared: dict[str, Any]) -> pd.DataFrame:
+    """The negative-control exposure that the feature declares."""
+    return control_exposure(
+        design.table,
+        covariates=design.covariates,
+        exposure="did_control",
+        label=f"{CONTROL}{named(question.negative_control)}, which cannot matter",
+        estimate=best.absolute_lift,
+        estimand=best.estimand,
+        **shared,
+    )
+
+
+def is_control_exposure(check: str) -> bool:
+    """Whether a check is one of what came after something that cannot matter, and not of the time before."""
+    return check.startswith(CONTROL)
 
 
 def _benchmark(design: Design, effect: Effect) -> Benchmark:

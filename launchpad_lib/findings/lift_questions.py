@@ -31,6 +31,7 @@ class LiftQuestion(NamedTuple):
     event_names: tuple[str, ...] = ()
     rollout: Rollout | None = None
     experiment: ShownBy | None = None
+    negative_control: str | None = None
 
     @property
     def is_asked(self) -> bool:
@@ -56,9 +57,10 @@ class LiftQuestion(NamedTuple):
     @property
     def trials(self) -> TrialQuestion:
         """The question as the log is asked."""
+        control = () if self.negative_control is None else (self.negative_control,)
         if self.compare == "used":
-            return TrialQuestion("used", self.event_names, feature_id=self.feature_id)
-        return TrialQuestion("finished", (str(self.complete_event),), begin_events=(str(self.start_event),))
+            return TrialQuestion("used", self.event_names, feature_id=self.feature_id, control_events=control)
+        return TrialQuestion("finished", (str(self.complete_event),), (str(self.start_event),), control_events=control)
 
 
 class LiftRules(NamedTuple):
@@ -113,5 +115,9 @@ def ask_lift(
             reason = reason_of(feature, unknown_names(events, event_names=names), through=observed_through)
         declared = (feature.start_event, feature.complete_event)
         own = LiftQuestion(feature.feature_id, feature.name, *declared, reason, compare, feature.event_names)
-        found.append(own._replace(rollout=feature.rollout, experiment=feature.experiment))
+        found.append(
+            own._replace(
+                rollout=feature.rollout, experiment=feature.experiment, negative_control=feature.negative_control
+            )
+        )
     return tuple(found)

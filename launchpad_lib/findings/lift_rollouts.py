@@ -174,7 +174,7 @@ def _open_reasons(answer: RolloutAnswer, row: pd.Series) -> list[str]:
         if check["verdict"] == "fails":
             said.append(f"{check['check']}: these went another way already, {differed}")
         elif check["verdict"] == "too wide to tell":
-            said.append(f"whether the places went alike before is too wide to tell, {differed}")
+            said.append(f"whether the places went alike before cannot be told, {differed}")
         elif check["verdict"] == "cannot be checked":
             said.append(f"whether the places went alike before cannot be checked, {check['refused_because']}")
     return said or ["the interval reaches beyond what would matter"]

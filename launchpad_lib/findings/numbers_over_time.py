@@ -15,7 +15,7 @@ from launchpad_lib.contract.sentences import counted
 from launchpad_lib.contract.worst import Worst
 from launchpad_lib.findings.funnel_question import FunnelQuestion, Periods
 from launchpad_lib.findings.headline_changes import DAYS_DRAWN, changes_said, course, not_moved, rates_moved
-from launchpad_lib.findings.retention_results import PERIOD_DAYS, RetentionQuestion, retention_shift
+from launchpad_lib.findings.retention_results import PERIOD_DAYS, RetentionQuestion, retention_on, retention_shift
 from launchpad_lib.inference import compare_rates, wilson
 from launchpad_lib.metrics.compared_days import compared_days, last_complete_day, too_short
 from launchpad_lib.metrics.crash_change import crash_free_course
@@ -57,13 +57,15 @@ def conversion_over_time(
 
 
 def retention_over_time(
-    found: Mapping[int, Estimate], cohorts: pd.DataFrame, asked: RetentionQuestion, *, smallest_change: float
+    result: pd.DataFrame, cohorts: pd.DataFrame, asked: RetentionQuestion, *, smallest_change: float
 ) -> dict[int, Estimate]:
-    """Retention by asked period, each with later cohorts against earlier ones (no user is in two), and by cohort.
+    """Retention at the first and the last asked period, by period, each with later cohorts against earlier ones (no
+    user is in two), and by cohort.
 
     Args:
-        cohorts: the table `retention_cohorts`.
+        result, cohorts: the tables `retention` and `retention_cohorts`.
     """
+    found = {number: retention_on(result, asked, number) for number in dict.fromkeys((asked.returns[0], asked.horizon))}
     moved = {number: _cohorts_moved(cohorts, asked, number) for number in found}
     said = changes_said(moved, smallest=smallest_change)
     told: dict[int, Estimate] = {}

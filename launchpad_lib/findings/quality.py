@@ -74,7 +74,7 @@ def what_checks_say(checks: Sequence[Check]) -> list[Finding]:
 
 def what_drifted(drift: pd.DataFrame) -> list[Finding]:
     """One finding per drifted column and aspect, at most five, most surprising first."""
-    moved = drift[drift["is_drifted"]]
+    moved = drift[drift["is_drifted"].eq(True)]
     if moved.empty:
         return []
     moved = moved.assign(q_value=moved["q_value"].astype(float)).sort_values(["q_value", "table_name", "column"])

@@ -159,7 +159,11 @@ def gap_check(gaps: pd.DataFrame) -> Check:
 
 
 def age_check(as_of: str | None, *, through: Sequence[datetime | None]) -> Check:
-    """How long before `as_of` (an ISO instant; a run gives its start) do the data end?"""
+    """How long before `as_of` (an ISO instant; a run gives its start) do the data end, and the older of the two tables?
+
+    Args:
+        through: the ends of events and of telemetry.
+    """
     ends = [at for at in through if at is not None]
     if as_of is None:
         said = "How old the data are is not asked: `as_of` is not given; a run gives its own start."
@@ -173,6 +177,12 @@ def age_check(as_of: str | None, *, through: Sequence[datetime | None]) -> Check
     said = f"The data end {whole} before {plain:%Y-%m-%d}, on {max(ends):%Y-%m-%d}."
     if days < 0:
         said = f"The data end on {max(ends):%Y-%m-%d}, after {plain:%Y-%m-%d}, at which this page was made."
+    # A table that stopped while the other goes on is as old as its own end: health of last month is no health of today.
+    behind = (max(ends) - min(ends)) / timedelta(days=1)
+    if behind > OLD_DAYS:
+        name = ("events", "telemetry")[list(through).index(min(ends))]
+        said += f" {name.capitalize()} stopped {counted(behind, 'day')} earlier, on {min(ends):%Y-%m-%d}."
+        days = max(days, 0.0) + behind
     return judged("age of the data", max(days, 0.0), OLD_DAYS, said, ARRIVAL)
 
 
@@ -196,7 +206,7 @@ def placeholder_check(found: pd.DataFrame, *, rows: int) -> Check:
 def drift_of(data: Lake, *, columns: Sequence[str], days: int, min_rows: int, rng: np.random.Generator) -> pd.DataFrame:
     """Grain: one row per table, watched column and aspect: the last `days` days of each table against all before.
 
-    A name that neither table holds is a refused row.
+    A name that neither table holds is a refused row. `is_drifted` is None where nothing could be compared.
     """
     frames = []
     for name, table, at, through in (
@@ -210,11 +220,13 @@ def drift_of(data: Lake, *, columns: Sequence[str], days: int, min_rows: int, rn
             frames.append(found.assign(table_name=name))
     seen = {c for frame in frames for c in frame["column"]}
     unknown = [c for c in dict.fromkeys(columns) if c not in seen]
-    frames.append(pd.DataFrame({"table_name": "none", "column": unknown, "aspect": "values", "is_drifted": False}))
+    frames.append(pd.DataFrame({"table_name": "none", "column": unknown, "aspect": "values"}))
     frames[-1]["refused_because"] = "no row has a column or property of this name"
     kept = [f.astype(object) for f in frames if len(f)]
     table = pd.concat(kept, ignore_index=True)
-    return table.assign(is_drifted=table["is_drifted"].astype(bool))
+    is_told = table["q_value"].notna() if "q_value" in table else pd.Series(False, table.index)
+    moved = table["is_drifted"].eq(True) if "is_drifted" in table else is_told
+    return table.assign(is_drifted=moved.astype(object).where(is_told, None))
 
 
 def drift_by_column(drift: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.zones import zone
 
 NOT_RELEASED = "not released until"
+TO_COME = "begins on"
 
 
 def last_day(through: datetime, report_timezone: str = "UTC") -> date:
@@ -46,7 +47,7 @@ def begins_after(plan: PlannedExperiment, day: date) -> str | None:
     'begins on 2026-01-02, after the last day of the log'
     """
     is_later = plan.starts_on is not None and plan.starts_on > day
-    return f"begins on {plan.starts_on}, after the last day of the log" if is_later else None
+    return f"{TO_COME} {plan.starts_on}, after the last day of the log" if is_later else None
 
 
 def reason_of(

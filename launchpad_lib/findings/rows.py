@@ -36,6 +36,20 @@ def refused_rows(table: ResultTable, reason: str, **known: list[Any]) -> pd.Data
     return pd.DataFrame(columns)
 
 
+def of_enough(sentence: str, *, n: int | None, min_cell: int, feature_id: str | None = None) -> Finding:
+    """A rate that asks for nothing; of fewer than `min_cell` units it is not known whether it does.
+
+    >>> (
+    ...     of_enough("50.0 % share it.", n=40, min_cell=30).severity,
+    ...     of_enough("100.0 % share it.", n=1, min_cell=30).severity,
+    ... )
+    ('fine', 'unknown')
+    """
+    if (n or 0) < min_cell:
+        return Finding("unknown", "wait", sentence, feature_id=feature_id)
+    return Finding("fine", "nothing", sentence, feature_id=feature_id)
+
+
 def not_asked(remedy: str) -> str:
     """The reason of a row that nobody asked for.
 

@@ -147,9 +147,10 @@ def _cells(row: FeatureRow) -> list[Cell]:
 
 def _badness(row: FeatureRow) -> tuple:
     """The gravest row first; then more grave cells, more users hurt, more users."""
-    own = [SEVERITIES.index(cell.severity) for cell in _cells(row) if cell.word != NOT_ASKED]
+    own = [cell.severity for cell in _cells(row) if cell.word != NOT_ASKED]
+    grave = [-own.count(severity) for severity in SEVERITIES[:-1]]
     hurt = row.health.value or 0.0
-    return SEVERITIES.index(row.severity), sorted(own), -hurt, -(row.users or 0), row.feature_id
+    return SEVERITIES.index(row.severity), *grave, -hurt, -(row.users or 0), row.feature_id
 
 
 def scorecard_conclusion(card: Scorecard, *, is_run: bool) -> Conclusion:
@@ -223,15 +224,8 @@ def _what_could_be_found(card: Scorecard) -> list[Finding]:
 
 def _what_is_missing(rows: Sequence[FeatureRow], *, is_run: bool) -> list[Finding]:
     """Columns that no page could fill for any feature; one sentence, whatever the number of features."""
-    heads = {
-        "used": "use",
-        "worked": "whether it worked",
-        "health": "health",
-        "objective": "latency",
-        "change": "change",
-    }
     gone: dict[str, list[str]] = {}
-    for name, words in heads.items():
+    for name, words in HEADS.items():
         own = [getattr(row, name) for row in rows]
         if all(cell.word == "refused" for cell in own):
             gone.setdefault(str(own[0].says), []).append(words)

@@ -79,9 +79,10 @@ def _adoption_by_day(earlier: Earlier, feature_id: str) -> tuple[DaySaid, ...]:
 def health_cell(feature: Feature, earlier: Earlier) -> Told:
     """The gravest state that the health pages say of a feature; its value counts the users hurt."""
     found = _states(feature.feature_id, earlier)
-    if not found:
-        reasons = [earlier.missing(page) for page in ("latency_trends", "risk_scoring")]
-        return without_number(reasons[0], page="latency_trends", anchor=None)
+    # That nobody asked for an objective does not stand for a page that could not say whether it got worse.
+    is_silent = all(word == NOT_ASKED for word, *_ in found) and earlier.row("health", feature.feature_id) is None
+    if is_silent:
+        return without_number(earlier.missing("latency_trends"), page="latency_trends", anchor=None)
     word, page, anchor, says, users = min(found, key=lambda one: list(STATES).index(one[0]))
     severity, verb = STATES[word]
     name = named(feature.name)

@@ -3,7 +3,7 @@
 from launchpad_lib.inference.benchmark import Benchmark, benchmark, bounded_estimate, independent_columns
 from launchpad_lib.inference.comparison import compare_rates, largest_differs_p, score_test_p, unequal_rates_p
 from launchpad_lib.inference.correlates import Ratio, compare_correlates, odds_ratio, share_ratio
-from launchpad_lib.inference.doubt import EValue, Placebo, doubt_table, e_value, robustness_value
+from launchpad_lib.inference.doubt import EValue, Placebo, control_exposure, doubt_table, e_value, robustness_value
 from launchpad_lib.inference.effects import ESTIMANDS, CrossFit, Effect, Estimand, crossfit_effects, crossfit_outcomes
 from launchpad_lib.inference.experiment import Decision, Shortfall, best_first, decide
 from launchpad_lib.inference.means import (
@@ -55,6 +55,7 @@ __all__ = [
     "crossfit_effects",
     "crossfit_outcomes",
     "decide",
+    "control_exposure",
     "doubt_table",
     "e_value",
     "fieller_difference",

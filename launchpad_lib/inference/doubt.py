@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from launchpad_lib.inference.effects import MINIMUM_PER_GROUP, Effect, Estimand, crossfit_outcomes
+from launchpad_lib.inference.effects import MINIMUM_PER_GROUP, Effect, Estimand, crossfit_effects, crossfit_outcomes
 
 SMALLEST_LIMIT = 0.01
 PlaceboVerdict = Literal["passes", "fails", "too wide to tell", "cannot be checked"]
@@ -138,3 +138,38 @@ def doubt_table(
         reason = unknown if effect is None else effect.refused_because
         rows.append((placebo.label, *numbers, limit, n, placebo_verdict(*numbers[1:], limit=limit), reason))
     return pd.DataFrame(rows, columns=list(DOUBT_COLUMNS))
+
+
+def control_exposure(
+    table: pd.DataFrame,
+    *,
+    covariates: Sequence[str],
+    exposure: str,
+    label: str,
+    estimate: float | None,
+    rng: np.random.Generator,
+    outcome: str = "returned",
+    estimand: Estimand = "ATE",
+    cluster: str | None = None,
+    min_group: int = MINIMUM_PER_GROUP,
+) -> pd.DataFrame:
+    """Grain: one row: check, estimate, ci_low, ci_high, limit, n, verdict, refused_because; of a negative control.
+
+    The effect of an exposure that shares the reasons of the real one and cannot matter itself, with the real one among
+    what is adjusted for: given that, and everything that drives both, it must show nothing (Lipsitch, Tchetgen Tchetgen
+    and Cohen 2010). What it shows is a cause that nobody measured.
+
+    Args:
+        exposure: the column (0 or 1) of what cannot matter; `treated` is the real exposure.
+    """
+    known = {"treated": table[exposure], "was treated": table["treated"], outcome: table[outcome]}
+    known |= {name: table[name] for name in (*covariates, *([cluster] if cluster else []))}
+    fitted = crossfit_effects(
+        pd.DataFrame(known), covariates=[*covariates, "was treated"], rng=rng, outcome=outcome, cluster=cluster,
+        min_group=min_group,
+    )  # fmt: skip
+    effect, limit = fitted.of(estimand), placebo_limit(estimate)
+    numbers = (effect.absolute_lift, effect.ci_low, effect.ci_high)
+    verdict = placebo_verdict(*numbers[1:], limit=limit)
+    row = (label, *numbers, limit, len(table), verdict, effect.refused_because)
+    return pd.DataFrame([row], columns=list(DOUBT_COLUMNS))

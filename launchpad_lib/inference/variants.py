@@ -83,7 +83,32 @@ def compare_variants(
             converted: what the engine counted (`Compared`).
         level: of the limits, where it is not 1 - 0.05 / comparisons.
     """
-    by_variant = {str(row["variant"]): row for row in counts.to_dict("records")}
+    asked: dict[str, Any] = {
+        "control": control, "role": role, "margin": margin, "relative_margin": relative_margin,
+        "direction": direction, "design": design, "planned_units": planned_units, "min_units": min_units,
+        "comparisons": comparisons, "level": level, "decide_on": decide_on, "not_yet": not_yet,
+    }  # fmt: skip
+    return pd.DataFrame(_compared_rows(counts.to_dict("records"), **asked), columns=list(COMPARED))
+
+
+def _compared_rows(
+    counts: Sequence[dict[str, Any]],
+    *,
+    control: str,
+    role: Role,
+    margin: float | None = None,
+    relative_margin: float | None = None,
+    direction: Direction = "increase",
+    design: Design = "fixed",
+    planned_units: float = 5000,
+    min_units: int = 2,
+    comparisons: int | None = None,
+    level: float | None = None,
+    decide_on: Reported = "unadjusted",
+    not_yet: str | None = None,
+) -> list[dict[str, Any]]:
+    """The rows of `compare_variants`; a frame for each of many parts would cost more than what is in it."""
+    by_variant = {str(row["variant"]): row for row in counts}
     names = sorted(by_variant, key=lambda v: (v != control, v))
     several = comparisons or max(len(names) - 1, 1)
     several = several if role == "success" else 1
@@ -133,22 +158,24 @@ def compare_variants(
                         told, own, other, min_units=min_units, design=design, tuning=planned_units
                     )
         rows.append(told | {"refused_because": reason})
-    return pd.DataFrame(rows, columns=list(COMPARED))
+    return rows
 
 
-def compare_exploratory(counts: Sequence[pd.DataFrame], **asked: Any) -> list[pd.DataFrame]:
+def compare_exploratory(counts: Sequence[Sequence[dict[str, Any]]], **asked: Any) -> list[list[dict[str, Any]]]:
     """Each exploratory metric: p adjusted over all of them and all variants (Benjamini-Hochberg), limits at the level
     at which they leave 0 out just where that p is at most 0.05 (Benjamini and Yekutieli 2005, selected parameters).
     """
-    plain = [compare_variants(c, role="exploratory", **asked) for c in counts]
-    known = [(k, i) for k, rows in enumerate(plain) for i in rows.index[rows["p"].notna()]]
-    if not known:
-        return plain
-    adjusted = benjamini_hochberg([float(plain[k].loc[i, "p"]) for k, i in known])
-    level = 1 - ALPHA * max(sum(p <= ALPHA for p in adjusted), 1) / len(known)
-    again = [compare_variants(c, role="exploratory", level=level, **asked) for c in counts]
-    for (k, i), p in zip(known, adjusted, strict=True):
-        again[k].loc[i, "p"] = p
+    plain = [_compared_rows(c, role="exploratory", **asked) for c in counts]
+    known = [row for rows in plain for row in rows if row.get("p") is not None]
+    again = plain
+    if known:
+        adjusted = benjamini_hochberg([float(row["p"]) for row in known])
+        level = 1 - ALPHA * max(sum(p <= ALPHA for p in adjusted), 1) / len(known)
+        again = [_compared_rows(c, role="exploratory", level=level, **asked) for c in counts]
+        both = [pair for rows in zip(again, plain, strict=True) for pair in zip(*rows, strict=True)]
+        told = [row for row, before in both if before.get("p") is not None]
+        for row, p in zip(told, adjusted, strict=True):
+            row["p"] = p
     return again
 
 

@@ -16,8 +16,9 @@ def checkpoint(
     keep_last: int = 100,
     grace_seconds: float = 600,
     now_seconds: float | None = None,
+    is_dry: bool = False,
 ) -> int:
-    """Writes a checkpoint and removes log files that nobody needs any more; returns how many.
+    """Writes a checkpoint and removes log files that nobody needs any more; returns how many. `is_dry`: only counts.
 
     Kept: everything since the newest checkpoint that is `keep_last` commits old, everything younger than
     `grace_seconds`, and for each kept version the checkpoint before it and the commits in between. Only old files go,
@@ -25,7 +26,8 @@ def checkpoint(
     """
     table = open_table(place)
     head = table.version()
-    table.create_checkpoint()
+    if not is_dry:
+        table.create_checkpoint()
     log = place / "_delta_log"
     numbered: list[tuple[int, Path]] = []
     checkpoints: set[int] = {0}
@@ -47,11 +49,12 @@ def checkpoint(
         try:
             if path.stat().st_mtime >= limit:
                 break
-            path.unlink()
+            if not is_dry:
+                path.unlink()
             removed += 1
         except FileNotFoundError:
             continue
-    for draft in log.glob("_commit_*.json.tmp"):
+    for draft in () if is_dry else log.glob("_commit_*.json.tmp"):
         try:
             if draft.stat().st_mtime < limit - 3600:
                 draft.unlink()

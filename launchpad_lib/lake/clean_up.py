@@ -17,9 +17,14 @@ ORPHAN_SECONDS = 86_400.0
 
 
 def clean_up(
-    place: Path, *, keep_versions: Iterable[int], grace_seconds: float, now_seconds: float | None = None
+    place: Path,
+    *,
+    keep_versions: Iterable[int],
+    grace_seconds: float,
+    now_seconds: float | None = None,
+    is_dry: bool = False,
 ) -> int:
-    """Deletes the data files that neither the newest nor a kept version names; how many.
+    """Deletes the data files that neither the newest nor a kept version names; how many. `is_dry`: only counts.
 
     A file that a commit took out goes `grace_seconds` later, so that a reader with an older snapshot can finish. A file
     that no commit names may belong to a commit under way; it goes after a day.
@@ -45,9 +50,9 @@ def clean_up(
                 if name in known
                 else now - path.stat().st_mtime >= max(ORPHAN_SECONDS, grace_seconds)
             )
-            if is_due:
+            if is_due and not is_dry:
                 path.unlink()
-                deleted += 1
+            deleted += is_due
         except FileNotFoundError:
             continue
     return deleted

@@ -28,7 +28,7 @@ from launchpad_lib.lake.clean_up import clean_up, note_retired
 from launchpad_lib.lake.copies import Copies, content_sql, counted
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal
 from launchpad_lib.lake.dropped_copies import SOURCE, told_copies
-from launchpad_lib.lake.kept_reports import kept_versions, reports_of
+from launchpad_lib.lake.kept_reports import kept_versions, reports_to_keep
 from launchpad_lib.lake.refused_damage import refuse_damage
 from launchpad_lib.lake.sealed import refuse_changed, seal_file
 from launchpad_lib.lake.warehouse import named_through, refresh_warehouse, version_of_views
@@ -96,7 +96,7 @@ def compact(
         "duplicates dropped"
     )
     deleted = deleted_log = 0
-    folders = _reports(lake, reports)
+    folders = reports_to_keep(lake, reports)
     say(f"kept are the versions that reports name under {', '.join(map(str, folders)) or 'no folder: none is known'}")
     for table in TABLES:
         if DeltaTable.is_deltatable(str(lake / table)):
@@ -106,10 +106,6 @@ def compact(
     say(f"clean-up: {deleted} files and {deleted_log} log entries that no version in use names")
     refresh_warehouse(lake, say=say, observed_through=named_through(lake))
     return CompactionResult(len(before), after, duplicates + dropped, deleted, deleted_log)
-
-
-def _reports(lake: Path, also: Path | None) -> list[Path]:
-    return list(dict.fromkeys([*reports_of(lake), *([also.resolve()] if also is not None and also.is_dir() else [])]))
 
 
 def merge_small(lake: Path, *, small_bytes: int = SMALL_BYTES, min_files: int = 16) -> int:
@@ -279,7 +275,7 @@ class Upkeep:
                 merge_small(self._lake)
             for table in ("events", "rejected", "gaps"):
                 place = self._lake / table
-                kept = kept_versions(_reports(self._lake, self._reports), table)
+                kept = kept_versions(reports_to_keep(self._lake, self._reports), table)
                 versions = [*kept, *version_of_views(self._lake, table)]
                 checkpoint(place, keep_versions=versions, grace_seconds=self._grace)
                 if is_merge_due:

@@ -51,6 +51,11 @@ def reports_of(lake: Path) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def reports_to_keep(lake: Path, also: Path | None) -> list[Path]:
+    """The reports folders that the lake knows of, and another where it is there."""
+    return list(dict.fromkeys([*reports_of(lake), *([also.resolve()] if also is not None and also.is_dir() else [])]))
+
+
 def pin_versions(run_folder: Path, versions: Mapping[str, int]) -> None:
     """Names the versions that a run reads while it is under way; its manifest takes the place of this."""
     inputs = {table: {"version": version} for table, version in versions.items()}

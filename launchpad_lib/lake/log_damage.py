@@ -57,7 +57,7 @@ def log_damage(place: Path, seen: SeenFiles, *, version: int | None = None) -> I
     if files.head is None:
         if place.is_dir() and any(place.rglob("*.parquet")):
             yield _of(place, "", f"has rows in Parquet files, but its log ({LOG}) is gone or empty", LOST)
-        elif (place / LOG).is_dir():
+        elif seen.head is not None:  # else somebody may just be making the table
             yield _of(place, LOG, "is empty: no commit says what the table is", LOST)
         return
     table = table_id(files)

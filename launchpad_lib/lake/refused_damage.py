@@ -36,10 +36,11 @@ def refuse_damage(lake: str | Path, *, versions: Mapping[str, int] | None = None
         seen = SeenFiles(index, root / name)
         asked = [] if logs_only else [(versions or {}).get(name)]
         for damage in table_damage(root / name, seen, versions=asked, decodes=False):
-            raise Damaged(
-                f"lake={str(lake)!r}: {damage.sentence} (no number is made of it; launchpad doctor lists all that is "
-                "damaged)"
-            )
+            if damage.kind == "damaged":  # of a version that is gone whoever asked for it is told when it is opened
+                raise Damaged(
+                    f"lake={str(lake)!r}: {damage.sentence} (no number is made of it; launchpad doctor lists all that "
+                    "is damaged)"
+                )
 
 
 def table_damage(place: Path, seen: SeenFiles, *, versions: list[int | None], decodes: bool) -> Iterator[Damage]:

@@ -8,6 +8,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 
+from launchpad_lib.contract.arguments import whole_number
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.checks import NO_EVENTS, because, counted_table, known_table, never_empty
 from launchpad_lib.metrics.kernels.local_days import dates_of
@@ -75,8 +76,7 @@ def active_days(
     ... ].tolist()
     [1, 1, 0]
     """
-    if window_days < 1:
-        raise ValueError(f"window_days={window_days}: must be at least 1; raise it")
+    window_days = whole_number(window_days, argument="window_days")
     last = last_complete_period(utc_instant(observed_through), report_timezone, "day")
     found = user_days(known_table(events, needs=("user_id", "event_at")), report_timezone=report_timezone)
     users = users_by_active_days(found, after=last - window_days, through=last)[1:]

@@ -18,6 +18,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
+from launchpad_lib.contract.arguments import shown
 from launchpad_lib.contract.names import nearest, quoted
 from launchpad_lib.metrics.remembered import names_of_lake, remembered
 from launchpad_lib.metrics.windows import is_storable, property_value
@@ -69,8 +70,7 @@ def name_list(given: object, *, argument: str) -> list:
         ValueError: one text, which would be read letter by letter, or no list at all.
     """
     if isinstance(given, str) or not isinstance(given, Sequence | set | frozenset):
-        shown = quoted(given) if isinstance(given, str) else repr(given)
-        raise ValueError(f"{argument}={shown}: must be a list of names; write [{shown}] for one")
+        raise ValueError(f"{argument}={shown(given)}: must be a list of names; write [{shown(given)}] for one")
     return list(given)
 
 
@@ -90,6 +90,7 @@ def unknown_names(
     >>> unknown_names(events, event_names=["quiz_start"])
     "event 'quiz_start': does not occur in the log; did you mean 'quiz_started'?"
     """
+    events = known_table(events)
     event_names, properties, feature_ids = (
         _texts(kind, given)
         for kind, given in (("event", event_names), ("property", properties), ("feature", feature_ids))
@@ -110,10 +111,12 @@ def unknown_names(
 
 def _texts(kind: str, names: Iterable[Any]) -> list[Any]:
     """The names; a list where one name is meant would be looked up as a whole."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise ValueError(f"{kind}={shown(names)}: must be a list of names; write [{shown(names)}] for one")
     held = list(names)
     wrong = next((name for name in held if name is not None and not isinstance(name, str)), None)
     if wrong is not None:
-        raise ValueError(f"{kind}={wrong!r}: must be one name, as text; write for example {kind}='checkout'")
+        raise ValueError(f"{kind}={shown(wrong)}: must be one name, as text; write for example {kind}='checkout'")
     return held
 
 

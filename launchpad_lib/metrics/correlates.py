@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
+from launchpad_lib.contract.arguments import whole_number
 from launchpad_lib.contract.durations import utc_instant, window_us
 from launchpad_lib.metrics.asked import Asked, answers
 from launchpad_lib.metrics.chains import ChainFold, units_of
@@ -80,8 +81,7 @@ def funnel_correlates(
     >>> found.select("value", "users", "users_on", "all_users", "all_users_on").to_pandas().values.tolist()
     [['help', 1, 1, 2, 1], ['web', 2, 1, 2, 1]]
     """
-    if at_least < 1:
-        raise ValueError(f"at_least={at_least}: must be at least 1; raise it")
+    at_least = whole_number(at_least, argument="at_least")
     rules = checked_rules(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
     )

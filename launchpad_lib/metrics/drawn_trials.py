@@ -44,7 +44,7 @@ def trial_table(chunks: list[Chunk], texts: Mapping[str, Sequence[str]]) -> pd.D
         for name in ("day", "minute", "platform", "country")
     }
     table = pd.DataFrame(known, columns=list(WRITTEN), copy=False)
-    before = table.pop("events_before")
+    before, did_control = table.pop("events_before"), table.pop("did_control")
     busy = before[before > 0].median()  # of those who were there: else both checks would be one where most were not
     table.insert(0, "user", joined["user"])
     table.insert(1, "began_at", joined["at"].view("datetime64[us]"))
@@ -56,6 +56,7 @@ def trial_table(chunks: list[Chunk], texts: Mapping[str, Sequence[str]]) -> pd.D
         known_texts = texts.get(name, [])
         place = np.append(np.argsort(np.argsort(known_texts)), -1).astype(np.int32)  # in order of the alphabet
         table[name] = pd.Categorical.from_codes(place[where[name]], categories=sorted(known_texts))
+    table["did_control"] = did_control.astype(np.uint8)
     table["active_before"] = (before > 0).astype(np.float32).where(before.notna())
     table["was_busy_before"] = (before > busy).astype(np.float32).where(before.notna())
     return table

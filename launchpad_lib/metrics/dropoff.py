@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
+from launchpad_lib.contract.arguments import whole_number
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.asked import Asked, answers
 from launchpad_lib.metrics.chains import ChainFold, units_of
@@ -174,8 +175,7 @@ def funnel_next_events(
     ... ).to_pandas()["next_event"].tolist()
     ['help']
     """
-    if most < 1:
-        raise ValueError(f"most={most}: must be at least 1; raise it")
+    most = whole_number(most, argument="most")
     rules = checked_rules(
         steps=steps, window=window, mode=mode, entry=entry, by=by, exclusions=exclusions, hold_constant=hold_constant
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.arguments import shown
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.names import quoted
 from launchpad_lib.metrics.checks import (
@@ -62,9 +63,13 @@ def completions(
     [1, 1]
     """
     log, through = known_table(events, needs=("event_name", "event_at")), utc_instant(observed_through)
-    for name in (name for pair in pairs for name in pair):
-        if not isinstance(name, str):
-            raise ValueError(f"pairs: {name!r} is no event name; write text")
+    if isinstance(pairs, str) or not isinstance(pairs, Iterable):
+        raise ValueError(
+            f"pairs={shown(pairs)}: must be a list of pairs of events; write [(start, completion)] for one"
+        )
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(name, str) for name in pair):
+            raise ValueError(f"pairs: {shown(pair)} is no pair of event names; write (start, completion), both as text")
     unit_column(log, by)
     unknown = [unknown_names(log, event_names=pair) for pair in pairs]
     known = [pair for place, pair in enumerate(pairs) if unknown[place] is None]
@@ -207,6 +212,7 @@ def shares_per_viewer(
     """
     through = utc_instant(observed_through)
     log = known_table(events, needs=("user_id", "event_name", "event_at"))
+    unknown = unknown_names(log, event_names=[view_event, share_event])
     one = attempts(log, [(view_event, share_event)], window=window, observed_through=through)[0]
     sums = counted_table(
         dict.fromkeys(("viewers", "views", "shares", "yy", "yx", "xx", "immature"), dt.int64),
@@ -231,7 +237,6 @@ def shares_per_viewer(
         immature=sums.immature,
         refused_because=nobody_counted(sums.viewers, immature=sums.immature, what="sharing", observed_through=through),
     )
-    unknown = unknown_names(events, event_names=[view_event, share_event])
     return found if unknown is None else refused_table(found, unknown)
 
 

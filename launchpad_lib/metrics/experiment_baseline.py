@@ -12,8 +12,9 @@ import numpy as np
 from launchpad_lib.contract.durations import parse_window, utc_instant
 from launchpad_lib.contract.experiments import PlannedExperiment, PlannedMetric
 from launchpad_lib.metrics.checks import unknown_names
-from launchpad_lib.metrics.experiment_question import question_of
-from launchpad_lib.metrics.experiment_sums import WHOLE, Tally
+from launchpad_lib.metrics.experiment_counted import WHOLE
+from launchpad_lib.metrics.experiment_question import question_of, without_course
+from launchpad_lib.metrics.experiment_tally import Tally
 from launchpad_lib.metrics.exposures import ALL, experiment_units
 from launchpad_lib.metrics.kernels.reading import micros_of
 
@@ -60,10 +61,7 @@ def baseline(
         **{n: f.get_default(call_default_factory=True) for n, f in PlannedExperiment.model_fields.items()}
         | {"experiment_id": unit_event, "control": ALL, "metrics": list(metrics), "window": window}
     )
-    # Of the slices since exposure nothing is asked.
-    question = question_of(
-        plan.model_copy(update={"metrics": [m.model_copy(update={"role": "exploratory"}) for m in metrics]})
-    )
+    question = without_course(question_of(plan))
     tally = Tally(plan, question, "UTC")
     start = micros_of(starts_at)
     arrivals = np.zeros(int((micros_of(through) - start) // DAY_US) + 1, np.int64)

@@ -16,13 +16,14 @@ CONVERSIONS = ("outcome", "metric", "variant", *COUNTS, "refused_because")
 
 
 def units_by_standing(units: ExposedUnits) -> pd.DataFrame:
-    """Grain: one row per standing and variant: standing, variant (None where it is none), units, units_immature (of
-    them, window not over).
+    """Grain: one row per standing and variant: standing, variant (None where it is none; of a unit that saw several the
+    first of them), units, units_immature (of them, window not over).
     """
     rows = []
     for standing, name in enumerate(STANDINGS):
+        seen = units.first_variant if name == "several variants" else units.variant
         for code in range(-1, len(units.variants)):
-            own = (units.standing == standing) & (units.variant == code)
+            own = (units.standing == standing) & (seen == code)
             if own.any():
                 variant = units.variants[code] if code >= 0 else None
                 rows.append((name, variant, int(own.sum()), int((own & ~units.is_over).sum())))

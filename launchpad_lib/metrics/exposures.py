@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, get_args
 
-import ibis
-import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 
@@ -19,10 +17,12 @@ from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.tables import EXPOSURE_EVENT
 from launchpad_lib.metrics.checks import known_table, unknown_names
 from launchpad_lib.metrics.exposure_period import ALWAYS, Period
+from launchpad_lib.metrics.exposure_rows import ALL, Outcome, exposure_columns, no_rows, of_units, summed
 from launchpad_lib.metrics.kernels.exposed import NO_VARIANT, SEVERAL, fold_exposed, values_inside
 from launchpad_lib.metrics.kernels.reading import micros_of
 from launchpad_lib.metrics.kernels.unit_rows import UnitRows, unit_rows
-from launchpad_lib.metrics.windows import is_one_of, property_value
+
+__all__ = ["ALL", "STANDINGS", "ExposedUnits", "Outcome", "Standing", "experiment_units", "parts_of"]
 
 Standing = Literal[
     "assigned", "several variants", "outside the plan", "no variant", "before the start", "after the end", "no cluster"
@@ -30,23 +30,7 @@ Standing = Literal[
 """assigned: compared. The others are counted, named and left out."""
 STANDINGS: tuple[str, ...] = get_args(Standing)
 MOST_OUTCOMES = 62
-ALL = "all"
 PRE_PERIOD = timedelta(days=14)
-
-
-class Outcome(NamedTuple):
-    """What is counted of each unit: an event, from `begins` to `ends` after the first exposure, both included.
-
-    `event_name`: EXPOSURE_EVENT stands for the exposure itself, None for any other event. `value`: the property whose
-    numbers are summed besides (true is 1); what is no finite number counts 0. `keeps_values`: the values themselves are
-    wanted too.
-    """
-
-    event_name: str | None
-    ends: timedelta
-    begins: timedelta = timedelta(0)
-    value: str | None = None
-    keeps_values: bool = False
 
 
 class ExposedUnits(NamedTuple):
@@ -57,8 +41,9 @@ class ExposedUnits(NamedTuple):
     `inside`: events in the outcome's window; `before`: events before the exposure; `pre`: those of them within the
     pre-period; `ever`: whether it ever did it. `value_inside`, `value_pre`: sums, 0 for outcomes without a value.
     `labels`: property: codes into `label_texts` of it at the exposure, -1 where it has none. `values`: outcome: (unit,
-    value) of each row in its window, where the outcome keeps them. `refused`: per outcome, why it cannot be counted
-    (the event does not occur in the log), else None.
+    value, microseconds since exposure) of each row in its window, where the outcome keeps them. `refused`: per outcome,
+    why it cannot be counted (the event does not occur in the log), else None. `first_variant`: of a unit that saw
+    several the first of them. `course`, `value_course`: counts and sums in the parts of the outcomes (`parts_of`).
     """
 
     outcomes: tuple[Outcome, ...]
@@ -75,8 +60,11 @@ class ExposedUnits(NamedTuple):
     value_pre: np.ndarray
     labels: dict[str, np.ndarray]
     label_texts: dict[str, list[str]]
-    values: dict[int, tuple[np.ndarray, np.ndarray]]
+    values: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]
     refused: tuple[str | None, ...]
+    first_variant: np.ndarray
+    course: np.ndarray
+    value_course: np.ndarray
 
 
 def experiment_units(
@@ -90,6 +78,7 @@ def experiment_units(
     period: Period = ALWAYS,
     labels: Sequence[str] = (),
     cluster: str | None = None,
+    unit: str | None = None,
     instead: tuple[str, datetime] | None = None,
 ) -> Iterator[ExposedUnits]:
     """Every exposed unit of the experiment with its variant, its standing, and what it did before and after; in parts,
@@ -105,12 +94,15 @@ def experiment_units(
         period: first exposures that count.
         labels: properties of the exposure that are wanted.
         cluster: one of `labels` without which a unit is in no cluster.
+        unit: the column or property whose values are the units, on exposures and outcomes alike; None: the user. Rows
+            without it are no unit's.
         instead: an event, and the instant from which on the first one of a unit counts as its exposure to the one
             variant ALL: as if an experiment had begun there.
 
     Raises:
         ValueError: more than 62 outcomes.
 
+    >>> import ibis
     >>> rows = [("experiment_exposed", 1), ("buy", 2), ("buy", 0)]
     >>> plan = '{"experiment_id": "e", "variant": "b"}'
     >>> log = ibis.memtable(
@@ -127,17 +119,18 @@ def experiment_units(
     if len(outcomes) > MOST_OUTCOMES:
         raise ValueError(f"outcomes: {len(outcomes)} given; one reading counts at most {MOST_OUTCOMES}, ask in turns")
     known = known_table(events, needs=("user_id", "event_name", "event_at"))
+    known, by = of_units(known, unit)
     asked = tuple(outcomes)
     reasons = tuple(_unknown(events, o) for o in asked)
     longest = max((o.ends for o in asked), default=timedelta(0))
     through = None if observed_through is None else micros_of(utc_instant(observed_through)) - _micros(longest)
-    columns, where = _columns(known, experiment_id, asked, labels, instead)
+    columns, where = exposure_columns(known, experiment_id, asked, labels, instead)
     is_read = False
-    for part in unit_rows(known, columns, where=where):
+    for part in unit_rows(known, columns, where=where, unit=by):
         is_read = True
         yield _exposed(part, asked, pre_period, planned, period, through, labels, cluster, reasons)
     if not is_read:
-        nothing = _nothing(columns)
+        nothing = no_rows(columns)
         yield _exposed(nothing, asked, pre_period, planned, period, through, labels, cluster, reasons)
 
 
@@ -145,75 +138,6 @@ def _unknown(events: ir.Table, outcome: Outcome) -> str | None:
     if outcome.event_name in (None, EXPOSURE_EVENT):
         return None
     return unknown_names(events, event_names=[str(outcome.event_name)])
-
-
-def _columns(
-    events: ir.Table,
-    experiment_id: str | None,
-    outcomes: Sequence[Outcome],
-    labels: Sequence[str],
-    instead: tuple[str, datetime] | None,
-) -> tuple[dict[str, ir.Value], ir.BooleanValue]:
-    """What the kernel needs of each row, and which rows it needs."""
-    if instead is None:
-        # In a case, so that the engine parses the properties of exposures only.
-        is_told = events.event_name == EXPOSURE_EVENT
-        of_experiment = ibis.ifelse(is_told, property_value(events, "experiment_id"), ibis.null(dt.string))
-        is_exposure = (of_experiment == ibis.literal(experiment_id, dt.string)).fill_null(False)
-        name_of_variant = property_value(events, "variant")
-    else:
-        is_late = events.event_at >= ibis.literal(utc_instant(instead[1]), dt.timestamp)
-        is_exposure = (is_one_of(events.event_name, [instead[0]]) & is_late).fill_null(False)
-        name_of_variant = ibis.literal(ALL)
-    bits: dict[str, int] = {}
-    of_exposure = anything = 0
-    for place, outcome in enumerate(outcomes):
-        if outcome.event_name is None:
-            anything |= 1 << place
-        elif outcome.event_name == EXPOSURE_EVENT:
-            of_exposure |= 1 << place
-        else:
-            bits[outcome.event_name] = bits.get(outcome.event_name, 0) | 1 << place
-    cases = [
-        (is_one_of(events.event_name, [n]).fill_null(False), ibis.literal(m | anything, dt.int64))
-        for n, m in bits.items()
-    ]
-    cases.append((is_exposure, ibis.literal(of_exposure, dt.int64)))
-    mask = ibis.cases(*cases, else_=ibis.literal(anything, dt.int64))
-    variant = ibis.ifelse(is_exposure, name_of_variant, ibis.null(dt.string))
-    columns: dict[str, ir.Value] = {
-        "at": events.event_at,
-        "is_exposure": is_exposure,
-        "variant": variant,
-        "outcomes": mask,
-    }
-    for place, name in enumerate(_summed(outcomes)):
-        wanted = sum(1 << k for k, o in enumerate(outcomes) if o.value == name)
-        columns[f"value_{place}"] = ibis.ifelse((mask & wanted) != 0, _number(property_value(events, name)), 0.0)
-    for place, name in enumerate(labels):
-        text = ibis.ifelse(is_exposure, property_value(events, name), ibis.null(dt.string))
-        columns[f"label_{place}"] = text
-    return columns, (is_exposure | (mask != 0)) & events.event_at.notnull()
-
-
-def _number(text: ir.StringValue) -> ir.FloatingValue:
-    """The number that a text is; true is 1; what is none, or not finite, is 0."""
-    number = text.try_cast(dt.float64)
-    known = ibis.ifelse(number.abs() < 1e300, number, ibis.null(dt.float64))  # NaN is not less
-    return ibis.coalesce(known, ibis.ifelse(text == "true", 1.0, 0.0), 0.0)
-
-
-def _summed(outcomes: Sequence[Outcome]) -> list[str]:
-    """The properties that are summed, each once."""
-    return list(dict.fromkeys(o.value for o in outcomes if o.value is not None))
-
-
-def _nothing(columns: dict[str, ir.Value]) -> UnitRows:
-    """A part without rows."""
-    kinds: dict[str, type] = {"at": np.int64, "is_exposure": np.uint8, "variant": np.int32, "outcomes": np.int64}
-    of = {n: kinds.get(n, np.float64 if n.startswith("value_") else np.int32) for n in columns}
-    texts: dict[str, list[str]] = {n: [] for n in columns if n == "variant" or n.startswith("label_")}
-    return UnitRows(np.zeros(1, np.int64), {n: np.empty(0, kind) for n, kind in of.items()}, texts)
 
 
 def _exposed(
@@ -229,30 +153,35 @@ def _exposed(
 ) -> ExposedUnits:
     """The exposed units of a part."""
     columns, units, metrics = part.columns, part.units, len(outcomes)
-    summed = _summed(outcomes)
-    values = np.empty((len(columns["at"]), len(summed)))
-    for place in range(len(summed)):
+    properties = summed(outcomes)
+    values = np.empty((len(columns["at"]), len(properties)))
+    for place in range(len(properties)):
         values[:, place] = columns[f"value_{place}"]
-    value_of = np.array([-1 if o.value is None else summed.index(o.value) for o in outcomes], np.int64)
+    value_of = np.array([-1 if o.value is None else properties.index(o.value) for o in outcomes], np.int64)
     begins = np.array([_micros(o.begins) for o in outcomes], np.int64)
     ends = np.array([_micros(o.ends) for o in outcomes], np.int64)
-    exposed_at, row, code = np.zeros(units, np.int64), np.zeros(units, np.int64), np.empty(units, np.int32)
+    exposed_at, row = np.zeros(units, np.int64), np.zeros(units, np.int64)
+    code, first = np.empty(units, np.int32), np.empty(units, np.int32)
     is_exposed = np.zeros(units, np.bool_)
     inside, before, pre = (np.zeros((units, metrics), np.int32) for _ in range(3))
     ever = np.zeros((units, metrics), np.bool_)
     value_inside, value_pre = (np.zeros((units, metrics)) for _ in range(2))
+    width = sum(len(own) for own in parts_of(outcomes))
+    course = np.zeros((units, width), np.int32)
+    value_course = np.zeros((units, width if any(o.parts and o.value for o in outcomes) else 0))
     masks = columns["outcomes"].astype(np.int64)
     fold_exposed(
         part.starts, columns["at"], columns["is_exposure"], columns["variant"], masks, values, value_of, begins, ends,
-        _micros(pre_period), exposed_at, row, code, is_exposed, inside, before, pre, ever, value_inside, value_pre,
+        _micros(pre_period), _edges(outcomes), exposed_at, row, code, first, is_exposed, inside, before, pre, ever,
+        value_inside, value_pre, course, value_course,
     )  # fmt: skip
     kept = {}
     number = np.cumsum(is_exposed) - 1
     for k in (k for k, o in enumerate(outcomes) if o.keeps_values):
-        of, value = values_inside(
+        of, value, since = values_inside(
             part.starts, columns["at"], masks, values, k, value_of[k], begins[k], ends[k], exposed_at, is_exposed
         )
-        kept[k] = (number[of], value)
+        kept[k] = (number[of], value, since)
     at, code, row = exposed_at[is_exposed], code[is_exposed], row[is_exposed]
     codes = {name: columns[f"label_{k}"][row] for k, name in enumerate(labels)}
     texts = part.texts.get("variant", [])
@@ -288,7 +217,41 @@ def _exposed(
         names,
         kept,
         reasons,
+        np.maximum(first[is_exposed], -1),
+        course[is_exposed],
+        value_course[is_exposed],
     )
+
+
+def parts_of(outcomes: Sequence[Outcome]) -> list[list[int]]:
+    """Of each outcome the columns of `course` that are its parts, in their order.
+
+    >>> day = timedelta(days=1)
+    >>> parts_of(
+    ...     [
+    ...         Outcome("buy", 2 * day, parts=(0 * day, day, 2 * day)),
+    ...         Outcome("look", day),
+    ...         Outcome("go", day, parts=(0 * day, day)),
+    ...     ]
+    ... )
+    [[0, 1], [], [2]]
+    """
+    found, column = [], 0
+    for outcome in outcomes:
+        own = max(len(outcome.parts) - 1, 0)
+        found.append(list(range(column, column + own)))
+        column += own
+    return found
+
+
+def _edges(outcomes: Sequence[Outcome]) -> np.ndarray:
+    """Of each outcome its first column of `course` (-1: no parts), then begin, end and length of its parts."""
+    found = np.full((len(outcomes), 4), -1, np.int64)
+    for place, (outcome, columns) in enumerate(zip(outcomes, parts_of(outcomes), strict=True)):
+        if columns:
+            edges = [_micros(e) for e in outcome.parts]
+            found[place] = (columns[0], edges[0], edges[-1], edges[1] - edges[0])
+    return found
 
 
 def _micros(length: timedelta) -> int:

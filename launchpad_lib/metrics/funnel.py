@@ -9,6 +9,7 @@ from typing import Literal
 import ibis
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.arguments import shown
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.names import quoted
 from launchpad_lib.metrics.asked import Asked, answers
@@ -113,7 +114,7 @@ def funnel(
     )
     through = utc_instant(observed_through)
     if immature not in ("left_out", "counted"):
-        raise ValueError(f"immature={immature!r}: must be 'left_out' or 'counted'; choose one")
+        raise ValueError(f"immature={shown(immature)}: must be 'left_out' or 'counted'; choose one")
     log, unknown = checked_log(events, rules)
     log, unit = units_of(log, rules.by)
     fold = ChainFold(log, rules, observed_through=through, spans=(rules.entered,))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from launchpad_lib.contract.arguments import shown, whole_number
 from launchpad_lib.metrics.checks import known_table
 from launchpad_lib.metrics.kernels.quantiles import trailing_quantiles
 from launchpad_lib.metrics.windows import local_date
@@ -40,10 +41,9 @@ def latency_quantiles(
     Raises:
         ValueError: `trailing_days` below 1, or a quantile outside 0 ... 1.
     """
-    if trailing_days < 1:
-        raise ValueError(f"trailing_days={trailing_days}: must be 1 or more; raise it")
+    trailing_days = whole_number(trailing_days, argument="trailing_days")
     if any(not 0 <= q <= 1 for q in at):
-        raise ValueError(f"at={list(at)!r}: quantiles lie between 0 and 1; correct them")
+        raise ValueError(f"at={shown(list(at))}: quantiles lie between 0 and 1; correct them")
     table = known_table(hours, needs=(*by, "hour", "latency_histogram"), argument="hours")
     dated = table.select(*by, "latency_histogram", observed_on=local_date(table.hour, report_timezone))
     held = dated.filter(dated.latency_histogram.notnull())

@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
+from launchpad_lib.contract.arguments import shown, whole_number
 from launchpad_lib.contract.names import quoted
 from launchpad_lib.metrics.asked import Asked, answers
 from launchpad_lib.metrics.chains import units_of
@@ -30,7 +31,7 @@ def _shown(name: str) -> str:
 
 def _checked(events: ir.Table, repeats: str) -> ir.Table:
     if repeats not in ("kept", "collapsed"):
-        raise ValueError(f"repeats={repeats!r}: must be 'kept' or 'collapsed'; choose one")
+        raise ValueError(f"repeats={shown(repeats)}: must be 'kept' or 'collapsed'; choose one")
     return known_table(events, needs=("event_name", "event_at"))
 
 
@@ -63,8 +64,7 @@ def asked_transitions(
     """The question of `transitions`, to be read with others of the same unit by `answers`."""
     from launchpad_lib.metrics.kernels.sequences import FollowFold
 
-    if most < 1:
-        raise ValueError(f"most={most}: must be at least 1; raise it")
+    most = whole_number(most, argument="most")
     events = _checked(events, repeats)
     fold = FollowFold(events.event_name, repeats=repeats, shown_as=_shown)
     return Asked([fold], lambda: _transitions(fold, most))
@@ -141,9 +141,8 @@ def asked_path_steps(
     from launchpad_lib.metrics.kernels.sequences import StepFold
 
     if direction not in ("after", "before"):
-        raise ValueError(f"direction={direction!r}: must be 'after' or 'before'; choose one")
-    if length < 1 or most < 1:
-        raise ValueError(f"length={length}, most={most}: both must be at least 1; raise them")
+        raise ValueError(f"direction={shown(direction)}: must be 'after' or 'before'; choose one")
+    length, most = whole_number(length, argument="length"), whole_number(most, argument="most")
     events = _checked(events, repeats)
     fold = StepFold(
         events.event_name, anchor=anchor, direction=direction, length=length, repeats=repeats, shown_as=_shown

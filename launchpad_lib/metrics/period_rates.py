@@ -75,23 +75,76 @@ def period_rates(
     if by_session:
         columns["user"] = user_numbers(log).cast("int64")
     where = is_named(log, bits) & log.event_at.notnull() & log.user_id.notnull()
-    found: list[list[np.ndarray]] = [[] for _ in pairs]
+    edges = None if compared is None else _edges(compared)
+    found = [_Counts(edges, by_session=by_session) for _ in pairs]
     users = 0
     for part in unit_rows(log, columns, unit=unit, where=where):
         units = np.repeat(np.arange(part.units), np.diff(part.starts))
         at, own = part.columns["at"], part.columns["bits"]
-        for k in range(len(pairs)):
-            begun = _begins(units, at, (own >> 2 * k) & (BEGIN | END), limits)
-            who = part.columns["user"][part.starts[begun[0]]] if by_session else begun[0] + users
-            day = local_days(at[begun[1]], report_timezone)
-            found[k].append(np.stack([begun[0] + users, who, day, begun[2]]))
+        for k, counts in enumerate(found):
+            begun, rows, done = _begins(units, at, (own >> 2 * k) & (BEGIN | END), limits)
+            who = part.columns["user"][rows] if by_session else begun + users
+            counts.add(begun, who, local_days(at[rows], report_timezone), done)
         users += part.units
-    return [
-        _counted(np.concatenate(parts, axis=1), compared, by_session=by_session)
-        if parts
-        else _counted(np.zeros((4, 0), np.int64), compared, by_session=by_session)
-        for parts in found
-    ]
+    return [counts.result() for counts in found]
+
+
+def _edges(compared: ComparedDays) -> tuple[int, int, int]:
+    """The first day of both periods, and how many days they have."""
+    before, after = (python_period_number(on, "day") for on in (compared.before_on, compared.after_on))
+    return before, after, compared.days
+
+
+class _Counts:
+    """Units by day, and by user in two periods, added up part by part."""
+
+    def __init__(self, edges: tuple[int, int, int] | None, *, by_session: bool) -> None:
+        self.edges, self.by_session = edges, by_session
+        self._days: dict[int, np.ndarray] = {}
+        self._inside: list[np.ndarray] = [np.zeros((3, 0), np.int64)]
+
+    def add(self, unit: np.ndarray, user: np.ndarray, day: np.ndarray, done: np.ndarray) -> None:
+        """Begins in the order of their units and instants."""
+        if not len(unit):
+            return
+        # A session is one unit, of the day of its first begin; a user is one on each day.
+        is_new = np.diff(unit, prepend=unit[0] - 1) != 0
+        is_first = is_new if self.by_session else is_new | (np.diff(day, prepend=day[0]) != 0)
+        first = np.flatnonzero(is_first)
+        finished = np.maximum.reduceat(done, first)
+        of_day, low = day[first], int(day.min())
+        began = np.bincount(of_day - low)
+        ended = np.bincount(of_day - low, weights=finished).astype(np.int64)
+        for place in np.flatnonzero(began):
+            held = self._days.setdefault(low + int(place), np.zeros(2, np.int64))
+            held += (began[place], ended[place])
+        if self.edges is not None:
+            before, after, length = self.edges
+            is_before, is_after = (((of_day >= on) & (of_day < on + length)) for on in (before, after))
+            kept = is_before | is_after
+            self._inside.append(np.stack([user[first], is_after, finished])[:, kept].astype(np.int64))
+
+    def result(self) -> PeriodRates:
+        days = sorted(self._days)
+        counts = np.array([self._days[day] for day in days], np.int64).reshape(-1, 2)
+        table = pd.DataFrame({"day": days, "began": counts[:, 0], "finished": counts[:, 1]})
+        return PeriodRates(table, None if self.edges is None else self._clusters())
+
+    def _clusters(self) -> np.ndarray:
+        user, side, finished = np.concatenate(self._inside, axis=1)
+        order = np.lexsort((side, user))
+        user, side, finished = user[order], side[order], finished[order]
+        first = np.flatnonzero((np.diff(user, prepend=-1) != 0) | (np.diff(side, prepend=-1) != 0))
+        if not len(first):
+            return np.zeros((0, 4), np.int64)
+        # Of a user any of the days of a period is one unit; sessions are as many as there are.
+        began = np.diff(np.append(first, len(user))) if self.by_session else np.ones(len(first), np.int64)
+        done = (np.add if self.by_session else np.maximum).reduceat(finished, first)
+        place = np.cumsum(np.diff(user[first], prepend=-1) != 0) - 1
+        found = np.zeros((int(place[-1]) + 1, 4), np.int64)
+        found[place, 2 * side[first]] = began
+        found[place, 2 * side[first] + 1] = done
+        return found
 
 
 def _begins(
@@ -100,8 +153,9 @@ def _begins(
     """The mature begins: their units, their rows, and whether an end follows within the window."""
     window, mature_until = limits
     rows = np.flatnonzero(roles)
-    # At one instant the begin comes first, whatever the order of arrival.
-    rows = rows[np.lexsort(((roles[rows] & END) > 0, at[rows], units[rows]))]
+    # At one instant the begin comes first, whatever the order of arrival; all else is in order already.
+    instant = np.cumsum((np.diff(units[rows], prepend=-1) != 0) | (np.diff(at[rows], prepend=0) != 0))
+    rows = rows[np.argsort(2 * instant + ((roles[rows] & END) > 0), kind="stable")]
     ends = np.flatnonzero(roles[rows] & END)
     begins = np.flatnonzero((roles[rows] & BEGIN > 0) & (at[rows] <= mature_until))
     following = np.searchsorted(ends, begins, side="right")
@@ -110,25 +164,3 @@ def _begins(
     mine = rows[begins]
     done = there & (units[follower] == units[mine]) & (at[follower] - at[mine] <= window) if len(ends) else there
     return units[mine], mine, done.astype(np.int64)
-
-
-def _counted(begins: np.ndarray, compared: ComparedDays | None, *, by_session: bool) -> PeriodRates:
-    """Begins (unit, user, day, finished) as units of days and of users of two periods."""
-    table = pd.DataFrame(dict(zip(("unit", "user", "day", "finished"), begins, strict=True)))
-    if by_session:  # a session is one unit, of the day of its first begin
-        whole = table.groupby("unit", sort=False).agg(
-            user=("user", "first"), day=("day", "min"), finished=("finished", "max")
-        )
-        table = whole.reset_index()
-    of_day = table.groupby(["unit", "day"], sort=False)["finished"].max().reset_index()
-    days = of_day.groupby("day")["finished"].agg(began="count", finished="sum").reset_index()
-    if compared is None:
-        return PeriodRates(days, None)
-    before, after = (python_period_number(on, "day") for on in (compared.before_on, compared.after_on))
-    day = table["day"].to_numpy()
-    side = np.select([(day >= on) & (day < on + compared.days) for on in (before, after)], [0, 1], default=-1)
-    inside = table.assign(side=side)[side >= 0]
-    units = inside.groupby(["user", "unit", "side"], sort=False)["finished"].max().reset_index()
-    sums = units.groupby(["user", "side"])["finished"].agg(["count", "sum"]).unstack("side", fill_value=0)
-    wide = sums.reindex(columns=[(what, s) for s in (0, 1) for what in ("count", "sum")], fill_value=0)
-    return PeriodRates(days, wide.to_numpy(np.int64))

@@ -16,6 +16,7 @@ from launchpad_lib.metrics.windows import micros, wilson_limits
 
 def rejects_by_reason(rejected: ir.Table) -> ir.Table:
     """Grain: one row per table and reason. Columns: table_name, reason, rows."""
+    rejected = known_table(rejected, needs=("table_name", "reason"), argument="rejected")
     return (
         rejected.group_by(["table_name", "reason"])
         .agg(rows=rejected.count())
@@ -28,6 +29,7 @@ def rejects_by_source(rejected: ir.Table) -> ir.Table:
 
     Columns: table_name, source, reason, rows, share (of all refused rows).
     """
+    rejected = known_table(rejected, needs=("table_name", "source", "reason"), argument="rejected")
     counted = rejected.group_by(["table_name", "source", "reason"]).agg(rows=rejected.count())
     shared = counted.mutate(share=counted.rows / counted.rows.sum().over(ibis.window()).nullif(0))
     return shared.order_by([ibis.desc("rows"), "table_name", "source", "reason"])
@@ -74,6 +76,7 @@ def _arrivals(events: ir.Table, *, at: Sequence[float]) -> tuple[ir.Table, list[
     """One row: events, delay_observed, late, ahead; and quantiles of the delays in seconds. Of a lake's events both
     are counted by day already; delays are read where a day has too many different ones to be counted.
     """
+    events = known_table(events, needs=("event_at", "received_at"))
     days, delays = of_days(events, "event_days"), of_days(events, "event_delays")
     if days is not None and delays is not None:
         sums = {"events": "rows", "delay_observed": "observed", "late": "late_rows", "ahead": "ahead"}
@@ -98,13 +101,12 @@ def _timed(events: ir.Table) -> ir.Table:
     """Grain: one row per event: day, received_at, delay (microseconds; NULL where it was not observed), is_late
     (likewise NULL).
     """
-    table = known_table(events, needs=("event_at", "received_at"))
-    is_observed = table.received_at != table.event_at
-    late = table.received_at.date() > table.event_at.date()
-    return table.select(
-        day=table.event_at.date(),
-        received_at=table.received_at,
-        delay=ibis.cases((is_observed, micros(table.received_at) - micros(table.event_at))),
+    is_observed = events.received_at != events.event_at
+    late = events.received_at.date() > events.event_at.date()
+    return events.select(
+        day=events.event_at.date(),
+        received_at=events.received_at,
+        delay=ibis.cases((is_observed, micros(events.received_at) - micros(events.event_at))),
         is_late=ibis.cases((is_observed, late)),
     )
 
@@ -125,6 +127,7 @@ def restated_days(events: ir.Table) -> ir.Table:
     late_share (late_rows / rows, fraction), last_received_at (UTC), refused_because (NULL where the row stands). Where
     no time of arrival was observed, one row without numbers says so.
     """
+    events = known_table(events, needs=("event_at", "received_at"))
     counted = of_days(events, "event_days")
     if counted is None:
         timed = _timed(events)

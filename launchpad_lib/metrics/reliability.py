@@ -6,6 +6,7 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.arguments import shown, whole_number
 from launchpad_lib.metrics.checks import because, known_table, never_empty
 from launchpad_lib.metrics.windows import Z95, micros, wilson_limits
 
@@ -43,6 +44,7 @@ def crash_free_sessions(telemetry: ir.Table, *, gap_minutes: int = 30) -> ir.Tab
     The Wilson interval takes sessions for independent; users with several sessions make it a little narrow. Columns:
     feature_id, sessions, crashed_sessions, crash_free_sessions_rate (fraction), ci_low, ci_high, refused_because.
     """
+    gap_minutes = whole_number(gap_minutes, argument="gap_minutes")
     needs = ("feature_id", "user_id", "crashed", "observed_at", "observation_id")
     table = known_table(telemetry, needs=needs, argument="telemetry").select(*needs)
     features = table.select("feature_id").distinct()
@@ -88,8 +90,8 @@ def apdex(telemetry: ir.Table, *, threshold_ms: float) -> ir.Table:
 
 def check_threshold(threshold_ms: float) -> None:
     """Raises ValueError where it is not above 0."""
-    if not threshold_ms > 0:
-        raise ValueError(f"threshold_ms={threshold_ms!r}: must be above 0 milliseconds; raise it")
+    if isinstance(threshold_ms, bool) or not isinstance(threshold_ms, int | float) or not 0 < threshold_ms < 1e12:
+        raise ValueError(f"threshold_ms={shown(threshold_ms)}: must be above 0 milliseconds, as a number; correct it")
 
 
 def apdex_counts(table: ir.Table, *, threshold_ms: float) -> ir.Table:

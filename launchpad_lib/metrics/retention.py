@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.asked import answers
+from launchpad_lib.metrics.checks import known_table
 from launchpad_lib.metrics.returning import asked_retention
 from launchpad_lib.metrics.steps import Step
 from launchpad_lib.metrics.windows import Period, Weekday, wilson_limits
@@ -105,6 +106,8 @@ def pooled_retention(matrix: ir.Table) -> ir.Table:
     Grain: one row per asked period. For first-time starts (each user is in one cohort; Wilson limits). For recurring
     starts call `retention` without cohorts, whose limits know that a user counts several times.
     """
+    counts = ("period_from", "period_to", "users", "retained", "users_immature", "refused_because")
+    matrix = known_table(matrix, needs=counts, argument="matrix")
     rows = matrix.group_by(["period_from", "period_to"]).agg(
         users=matrix.users.sum().cast(dt.int64),
         retained=matrix.retained.sum().cast(dt.int64),
@@ -134,7 +137,7 @@ def retention_curve(
     through = utc_instant(observed_through)
     found = retention(
         events,
-        returns=list(days),
+        returns=days,
         observed_through=through,
         start_event=start_event,
         return_event=return_event,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
+from launchpad_lib.contract.arguments import shown, whole_number
 from launchpad_lib.contract.durations import check_timezone, utc_instant, window_us
 from launchpad_lib.contract.sentences import span_words
 from launchpad_lib.metrics.asked import Asked
@@ -45,7 +46,7 @@ def asked_retention(
 ) -> Asked:
     """The question of `retention`, to be read with others by `answers`."""
     if start not in ("first", "recurring"):
-        raise ValueError(f"start={start!r}: must be 'first' or 'recurring'; choose one")
+        raise ValueError(f"start={shown(start)}: must be 'first' or 'recurring'; choose one")
     if counting == "rolling" and start == "recurring":
         raise ValueError(
             "start='recurring': counts calendar periods with a start, so it needs counting='calendar'; change "
@@ -146,8 +147,7 @@ def checked_deed(event: str | Step, at_least: int, within: str) -> tuple[Step, t
     Raises:
         ValueError: less than one deed, or a duration without a unit.
     """
-    if at_least < 1:
-        raise ValueError(f"at_least={at_least}: must be at least 1; raise it")
+    at_least = whole_number(at_least, argument="at_least")
     window_us(within)
     deed = event if isinstance(event, Step) else Step(event)
     often = "" if at_least == 1 else f" {at_least} times or more"
@@ -170,10 +170,12 @@ def _rules(
 
     brackets = _brackets(returns)
     if counting not in ("rolling", "calendar"):
-        raise ValueError(f"counting={counting!r}: must be 'rolling' or 'calendar'; choose one")
+        raise ValueError(f"counting={shown(counting)}: must be 'rolling' or 'calendar'; choose one")
+    if not isinstance(period, str):
+        raise ValueError(f"period={shown(period)}: must be 'day', 'week' or 'month'; choose one")
     if counting == "rolling" and period not in ROLLING_HOURS:
         raise ValueError(
-            f"period={period!r}: has no fixed length, so it needs counting='calendar'; change one of the two"
+            f"period={shown(period)}: has no fixed length, so it needs counting='calendar'; change one of the two"
         )
     check_timezone(report_timezone)
     length = ROLLING_HOURS[period] * 3_600_000_000 if counting == "rolling" else 0
@@ -181,17 +183,26 @@ def _rules(
 
 
 def _brackets(returns: Sequence[int | tuple[int, int]]) -> list[tuple[int, int]]:
-    if isinstance(returns, int):
-        raise ValueError(f"returns={returns}: must be a list of periods; write [{returns}] for one")
-    brackets = [(r, r) if isinstance(r, int) else (int(r[0]), int(r[1])) for r in returns]
+    if isinstance(returns, str) or not isinstance(returns, Iterable):
+        raise ValueError(f"returns={shown(returns)}: must be a list of periods; write [{shown(returns)}] for one")
+    brackets = [_bracket(asked) for asked in returns]
     if not brackets:
         raise ValueError("returns=[]: names no period; give for example [1, 7]")
     for low, high in brackets:
-        if low < 0 or high < low:
+        if high < low:
             raise ValueError(
                 f"returns={(low, high)!r}: a bracket runs from 0 or later to an end not before its start; correct it"
             )
     return brackets
+
+
+def _bracket(asked: object) -> tuple[int, int]:
+    """The periods from a to b: a pair, or one number for a period alone."""
+    pair = tuple(asked) if isinstance(asked, list | tuple) else (asked, asked)
+    if len(pair) != 2:
+        raise ValueError(f"returns={shown(asked)}: a bracket is a pair of periods; write for example (1, 7)")
+    low, high = (whole_number(period, argument="returns", least=0) for period in pair)
+    return low, high
 
 
 def _by_given_cohorts(

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import ibis.expr.types as ir
 import numpy as np
 
+from launchpad_lib.contract.arguments import whole_number
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.names import quoted
 from launchpad_lib.metrics.checks import known_table
@@ -84,9 +85,8 @@ def rollout_counts(
     """
     if not switched_on:
         raise ValueError("switched_on: names no place; give at least one with its date")
-    for name, value in (("period_days", period_days), ("most_before", most_before)):
-        if value < 1:
-            raise ValueError(f"{name}={value}: must be 1 or more")
+    period_days = whole_number(period_days, argument="period_days")
+    most_before = whole_number(most_before, argument="most_before")
     known = known_table(events, needs=("user_id", "event_at"))
     place = property_value(known, by)
     on = {name: micros_of(utc_instant(at, argument=f"switched_on[{name!r}]")) for name, at in switched_on.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.arguments import shown
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.asked import Asked, answers
 from launchpad_lib.metrics.chains import ChainFold, units_of
@@ -103,11 +104,15 @@ def asked_rules(log: ir.Table, own: Rules, rules: Sequence[FunnelRule], *, obser
     folds: dict[str, ChainFold] = {}
     asked: dict[tuple[str, Any], Asked] = {}
     places = []
+    if isinstance(rules, str) or not isinstance(rules, Iterable):
+        raise ValueError(f"rules={shown(rules)}: must be a list of FunnelRule; write for example RULES")
     for rule in rules:
+        if not isinstance(rule, FunnelRule):
+            raise ValueError(f"rules: {shown(rule)} is no FunnelRule; see RULES")
         options = dict(rule.options)
         immature = options.pop("immature", "left_out")
         if immature not in ("left_out", "counted"):
-            raise ValueError(f"immature={immature!r}: must be 'left_out' or 'counted'; choose one")
+            raise ValueError(f"immature={shown(immature)}: must be 'left_out' or 'counted'; choose one")
         theirs = checked_rules(steps=own.steps, window=own.window, by=own.by, **options)
         # Several products share a rule: it is computed once. By its text, for to Python 1 and True are equal.
         key = repr(theirs)
@@ -123,6 +128,8 @@ def asked_rules(log: ir.Table, own: Rules, rules: Sequence[FunnelRule], *, obser
         parts = [_under(rule, place, counted[key]) for place, (rule, key) in enumerate(places, start=1)]
         return parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]
 
+    if not places:
+        raise ValueError("rules=[]: names no rule; give for example RULES")
     return Asked([fold for question in asked.values() for fold in question.folds], answer)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.arguments import shown
 from launchpad_lib.contract.durations import parse_window, utc_instant
 from launchpad_lib.contract.names import nearest, quoted
 from launchpad_lib.metrics.checks import known_table, name_list, unknown_names, with_columns
@@ -95,9 +96,9 @@ def _known_keys(said: Mapping[str, Any], *keys: str) -> None:
     """Raises where a mapping lacks its event, or says something that nobody would read."""
     strange = next((key for key in said if key not in keys), None)
     if strange is not None:
-        raise ValueError(f"{dict(said)!r}: {quoted(strange)} is not taken; {nearest(str(strange), keys)}")
+        raise ValueError(f"{shown(dict(said))}: {quoted(strange)} is not taken; {nearest(str(strange), keys)}")
     if "event" not in said:
-        raise ValueError(f"{dict(said)!r}: names no event; add `event`")
+        raise ValueError(f"{shown(dict(said))}: names no event; add `event`")
 
 
 def _filters(said: Mapping[str, Any]) -> tuple[tuple[str, Value | tuple[Value, ...]], ...]:
@@ -155,7 +156,7 @@ def checked_rules(
                 )
     if sum(not s.is_optional for s in wanted) < 2:
         raise ValueError(
-            f"steps={list(steps)!r}: a funnel needs at least two steps that are not optional; name another event"
+            f"steps={shown(list(steps))}: a funnel needs at least two steps that are not optional; name another event"
         )
     if window is not None:
         parse_window(window)
@@ -165,16 +166,16 @@ def checked_rules(
         ("same_instant", same_instant, ("counts", "does_not_count")),
     ):
         if value not in allowed:
-            raise ValueError(f"{name}={value!r}: must be one of {', '.join(map(repr, allowed))}; choose one")
+            raise ValueError(f"{name}={shown(value)}: must be one of {', '.join(map(repr, allowed))}; choose one")
     if wanted[0].is_optional or wanted[-1].is_optional:
         raise ValueError(
-            f"steps={[s.event_name for s in wanted]!r}: the first and the last step cannot be optional; make "
+            f"steps={shown([s.event_name for s in wanted])}: the first and the last step cannot be optional; make "
             "them required or leave them out"
         )
     if mode != "ordered":
         if any(s.is_optional for s in wanted):
             raise ValueError(
-                f"mode={mode!r}: optional steps need an order with room between steps; use mode='ordered' or "
+                f"mode={shown(mode)}: optional steps need an order with room between steps; use mode='ordered' or "
                 "drop the optional steps"
             )
         if barred:
@@ -184,7 +185,7 @@ def checked_rules(
                 else "already excludes every other event"
             )
             raise ValueError(
-                f"mode={mode!r}: {why}, so exclusions say nothing; use mode='ordered' or drop the exclusions"
+                f"mode={shown(mode)}: {why}, so exclusions say nothing; use mode='ordered' or drop the exclusions"
             )
     if mode == "strict_order" and hold_constant:
         raise ValueError(
@@ -204,7 +205,7 @@ def checked_rules(
             )
         if breakdown and attribution != "first_touch":
             raise ValueError(
-                f"attribution={attribution!r}: steps without an order have no last or k-th one; use "
+                f"attribution={shown(attribution)}: steps without an order have no last or k-th one; use "
                 "attribution='first_touch'"
             )
     for e in barred:
@@ -222,14 +223,16 @@ def checked_rules(
         or (isinstance(attribution, int) and 1 <= attribution <= len(wanted))
     ):
         raise ValueError(
-            f"attribution={attribution!r}: must be 'first_touch', 'last_touch' or a step number from 1 to "
+            f"attribution={shown(attribution)}: must be 'first_touch', 'last_touch' or a step number from 1 to "
             f"{len(wanted)}; choose one"
         )
     if entered is not None:
+        if not isinstance(entered, tuple | list) or len(entered) != 2:
+            raise ValueError(f"entered={shown(entered)}: must be the two instants of a period; write (start, end)")
         start, end = (utc_instant(instant, argument="entered") for instant in entered)
         entered = (start, end)
         if not entered[0] < entered[1]:
-            raise ValueError(f"entered={entered!r}: the start must come before the end; swap them")
+            raise ValueError(f"entered={shown(entered)}: the start must come before the end; swap them")
     # An empty name of a property is no property, as in a params file; a filter can ask for the key "".
     held, split = hold_constant or None, breakdown or None
     return Rules(wanted, barred, window, mode, entry, by, held, split, attribution, same_instant, entered)

@@ -16,6 +16,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from launchpad_lib.contract.arguments import shown, whole_number
 from launchpad_lib.contract.durations import utc_instant, window_us
 from launchpad_lib.metrics.checks import known_table, name_list
 from launchpad_lib.metrics.drawn_trials import Chunk, is_within, mixed, trial_table
@@ -35,12 +36,14 @@ class TrialQuestion(NamedTuple):
     """One comparison. finished: a trial begins at every `begin_events`; used: at the first event of every local day.
 
     Treated is who does one of `done_events` (or, where `feature_id` is given, has any event of it) within the grace.
+    `control_events`: negative-control exposures, which cannot matter for coming back.
     """
 
     compare: Compare
     done_events: tuple[str, ...]
     begin_events: tuple[str, ...] = ()
     feature_id: str | None = None
+    control_events: tuple[str, ...] = ()
 
 
 class Naive(NamedTuple):
@@ -61,7 +64,7 @@ class Trials(NamedTuple):
     trial; counts and durations in days or minutes as ln(1 + x)), local hour and weekday (0 is Monday), platform and
     country of the row that begins it, and what the negative controls need: `LAGGED` (known before their window),
     active_before and was_busy_before (more events than half of those who were active; NaN where the user was not there
-    before that window).
+    before that window), and did_control (0 or 1: a control event within the grace).
 
     `compared`: trials whose outcome is over, all of them; `window_open`: not over; `done_before`: would have begun
     after the user had done it. `user_share`: the part of users whose trials are in `table` (1.0: all).
@@ -90,8 +93,8 @@ def grace_us(grace: str) -> int:
     length = window_us(grace)
     if length > DAY_US:
         raise ValueError(
-            f"grace={grace!r}: must be 'session' or at most 1d; within a longer one only those who stay can finish, "
-            "and staying is the outcome (immortal time)"
+            f"grace={shown(grace)}: must be 'session' or at most 1d; within a longer one only those who stay can "
+            "finish, and staying is the outcome (immortal time)"
         )
     return length
 
@@ -138,8 +141,7 @@ def start_trials(
         raise ValueError(
             f"questions: {len(questions)} given; one reading answers at most {MOST_QUESTIONS}, ask in turns"
         )
-    if outcome_days < 1:
-        raise ValueError(f"outcome_days={outcome_days}: must be 1 or more; give the days after the grace")
+    outcome_days = whole_number(outcome_days, argument="outcome_days")
     reading = _Reading(questions, outcome_days, observed_through, grace_us(grace), most_trials, seed, report_timezone)
     known = known_table(events, needs=("user_id", "event_name", "event_at"))
     for part in unit_rows(known, trial_columns(known, questions), where=known.event_at.notnull()):
@@ -154,6 +156,7 @@ def trial_columns(events: ir.Table, questions: Sequence[TrialQuestion]) -> dict[
         "session": _session(events),
         "kind": (events.event_name.hash() & 63).fill_null(0).cast(dt.int8),
         "begins": _mask(events, [q.begin_events if q.compare == "finished" else () for q in questions]),
+        "control": _mask(events, [q.control_events for q in questions]),
         "done": _mask(events, [q.done_events for q in questions]) | _of_feature(events, questions),
         "luck": events.user_id.hash(),
         **{name: events[name] if name in events.columns else ibis.literal("") for name in ("platform", "country")},
@@ -227,8 +230,8 @@ class _Reading:
         day = local_days(at, self.report_timezone)
         first_done = np.empty((units, len(self.questions)), np.int64)
         counts = np.zeros((units, len(self.questions), 3), np.int64)
-        masks = (columns["begins"].astype(np.int64), columns["done"].astype(np.int64))
-        count_trials(starts, at, day, *masks, self.daily, self.latest, first_done, counts)
+        begins, done, control = (columns[n].astype(np.int64) for n in ("begins", "done", "control"))
+        count_trials(starts, at, day, begins, done, self.daily, self.latest, first_done, counts)
         self.counts += counts.sum(axis=0)
         self._count_naive(at[starts[:-1]], at[starts[1:] - 1], first_done)
         luck = mixed(columns["luck"][starts[:-1]], self.seed)
@@ -240,7 +243,7 @@ class _Reading:
         treated, returned = np.empty(total, np.uint8), np.empty(total, np.uint8)
         known = np.empty((total, len(WRITTEN)), np.float32)
         fill_trials(
-            starts, at, day, columns["session"], columns["kind"], *masks,
+            starts, at, day, columns["session"], columns["kind"], begins, done, control,
             self.daily, self.latest, self.grace, self.outcome, first_done, kept, ends,
             unit_of, row_of, instant_of, treated, returned, known,
         )  # fmt: skip

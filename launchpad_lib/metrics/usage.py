@@ -11,6 +11,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 
+from launchpad_lib.contract.arguments import whole_number
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.names import quoted
 from launchpad_lib.metrics.checks import (
@@ -198,7 +199,6 @@ def frequency(
     """How often users do something.
 
     Grain: one row per bucket of times within the last complete local days, zeros included.
-
     Columns: place, times ("1", "5-9", "50+"), users, n (users who did it at all in the window), share (fraction of n),
     refused_because (NULL where the row stands).
 
@@ -210,8 +210,7 @@ def frequency(
     ... ].tolist()[:3]
     [1, 1, 0]
     """
-    if window_days < 1:
-        raise ValueError(f"window_days={window_days}: must be at least 1; raise it")
+    window_days = whole_number(window_days, argument="window_days")
     through = utc_instant(observed_through)
     last = last_complete_period(through, report_timezone, "day")
     log = known_table(events, needs=("user_id", "event_name", "event_at"))
@@ -245,8 +244,7 @@ def feature_overlap(events: ir.Table, *, feature_id: str | None = None) -> ir.Ta
 
     share_of_a = users_both / users_a with Wilson limits: of those who use a, how many use b. jaccard = both / either.
     overlap_lift = users_both * active / (users_a * users_b): 1 where the use of one tells nothing about the other; like
-    any association it is no effect. Cost: pairs of features per user, whatever the events; of one named
-    feature the features per user.
+    any association it is no effect. Cost: pairs of features per user (of one named feature: its pairs).
 
     Columns: feature_a, feature_b, users_a, users_b, users_both, share_of_a, ci_low, ci_high, jaccard, overlap_lift,
     refused_because (NULL where the row stands).

@@ -12,6 +12,7 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.arguments import shown
 from launchpad_lib.contract.durations import check_timezone
 from launchpad_lib.contract.names import nearest, quoted
 from launchpad_lib.contract.sql import SESSION_KEY_ESCAPES
@@ -102,7 +103,7 @@ def weekday_number(week_starts_on: Weekday) -> int:
     """
     if week_starts_on not in WEEKDAYS:
         raise ValueError(
-            f"week_starts_on={week_starts_on!r}: is no day of the week; {nearest(week_starts_on, WEEKDAYS)}"
+            f"week_starts_on={shown(week_starts_on)}: is no day of the week; {nearest(week_starts_on, WEEKDAYS)}"
         )
     return WEEKDAYS.index(week_starts_on)
 

@@ -1,43 +1,20 @@
 """The page as an nbconvert exporter: `jupyter nbconvert --to launchpad NOTEBOOK`, Lab's "Save and Export As".
 
-One self-contained file: no server, no request, whatever notebook it is. A run makes the same page (`page_of`) with what
-only it knows: its id, the versions it read, whether the notebook failed or refused.
+One self-contained file: no server, no request, whatever notebook it is. A run makes the same page (`whole_page`) with
+what only it knows: its id, the versions it read, whether the notebook failed or refused.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import nbformat
-from markupsafe import Markup
 from nbconvert.exporters.exporter import Exporter
 from traitlets import default
 
-from launchpad_lib.contract.manifest import Status
-from launchpad_lib.page.blocks import Block, blocks_of, notebook_title
-from launchpad_lib.page.environment import page_environment
-from launchpad_lib.page.harvest import anchor_of, harvest
-from launchpad_lib.page.markup import POLICY
-from launchpad_lib.page.pictures import CHART_POLICY, DRAW_JS, drawing_library, packed
-
-REFUSED = "Refused"  # the exception of contract.estimates, as a notebook's error output names it
-ANY_LEVEL = 7  # below the lowest heading
-
-
-class PageFacts(NamedTuple):
-    """What a page says that its notebook does not hold.
-
-    `reason` is why it failed or refused, `run` what the footer names (run_id, started_at, inputs; None for a page made
-    by hand), `last_good` the address of the newest good page.
-    """
-
-    title: str
-    status: Status
-    reason: str | None = None
-    run: Mapping[str, Any] | None = None
-    last_good: str | None = None
+from launchpad_lib.page.blocks import notebook_title
+from launchpad_lib.page.harvest import harvest
+from launchpad_lib.page.whole_page import REFUSED, PageFacts, page_of
 
 
 class LaunchpadExporter(Exporter):
@@ -61,49 +38,6 @@ class LaunchpadExporter(Exporter):
         return page_of(notebook, facts), resources
 
 
-class _Section(NamedTuple):
-    """What one cell adds to the page; `code` is None for text."""
-
-    blocks: list[Block]
-    code: str | None
-
-
-def page_of(notebook: nbformat.NotebookNode, facts: PageFacts) -> str:
-    """The page: conclusion first, then the cells in order, headings only where something stands under them."""
-    sections = [
-        _Section(blocks_of(cell, place=place), cell.source if cell.cell_type == "code" else None)
-        for place, cell in enumerate(notebook.cells, 1)
-    ]
-    top = [b for s, cell in zip(sections, notebook.cells, strict=True) for b in s.blocks if _is_on_top(b, cell)]
-    shown = _without_title(_until_failure(sections, notebook))
-    below = [
-        _Section([b for b in s.blocks if not any(b is t for t in top) and not _is_refusal(b)], s.code) for s in shown
-    ]
-    is_run = any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)
-    body = _anchored(_without_empty_headings(below, code_is_shown="folded" if is_run else "open"))
-    anchors = {block.title for section in body for block in section.blocks if block.kind == "heading"}
-    specs = [b.spec for b in [*top, *(b for s in body for b in s.blocks)] if b.kind == "chart"]
-    failure = next((b.content for s in sections for b in s.blocks if b.kind == "error"), None)
-    return (
-        page_environment()
-        .get_template("notebook.html.j2")
-        .render(
-            facts=facts,
-            failure=failure,
-            left_out=len(sections) - len(shown),
-            is_run=is_run,
-            has_code=any(section.code for section in body),
-            top=top,
-            sections=body,
-            anchors=anchors,
-            policy=CHART_POLICY if specs else POLICY,
-            library=drawing_library() if specs else None,
-            specs=packed(json.dumps(specs)),
-            draw=Markup(DRAW_JS),
-        )
-    )
-
-
 def _facts_of(notebook: nbformat.NotebookNode, *, name: str) -> PageFacts:
     """What a notebook that somebody ran by hand says of itself."""
     title = notebook_title(notebook, otherwise=name)
@@ -124,61 +58,3 @@ def _facts_of(notebook: nbformat.NotebookNode, *, name: str) -> PageFacts:
     except ValueError as fault:
         return PageFacts(title, "failed", str(fault))
     return PageFacts(title, "refused" if refused else "ok", refused)
-
-
-def _is_on_top(block: Block, cell: nbformat.NotebookNode) -> bool:
-    is_answer = cell.cell_type == "code" and "answer" in cell.metadata.get("tags", [])
-    return block.kind == "conclusion" or (is_answer and block.kind != "error")
-
-
-def _is_refusal(block: Block) -> bool:
-    """The page says at its top why it refuses."""
-    return block.kind == "error" and block.content.name == REFUSED
-
-
-def _until_failure(sections: list[_Section], notebook: nbformat.NotebookNode) -> list[_Section]:
-    """The cells up to the one that ended the run: what stands behind it speaks of numbers that were never counted."""
-    for place, (section, cell) in enumerate(zip(sections, notebook.cells, strict=True), 1):
-        was_last = not any(c.get("outputs") or c.get("execution_count") for c in notebook.cells[place:])
-        is_meant = "raises-exception" in cell.metadata.get("tags", [])
-        if was_last and not is_meant and any(b.kind == "error" for b in section.blocks):
-            return sections[:place]
-    return sections
-
-
-def _without_title(sections: list[_Section]) -> list[_Section]:
-    """The first level-one heading is the page's title."""
-    first = next((b for s in sections for b in s.blocks if b.kind == "heading" and b.level == 1), None)
-    return [_Section([b for b in s.blocks if b is not first], s.code) for s in sections]
-
-
-def _without_empty_headings(sections: list[_Section], *, code_is_shown: Literal["folded", "open"]) -> list[_Section]:
-    """Headings under which something stands before the next one of their level or above; folded code is nothing."""
-    kept: list[_Section] = []
-    reach = 0  # read from the end: headings above this level have something under them
-    for section in reversed(sections):
-        blocks: list[Block] = []
-        reach = ANY_LEVEL if section.code and code_is_shown == "open" else reach
-        for block in reversed(section.blocks):
-            if block.kind == "heading" and block.level >= reach:
-                continue
-            reach = block.level if block.kind == "heading" else ANY_LEVEL
-            blocks.append(block)
-        kept.append(_Section(blocks[::-1], section.code))
-    return kept[::-1]
-
-
-def _anchored(sections: list[_Section]) -> list[_Section]:
-    """Headings with the ids by which findings and the index name them, each once."""
-    taken: dict[str, int] = {}
-    found = []
-    for section in sections:
-        blocks = []
-        for block in section.blocks:
-            if block.kind == "heading":
-                anchor = block.title or anchor_of(block.content)
-                taken[anchor] = taken.get(anchor, 0) + 1
-                block = block._replace(title=anchor if taken[anchor] == 1 else f"{anchor}-{taken[anchor]}")
-            blocks.append(block)
-        found.append(_Section(blocks, section.code))
-    return found

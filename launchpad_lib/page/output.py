@@ -168,9 +168,10 @@ def formatted(value: float | None, unit: str) -> str:
         return duration(value)
     if unit == "points":
         return f"{100 * value:+.1f} points"
-    if 0 < abs(value) < 0.001 and unit in ("count", "score", "ratio"):
-        return "under 0.001" if value > 0 else "between −0.001 and 0"
-    written = f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if 0 < abs(value) < 0.001:
+        written = "under 0.001" if value > 0 else "between −0.001 and 0"
+    else:
+        written = f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     return written if unit in ("count", "score") else f"{written} {unit}"
 
 

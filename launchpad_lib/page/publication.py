@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 
 from launchpad_lib.contract.manifest import Status
-from launchpad_lib.page.exporter import PageFacts, page_of
+from launchpad_lib.page.whole_page import PageFacts, page_of
 
 
 def publish_notebook(

@@ -11,7 +11,7 @@ from IPython.display import display
 
 from launchpad_lib.contract.manifest import Cell, FeatureRow
 from launchpad_lib.contract.sentences import counted
-from launchpad_lib.page.markup import plain
+from launchpad_lib.page.markup import plain, unbroken
 from launchpad_lib.page.output import SCORECARD_MIME, SEVERITIES, formatted_span
 
 HEADS = {
@@ -48,7 +48,7 @@ def _cell(cell: Cell) -> str:
         place = f"{cell.page}.html" + (f"#{cell.anchor}" if cell.anchor else "")
         word = f'<a href="{plain(place)}">{word}</a>'
     under = _numbers(cell) or (cell.says if cell.word == "refused" else None)
-    return f'<td class="text">{word}' + (f"<br><small>{plain(under)}</small>" if under else "") + "</td>"
+    return f"<td>{word}" + (f"<br><small>{plain(unbroken(under))}</small>" if under else "") + "</td>"
 
 
 def _numbers(cell: Cell) -> str | None:

@@ -17,6 +17,8 @@ WIDTH, HEIGHT = 300, 92
 LEFT, RIGHT, TOP, BOTTOM = 34, 238, 8, 76
 SPARK_WIDTH, SPARK_HEIGHT = 150, 40
 MOST_POINTS = 366
+SMALL = 30
+"""Fewer units than these are a hollow point beside the line: one of them would move it by more than 3 points."""
 STEPS = (1, 2, 2.5, 3, 4, 5, 6, 8, 10)
 
 
@@ -31,6 +33,8 @@ class Day(Protocol):
     def ci_low(self) -> float | None: ...
     @property
     def ci_high(self) -> float | None: ...
+    @property
+    def n(self) -> float | None: ...
     @property
     def is_complete(self) -> bool: ...
 
@@ -51,7 +55,8 @@ def round_top(most: float) -> float:
 def band_chart(days: Sequence[Day], *, name: str, written, is_share: bool = False) -> Markup:
     """A number day by day with its interval as a band, from 0 (or the least, where that is under 0).
 
-    A day that is not over is hollow and joined by a dashed line; a gap stays one. Nothing for under two known days.
+    A day that is not over is hollow and joined by a dashed line, one of few units hollow and alone; a gap stays one.
+    Nothing where fewer than two days can be told.
 
     Args:
         days: in order.
@@ -63,8 +68,9 @@ def band_chart(days: Sequence[Day], *, name: str, written, is_share: bool = Fals
     while shown and not _is_known(shown[0]):
         shown.pop(0)
     known = [_is_known(d) for d in shown]
-    points = [d for d in shown if _is_known(d)]
-    if len(points) < 2:
+    solid = [_is_known(d) and d.is_complete and not _is_small(d) for d in shown]
+    points = [d for d, is_solid in zip(shown, solid, strict=True) if is_solid or (_is_known(d) and not d.is_complete)]
+    if sum(solid) < 1 or len(points) < 2:
         return Markup("")
     values = [v for d in points for v in (d.value, d.ci_high) if v is not None and math.isfinite(v)]
     lows = [v for d in points for v in (d.value, d.ci_low) if v is not None and math.isfinite(v)]
@@ -85,17 +91,17 @@ def band_chart(days: Sequence[Day], *, name: str, written, is_share: bool = Fals
         marks.append(f'<line class="hair" x1="{LEFT}" x2="{RIGHT}" y1="{y(level):.1f}" y2="{y(level):.1f}"/>')
     for level in (bottom, top):
         marks.append(f'<text x="{LEFT - 5}" y="{y(level) + 4:.1f}" text-anchor="end">{plain(written(level))}</text>')
-    for run in _runs([d.is_complete and _whole(d) for d in shown]):
+    for run in _runs([is_solid and _whole(d) for d, is_solid in zip(shown, solid, strict=True)]):
         upper = [f"{x(i):.1f},{y(shown[i].ci_high or 0):.1f}" for i in run]
         lower = [f"{x(i):.1f},{y(shown[i].ci_low or 0):.1f}" for i in reversed(run)]
         marks.append(f'<path class="bd" d="M{" L".join(upper + lower)}Z"/>')
-    for run in _runs([d.is_complete and is_known for d, is_known in zip(shown, known, strict=True)]):
+    for run in _runs(solid):
         line = " ".join(f"{x(i):.1f},{y(shown[i].value or 0):.1f}" for i in run)
         marks.append(f'<polyline class="ln" points="{line}"/>')
-    last_known = max((i for i, d in enumerate(shown) if d.is_complete and known[i]), default=None)
+    last_known = max((i for i, is_solid in enumerate(solid) if is_solid), default=None)
     for i, day in enumerate(shown):
-        if known[i] and not day.is_complete:
-            if i and known[i - 1]:
+        if known[i] and not solid[i]:
+            if not day.is_complete and i and solid[i - 1]:
                 ends = f"{x(i - 1):.1f},{y(shown[i - 1].value or 0):.1f} {x(i):.1f},{y(day.value or 0):.1f}"
                 marks.append(f'<polyline class="ln" stroke-dasharray="2 3" points="{ends}"/>')
             marks.append(f'<circle class="hol" cx="{x(i):.1f}" cy="{y(day.value or 0):.1f}" r="3"/>')
@@ -158,6 +164,10 @@ def day_words(day: str) -> str:
 
 def _is_known(day: Day) -> bool:
     return day.value is not None and math.isfinite(day.value)
+
+
+def _is_small(day: Day) -> bool:
+    return day.n is not None and day.n < SMALL
 
 
 def _whole(day: Day) -> bool:

@@ -8,9 +8,8 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from launchpad_lib.contract.manifest import FileWritten, ManifestError, read_manifest
-
-MANIFEST = "manifest.json"
+from launchpad_lib.contract.manifest import FileWritten
+from launchpad_lib.runner.kept_runs import MANIFEST, manifest_of
 
 
 class Verified(NamedTuple):
@@ -48,14 +47,7 @@ def verify(folder: Path) -> Verified:
         ValueError: no run's folder, or a manifest that cannot be read or has no checksums (an older run).
         OSError: a file or folder cannot be read.
     """
-    try:
-        manifest = read_manifest((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"run={str(folder)!r}: holds no {MANIFEST}; name the folder of a run, or its id") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"run={str(folder)!r}: its {MANIFEST} is no UTF-8; make the run again") from None
-    except ManifestError as error:
-        raise ValueError(f"run={str(folder)!r}: {error}") from None
+    manifest = manifest_of(folder)
     if manifest.files is None:
         raise ValueError(
             f"run={str(folder)!r}: its {MANIFEST} has no checksums, as it was made before runs had them; make the run "

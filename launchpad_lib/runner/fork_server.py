@@ -39,6 +39,8 @@ PRELOADED = (
     "launchpad_lib.lake",
     "launchpad_lib.trends",
     "launchpad_lib.page.output",
+    "launchpad_lib.page.run_results",
+    "launchpad_lib.page.scorecards",
     "launchpad_lib.contract.wording",
     *(f"launchpad_lib.findings.{found.name}" for found in pkgutil.iter_modules(findings.__path__)),
 )

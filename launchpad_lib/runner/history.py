@@ -113,7 +113,33 @@ def history_lines(reports: Path, name: str, *, metric: str | None = None) -> lis
         ValueError: no such run, or no such metric in it.
     """
     kept = manifests(reports)
-    of_name = list(reversed(runs_of(reports, name)))
+    of_name, rows = _of_name(reports, name, kept, metric)
+    rows.sort(key=lambda r: (r[1].name, str(r[1].segment)))
+    return [
+        *(f"{k.folder:32} unreadable {k.fault}" for k in kept if k.fault),
+        *(_run_line(m) for m in of_name),
+        *(f"{run_id:32} {k.name:32} {k.segment or '':16} {metric_line(k.model_dump())}" for run_id, k in rows),
+    ]
+
+
+def history_rows(reports: Path, name: str, *, metric: str | None = None) -> tuple[list[str], list[tuple[object, ...]]]:
+    """Column names, and one row per run and headline number, oldest run first.
+
+    Raises:
+        ValueError: no such run, or no such metric in it.
+    """
+    of_name, rows = _of_name(reports, name, manifests(reports), metric)
+    started = {m.run_id: (m.started_at, m.status) for m in of_name}
+    own = ["notebook", "name", "label", "segment", "value", "ci_low", "ci_high", "n", "unit", "refused_because"]
+    told = [(run_id, *started[run_id], *(getattr(k, column) for column in own)) for run_id, k in rows]
+    return ["run_id", "started_at", "run_status", *own], told
+
+
+def _of_name(
+    reports: Path, name: str, kept: list[Kept], metric: str | None
+) -> tuple[list[Manifest], list[tuple[str, MetricSaid]]]:
+    """The readable runs of a name, oldest first, and their numbers."""
+    of_name = list(reversed([k.manifest for k in kept if k.manifest is not None and k.manifest.name == name]))
     if not of_name:
         names = sorted({k.manifest.name for k in kept if k.manifest is not None and k.manifest.name})
         raise ValueError(
@@ -124,12 +150,7 @@ def history_lines(reports: Path, name: str, *, metric: str | None = None) -> lis
     if not rows and metric is not None:
         known = {k.name for m in of_name for k in m.metrics}
         raise ValueError(f"metric={metric!r}: no run of {name} has it; {nearest(metric, known)}")
-    rows.sort(key=lambda r: (r[1].name, str(r[1].segment)))
-    return [
-        *(f"{k.folder:32} unreadable {k.fault}" for k in kept if k.fault),
-        *(_run_line(m) for m in of_name),
-        *(f"{run_id:32} {k.name:32} {k.segment or '':16} {metric_line(k.model_dump())}" for run_id, k in rows),
-    ]
+    return of_name, rows
 
 
 def _unreadable(kept: list[Kept]) -> str:

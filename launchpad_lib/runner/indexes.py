@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from launchpad_lib.contract.manifest import Manifest
+from launchpad_lib.contract.private import readers_of
 from launchpad_lib.contract.whole_files import write_whole
 from launchpad_lib.page.environment import page_environment
 from launchpad_lib.page.markup import POLICY
 from launchpad_lib.page.output import short, short_span
+from launchpad_lib.page.sparks import SMALL
 from launchpad_lib.runner.history import Changes, manifests
 from launchpad_lib.runner.summary import GLYPHS, summary
 from launchpad_lib.runner.summary_words import address, change_words, stopped_words
@@ -24,6 +26,7 @@ def publish_index(run_dir: Path, manifest: Manifest, *, since: Changes | None = 
         m=manifest,
         s=summary(manifest),
         policy=POLICY,
+        readers=readers_of(run_dir),
         since=since,
         names={n.name for n in manifest.notebooks},
         stopped=stopped_words(manifest),
@@ -32,6 +35,7 @@ def publish_index(run_dir: Path, manifest: Manifest, *, since: Changes | None = 
         called={r.feature_id: r.feature_name for r in manifest.scorecard},
         short_span=short_span,
         glyphs=GLYPHS,
+        small=SMALL,
         most_rows=MOST_ROWS,
         most_doubts=MOST_DOUBTS,
     )

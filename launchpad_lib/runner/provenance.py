@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import subprocess
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,9 +16,22 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def made_by() -> dict:
-    """Commit and lock of the folder where the run was started (None outside a clone), and the versions of what
-    computes.
+def source_hashes(names: Iterable[str], *, notebooks: Path) -> dict[str, str]:
+    """Of each notebook that is there the SHA-256 of what its cells say, outputs aside; the first 16 digits."""
+    found = {}
+    for name in names:
+        try:
+            cells = json.loads((notebooks / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+            told = json.dumps([[cell["cell_type"], "".join(cell["source"])] for cell in cells])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        found[name] = hashlib.sha256(told.encode()).hexdigest()[:16]
+    return found
+
+
+def made_by(notebooks: Mapping[str, str]) -> dict:
+    """Commit and lock of the folder where the run was started (None outside a clone), the versions of what computes,
+    and the hashes of the notebooks.
     """
     lock = Path("requirements.lock")
     try:
@@ -26,5 +41,6 @@ def made_by() -> dict:
     return {
         "commit": commit,
         "lock_hash": hashlib.sha256(lock.read_bytes()).hexdigest()[:16] if lock.exists() else None,
+        "notebooks": dict(notebooks),
         "packages": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
     }

@@ -14,23 +14,25 @@ from urllib.parse import quote
 
 from launchpad_lib.contract.catalogue.scorecard import READS
 from launchpad_lib.contract.manifest import Manifest, manifest_text
+from launchpad_lib.contract.private import usual_folder_mode
 from launchpad_lib.lake import take_snapshot
 from launchpad_lib.lake.kept_reports import pin_versions, tell_of_reports
 from launchpad_lib.lake.warehouse import refresh_warehouse
 from launchpad_lib.page.publication import publish_notebook
 from launchpad_lib.page.run_results import write_results
-from launchpad_lib.runner.checksums import MANIFEST, checksums
+from launchpad_lib.runner.checksums import checksums
 from launchpad_lib.runner.execution import Executed, cell_count, execute, title_of_file
 from launchpad_lib.runner.forked_kernels import kernel_server
 from launchpad_lib.runner.history import changes, last_good, previous_manifest
 from launchpad_lib.runner.indexes import publish_index, publish_run_index
 from launchpad_lib.runner.inputs import bring_up_to_date, doubts_about_lake, inputs_read, opened_for
+from launchpad_lib.runner.kept_runs import MANIFEST
 from launchpad_lib.runner.named_things import check_named_things, doubts_about_features
 from launchpad_lib.runner.outcomes import notebook_record, summary, worst, write_tables
 from launchpad_lib.runner.own_notebooks import notebook_names
 from launchpad_lib.runner.parameters import RunParams
 from launchpad_lib.runner.progress import Progress
-from launchpad_lib.runner.provenance import made_by
+from launchpad_lib.runner.provenance import made_by, source_hashes
 from launchpad_lib.runner.stopping import Kernels
 from launchpad_lib.runner.summary_words import page_name
 
@@ -89,7 +91,7 @@ def _execute_and_publish(doing: _Doing) -> int:
     # A folder of its own, so that two runs of one id never write into, or delete, each other's pages: the first to end
     # is kept.
     partial = Path(tempfile.mkdtemp(prefix=f".{run_id}.", suffix=".partial", dir=reports))
-    partial.chmod(0o755)
+    partial.chmod(usual_folder_mode())  # reports are made to be read
     try:
         return _publish_from(partial, doing, final=final)
     finally:
@@ -105,6 +107,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
         "pages": _pages(doing),
     }
     done: list[Executed] = []
+    hashes = source_hashes([n for stage in run.sequence for n in stage], notebooks=doing.notebooks)
     tell_of_reports(Path(run.lake), reports)
     # One version and one window of every table for all pages and the manifest, whatever a stream writes meanwhile.
     snapshot = take_snapshot(run.lake, versions=run.lake_versions, observed_through=run.observed_through)
@@ -168,7 +171,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
             "tables": write_tables(done, partial),
             "scorecard": next((one.said.scorecard for one in done if one.said.scorecard), ()),
             "verdict": next((one.said.verdict for one in done if one.said.scorecard), None),
-            "versions": made_by(),
+            "versions": made_by(hashes),
         }
     )
     publish_index(

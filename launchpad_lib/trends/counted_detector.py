@@ -23,6 +23,7 @@ from launchpad_lib.trends.detector import (
     SEASON_WEEKS,
     follow,
     reached,
+    remember,
     tail_surprise,
 )
 
@@ -106,6 +107,7 @@ def counted_surprises(
     began, seen, ended = [0][:0], [0][:0], [0][:0]
     past, filled, made = np.zeros((CHANNELS, HISTORY)), np.zeros(CHANNELS, np.int64), np.zeros(CHANNELS, np.int64)
     tails, most = np.zeros((CHANNELS, 4)), np.zeros(CHANNELS)
+    waiting, queued = np.zeros((CHANNELS, MEANS[-1])), np.zeros(CHANNELS, np.int64)
     kept, sums, pools = k.copy(), np.zeros((n + 1, 2)), np.zeros((3, 2))
     basis, behind, chosen = np.full(n, np.nan), np.zeros((n, 2)), np.zeros(n, np.int64)
     error, judged, first, overlap = np.zeros(3), 0, 0, 3.0 if day > 1 else 1.0
@@ -137,17 +139,20 @@ def counted_surprises(
                 if t + 1 < width or (c == len(MEANS) and t < RECENT):
                     continue
                 failed, number, hoped, known, distinct = 0.0, 0.0, 0.0, 0, 0.0
-                spread, sampled = 0.0, 0.0
+                spread, sampled, before, pool = 0.0, 0.0, -1.0, behind[t, 1]
+                # A level is that of the buckets before the run, not of the run itself (by day such runs are weeks).
+                if c == len(MEANS) or (day > 1 and not chosen[t]):
+                    stop = t + 1 - width
+                    start = max(first, stop - (RECENT if c == len(MEANS) else 7 * day))
+                    if stop > start and sums[stop, 1] > sums[start, 1]:
+                        pool = sums[stop, 1] - sums[start, 1]
+                        before = (sums[stop, 0] - sums[start, 0]) / pool
                 for i in range(t + 1 - width, t + 1):
                     if np.isnan(k[i]):
                         continue
                     known += 1
                     failed, number, distinct = failed + k[i], number + of[i], distinct + behind[i, 1] / overlap
-                    mean = basis[i]
-                    if c == len(MEANS):
-                        start = max(first, t - RECENT)
-                        pool = sums[t, 1] - sums[start, 1]
-                        mean = of[i] * (sums[t, 0] - sums[start, 0]) / pool if pool > 0 else np.nan
+                    mean = of[i] * before if before >= 0 else basis[i]
                     hoped += mean
                     least = of[i] * (behind[i, 0] + 0.5) / (behind[i, 1] + 1)
                     spread += _spread(max(mean, least), of[i], phi, is_rate)
@@ -157,10 +162,8 @@ def counted_surprises(
                 if is_rate and number < fewest:
                     continue
                 is_judged[t] = True
-                pool, rate = behind[t, 1], hoped / number
-                if c == len(MEANS):
-                    pool = sums[t, 1] - sums[max(first, t - RECENT), 1]
-                elif chosen[t]:
+                rate = hoped / number
+                if chosen[t] and before < 0:
                     pool = max(pool, distinct)
                 value = (failed - hoped) / math.sqrt(spread)
                 widened = math.sqrt(spread / sampled)
@@ -175,14 +178,19 @@ def counted_surprises(
                         # About its normal deviation: one failure where 0.02 are expected is 3, not 7.
                         signed = math.sqrt(2 * by_chance) / widened
                     said = tail_surprise(signed, channel, past, filled, made, tails, most, limit, day)
-                    if said < 0.5 * limit:
-                        continue
-                    if by_chance < 0:
+                    if said >= 0.5 * limit and by_chance < 0:
                         by_chance = _by_chance(failed, number, hoped, rate * pool, pool, side, is_rate)
                     said = min(said, by_chance)
                     if said >= limit:
-                        remembered = reached(REMEMBERED * limit, tails[channel])
-                        past[channel, (filled[channel] - 1) % HISTORY] = min(signed, remembered)
+                        signed = min(signed, reached(REMEMBERED * limit, tails[channel]))
+                    # Remembered when its buckets are past: a mean that grows for hours would get used to itself.
+                    lag = width if day > 1 else 1
+                    if queued[channel] >= lag:
+                        remember(waiting[channel, queued[channel] % lag], channel, past, filled, most)
+                    waiting[channel, queued[channel] % lag] = signed
+                    queued[channel] += 1
+                    if said < 0.5 * limit:
+                        continue
                     if said > score[t]:
                         score[t], told_by = said, c
                     if c == 0 and said > own[t]:

@@ -100,20 +100,23 @@ def reached(said, tail):  # pragma: no cover (compiled)
 
 @njit(cache=True, nogil=True)
 def tail_surprise(signed, c, past, filled, made, tails, most, limit, day):  # pragma: no cover (compiled)
-    """How surprising `signed` is for the tail of channel `c` (0 under it), and what the channel remembers of it."""
-    said, m = 0.0, filled[c]
-    if m >= FEWEST:
-        if made[c] == 0 or m - made[c] >= max(1, min(m // 50, day)):
-            _tail(past[c], min(m, HISTORY), TAIL, tails[c])
-            made[c] = m
-            most[c] = reached(limit, tails[c])
-        start, scale, shape, share = tails[c]
-        if signed > start:
-            said = math.log(1 + shape * (signed - start) / scale) / shape - math.log(share)
-        signed = min(signed, most[c])
-    past[c, m % HISTORY] = signed
+    """How surprising `signed` is for the tail of what channel `c` remembers; 0 under it."""
+    m = filled[c]
+    if m < FEWEST:
+        return 0.0
+    if made[c] == 0 or m - made[c] >= max(1, min(m // 50, day)):
+        _tail(past[c], min(m, HISTORY), TAIL, tails[c])
+        made[c] = m
+        most[c] = reached(limit, tails[c])
+    start, scale, shape, share = tails[c]
+    return math.log(1 + shape * (signed - start) / scale) / shape - math.log(share) if signed > start else 0.0
+
+
+@njit(cache=True, nogil=True)
+def remember(signed, c, past, filled, most):  # pragma: no cover (compiled)
+    """Let channel `c` remember `signed`, as no more than the threshold of its day."""
+    past[c, filled[c] % HISTORY] = min(signed, most[c]) if filled[c] >= FEWEST else signed
     filled[c] += 1
-    return said
 
 
 @njit(cache=True, nogil=True)
@@ -196,7 +199,9 @@ def surprises(x, day, limit, warm, calm_buckets, longest, quiet_side):  # pragma
                 if side == quiet_side:
                     continue
                 c = 2 * k + side
-                said = tail_surprise(value if side == 0 else -value, c, past, filled, made, tails, most, limit, day)
+                signed = value if side == 0 else -value
+                said = tail_surprise(signed, c, past, filled, made, tails, most, limit, day)
+                remember(signed, c, past, filled, most)
                 if said > score[t]:
                     score[t], told_by = said, k
                 if k == 0 and said > own[t]:

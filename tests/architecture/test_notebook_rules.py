@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
-EIGHT = {
-    "engagement", "funnels", "cohorts", "retention_lift", "experiments", "latency_trends", "risk_scoring", "data_quality",
+WEEKLY = {
+    "engagement", "funnels", "cohorts", "retention_lift", "experiments", "latency_trends", "incidents", "risk_scoring",
+    "data_quality",
 }  # fmt: skip
 FORBIDDEN = (
     ast.FunctionDef,
@@ -56,7 +57,7 @@ def bound_names(tree: ast.Module) -> list[str]:
 
 
 def test_the_notebooks_of_the_report_are_there():
-    assert {p.stem for p in NOTEBOOKS} >= EIGHT | {"experiment_design"}
+    assert {p.stem for p in NOTEBOOKS} >= WEEKLY | {"experiment_design"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

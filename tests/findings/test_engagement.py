@@ -82,7 +82,9 @@ def test_the_verdict_is_about_the_feature_in_detail_and_every_declared_one_has_i
     assert sentences(said, "counted per user, who may try again, it is 50.0 % (29.9 to 70.1 %, n = 20).")
     assert sentences(said, "A started session has 4.0 interactions of 1.0 kinds on average, over 20 sessions.")
     assert sentences(
-        said, "100.0 % (72.2 to 100.0 %, n = 10) of those that see the value of quiz share it, 2.00 times per viewer."
+        said,
+        "100.0 % (72.2 to 100.0 %, n = 10) of those that see the value of quiz share it within 1 day; "
+        "within 1 day of the first view 2.00 times a viewer.",
     )
 
 

@@ -163,17 +163,27 @@ def test_depth_and_duration_are_told_where_they_are_known():
     assert len(page.how_deep(ASKED, engagement(half=(90.0, 2), most=(90.0, 2)))) == 1
 
 
+def test_a_share_of_fewer_users_than_a_cell_needs_is_not_known_to_be_fine():
+    """One viewer of one who shares: 100 %, of which nothing follows."""
+    one = {"feature_id": "quiz", "share_rate": 1.0, "ci_low": 0.2, "ci_high": 1.0, "immature": 0}
+    for viewers, grave in ((29, ("unknown", "wait")), (30, ("fine", "nothing"))):
+        (found,) = page.how_it_is_shared(ASKED, table(tables.SHARING, one | {"viewers": viewers}), engagement())
+        assert (found.severity, found.verb) == grave
+
+
 def test_sharing_is_told_with_how_often_where_that_is_known():
     shared = table(
         tables.SHARING,
         {"feature_id": "quiz", "share_rate": 0.5, "ci_low": 0.4, "ci_high": 0.6, "viewers": 40, "immature": 1},
     )
-    said = "50.0 % (40.0 to 60.0 %, n = 40) of those that see the value of Quiz share it"
+    said = "50.0 % (40.0 to 60.0 %, n = 40) of those that see the value of Quiz share it within 1 day"
     assert page.how_it_is_shared(ASKED, shared, engagement()) == [
         Finding("fine", "nothing", f"{said}.", feature_id="quiz")
     ]
     often = page.how_it_is_shared(ASKED, shared, engagement(shares=(1.257, 40)))
-    assert often == [Finding("fine", "nothing", f"{said}, 1.26 times per viewer.", feature_id="quiz")]
+    assert often == [
+        Finding("fine", "nothing", f"{said}; within 1 day of the first view 1.26 times a viewer.", feature_id="quiz")
+    ]
     assert page.how_it_is_shared(ASKED, refused_rows(tables.SHARING, "few", feature_id=["quiz"]), engagement()) == []
     assert page.how_it_is_shared(NOBODY, shared, engagement()) == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
+import ibis
 import pandas as pd
 import pytest
 from pydantic import ValidationError
@@ -109,6 +110,8 @@ def test_an_experiment_that_begins_after_the_log_says_its_day_and_not_that_nobod
     (asked,) = ask_experiments(log(WON), [plan], report_timezone=zone, observed_through=datetime(2026, 2, 1, 12, 30))
     later = "begins on 2026-02-02, after the last day of the log"
     assert asked.refused_because is not None and (asked.refused_because == later) == begins
+    (told, *_) = experiments_page(log(WON), [asked]).conclusion.findings
+    assert told.sentence.startswith("Nothing is decided: ") and (told.verb == "wait") == begins
 
 
 def test_where_less_is_good_the_sentence_says_below_and_a_rise_is_harm():
@@ -187,5 +190,88 @@ def test_segments_are_corrected_and_one_with_a_value_for_everybody_is_not_shown(
     events = events.mutate(platform=events.user_id.right(1), who=events.user_id)
     found = page(events, {"segments": ["platform", "who"]})
     assert found.segments["segment"].unique().tolist() == ["platform"] and len(found.segments) == 10
+    assert found.segments.columns.is_unique and "level" in found.segments
     assert "who has more than 200 values" in str(found.conclusion.findings)
     assert (found.segments["p"].dropna() <= 1).all()
+
+
+def mixed_log(first: dict[str, int]):
+    """700 units an arm, 70 and 80 buy; besides, of each variant so many that see the other one a day later, of whom every
+    second buys; 20 without a variant, none of whom buys."""
+    rows = []
+    units = [("x", 700, 70, None), ("y", 700, 80, None), (None, 20, 0, None)]
+    units += [(v, n, n // 2, "y" if v == "x" else "x") for v, n in first.items()]
+    for variant, n, bought, then in units:
+        for k in range(n):
+            user = f"{variant}{then}{k}"
+            fields = {"experiment_id": "e"} | ({"variant": variant} if variant else {})
+            rows.append((user, "experiment_exposed", START, json.dumps(fields)))
+            if then:
+                rows.append((user, "experiment_exposed", START + DAY, json.dumps(fields | {"variant": then})))
+            rows += [(user, "buy", START + DAY, None)] * (k < bought) + [(user, "stay", START + DAY, None)]
+    frame = pd.DataFrame(rows, columns=["user_id", "event_name", "event_at", "properties"])
+    schema = {"user_id": "string", "event_name": "string", "event_at": "timestamp", "properties": "string"}
+    return ibis.memtable(frame.astype({"event_at": "datetime64[us]"}), schema=schema)
+
+
+def test_who_is_left_out_is_counted_with_the_reason_its_share_and_what_it_did():
+    found = page(mixed_log({"x": 30, "y": 50}), {"planned_units": 1400})
+    units = found.units.set_index(["standing", found.units["variant"].fillna("")])
+    assert units["units"].to_dict() == {
+        ("assigned", "x"): 700,
+        ("assigned", "y"): 700,
+        ("no variant", ""): 20,
+        ("several variants", "x"): 30,
+        ("several variants", "y"): 50,
+    }
+    assert units["share"].tolist() == [n / 1500 for n in units["units"]]
+    assert units["value"].tolist() == pytest.approx([0.1, 80 / 700, 0.0, 0.5, 0.5])
+    said = [f.sentence for f in found.conclusion.findings]
+    assert (
+        "Left out of every rate: 20 units without a variant and 80 units that saw several variants; 6.7 % of 1,500 "
+        "exposed units." in said
+    )
+    assert not any("hangs on the first" in s for s in said)
+
+
+def test_a_variant_whose_units_are_lost_to_the_other_is_named():
+    """70 against 10 of an even split is no luck; 50 against 30 above may be."""
+    said = [f.sentence for f in page(mixed_log({"x": 70, "y": 10}), {"planned_units": 1400}).conclusion.findings]
+    assert any("Who saw several variants hangs on the first of them (x 70 and y 10)" in s for s in said)
+
+
+def rates_elsewhere(**rates: tuple[float, float]) -> dict:
+    """A plan of success metrics that were counted elsewhere: of 1,000 units an arm."""
+    rows = [
+        {"variant": v, "metric": m, "n": 1000, "sum": 1000 * r, "sum_squares": 1000 * r}
+        for m, both in rates.items()
+        for v, r in zip("yx", both, strict=True)
+    ]
+    return {"metrics": [{"event": m} for m in rates], "aggregates": rows}
+
+
+def test_of_several_open_success_metrics_only_the_nearest_is_told_because_one_is_enough():
+    found = page(None, rates_elsewhere(buy=(0.20, 0.21), stay=(0.20, 0.23), look=(0.20, 0.19)))
+    sentence = found.conclusion.findings[0].sentence
+    assert "One success metric is enough; stay is nearest: if it stays as it is, about" in sentence
+    assert "hardly" not in sentence and sentence.count("more units") == 1
+    worse = page(None, rates_elsewhere(buy=(0.20, 0.20), stay=(0.20, 0.19))).conclusion.findings[0].sentence
+    assert "If all 2 success metrics stay as they are, more units alone will hardly settle it." in worse
+    assert "2,000 units of 2 variants are compared." in [f.sentence for f in found.conclusion.findings]
+
+
+def test_a_difference_that_is_adjusted_is_said_to_be():
+    """The two values differ by 0.05, adjusted by the 0.1 that they differed before by about 0.15: theta is 1 and more."""
+    before = {"y": 1000.0, "x": 900.0}
+    rows = [
+        {"variant": v, "metric": "paid", "n": 1000, "sum": s, "sum_squares": 3000.0}
+        | {"pre_sum": before[v], "pre_squares": 3000.0, "pre_product": 2900.0}
+        for v, s in (("y", 1000.0), ("x", 1050.0))
+    ]
+    metrics = [{"event": "buy", "kind": "sum", "value": "price", "name": "paid"}]
+    found = page(None, {"metrics": metrics, "aggregates": rows, "decide_on": "cuped"})
+    lift = found.rows.set_index("variant").loc["x", "lift"]
+    assert lift > 0.1
+    assert f"paid 1.05 of 1,000 units against 1 of y, adjusted by CUPED a difference of {lift:.4g}" in (
+        found.conclusion.findings[0].sentence
+    )

@@ -161,7 +161,7 @@ def test_strays_and_units_without_a_variant_are_named_and_break_nothing():
     found, said = told(events, shares={"x": 0.5, "y": 0.5})
     assert said.verdict.startswith("Ship x") and found.sample_ratio.n == 2000 and found.sample_ratio.value == 1.0
     assert said.findings[0].sentence == (
-        "Left out of every rate: 2 units of the unplanned variant tmp, 3 units without a variant and 1 unit that saw several variants."
+        "Left out of every rate: 2 units of the unplanned variant tmp, 3 units without a variant and 1 unit that saw several variants; 0.3 % of 2,006 exposed units."
     )
     assert found.lifts["x"].n == 2000
 

@@ -77,7 +77,9 @@ def results(*features: dict) -> LiftResults:
         lifts.append(of | {"design": "start trials", "estimand": f.get("estimand", "ATE"), "users": 450, "estimate": found.absolute_lift, "n": 900}
                      | {"ci_low": found.ci_low, "ci_high": found.ci_high, "n_treated": 500, "n_control": 400}
                      | {"verdict": verdict, "refused_because": found.refused_because})  # fmt: skip
-        for check, word in zip(("before", "busy"), checks, strict=False):
+        for check, word in zip(
+            ("before", "busy", "coming back after banner, which cannot matter"), checks, strict=False
+        ):
             doubts.append(of | {"design": "start trials", "check": check, "estimate": 0.05, "ci_low": -0.01, "ci_high": 0.11, "limit": 0.02}
                           | {"verdict": word, "refused_because": "it is the same for all"})  # fmt: skip
         strength.append(of | {"e_value": 1.9, "e_value_limit": 1.2, "robustness_value": 0.1, "benchmark_covariate": "tenure"}
@@ -259,3 +261,20 @@ def test_charts_of_two_features_keep_them_apart_and_draw_what_is_reported_first(
     assert found.forest["kind"].tolist()[:3] == ["reported", "reported", "beside it"]
     assert found.forest["row"].is_unique and found.balance_by_name["covariate"].is_unique
     assert len(found.balance) == len(found.balance_by_name) > found.balance["covariate"].nunique()
+
+
+@pytest.mark.parametrize(
+    ("checks", "said"),
+    [
+        (["passes", "passes", "passes"], "Every check passes."),
+        (["passes", "passes"], "Every check on the time before passes."),
+        (
+            ["passes", "passes", "fails"],
+            "Not settled: something unmeasured is at work, coming back after banner, which cannot matter: ",
+        ),
+        (["passes", "passes", "too wide to tell"], "Not settled: 1 of 3 checks is too wide to tell."),
+    ],
+)
+def test_an_exposure_that_cannot_matter_is_no_check_on_the_time_before(checks, said):
+    found = lift_conclusion(results({"name": "quiz", "limits": (0.02, 0.10), "checks": checks}))
+    assert said in found.findings[0].sentence

@@ -19,13 +19,10 @@ from launchpad_lib.findings.retention_results import ask_retention
 from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.lake import open_lake
 from launchpad_lib.page import output
+from launchpad_lib.runner.notebook_parameters import NOTEBOOKS as MODELS
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-EMPTIED = {
-    "features": [], "feature_id": None, "steps": [], "breakdown": None, "cohort_property": None, "behaviour_event": None, "path_anchor": None,
-    "path_end": None, "experiments": [], "experiment_id": None, "control": None, "metric_event": None, "guardrail_events": [], "metrics": [],
-}  # fmt: skip
 ANSWERS = {
     "cohorts",
     "data_quality",
@@ -33,6 +30,12 @@ ANSWERS = {
     "incidents",
     "latency_trends",
 }  # of everybody, of every feature in the telemetry
+
+
+def nothing_of(name: str) -> dict:
+    """The parameters of a notebook that say nothing: what its model leaves out or empty."""
+    defaults = {n: f.get_default(call_default_factory=True) for n, f in MODELS[name].model_fields.items()}
+    return {n: default for n, default in defaults.items() if default is None or default == []}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +87,7 @@ def concluded(path: Path, patch: pytest.MonkeyPatch, *, tables: dict | None = No
 def test_a_page_of_which_nothing_is_declared_answers_or_is_refused_as_not_asked_in_one_sentence(
     path, lake, monkeypatch
 ):
-    said = concluded(path, monkeypatch, lake=str(lake), **EMPTIED)
+    said = concluded(path, monkeypatch, lake=str(lake), **nothing_of(path.stem))
     if path.stem in ANSWERS:
         assert said.refused_because is None, said
         return

@@ -16,7 +16,7 @@ from launchpad_lib.findings.engagement_question import ask_engagement
 from launchpad_lib.findings.feature_results import feature_adoptions
 from launchpad_lib.findings.headline_changes import Moved, changes_said, not_moved
 from launchpad_lib.findings.numbers_over_time import crash_free_over_time, retention_over_time
-from launchpad_lib.findings.retention_results import RetentionQuestion
+from launchpad_lib.findings.retention_results import FIRST, RetentionQuestion
 from launchpad_lib.metrics.compared_days import ComparedDays
 from launchpad_lib.metrics.crash_change import crash_free_course
 from tests.findings.saying import HOSTILE, LEFTOVERS
@@ -153,8 +153,12 @@ def test_retention_of_later_cohorts_is_told_against_that_of_earlier_ones_for_eac
         for c in begun for n in (1, 3)
     ]  # fmt: skip
     asked = RetentionQuestion((1, 3), datetime(2026, 1, 20))
-    numbers = {1: Estimate(0.5, n=600), 3: Estimate(None, refused_because="nobody")}
-    told = retention_over_time(numbers, pd.DataFrame(rows), asked, smallest_change=0.02)
+    whole = [
+        {"starts": FIRST, "period_from": n, "period_to": n, "users": 600, "retention_rate": rate, "ci_low": 0.4,
+         "ci_high": 0.6, "users_immature": 1, "refused_because": why}
+        for n, rate, why in ((1, 0.5, None), (3, None, "nobody"))
+    ]  # fmt: skip
+    told = retention_over_time(pd.DataFrame(whole), pd.DataFrame(rows), asked, smallest_change=0.02)
     change = told[1].change
     # Cohorts from 4 Jan on (a horizon of three days): 4 to 7 and 8 to 12 Jan, four and five of fifty.
     assert change is not None and change.word == "fell" and change.value == pytest.approx(0.2 - 0.6)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from launchpad_lib.contract.findings import VERDICTS
-from launchpad_lib.findings.quality import quality_conclusion
+from launchpad_lib.findings.quality import quality_conclusion, what_drifted
 from launchpad_lib.findings.quality_checks import (
     age_check,
     arrival_checks,
@@ -17,6 +18,7 @@ from launchpad_lib.findings.quality_checks import (
     conflict_estimate,
     copy_check,
     drift_check,
+    drift_of,
     drifted_columns,
     gap_check,
     gap_estimate,
@@ -27,7 +29,8 @@ from launchpad_lib.findings.quality_checks import (
     refused_check,
     rejected_share,
 )
-from launchpad_lib.lake import Copies, Outside
+from launchpad_lib.ingestion import SourceSpec, ingest
+from launchpad_lib.lake import Copies, Outside, open_lake
 from launchpad_lib.metrics.intake import Intake
 from tests.findings.saying import held
 from tests.findings.test_latency_findings import HOSTILE, words
@@ -163,6 +166,18 @@ def test_data_that_end_a_year_before_the_run_are_said_to_be_old():
     assert age_check("2026-01-20T06:00:00+01:00", through=[None, END]).verdict == "fine"
     assert "after 2026-01-01, at which" in age_check("2026-01-01T00:00:00", through=[END]).sentence
     assert age_check(None, through=[END]).verdict == "not asked"
+
+
+def test_a_table_that_stopped_while_the_other_goes_on_makes_the_data_old():
+    """Health of five weeks ago beside events of today: told, whichever table it is; a week apart is not."""
+    fresh, stopped = END, END - timedelta(days=35)
+    for through, name in (((fresh, stopped), "Telemetry"), ((stopped, fresh), "Events")):
+        check = age_check("2026-01-20", through=through)
+        assert check.verdict == "changed" and f"{name} stopped 35 days earlier, on {stopped:%Y-%m-%d}" in check.sentence
+    assert age_check("2026-01-20", through=[fresh, fresh - timedelta(days=7)]).verdict == "fine"
+
+
+def test_without_data_no_age_is_told():
     assert age_check("2026-01-20", through=[None, None]).verdict == "cannot tell"
 
 
@@ -238,3 +253,16 @@ def test_verdicts_are_short_and_of_the_closed_vocabulary():
     assert len(found.verdict.split()) <= 16 and not set("()[]") & set(found.verdict)
     assert found.verdict == "6 of 8 checks need a look: records lost, refused rows and 4 more."
     assert set(checks_table(checks)["verdict"]) <= VERDICTS
+
+
+def test_a_column_that_could_not_be_compared_neither_drifted_nor_stayed(tmp_path):
+    """Two events have no platform; nothing has a column `moon`: neither is said to be undrifted."""
+    (tmp_path / "x.csv").write_text("user_id,event_at,event_name\nu,2026-01-01,a\nu,2026-01-20,a\n")
+    source = SourceSpec(table="events", path="x.csv")
+    ingest(source, lake=tmp_path / "lake", ingested_at=datetime(2026, 2, 1), root=tmp_path)
+    found = drift_of(
+        open_lake(tmp_path / "lake"), columns=["platform", "moon"], days=7, min_rows=30, rng=np.random.default_rng(1)
+    )
+    assert found["column"].tolist() == ["platform", "moon"]
+    assert found["is_drifted"].tolist() == [None, None] and found["refused_because"].notna().all()
+    assert what_drifted(found) == []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import datetime
 from math import sqrt
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,8 +17,12 @@ from launchpad_lib.contract.features import Feature, ShownBy
 from launchpad_lib.contract.findings import Finding
 from launchpad_lib.contract.manifest import FeatureRow
 from launchpad_lib.contract.sentences import named
+from launchpad_lib.findings import latency, risk
+from launchpad_lib.findings import scorecard_cells as cells
 from launchpad_lib.findings.scorecard import Scorecard, scorecard, scorecard_conclusion
 from launchpad_lib.findings.scorecard_correction import family_of, smallest_change
+from launchpad_lib.findings.scorecard_worked import RESULT_AT
+from launchpad_lib.page.harvest import anchor_of
 from launchpad_lib.page.run_results import EarlierPage, RunResults
 from tests.findings.saying import HOSTILE, held
 
@@ -178,11 +185,37 @@ def test_a_page_that_refused_or_failed_is_no_good_news():
     assert said(card) == "Nothing got worse that these data could show: 5 points of adoption."
     told = scorecard_conclusion(card, is_run=True).findings
     assert told[0].sentence.startswith("Health and latency cannot be told of any feature. latency_trends failed")
+    found["states"] = tables()["states"].assign(state="not asked", reason="no objective is declared")
+    assert card_of(found, latency_trends=failed).rows[0].health.word == "refused"
     nothing = scorecard(RunResults(dict.fromkeys(PAGES, failed), {}), features(*NAMES), smallest_change=0.02)
     assert said(nothing) == "These data cannot show whether anything got worse." and nothing.needing_action.is_refused
     by_hand = scorecard(RunResults(), features("quiz"), smallest_change=0.02)
     assert "retention_lift is read from a run" in str(by_hand.rows[0].worked.says)
     held(scorecard_conclusion(by_hand, is_run=False), "quiz")
+
+
+def test_of_two_equally_bad_features_the_one_that_hurts_more_users_stands_first():
+    found = tables()
+    said_of = [
+        Finding("act", "fix", f"{n} is bad.", n, "what-is-degraded-now", users=u) for n, u in (("menu", 5), ("cart", 9))
+    ]
+    for name in ("menu", "cart"):
+        put(found, "states", name, state="degraded now")
+    card = card_of(found, risk_scoring=EarlierPage("ok", None, tuple(said_of)))
+    assert [r.feature_id for r in card.rows] == ["cart", "menu", "quiz"]
+    put(found, "regressions", "menu", after=400.0, after_low=380.0, after_high=420.0)
+    card = card_of(found, risk_scoring=EarlierPage("ok", None, tuple(said_of)))
+    assert [r.feature_id for r in card.rows] == ["menu", "cart", "quiz"], "two of its cells are grave"
+
+
+def test_every_cell_leads_to_a_heading_of_its_page():
+    pages = {"engagement": [cells.USED_AT], "retention_lift": [RESULT_AT], "experiments": [RESULT_AT]}
+    pages |= {"latency_trends": [latency.SLOWER, latency.SILENT, latency.BUDGETS], "risk_scoring": [risk.NOW]}
+    for name, anchors in pages.items():
+        text = (Path(__file__).parents[2] / f"notebooks/{name}.ipynb").read_text(encoding="utf-8")
+        sources = ["".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "markdown"]
+        headings = {anchor_of(h) for h in re.findall(r"^## +(.+?)$", "\n".join(sources), re.MULTILINE)}
+        assert set(anchors) <= headings, name
 
 
 def test_without_a_declared_feature_nothing_is_asked():

@@ -6,9 +6,13 @@ import json
 import math
 import random
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
+import ibis
 import numpy as np
+import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from launchpad_lib.contract.experiments import PlannedExperiment
 from launchpad_lib.contract.planned_metrics import PlannedMetric
@@ -146,6 +150,7 @@ def plan(**more) -> PlannedExperiment:
     [
         ("47h", []),
         ("2d", [0, 1, 2]),
+        ("60h", [0, 1, 2]),
         ("7d", [0, 1, 2, 3, 4, 5, 6, 7]),
         ("8d", [0, 2, 4, 6, 8]),
         ("15d", [0, 3, 6, 9, 12, 15]),
@@ -155,44 +160,34 @@ def plan(**more) -> PlannedExperiment:
 def test_a_window_is_told_in_at_most_seven_parts_of_whole_days(window, edges):
     question = question_of(plan(window=window))
     assert [(s.begins.days, s.ends.days) for s in question.slices] == list(zip(edges, edges[1:], strict=False))
-    for one, outcome in zip(question.slices, question.outcomes[1:], strict=True):
-        assert one.metric == 0
-        assert (outcome.event_name, outcome.begins) == ("buy", one.begins)
-        assert outcome.ends == one.ends - timedelta(microseconds=1)  # the next part has the instant between them
+    assert [e.days for e in question.outcomes[0].parts] == edges and len(question.outcomes) == 1
 
 
-def test_only_what_decides_and_is_counted_from_the_exposure_on_has_a_course():
+def test_every_metric_has_a_course_but_one_that_stands_on_the_exposure():
+    """A retention from hour 20 on has whole days from day 1 on; a denominator on the exposure has no days."""
     metrics = [
         {"event": "buy", "kind": "count", "name": "times"},
         {"event": "stay", "role": "guardrail", "margin": 0.1},
-        {"event": "look", "role": "exploratory"},
+        {"kind": "retention", "begins": "20h", "name": "back", "role": "exploratory"},
         {"event": "buy", "kind": "ratio", "per_event": "look", "name": "per look"},
-        {"event": "buy", "kind": "sum", "value": "price", "name": "paid", "window": "2d"},
+        {"value": "paid", "kind": "sum", "name": "on it"},
+        {"event": "buy", "kind": "ratio", "per_value": "seats", "name": "per seat", "window": "2d"},
     ]
     question = question_of(plan(metrics=metrics))
     assert [(s.metric, s.begins.days, s.ends.days) for s in question.slices] == [
-        (0, 0, 1),
-        (0, 1, 2),
-        (0, 2, 3),
-        (4, 0, 1),
-        (4, 1, 2),
+        *((m, d, d + 1) for m in (0, 1) for d in range(3)),
+        *((2, d, d + 1) for d in (1, 2)),
+        *((3, d, d + 1) for d in range(3)),
+        *((5, d, d + 1) for d in range(2)),
     ]
-    assert [o.value for o in question.outcomes[-5:]] == [None, None, None, "price", "price"]
-    taken = [[(p.outcome, p.taken, p.is_before) for p in four] for four in question.places]
-    assert taken[0] == [(0, "count", False), (0, "one", False), (0, "count", True), (0, "one", False)]
-    assert taken[3] == [(3, "count", False), (4, "count", False), (3, "count", True), (4, "count", True)]
-    assert [four[0] for four in taken[5:]] == [(6 + k, "count" if k < 3 else "value", False) for k in range(5)]
-    assert taken[5][1:] == taken[0][1:]
+    of_ratios = [(s.metric, s.column, s.denominator) for s in question.slices if s.metric in (3, 5)]
+    assert of_ratios == [(3, 8, 11), (3, 9, 12), (3, 10, 13), (5, 14, -1), (5, 15, -1)]
 
 
-def test_an_experiment_with_many_metrics_asks_no_more_than_one_reading_counts():
-    """Of 62 outcomes 60 are given to metrics and their courses of seven parts: 6 of these beside 14 metrics."""
-    metrics = [{"event": f"e{k}"} for k in range(14)]
+def test_twenty_metrics_over_a_week_are_asked_in_one_reading():
+    metrics = [{"event": f"e{k}", "kind": "ratio", "per_event": f"d{k}", "name": f"m{k}"} for k in range(20)]
     question = question_of(plan(metrics=metrics, window="7d"))
-    assert sorted({s.metric for s in question.slices}) == [0, 1, 2, 3, 4, 5]
-    assert len(question.outcomes) == 14 + 6 * 7
-    whole = question_of(plan(metrics=metrics[:11], window="7d"))
-    assert sorted({s.metric for s in whole.slices}) == list(range(7)) and len(whole.outcomes) == 60
+    assert len(question.outcomes) == 40 and len(question.slices) == 140
 
 
 def test_a_value_on_the_exposure_and_a_covariate_stand_where_they_were_declared():
@@ -306,6 +301,108 @@ def test_moments_of_all_of_segments_and_under_a_cap_are_sums_over_units():
     assert (found.too_many, found.refused, found.read_at) == ((), (None,) * len(found.refused), None)
 
 
+KINDS = [
+    {"event": "buy", "name": "bought"},
+    {"event": "buy", "kind": "count", "name": "times", "role": "exploratory"},
+    {"event": "buy", "kind": "sum", "value": "price", "name": "paid", "role": "guardrail", "margin": 1},
+    {"kind": "retention", "begins": "1d", "name": "back", "role": "exploratory"},
+    {"event": "buy", "kind": "ratio", "value": "price", "per_event": "buy", "name": "per order", "role": "exploratory"},
+    {"event": "buy", "kind": "quantile", "value": "price", "name": "dear", "quantile": 0.8, "role": "exploratory"},
+]
+
+
+def course_by_hand(shown: Event, own: list[Event], name: str, day: int) -> tuple[float, float, float, float]:
+    """(y, d, x, z) of a user on one day since the exposure, from the definitions."""
+    there = [e for e in own if shown.event_at + day * DAY <= e.event_at < shown.event_at + (day + 1) * DAY]
+    before = [e for e in own if shown.event_at - DAY <= e.event_at < shown.event_at]
+    bought, bought_before = ([e for e in part if e.event_name == "buy"] for part in (there, before))
+    if name == "back":
+        return float(bool(there)), 1.0, float(bool(before)), 1.0
+    if name == "bought":
+        return float(bool(bought)), 1.0, float(bool(bought_before)), 1.0
+    if name == "times":
+        return len(bought), 1.0, len(bought_before), 1.0
+    paid, paid_before = (math.fsum(map(price, part)) for part in (bought, bought_before))
+    if name == "paid":
+        return paid, 1.0, paid_before, 1.0
+    return paid, len(bought), paid_before, len(bought_before)
+
+
+def exposure_of(own: list[Event]) -> Event:
+    (shown,) = (e for e in own if e.event_name == "experiment_exposed")
+    return shown
+
+
+def test_the_course_since_exposure_of_every_kind_is_summed_over_units():
+    log, through = trial(), START + 15 * DAY
+    planned = plan(metrics=KINDS, pre_period="1d")
+    found = counted(table(log), planned, observed_through=through, report_timezone="UTC")
+    users = {u: own for u, own in by_user(log).items() if exposure_of(own).event_at + 3 * DAY <= through}
+    told = [(planned.metrics[s.metric].called, s.begins.days) for s in found.question.slices]
+    assert [(n, d) for n, d in told if n != "back"] == [
+        (m["name"], d) for m in KINDS for d in range(3) if m["name"] != "back"
+    ]
+    assert [d for n, d in told if n == "back"] == [1, 2]
+    for variant in "ab":
+        own = [e for e in users.values() if json.loads(exposure_of(e).properties)["variant"] == variant]
+        for place, (name, day) in enumerate(told):
+            if name != "dear":
+                rows = [course_by_hand(exposure_of(events), events, name, day) for events in own]
+                assert found.course[variant][place].tolist() == pytest.approx(moments(rows), rel=1e-12), (name, day)
+        _, value, since = found.quantiles[5][variant]
+        late = [e.event_at - exposure_of(events).event_at for events in own for e in events if e.event_name == "buy"]
+        late = sorted(x // timedelta(microseconds=1) for x in late if timedelta(0) <= x <= 3 * DAY)
+        assert sorted(since.tolist()) == late and len(value) == len(late)
+
+
+def test_clusters_have_a_course_and_segments_of_their_own():
+    """A cluster's units in a level are one unit of the level; a cluster in both variants is in none of them."""
+    log, through = [], START + 15 * DAY
+    for e in trial(users=300):
+        if e.event_name == "experiment_exposed":
+            fields = json.loads(e.properties)
+            team = int(e.user_id[1:]) % 40
+            fields |= {"team": f"t{team}", "variant": "ab"[team // 2 % 2] if e.user_id != "u7" else "a"}
+            e = e._replace(properties=json.dumps(fields))
+        log.append(e)
+    planned = plan(metrics=KINDS, cluster="team", segments=["tier"], pre_period="1d")
+    found = counted(table(log), planned, observed_through=through, report_timezone="UTC")
+    users = [own for own in by_user(log).values() if exposure_of(own).event_at + 3 * DAY <= through]
+    told = [(planned.metrics[s.metric].called, s.begins.days) for s in found.question.slices]
+
+    def over_teams(variant: str, numbers, tier: object = "") -> list[float]:
+        teams: dict[str, list[tuple]] = {}
+        for own in users:
+            fields = json.loads(exposure_of(own).properties)
+            if fields["team"] != "t7" and fields["variant"] == variant and tier in ("", fields.get("tier")):
+                teams.setdefault(fields["team"], []).append(numbers(own))
+        return moments([tuple(math.fsum(v) for v in zip(*rows, strict=True)) for rows in teams.values()])
+
+    for variant in "ab":
+        for place, (name, day) in enumerate(told):
+            if name != "dear":
+                expected = over_teams(
+                    variant, lambda own, n=name, d=day: (*course_by_hand(exposure_of(own), own, n, d)[:2], 0.0, 0.0)
+                )
+                assert found.course[variant][place].tolist() == pytest.approx(expected, rel=1e-12), (name, day)
+        for level, tier in (("gold", "gold"), ("tin", "tin"), ("(none)", None)):
+
+            def paid(own):
+                shown = exposure_of(own)
+                bought = [e for e in own if e.event_name == "buy"]
+                after = [price(e) for e in bought if shown.event_at <= e.event_at <= shown.event_at + 3 * DAY]
+                before = [price(e) for e in bought if shown.event_at - DAY <= e.event_at < shown.event_at]
+                return math.fsum(after), 1.0, math.fsum(before), 1.0
+
+            segment = found.moments["tier", level][variant][2].tolist()
+            assert segment == pytest.approx(over_teams(variant, paid, tier), rel=1e-12)
+    split = [json.loads(exposure_of(own).properties) for own in by_user(log).values()]
+    split = [f["variant"] for f in split if f["team"] == "t7"]
+    standing = found.standing.set_index(["standing", "variant"])["units"].to_dict()
+    assert {v: standing["cluster in several variants", v] for v in "ab"} == {v: split.count(v) for v in "ab"}
+    assert sum(standing.values()) == 300 and found.randomised == {"a": 20, "b": 19}
+
+
 def test_a_log_that_has_ended_has_no_open_windows():
     log, through = trial(), START + 15 * DAY
     planned = plan(metrics=[PAID], immature_units="count")
@@ -372,3 +469,68 @@ def test_a_property_with_more_than_two_hundred_values_is_named_and_not_counted()
 
     assert seen(201).too_many == ("city",) and set(seen(201).moments) == {WHOLE}
     assert seen(200).too_many == () and len(seen(200).moments) == 201
+
+
+# ------------------------------------------------------------------------------------------------------ other units
+
+
+class OnDevice(NamedTuple):
+    """An event with the session and the device that it came from."""
+
+    event: Event
+    session_key: str | None
+    device: str | None
+
+
+def devices() -> list[OnDevice]:
+    """Users with two sessions and up to three devices, which other users have, too; each draw shows any variant."""
+    rng = random.Random(3)
+    log = []
+    for k in range(120):
+        for _ in range(rng.randint(1, 4)):
+            at = START + rng.randint(48, 300) * HOUR
+            on = (rng.choice(["1", "2", None]), rng.choice([f"d{k}", f"d{k // 2}", "d0", None]))
+            fields = {"experiment_id": rng.choice("eeef"), "variant": rng.choice("ab"), "tier": rng.choice("xy")}
+            log.append(OnDevice(Event(f"u{k}", "experiment_exposed", at, None, json.dumps(fields)), *on))
+            for _ in range(rng.randint(0, 4)):
+                paid = json.dumps({"price": rng.choice([1, 2.5, 4, 80])})
+                on = (rng.choice(["1", "2", None]), rng.choice([f"d{k}", f"d{k // 2}", "d0", None]))
+                log.append(OnDevice(Event(f"u{k}", "buy", at + rng.randint(-40, 80) * HOUR, None, paid), *on))
+    return log
+
+
+@pytest.mark.parametrize("unit", ["session_key", "device", "device_in_json"])
+def test_an_experiment_of_other_units_is_one_of_users_of_that_name(unit):
+    """The same log in which every event's user is its session or device; events without one are nobody's."""
+    log = devices()
+    renamed, told, lost = [], [], set()
+    for event, session, device in log:
+        fields = json.loads(event.properties)
+        key = session and f"{event.user_id}/{session}" if unit == "session_key" else device
+        if key is not None:
+            renamed.append(event._replace(user_id=key))
+        elif fields.get("experiment_id") == "e":
+            lost.add(event.user_id)
+        if unit == "device_in_json" and device is not None:
+            fields[unit] = device
+        told.append(event._asdict() | {"properties": json.dumps(fields), "session_key": session, "device": device})
+    schema = dict.fromkeys(told[0], "string") | {"event_at": "timestamp"}
+    events = ibis.memtable(pd.DataFrame(told).astype({"event_at": "datetime64[us]"}), schema=schema)
+    planned = plan(metrics=[PAID, {"event": "buy"}], segments=["tier"], pre_period="1d")
+    asked = {"observed_through": START + 12 * DAY, "report_timezone": "UTC"}
+    found = counted(events, planned.model_copy(update={"unit": unit}), **asked)
+    expected = counted(table(renamed), planned, **asked)
+    assert found.randomised == expected.randomised and min(found.randomised.values()) > 10
+    assert found.moments.keys() == expected.moments.keys()
+    for key, arms in expected.moments.items():
+        for variant, own in arms.items():
+            np.testing.assert_allclose(found.moments[key][variant], own, rtol=1e-12)
+    standing = found.standing.set_index("standing")["units"]
+    assert standing["no unit"] == len(lost) > 0
+    rest = found.standing[found.standing["standing"] != "no unit"]
+    assert rest.to_dict("records") == expected.standing.to_dict("records")
+
+
+def test_a_session_is_named_by_the_key_that_holds_its_user():
+    with pytest.raises(ValidationError, match="name session_key, which holds both"):
+        plan(unit="session_id")

@@ -10,6 +10,7 @@ from launchpad_lib.inference import (
     Placebo,
     benchmark,
     bounded_estimate,
+    control_exposure,
     crossfit_effects,
     doubt_table,
     e_value,
@@ -210,3 +211,37 @@ def test_effective_size_and_standardised_difference_are_the_hand_counts():
     assert effective_size(np.array([1.0, 1.0, 2.0])) == pytest.approx(16 / 6)
     values, treated = np.array([[2.0], [4.0], [0.0], [2.0]]), np.array([1, 1, 0, 0])
     assert standardised_differences(values, treated, np.ones((4, 1))) == pytest.approx(np.array([[np.sqrt(2)]]))
+
+
+def sessions_with_a_control(hidden: float, seed: int) -> pd.DataFrame:
+    """6,000 sessions: finishing adds 10 points to coming back; clicking a banner adds nothing, and is likelier where
+    somebody finishes. Both and coming back hang on what is measured (`liking`) and, by `hidden`, on what nobody measures."""
+    rng = np.random.default_rng(seed)
+    n = 6000
+    liking, mood = rng.normal(size=n), rng.normal(size=n)
+    drive = 0.7 * liking + hidden * mood
+    treated = rng.random(n) < 1 / (1 + np.exp(-drive))
+    banner = rng.random(n) < 1 / (1 + np.exp(0.5 - drive - 0.8 * treated))
+    back = rng.random(n) < np.clip(0.4 + 0.1 * treated + 0.08 * liking + 0.12 * hidden * mood, 0, 1)
+    columns = {"treated": treated, "did_control": banner, "returned": back}
+    return pd.DataFrame({k: v.astype(int) for k, v in columns.items()} | {"liking": liking})
+
+
+@pytest.mark.parametrize(("hidden", "verdict"), [(0.0, "passes"), (1.0, "fails")])
+def test_an_exposure_that_cannot_matter_shows_what_nobody_measured(hidden, verdict):
+    """Limits of a third of 15 points; seeds were fixed before looking."""
+    table = sessions_with_a_control(hidden, seed=20261127)
+    asked = {"covariates": ["liking"], "exposure": "did_control", "label": "banner", "estimate": 0.15}
+    found = control_exposure(table, rng=np.random.default_rng(1), **asked).iloc[0]
+    assert found["verdict"] == verdict and found["limit"] == pytest.approx(0.05)
+    assert (found["ci_low"] <= 0 <= found["ci_high"]) == (hidden == 0.0)
+
+
+def test_an_exposure_that_nobody_did_or_that_is_the_real_one_cannot_be_checked():
+    table = sessions_with_a_control(0.0, seed=2)
+    asked = {"covariates": ["liking"], "exposure": "did_control", "label": "banner", "estimate": 0.1}
+    never = control_exposure(table.assign(did_control=0), rng=np.random.default_rng(1), **asked).iloc[0]
+    same = control_exposure(table.assign(did_control=table["treated"]), rng=np.random.default_rng(1), **asked).iloc[0]
+    assert never["verdict"] == same["verdict"] == "cannot be checked"
+    assert never["refused_because"] == "0 treated and 6,000 untreated units; each group needs 30"
+    assert same["refused_because"].startswith("what was known before tells who is treated")

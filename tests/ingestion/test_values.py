@@ -285,3 +285,49 @@ def test_a_field_of_ours_that_is_mapped_to_another_is_kept_in_the_properties(pla
 def test_a_wrong_mapping_is_refused_with_the_remedy(given, message):
     with pytest.raises(ValueError, match=message):
         SourceSpec(**({"table": "events", "path": "x"} | given))
+
+
+@pytest.mark.parametrize(
+    ("at", "forms"),
+    [
+        ("31.12.2026 09:30", ["%d.%m.%Y %H:%M"]),
+        ("05.01.2026 15:58:39", ["%d.%m.%Y %H:%M:%S"]),
+        ("1.2.26", ["%d.%m.%y"]),
+        ("13/02/2026", ["%d/%m/%Y"]),
+        ("02/13/2026 1:05 PM", ["%m/%d/%Y %I:%M %p"]),
+        ("02/03/2026 01:05:06.5PM", ["%d/%m/%Y %I:%M:%S.%f%p", "%m/%d/%Y %I:%M:%S.%f%p"]),
+    ],
+)
+def test_a_local_form_of_a_time_is_refused_with_the_format_to_state(place, line, at, forms):
+    """Both where day and month cannot be told apart; each reads the file that it was proposed for."""
+    place.put("x.jsonl", line("1", event_at=at))
+    stated = " or ".join(f"`formats: {{event_at: '{form}'}}`" for form in forms)
+    with pytest.raises(IngestError) as caught:
+        place.ingest("x.jsonl")
+    assert str(caught.value).endswith(f"a file's mapping may state `units` or `formats`; state {stated}")
+    read = [datetime.strptime(at, form) for form in forms]
+    assert len({(one.month, one.day) for one in read}) == len(forms)
+    assert place.ingest("x.jsonl", formats={"event_at": forms[0]}).accepted == 1
+    assert instants(place)["1"][:19] == str(read[0])[:19]
+
+
+@pytest.mark.parametrize("at", ["5 Jan 2026", "2026/01/05", "99:99", "1.2.2026 late", "05-2026"])
+def test_a_time_of_no_known_form_gets_no_wrong_proposal(place, line, at):
+    place.put("x.jsonl", line("1", event_at=at))
+    with pytest.raises(IngestError, match="a file's mapping may state `units` or `formats`$"):
+        place.ingest("x.jsonl")
+
+
+@pytest.mark.parametrize(("between", "stated"), [(";", '";"'), ("\t", r'"\\t"'), ("|", r'"\|"')])
+def test_a_header_that_is_one_name_is_refused_with_the_delimiter_to_state(place, between, stated):
+    place.put("x.csv", between.join(("Kunde", "Zeit", "Aktion")) + "\n" + between.join(("u", "2026-01-01", "a")) + "\n")
+    asked = {"columns": {"user_id": "Kunde", "event_at": "Zeit", "event_name": "Aktion"}}
+    with pytest.raises(IngestError, match=f"x.csv: its header is one name, .*; state `delimiter: {stated}` if"):
+        place.ingest("x.csv", **asked)
+    assert place.ingest("x.csv", delimiter=between, **asked).accepted == 1
+
+
+def test_a_header_of_one_name_that_is_one_name_is_told_as_ever(place):
+    place.put("x.csv", "Kunde\nu\n")
+    with pytest.raises(IngestError, match="columns.user_id='Kunden' is no column of this file; did you mean 'Kunde'"):
+        place.ingest("x.csv", columns={"user_id": "Kunden"})

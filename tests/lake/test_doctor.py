@@ -187,6 +187,7 @@ OF_LOGS: dict[str, Callable[[Path], object]] = {
     "first commit empty": lambda lake: empty(commit(lake, 0)),
     "no commit": lambda lake: [p.unlink() for p in (lake / LOG).glob("*.json")],
     "no log": lambda lake: shutil.rmtree(lake / LOG),
+    "a log and all rows": lambda lake: [p.unlink() for p in (lake / "features").rglob("*") if p.is_file()],
     "no log of features": lambda lake: shutil.rmtree(lake / "features" / "_delta_log"),
     "commits swapped": lambda lake: swap(commit(lake, 1), commit(lake, 2)),
     "commit twice": lambda lake: shutil.copy(commit(lake, 2), commit(lake, 1)),
@@ -236,6 +237,19 @@ def test_damage_is_told_and_no_number_is_made_of_it(lake, capsys, name):
     assert "\n" not in str(refused.value) and "launchpad doctor" in str(refused.value)
     assert main(["sql", "--lake", str(lake), "SELECT count(*) FROM fact_events"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["events flip_first_page", "events flip_footer", "features flip", "two files swapped", "commits swapped", "commit twice",
+     "another day in a commit", "a row count in a commit", "an action out of a commit", "middle commit empty"],
+)  # fmt: skip
+def test_what_states_its_checksum_is_found_damaged_at_first_sight(lake, name):
+    """Nothing was noted of it before."""
+    shutil.rmtree(lake / "_index")
+    (OF_FILES | OF_LOGS)[name](lake)
+    with pytest.raises(Damaged):
+        refuse_damage(lake)
 
 
 def test_a_whole_lake_is_as_it_was_written(made, lake, capsys):
@@ -341,6 +355,22 @@ def test_a_bit_that_flipped_is_not_given_a_checksum_by_compaction(lake):
     assert file.exists() and last(lake) == before
 
 
+def test_what_a_compaction_would_do_is_said_and_not_done(lake, capsys):
+    (lake / "warehouse.duckdb").unlink()
+    shutil.rmtree(lake / "_index" / "warehouse")  # which keeps the version of its views
+    before = {p: p.stat().st_mtime_ns for p in lake.rglob("*") if p.is_file()}
+    capsys.readouterr()
+    command = ["compact", "--lake", str(lake), "--grace-minutes", "0", "--dry-run"]
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "events: would merge 4 files into 2"
+    assert before == {p: p.stat().st_mtime_ns for p in lake.rglob("*") if p.is_file()}
+    assert len(DeltaTable(str(lake / "events")).file_uris()) == 6
+    compact(lake, say=lambda _: None)
+    shutil.rmtree(lake / "_index" / "warehouse")
+    assert main(command) == 0
+    assert "events: would delete 4 files and 0 log entries" in capsys.readouterr().out
+
+
 def test_after_compaction_and_checkpoint_the_lake_is_as_it_was_written(made, lake, capsys):
     compact(lake, say=lambda _: None, grace_seconds=0)
     with_checkpoint(lake)
@@ -348,6 +378,19 @@ def test_after_compaction_and_checkpoint_the_lake_is_as_it_was_written(made, lak
     assert (status, [o for o in said["found"] if o["kind"] != "rebuilt"]) == (0, [])
     assert answers(lake)[0] == made[1][0]
     assert all("crc32c-" in path.name for path in map(Path, DeltaTable(str(lake / "events")).file_uris()))
+
+
+def test_a_table_that_is_just_being_made_is_not_damaged(tmp_path):
+    (tmp_path / "lake" / "events" / "_delta_log").mkdir(parents=True)
+    refuse_damage(tmp_path / "lake")
+
+
+def test_a_version_that_is_gone_is_told_as_such(lake):
+    with_checkpoint(lake)
+    assert not commit(lake, 1).exists()
+    with pytest.raises(ValueError, match=r"lake_versions\.events=1: .* has no such version any more"):
+        take_snapshot(lake, versions={"events": 1})
+    take_snapshot(lake)
 
 
 def test_reading_again_costs_no_reading(lake, monkeypatch):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from launchpad_lib.collector.spool import SpoolWriter
+from launchpad_lib.contract.private import readers_of
 from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.ingestion.stream.decoding import Block, decode
 from launchpad_lib.ingestion.stream.sink import StreamSink
@@ -93,3 +94,30 @@ def test_a_spool_of_the_sdk(tmp_path):
     spool.append(b"{}\n")
     assert mode(tmp_path / "spool") == 0o700
     assert {mode(path) for path in (tmp_path / "spool").glob("*.ndjson")} == {0o600}
+
+
+@pytest.mark.parametrize(
+    ("own", "above", "who"),
+    [
+        (0o755, 0o755, "everybody on this machine"),
+        (0o755, 0o750, "its group"),
+        (0o755, 0o700, "its owner alone"),
+        (0o750, 0o755, "its group"),
+        (0o711, 0o755, "its owner alone"),
+        (0o700, 0o755, "its owner alone"),
+    ],
+)
+def test_who_can_read_a_report(tmp_path, monkeypatch, own, above, who):
+    folder = tmp_path / "reports" / "run"
+    folder.mkdir(parents=True)
+    folder.chmod(own)
+    folder.parent.chmod(above)
+    real = Path.stat
+
+    def seen(path, **more):
+        """The folders of the test itself are private."""
+        found = real(path, **more)
+        return os.stat_result((0o40755, *found[1:])) if path in folder.parent.parents else found
+
+    monkeypatch.setattr(Path, "stat", seen)
+    assert readers_of(folder) == who

@@ -23,14 +23,14 @@ from launchpad_lib.metrics.trials import Naive, TrialQuestion, start_trials, tri
 from tests.metrics_kernels import trial_reference as reference
 from tests.metrics_kernels.trial_reference import DAY, GAP, START, Event
 
-FINISHED = TrialQuestion("finished", ("finish",), begin_events=("begin",))
+FINISHED = TrialQuestion("finished", ("finish",), begin_events=("begin",), control_events=("close",))
 CLOSED = TrialQuestion("finished", ("close",), begin_events=("open",))
-USED = TrialQuestion("used", ("begin", "finish"))
+USED = TrialQuestion("used", ("begin", "finish"), control_events=("look",))
 OF_FEATURE = TrialQuestion("used", (), feature_id="search")
 EXPECTED = {
-    FINISHED: {"compare": "finished", "begin": "begin", "done": {"finish"}},
+    FINISHED: {"compare": "finished", "begin": "begin", "done": {"finish"}, "control": "close"},
     CLOSED: {"compare": "finished", "begin": "open", "done": {"close"}},
-    USED: {"compare": "used", "done": {"begin", "finish"}},
+    USED: {"compare": "used", "done": {"begin", "finish"}, "control": "look"},
     OF_FEATURE: {"compare": "used", "done": set(), "feature": "search"},
 }
 

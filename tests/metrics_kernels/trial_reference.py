@@ -85,6 +85,7 @@ def trials(
     outcome: timedelta,
     through: datetime,
     zone: str = "UTC",
+    control: str | None = None,
 ) -> tuple[dict[tuple[str, datetime], dict], dict[str, int]]:
     """(user, instant) -> row, of the trials that are compared; and how many are open or come after it was done."""
     found, counts = {}, {"window_open": 0, "done_before": 0}
@@ -106,11 +107,13 @@ def trials(
             elif t + grace + outcome > through:
                 counts["window_open"] += 1
             else:
-                found[user, t] = row(own, session_of, t, begins, finished, begin, compare, grace, outcome, zone)
+                found[user, t] = row(
+                    own, session_of, t, begins, finished, begin, compare, grace, outcome, zone, control
+                )
     return found, counts
 
 
-def row(own, session_of, t, begins, finished, begin, compare, grace, outcome, zone) -> dict:
+def row(own, session_of, t, begins, finished, begin, compare, grace, outcome, zone, control) -> dict:
     """Everything that is said of one trial."""
     place = next(p for p, e in enumerate(own) if e.event_at == t and (compare == "used" or e.event_name == begin))
     of_session = [e for p, e in enumerate(own) if session_of[p] == session_of[place]]
@@ -126,6 +129,7 @@ def row(own, session_of, t, begins, finished, begin, compare, grace, outcome, zo
     past = [at for at in before if at < window[0]]
     known = {
         "treated": any(t <= f <= end for f in finished),
+        "did_control": any(t <= e.event_at <= end and e.event_name == control for e in own),
         "returned": any(end < e.event_at <= end + outcome for e in own),
         "recency": log(1 + (t - earlier[-1]) / DAY) if earlier else 0.0,
         "is_first_session": not earlier,

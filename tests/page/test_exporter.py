@@ -18,9 +18,10 @@ import pytest
 from nbconvert.exporters import get_export_names, get_exporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from launchpad_lib.page.exporter import LaunchpadExporter, PageFacts, page_of
+from launchpad_lib.page.exporter import LaunchpadExporter
 from launchpad_lib.page.output import APART_MIME, FINDINGS_MIME, METRIC_MIME, SPEC_MIME, TABLE_MIME
 from launchpad_lib.page.tables import html_table
+from launchpad_lib.page.whole_page import PageFacts, page_of
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 SPEC = {

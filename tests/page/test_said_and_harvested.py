@@ -19,7 +19,7 @@ from launchpad_lib.contract.sentences import sentence
 from launchpad_lib.contract.tables import Column
 from launchpad_lib.page.blocks import blocks_of, chart_block, notebook_title, printed
 from launchpad_lib.page.environment import page_environment
-from launchpad_lib.page.exporter import LaunchpadExporter, PageFacts, _facts_of
+from launchpad_lib.page.exporter import LaunchpadExporter, _facts_of
 from launchpad_lib.page.harvest import NOTHING_SAID, anchor_of, harvest
 from launchpad_lib.page.markup import authored, cleaned, is_blank, plain, sentences
 from launchpad_lib.page.output import (
@@ -38,6 +38,7 @@ from launchpad_lib.page.output import (
     title_of,
 )
 from launchpad_lib.page.tables import cell, columns_of, html_table, kind_of
+from launchpad_lib.page.whole_page import PageFacts
 
 RULES = {"start_event": "begin", "window": "7d"}
 

@@ -114,3 +114,8 @@ def test_a_released_on_of_yaml_reaches_the_notebook_as_text_and_is_read_there_ag
     given = load_run(tmp_path / "p.yaml").for_notebook("funnels", notebooks=tmp_path)["features"]
     assert given == [{"feature_id": "a", "released_on": "2026-01-02", "interaction_events": ["x"]}]
     assert declared_features(json.loads(json.dumps(given)))[0].released_on == date(2026, 1, 2)
+
+
+def test_a_negative_control_that_is_an_event_of_the_feature_is_told():
+    with pytest.raises(ValueError, match="is an event of 'quiz' itself, which may matter; name one that cannot"):
+        declared_features([{"feature_id": "quiz", "start_event": "go", "negative_control": "go"}])

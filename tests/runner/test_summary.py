@@ -186,6 +186,13 @@ def test_a_line_keeps_its_gap_and_an_open_day_is_hollow():
     ) in line
 
 
+def test_a_day_of_few_units_is_hollow_and_moves_no_line():
+    course = [d | {"n": n} for d, n in zip(days([0.5, 0.4, 0.45, 0.0]), (300, 250, 200, 3), strict=True)]
+    line = str(band_chart(manifest(metrics=[number("m", 0.5, series=course)]).metrics[0].series, name="m", written=str))
+    assert line.count('class="hol"') == 1 and line.count("stroke-dasharray") == 0
+    assert "lowest 0.4 on 6 Jan, last 0.45" in line and '<text class="k" x="245" y' in line and ">0.45</text>" in line
+
+
 @pytest.mark.parametrize("values", [[], [0.5], [None, None], [None, 0.4]])
 def test_fewer_than_two_known_days_are_no_line(values):
     assert spark(values, top=1) == "" and band_chart(series_of(values), name="m", written=str) == ""

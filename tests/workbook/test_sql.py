@@ -18,6 +18,8 @@ from launchpad_lib.lake.asking import answered
 from launchpad_lib.lake.warehouse import warehouse_views
 from tests.lake.test_snapshot import add, steady
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):
@@ -178,6 +180,14 @@ def test_a_reader_that_has_enough_ends_it_quietly(lake):
     assert (done.stdout, done.stderr, done.returncode) == ("range\n", "", 0)
 
 
+@pytest.mark.parametrize("asked", ["report --help", "--help", "params"])
+def test_a_reader_that_has_enough_of_a_help_text_ends_it_quietly(asked):
+    program = f"{sys.executable} -c 'from launchpad_lib.cli.main import main; raise SystemExit(main())' {asked}"
+    pipe = f"set -o pipefail; {program} | true"
+    done = subprocess.run(["bash", "-c", pipe], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_ctrl_c_stops_a_query_and_not_only_its_rows(lake, tmp_path):
     """The engine would count for minutes; in the main thread it hears a signal when it is done."""
     asked = "SELECT count(*) FROM range(400000) a, range(400000) b WHERE a.range * 7 % 11 < b.range * 3 % 13"
@@ -196,6 +206,16 @@ def test_ctrl_c_stops_a_query_and_not_only_its_rows(lake, tmp_path):
 def test_questions_have_the_memory_of_a_lake_and_no_more(lake, tmp_path):
     with answered("SELECT current_setting('memory_limit')", warehouse_views(lake), spill=str(tmp_path)) as (_, parts):
         assert [row for part in parts for row in part] == [("953.6 MiB",)]  # 1 GB
+
+
+def test_a_workbook_whose_usual_lake_is_not_there_is_told_how_to_name_another(capsys, tmp_path, monkeypatch):
+    for folder in ("notebooks", "params"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "params" / "weekly.yaml").write_text("name: weekly\nlake: nowhere\nsequence: [[data_quality]]\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["sql", "SELECT 1"]) == 2
+    said = "lake='nowhere': there is no such folder; run `launchpad ingest` first, or name a lake by --lake or --params"
+    assert capsys.readouterr().err == f"launchpad: {said}\n"
 
 
 def test_the_lake_of_the_workbooks_params_is_read_up_to_its_named_end(lake, capsys, tmp_path, monkeypatch):

@@ -145,11 +145,15 @@ EXPERIMENT_UNITS = ResultTable(
     (
         *_columns("string", experiment_id="the experiment"),
         *_columns(
-            "string", standing="assigned, or why not: several variants, outside the plan, no variant, before, after"
+            "string",
+            standing="assigned, or why left out: several variants, outside the plan, no variant, before the start, "
+            "after the end, no cluster, cluster in several variants, no unit (users whose exposure names none)",
         ),
-        *_columns("string", variant="the variant, where it is one"),
+        *_columns("string", variant="the variant, where it is one; of a unit that saw several the first of them"),
         *_columns("float64", planned_share="of the plan, a fraction; empty outside it"),
         *_columns("int64", units="exposed units", units_immature="of them, window not over: in no rate"),
+        *_columns("float64", share="of all exposed units, a fraction"),
+        *_columns("float64", value="first success metric of those of the standing whose window is over"),
     ),
 )
 
@@ -191,11 +195,14 @@ EXPERIMENT_DAYS = ResultTable(
     "experiment_days",
     "one row per experiment, metric, variant and days since exposure",
     (
-        *_columns("string", experiment_id="the experiment", metric="the success metric", variant="the variant"),
+        *_columns(
+            "string", experiment_id="the experiment", metric="the metric", role="success, guardrail or exploratory"
+        ),
+        *_columns("string", variant="the variant"),
         *_columns("int64", day_from="first whole day since exposure, from 0", day_to="last of these days"),
         *_columns("float64", value="of the variant on these days", lift="variant minus control"),
         *_columns("float64", ci_low="lower limit, of the level at which p is 0.05", ci_high="upper limit"),
-        *_columns("float64", p="two-sided, adjusted over all of them (Benjamini-Hochberg)"),
+        *_columns("float64", p="two-sided, adjusted over all parts (Benjamini-Hochberg), exploratory metrics apart"),
         *_columns("int64", n="units of the variant", n_control="units of the control"),
         *_columns("string", refused_because="why there is none"),
     ),

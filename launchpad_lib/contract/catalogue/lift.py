@@ -205,10 +205,15 @@ LIFT_BALANCE = ResultTable(
 )
 LIFT_DOUBTS = ResultTable(
     "lift_doubts",
-    "one row per feature and check on what lies before the trial, or before a place was switched on",
+    "one row per feature and check: on what lies before the trial, or before a place was switched on, or on something "
+    "that cannot matter",
     (
         *FEATURE,
-        *_columns("string", design="start trials or roll-out", check="the outcome before the exposure"),
+        *_columns(
+            "string",
+            design="start trials or roll-out",
+            check="the outcome before the exposure, or the exposure that cannot matter",
+        ),
         *_columns("float64", estimate="difference of its shares, a fraction"),
         *LIMITS,
         *_columns("float64", limit="the interval must lie within plus or minus this"),

@@ -181,7 +181,7 @@ DRIFT = ResultTable(
         Column("psi_critical", "float64", False, "what undrifted samples of these sizes exceed once in 20"),
         Column("p_value", "float64", False, "uncorrected"),
         Column("q_value", "float64", False, "after Benjamini-Hochberg over all tests of the table"),
-        Column("is_drifted", "boolean", True, "q_value under 0.05"),
+        Column("is_drifted", "boolean", False, "q_value under 0.05; NULL where nothing could be compared"),
         Column("refused_because", "string", False, "why there is no number; NULL where there is one"),
     ),
 )

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
-from launchpad_lib.contract.event.rules import IDS
+from launchpad_lib.contract.event.rules import IDS, shown
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.sql import identifier, literal
 from launchpad_lib.contract.tables import TABLES, Column
@@ -19,6 +19,7 @@ from launchpad_lib.ingestion.files.source import OWN, IngestError, SourceSpec
 MADE_IDS = ("event_id", "observation_id")
 ID_COLUMNS = (*IDS, "observation_id", "feature_id")
 MAX_DOTS = 4
+DELIMITERS = (",", ";", "\t", "|")  # one of them stands between the fields of almost every CSV
 Kind = Literal["csv", "json", "parquet"]
 
 
@@ -73,13 +74,19 @@ def check_mapping(names: Collection[str], *, source: SourceSpec, file: str, is_e
     if len(names) < 3 and any(name.startswith("sep=") for name in names):
         why = "its first line is Excel's `sep=`, not the header: remove that line, and state `delimiter`"
         raise IngestError(f"{file}: {why}")
+    if len(names) == 1 and not is_empty:
+        (whole,) = names
+        other = max((c for c in DELIMITERS if c != source.delimiter), key=whole.count)
+        if whole.count(other):
+            stated = f"{file}: its header is one name, {shown(whole)!r}, at the delimiter {source.delimiter!r}"
+            raise IngestError(f"{stated}; state `delimiter: {json.dumps(other)}` if that stands between the fields")
     table = TABLES[source.table]
     for place, asked in (("columns", source.columns), ("properties", source.properties)):
         for ours, name in asked.items():
             if name not in names and not is_path(name, names) and not (is_empty and not names):
                 raise IngestError(f"{file}: {place}.{ours}={name!r} is no column of this file; {nearest(name, names)}")
-    stated = {*source.columns, *source.constants, *names, *MADE_IDS}
-    missing = [c.name for c in table.columns if c.required and c.name not in stated]
+    known = {*source.columns, *source.constants, *names, *MADE_IDS}
+    missing = [c.name for c in table.columns if c.required and c.name not in known]
     if missing and not is_empty:
         has = ", ".join(list(names)[:20])
         raise IngestError(f"{file}: no column for {', '.join(missing)}; map it under `columns` (the file has {has})")

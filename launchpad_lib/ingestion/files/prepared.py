@@ -19,6 +19,7 @@ from launchpad_lib.ingestion.files.source import IngestError, SourceSpec
 from launchpad_lib.ingestion.files.staging import Scratch, Staged
 
 MAX_REASON_CHARACTERS = 400
+UNITS_BY_DIGITS = {9: "s", 10: "s", 12: "ms", 13: "ms", 15: "us", 16: "us", 18: "ns", 19: "ns"}
 
 
 class Mark(NamedTuple):
@@ -86,14 +87,44 @@ def _rule_of(reason: str) -> str:
 
 
 def _hint(reason: str) -> str:
-    """The unit that a number of that many digits has, for times between 1973 and 2286."""
-    found = re.match(r"(\w+): (\d+)(?:[.]\d+)? is not a timestamp such", reason)
-    unit = (
-        {9: "s", 10: "s", 12: "ms", 13: "ms", 15: "us", 16: "us", 18: "ns", 19: "ns"}.get(len(found[2]))
-        if found
-        else None
+    """The unit that a number of that many digits has, for times between 1973 and 2286; the format that a local form of
+    a time has, both where day and month cannot be told apart.
+
+    >>> _hint("event_at: 31.12.2026 09:30 is not a timestamp such as ...")
+    "; state `formats: {event_at: '%d.%m.%Y %H:%M'}`"
+    """
+    found = re.match(r"(\w+): (.+?) is not a timestamp such", reason)
+    if not found:
+        return ""
+    column, text = found.groups()
+    number = re.fullmatch(r"(\d+)(?:[.]\d+)?", text)
+    unit = UNITS_BY_DIGITS.get(len(number[1])) if number else None
+    if number and unit:
+        return f"; {number[1]} looks like {unit}: state `units: {{{column}: {unit}}}`"
+    forms = " or ".join(f"`formats: {{{column}: '{form}'}}`" for form in _forms(text))
+    return f"; state {forms}" if forms else ""
+
+
+def _forms(text: str) -> list[str]:
+    """How strptime reads a date of numbers: day first where dots stand between them, otherwise what is possible."""
+    date = re.fullmatch(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d\d)(.*)", text)
+    clock = date and re.fullmatch(r"([T ]?)(?:\d{1,2}(:\d\d){1,2}([.]\d{1,6})?( ?[AaPp][Mm])?)?", date[5])
+    if not date or not clock:
+        return []
+    first, between, second, year = int(date[1]), date[2], int(date[3]), "%Y" if len(date[4]) == 4 else "%y"
+    rest = ""
+    if date[5]:
+        seconds = ":%S" * (date[5].count(":") == 2) + ".%f" * bool(clock[3])
+        half = f"{'' if not clock[4].startswith(' ') else ' '}%p" if clock[4] else ""
+        rest = f"{clock[1]}{'%I' if clock[4] else '%H'}:%M{seconds}{half}"
+    orders = (
+        [("%d", "%m")]
+        if between == "." or first > 12
+        else [("%m", "%d")]
+        if second > 12
+        else [("%d", "%m"), ("%m", "%d")]
     )
-    return f"; {found[2]} looks like {unit}: state `units: {{{found[1]}: {unit}}}`" if found and unit else ""
+    return [between.join((*order, year)) + rest for order in orders]
 
 
 def stamped_row(table: str, file: str, moment: datetime, line: int, reason: str, raw: str) -> tuple:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from launchpad_lib.contract.arguments import shown
 from launchpad_lib.contract.durations import check_timezone
 from launchpad_lib.contract.zones import zone
 from launchpad_lib.metrics.windows import Period, Weekday, weekday_number
@@ -46,7 +47,7 @@ def calendar_of(period: Period, week_starts_on: Weekday = "monday") -> Calendar:
         ValueError: no such period, no such weekday.
     """
     if period not in KINDS:
-        raise ValueError(f"period={period!r}: must be 'day', 'week' or 'month'; choose one")
+        raise ValueError(f"period={shown(period)}: must be 'day', 'week' or 'month'; choose one")
     return Calendar(KINDS.index(period), weekday_number(week_starts_on))
 
 

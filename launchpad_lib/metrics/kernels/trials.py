@@ -31,7 +31,7 @@ KNOWN = (
     "session_restart",
 )
 LAGGED = (*(f"lagged_events_{w}d" for w in WINDOWS), "lagged_recency", "lagged_sessions")
-WRITTEN = (*KNOWN, *LAGGED, "events_before")
+WRITTEN = (*KNOWN, *LAGGED, "events_before", "did_control")
 
 
 @njit(cache=True, nogil=True)
@@ -129,12 +129,13 @@ def _bits(mask):  # pragma: no cover (compiled)
 
 @njit(cache=True, nogil=True)
 def fill_trials(
-    starts, at, day, session, kind, begins, done, daily, latest, grace, outcome, first_done, kept, ends,
+    starts, at, day, session, kind, begins, done, controls, daily, latest, grace, outcome, first_done, kept, ends,
     unit_of, row_of, instant_of, treated, returned, known,
 ):  # fmt: skip  # pragma: no cover (compiled)
     """Writes one row per trial: its unit, the log's row that begins it, instant, treated, returned, and `WRITTEN`.
 
-    `kept`: for each unit and question, whether its trials are written; `ends[q]`: where the question's next one goes.
+    `controls`: a bit for each question whose negative-control event this is; `kept`: for each unit and question,
+    whether its trials are written; `ends[q]`: where the question's next one goes.
     """
     questions = first_done.shape[1]
     widths = len(WINDOWS)
@@ -208,6 +209,9 @@ def fill_trials(
                 row_of[k] = low + r
                 instant_of[k] = t
                 treated[k] = first_done[unit, q] <= end
+                r = i
+                while r < after and not (controls[low + r] >> q) & 1:
+                    r += 1
                 returned[k] = after < rows and own[after] <= end + outcome
                 for w in range(widths):
                     known[k, w] = np.log1p(i - tail[w])
@@ -229,6 +233,7 @@ def fill_trials(
                 known[k, column] = np.log1p((lag_at - own[lag_begin - 1]) / DAY_US) if is_known else 0.0
                 known[k, column + 1] = np.log1p(lag_sessions)
                 known[k, column + 2] = lag_end - lag_begin if is_known else np.nan
+                known[k, column + 3] = r < after
             for r in range(i, j):
                 s = slot[r]
                 if events_of[s] == 0:
