@@ -113,7 +113,8 @@ def _adoption_changes(counts: pd.DataFrame, too_few_days: str | None, min_cell: 
     compared = compare_rates(counts[counts["unknown"].isna()], min_cell=min_cell)
     rows = counts.join(compared.drop(columns=counts.columns))
     small = rows["is_small"].astype("boolean").fillna(True).astype(bool)
-    few = f"fewer than {min_cell} active users in one of the two weeks"
+    periods = "weeks" if (rows["days"] == 7).all() else "periods"
+    few = f"fewer than {min_cell} active users in one of the two {periods}"
     if too_few_days is not None:
         few, small = too_few_days, small | True
     rows = rows.assign(refused_because=rows["unknown"].where(rows["unknown"].notna() | ~small, few))

@@ -53,7 +53,8 @@ def test_the_rows_are_typed_for_the_run_and_a_table_of_harmless_links_for_its_re
     show_scorecard(rows)
     (data,) = shown
     html = data["text/html"]
-    assert '<a href="latency_trends.html#who-fell-silent">▲ 403 ms</a>' in html and "objective 300 ms, n = 90" in html
+    assert '<a href="latency_trends.html#who-fell-silent">▲ 403 ms</a>' in html
+    assert "objective 300 ms, n = 90" in html.replace("\xa0", " ")
     assert "<b>" not in html and "<i>" not in html and "It &lt;i&gt;broke&lt;/i&gt;." in html
     output = nbformat.v4.new_output("display_data", data=data)
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=[output])])
