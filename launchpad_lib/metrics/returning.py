@@ -201,7 +201,7 @@ def _bracket(asked: object) -> tuple[int, int]:
     pair = tuple(asked) if isinstance(asked, list | tuple) else (asked, asked)
     if len(pair) != 2:
         raise ValueError(f"returns={shown(asked)}: a bracket is a pair of periods; write for example (1, 7)")
-    low, high = (whole_number(period, argument="returns", least=0) for period in pair)
+    low, high = (whole_number(period, argument="returns", least=0, most=10**9) for period in pair)
     return low, high
 
 
