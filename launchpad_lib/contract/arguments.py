@@ -19,11 +19,11 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
 
 
-def whole_number(value: SupportsIndex, *, argument: str, least: int = 1) -> int:
-    """The number, where it is a whole one and not below the least.
+def whole_number(value: SupportsIndex, *, argument: str, least: int = 1, most: int = MOST) -> int:
+    """The number, where it is a whole one from the least to the most.
 
     Raises:
-        ValueError: text, a fraction, true or false, nothing at all, or a number below `least` or beyond any log.
+        ValueError: text, a fraction, true or false, nothing at all, or a number below `least` or beyond `most`.
 
     >>> whole_number(7, argument="window_days")
     7
@@ -32,6 +32,6 @@ def whole_number(value: SupportsIndex, *, argument: str, least: int = 1) -> int:
         number = least - 1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = least - 1
-    if not least <= number <= MOST:
-        raise ValueError(f"{argument}={shown(value)}: must be a whole number from {least} to {MOST:,}; correct it")
+    if not least <= number <= most:
+        raise ValueError(f"{argument}={shown(value)}: must be a whole number from {least} to {most:,}; correct it")
     return number

@@ -9,6 +9,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 
+from launchpad_lib.contract.arguments import shown
 from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.metrics.checks import counted_table, known_table, name_list, unknown_names
 from launchpad_lib.metrics.compared_days import ComparedDays
@@ -57,6 +58,8 @@ def feature_adoption(
     found, begin = user_days(known, report_timezone=report_timezone), last * 7 + weekday_number(week_starts_on)
     before, length = begin - 7, 7
     if compared is not None:
+        if not isinstance(compared, ComparedDays):
+            raise ValueError(f"compared={shown(compared)}: must be ComparedDays, or None for the last complete week")
         begin, before = (python_period_number(on, "day") for on in (compared.after_on, compared.before_on))
         length = compared.days
     weeks = users_of_two_periods(found, before=before, after=begin, length=length)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from launchpad_lib.contract.arguments import shown, whole_number
-from launchpad_lib.contract.durations import check_timezone, utc_instant, window_us
+from launchpad_lib.contract.durations import check_timezone, parse_window, utc_instant, window_us
 from launchpad_lib.contract.sentences import span_words
 from launchpad_lib.metrics.asked import Asked
 from launchpad_lib.metrics.checks import known_table, name_list, never_empty, refused_table
@@ -148,7 +148,7 @@ def checked_deed(event: str | Step, at_least: int, within: str) -> tuple[Step, t
         ValueError: less than one deed, or a duration without a unit.
     """
     at_least = whole_number(at_least, argument="at_least")
-    window_us(within)
+    parse_window(within)
     deed = event if isinstance(event, Step) else Step(event)
     often = "" if at_least == 1 else f" {at_least} times or more"
     return deed, (FEWER, f"{deed.event_name}{often} within {span_words(within)}")
@@ -201,7 +201,7 @@ def _bracket(asked: object) -> tuple[int, int]:
     pair = tuple(asked) if isinstance(asked, list | tuple) else (asked, asked)
     if len(pair) != 2:
         raise ValueError(f"returns={shown(asked)}: a bracket is a pair of periods; write for example (1, 7)")
-    low, high = (whole_number(period, argument="returns", least=0) for period in pair)
+    low, high = (whole_number(period, argument="returns", least=0, most=10**9) for period in pair)
     return low, high
 
 

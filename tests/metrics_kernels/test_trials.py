@@ -241,7 +241,7 @@ def test_a_longer_grace_an_empty_outcome_and_too_many_questions_are_refused():
     asked = {"outcome_days": 1, "observed_through": START + 9 * DAY}
     with pytest.raises(ValueError, match="grace='2d': must be 'session' or at most 1d; within a longer one only those"):
         start_trials(events, [FINISHED], grace="2d", **asked)
-    with pytest.raises(ValueError, match="outcome_days=0: must be 1 or more"):
+    with pytest.raises(ValueError, match="outcome_days=0: must be a whole number from 1"):
         start_trials(events, [FINISHED], **(asked | {"outcome_days": 0}))
     with pytest.raises(ValueError, match="63 given; one reading answers at most 62"):
         start_trials(events, [FINISHED] * 63, **asked)

@@ -162,7 +162,7 @@ def test_too_few_are_one_row_that_says_so_and_unknown_names_are_refused():
     for more, name in ({"steps": ["A", "Bee"]}, "Bee"), ({"steps": STEPS, "properties": ["plam"]}, "plam"):
         (said,) = funnel_correlates(events, **more, **far).to_pandas()["refused_because"]
         assert name in said and "did you mean" in said
-    with pytest.raises(ValueError, match="at_least=0: must be at least 1"):
+    with pytest.raises(ValueError, match="at_least=0: must be a whole number from 1"):
         funnel_correlates(events, steps=STEPS, at_least=0, **far)
 
 

@@ -266,10 +266,10 @@ def test_path_steps_walk_from_the_first_anchor_and_each_position_adds_up(directi
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda t: transitions(t, most=0), "most=0: must be at least 1"),
+        (lambda t: transitions(t, most=0), "most=0: must be a whole number from 1"),
         (lambda t: transitions(t, repeats="some"), "'kept' or 'collapsed'"),
         (lambda t: path_steps(t, anchor="A", direction="up"), "'after' or 'before'"),
-        (lambda t: path_steps(t, anchor="A", length=0), "at least 1"),
+        (lambda t: path_steps(t, anchor="A", length=0), "must be a whole number from 1"),
         (lambda t: frequency(t, event_name="A", observed_through=START, window_days=0), "window_days=0"),
         (
             lambda t: completion(t, start_event="A", complete_event="B", window="1", observed_through=START),

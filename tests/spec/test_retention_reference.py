@@ -240,7 +240,7 @@ def test_the_interval_of_recurring_starts_knows_that_a_user_counts_several_times
     [
         ({"returns": []}, "names no period"),
         ({"returns": [(3, 1)]}, "not before its start"),
-        ({"returns": [-1]}, "from 0 or later"),
+        ({"returns": [-1]}, "returns=.* whole number from 0"),
         ({"start": "recurring"}, "needs counting='calendar'"),
         ({"period": "month"}, "has no fixed length"),
         ({"cohort_by": "week", "cohort_property": "plan"}, "more than one is given"),
