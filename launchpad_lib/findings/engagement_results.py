@@ -14,7 +14,7 @@ from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.sentences import counted, named
 from launchpad_lib.contract.wording import single
 from launchpad_lib.findings.engagement_question import EngagementQuestion
-from launchpad_lib.findings.releases import NOT_RELEASED
+from launchpad_lib.findings.releases import NOT_RELEASED, reason_of
 from launchpad_lib.findings.rows import NO_FEATURE, answered, declared, refused_rows
 from launchpad_lib.metrics import (
     active_days,
@@ -143,7 +143,9 @@ def _daily(asked: EngagementQuestion, daily: pd.DataFrame) -> list[dict]:
     known = daily[daily["adoption_rate"].notna()]
     if known.empty:
         detail = asked.detail or Feature(feature_id="none")
-        return [_row(DAILY_ADOPTION, "fraction", refusal(f"{NOT_RELEASED} {detail.released_on}"))]
+        unknown = next(iter(daily["refused_because"].dropna()), None)
+        reason = reason_of(detail, unknown, **asked.until) or f"{NOT_RELEASED} {detail.released_on}"
+        return [_row(DAILY_ADOPTION, "fraction", refusal(reason))]
     mean, days = float(known["adoption_rate"].mean()), int(known["active_users"].sum())
     return [_row(DAILY_ADOPTION, "fraction", Estimate(mean, n=days))]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 import pandas as pd
 import pytest
@@ -117,6 +117,25 @@ def test_a_misspelt_event_and_an_unknown_feature_are_told_and_the_rest_stands():
     assert "event 'dnoe': does not occur in the log; did you mean 'done' or 'open'?" in sentence
     assert "no event of the log names feature 'qiuz'; did you mean 'quiz'?" in sentence
     assert sentences(said, "quiz was used by 50.0 %")
+
+
+@pytest.mark.parametrize(
+    ("released_on", "reason"),
+    [
+        (None, "feature 'map': does not occur in the log; there are menu, quiz"),
+        (date(2026, 1, 6), "feature 'map': does not occur in the log; there are menu, quiz"),
+        (date(2027, 1, 6), "not released until 2027-01-06"),
+    ],
+)
+def test_a_feature_that_no_event_names_is_not_called_unreleased(released_on, reason):
+    """Its release is unknown, long past, or still to come."""
+    asked = ask_engagement(
+        [Feature(feature_id="map", start_event="open", released_on=released_on)], window="1d", observed_through=THROUGH
+    )
+    events = log(quiz_log())
+    daily = results.daily_adoption(events, asked)
+    (row,) = results._daily(asked, daily)
+    assert row["refused_because"].startswith(reason)
 
 
 def test_a_log_of_one_complete_week_has_no_week_before():

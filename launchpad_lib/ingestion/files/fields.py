@@ -78,8 +78,10 @@ def check_mapping(names: Collection[str], *, source: SourceSpec, file: str, is_e
         (whole,) = names
         other = max((c for c in DELIMITERS if c != source.delimiter), key=whole.count)
         if whole.count(other):
-            stated = f"{file}: its header is one name, {shown(whole)!r}, at the delimiter {source.delimiter!r}"
-            raise IngestError(f"{stated}; state `delimiter: {json.dumps(other)}` if that stands between the fields")
+            why = f"its header is one name, {shown(whole)!r}, at the delimiter {source.delimiter!r}"
+            raise IngestError(
+                f"{file}: {why}; state `delimiter: {json.dumps(other)}` if that stands between the fields"
+            )
     table = TABLES[source.table]
     for place, asked in (("columns", source.columns), ("properties", source.properties)):
         for ours, name in asked.items():
