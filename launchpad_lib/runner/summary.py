@@ -112,7 +112,7 @@ def summary(manifest: Manifest) -> Summary:
     asked = _one_per_feature([f for f in findings if f.severity == "act"], manifest)
     watched = [f for f in findings if f.severity == "watch" and f.page != QUALITY]  # those of the data stand above
     # To look is no task of the first three: what asks for a decision comes before it.
-    first = (asked + [f for f in watched if f.verb != "look"])[:TASKS]
+    first = _first(asked + [f for f in watched if f.verb != "look"])
     rest = [f for f in asked + watched if f not in first]
     tiles = _tiles(manifest)
     return Summary(
@@ -158,6 +158,17 @@ def _one_per_feature(findings: Sequence[FindingSaid], manifest: Manifest) -> lis
     rank = {row.feature_id: i for i, row in enumerate(manifest.scorecard)}
     kept = [*first.values(), *others]
     return sorted(kept, key=lambda f: (rank.get(f.feature_id or "", len(rank)) if rank else 0, -(f.users or 0)))
+
+
+def _first(findings: Sequence[FindingSaid]) -> list[FindingSaid]:
+    """The first three; the third is what asks for somebody and is of no feature, if the others would hide it.
+
+    Every feature has a row of its own below, an experiment that must stop has none.
+    """
+    apart = [f for f in findings[TASKS:] if f.severity == "act" and f.feature_id is None]
+    if apart and all(f.feature_id is not None for f in findings[:TASKS]):
+        return [*findings[: TASKS - 1], apart[0]]
+    return list(findings[:TASKS])
 
 
 def _verdict(manifest: Manifest, asked: Sequence[FindingSaid]) -> str:

@@ -55,6 +55,14 @@ def test_tasks_follow_the_order_of_the_scorecard_where_there_is_one():
     assert ([t.headline for t in s.tasks], s.verdict) == (["b is bad", "a is bad"], "B is degraded now.")
 
 
+def test_what_is_of_no_feature_is_not_hidden_behind_three_features():
+    told = [found("act", f"{n} is bad.", feature_id=n) for n in "abcd"]
+    stop = [found("act", "Do not ship the short form.", verb="stop"), found("act", "Nor this.", verb="stop")]
+    s = summary(manifest(notebooks=[notebook("risk", findings=told), notebook("experiments", findings=stop)]))
+    assert [t.headline for t in s.tasks] == ["a is bad", "b is bad", "Do not ship the short form"]
+    assert [t.headline for t in s.also] == ["c is bad", "d is bad", "Nor this"]
+
+
 def test_nothing_found_is_never_said_to_be_well():
     assert summary(manifest(notebooks=[notebook("risk")])).verdict == (
         "No page found what asks for somebody now; what could not be told stands below."
