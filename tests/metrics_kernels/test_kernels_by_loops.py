@@ -68,22 +68,28 @@ def test_a_unit_has_its_first_variant_its_first_exposure_and_what_it_did_around_
     outcomes = rng.integers(0, 8, n)
     values, value_of = rng.integers(1, 9, (n, 2)).astype(float), np.array([1, -1, 0])
     begins, ends = np.array([0, 2, 0]), np.array([3, 5, 9])
-    exposed_at, exposed_row, variant_of = (np.zeros(count, np.int64) for _ in range(3))
+    exposed_at, exposed_row, variant_of, first_of = (np.zeros(count, np.int64) for _ in range(4))
     is_exposed = np.zeros(count, np.bool_)
+    # The first metric has two parts of two, the last three of three from 1 on, the one between none.
+    parts = np.array([[0, 0, 4, 2], [-1, 0, 0, 1], [2, 1, 10, 3]])
+    course, value_course = np.zeros((count, 5), np.int64), np.zeros((count, 5))
     inside, before, pre_count = (np.zeros((count, 3), np.int64) for _ in range(3))
     ever = np.zeros((count, 3), np.bool_)
     value_inside, value_pre = np.zeros((count, 3)), np.zeros((count, 3))
     exposed.fold_exposed(
-        starts, at, is_exposure, variant, outcomes, values, value_of, begins, ends, 4,
-        exposed_at, exposed_row, variant_of, is_exposed, inside, before, pre_count, ever, value_inside, value_pre,
+        starts, at, is_exposure, variant, outcomes, values, value_of, begins, ends, 4, parts,
+        exposed_at, exposed_row, variant_of, first_of, is_exposed, inside, before, pre_count, ever, value_inside,
+        value_pre, course, value_course,
     )  # fmt: skip
-    rows_inside: list[tuple[int, float]] = []
+    rows_inside: list[tuple[int, float, int]] = []
     for u, (a, b) in enumerate(pairwise(starts)):
         met = [i for i in range(a, b) if is_exposure[i]]
         told = [i for i in met if variant[i] >= 0]
         assert is_exposed[u] == bool(met)
         assert variant_of[u] == (-1 if not told else -2 if len({variant[i] for i in told}) > 1 else variant[told[0]])
+        assert first_of[u] == (variant[told[0]] if told else -1)
         if not met:
+            assert not course[u].any()
             assert not ever[u].any() and not inside[u].any() and not before[u].any()
             continue
         row = (told or met)[0]
@@ -98,9 +104,14 @@ def test_a_unit_has_its_first_variant_its_first_exposure_and_what_it_did_around_
             assert (inside[u, m], before[u, m], pre_count[u, m]) == (len(within), len(earlier), len(near))
             assert value_inside[u, m] == (sum(values[i, column] for i in within) if column >= 0 else 0)
             assert value_pre[u, m] == (sum(values[i, column] for i in near) if column >= 0 else 0)
-            rows_inside += [(u, values[i, 1]) for i in within if m == 0]
-    of, value = exposed.values_inside(starts, at, outcomes, values, 0, 1, 0, 3, exposed_at, is_exposed)
-    assert list(zip(of.tolist(), value.tolist(), strict=True)) == rows_inside
+            rows_inside += [(u, values[i, 1], at[i] - t0) for i in within if m == 0]
+            first, low, high, length = parts[m]
+            for k in range((high - low) // length if first >= 0 else 0):
+                of_part = [i for i in within if low + k * length <= at[i] - t0 < low + (k + 1) * length]
+                assert course[u, first + k] == len(of_part)
+                assert value_course[u, first + k] == (sum(values[i, column] for i in of_part) if column >= 0 else 0)
+    of, value, late = exposed.values_inside(starts, at, outcomes, values, 0, 1, 0, 3, exposed_at, is_exposed)
+    assert list(zip(of.tolist(), value.tolist(), late.tolist(), strict=True)) == rows_inside
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -97,6 +97,7 @@ def test_every_planted_fault_is_in_the_report(broker, topic, send, folder):  # n
     assert "1 event came from a clock more than a minute ahead" in page
     assert f"kafka:{topic}/0" in page
     index = (folder / "reports" / "faults-2" / "index.html").read_text()
-    restated = index[index.index("Restated since the last run") :]
+    assert "1 day restated since the last run" in index
+    restated = index[index.index('id="restated"') :]
     cells = [c.split("<")[0] for c in restated[: restated.index("</table>")].split("<td")[1:]]
     assert [c.split(">")[-1] for c in cells] == ["events", "2026-03-01", "100", "112"]
