@@ -184,11 +184,13 @@ def counted_surprises(
                     if said >= limit:
                         signed = min(signed, reached(REMEMBERED * limit, tails[channel]))
                     # Remembered when its buckets are past: a mean that grows for hours would get used to itself.
-                    lag = width if day > 1 else 1
-                    if queued[channel] >= lag:
-                        remember(waiting[channel, queued[channel] % lag], channel, past, filled, most)
-                    waiting[channel, queued[channel] % lag] = signed
-                    queued[channel] += 1
+                    if day == 1:
+                        remember(signed, channel, past, filled, most)
+                    else:
+                        if queued[channel] >= width:
+                            remember(waiting[channel, queued[channel] % width], channel, past, filled, most)
+                        waiting[channel, queued[channel] % width] = signed
+                        queued[channel] += 1
                     if said < 0.5 * limit:
                         continue
                     if said > score[t]:
