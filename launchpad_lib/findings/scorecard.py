@@ -175,7 +175,23 @@ def scorecard_verdict(card: Scorecard) -> str:
     watched = [named(row.feature_name) for row in card.rows if row.severity == "watch"]
     if watched:
         return f"Nothing is shown to need action; look at {listed(watched, most=2)}."
-    return f"Nothing got worse that these data could show{_smallest(card.family)}."
+    return f"Nothing got worse that these data could show{_smallest(card.family)}{_untold(card)}."
+
+
+def _untold(card: Scorecard) -> str:
+    """What nothing is known of, so that silence about it is not read as good news: the first of health, latency and
+    adoption.
+    """
+    for name, what in (("health", "health"), ("change", "adoption")):
+        own = [getattr(row, name) for row in card.rows]
+        asked = [cell for cell in own if cell.word != NOT_ASKED]
+        missing = sum(not _is_judged(cell) for cell in asked)
+        if missing:
+            return f"; {what} {'' if missing == len(asked) else f'of {missing} '}cannot be told"
+        is_latency = name == "health" and card.family.latency is None
+        if is_latency and any(row.objective.word != NOT_ASKED for row in card.rows):
+            return "; latency cannot be told"
+    return ""
 
 
 def _clauses(rows: Iterable[FeatureRow]) -> list[tuple[str, list[str]]]:

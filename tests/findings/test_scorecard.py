@@ -182,11 +182,15 @@ def test_a_page_that_refused_or_failed_is_no_good_news():
     assert {r.health.word for r in card.rows} == {r.objective.word for r in card.rows} == {"refused"}
     assert card.rows[0].health.says == "latency_trends failed, ValueError: it broke."
     assert card.rows[0].severity == "unknown"
-    assert said(card) == "Nothing got worse that these data could show: 5 points of adoption."
+    assert said(card) == "Nothing got worse that these data could show: 5 points of adoption; health cannot be told."
     told = scorecard_conclusion(card, is_run=True).findings
     assert told[0].sentence.startswith("Health and latency cannot be told of any feature. latency_trends failed")
     found["states"] = tables()["states"].assign(state="not asked", reason="no objective is declared")
     assert card_of(found, latency_trends=failed).rows[0].health.word == "refused"
+    found["states"] = tables()["states"]
+    card = card_of(found, latency_trends=failed)
+    assert {r.health.word for r in card.rows} == {"healthy"}, "the other page tells the state"
+    assert said(card) == "Nothing got worse that these data could show: 5 points of adoption; latency cannot be told."
     nothing = scorecard(RunResults(dict.fromkeys(PAGES, failed), {}), features(*NAMES), smallest_change=0.02)
     assert said(nothing) == "These data cannot show whether anything got worse." and nothing.needing_action.is_refused
     by_hand = scorecard(RunResults(), features("quiz"), smallest_change=0.02)
