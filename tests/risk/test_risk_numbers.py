@@ -492,6 +492,15 @@ def test_the_state_says_how_many_days_which_objectives_and_as_of_when():
     assert turned["feature_id"].tolist() == ["f", "g", "h"] and turned.index.tolist() == [0, 1, 2]
 
 
+def test_of_several_runs_of_missed_days_the_last_says_since_when():
+    """Missed on days 1, 2, then 6, then 10, 12, 13, 14, by hand: one day between two missed ones ends no run."""
+    slow = {1, 2, 6, 10, 12, 13, 14}
+    days = feature_days([300.0 if day in slow else 100.0 for day in range(1, 15)])
+    features = [Feature(feature_id="f", slo_p95_latency_ms=200.0)]
+    found = state_table(breaches(days, features), features, through=START + pd.Timedelta(days=13), min_breach_days=2)
+    assert found[["state", "since_on"]].to_numpy().tolist() == [["degraded now", START + pd.Timedelta(days=9)]]
+
+
 def test_equal_impacts_are_in_the_order_of_their_names():
     panel = panel_of(days=40)
     found = score(panel, chosen="base rate", users_per_week=pd.Series(dtype=float), rng=np.random.default_rng(9))
