@@ -49,12 +49,20 @@ def fold_exposed(
     the length before it, its own instant left out. `parts`: outcome x (first part or -1, begin, end and length of its
     parts): what happened in each part since exposure, its end left out.
     """
-    units, entries = 0, 0
+    in_parts = np.int64(0)
+    for m in range(len(parts)):
+        if parts[m, 0] >= 0:
+            in_parts |= np.int64(1) << m
+    units, entries, most = 0, 0, 0
     for unit in range(len(starts) - 1):
         for i in range(starts[unit], starts[unit + 1]):
             if is_exposure[i]:
                 units += 1
-                entries += _bits(outcomes, starts[unit], starts[unit + 1])
+                seen = np.int64(0)
+                for j in range(starts[unit], starts[unit + 1]):
+                    seen |= outcomes[j]
+                    most += _bits(outcomes[j] & in_parts)
+                entries += _bits(seen)
                 break
     of_unit, exposed_at, exposed_row = (np.empty(units, np.int64), np.empty(units, np.int64), np.empty(units, np.int64))
     variant_of, first_of = np.empty(units, np.int32), np.empty(units, np.int32)
@@ -62,7 +70,8 @@ def fold_exposed(
     outcome = np.empty(entries, np.int8)
     counts = np.empty((3, entries), np.int32)  # inside, before, pre
     sums = np.empty((2, entries), np.float64)  # inside, pre
-    part, part_count, part_value = np.empty(entries, np.int32), np.empty(entries, np.int32), np.empty(entries)
+    # As long as they may become: an array that grows within the loop makes the loop seven times as slow.
+    part, part_count, part_value = np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most)
     width = 0
     for m in range(len(parts)):
         if parts[m, 0] >= 0:
@@ -128,8 +137,6 @@ def fold_exposed(
                 continue
             for k in range(parts[m, 0], parts[m, 0] + -((parts[m, 1] - parts[m, 2]) // parts[m, 3])):
                 if now_part[k]:
-                    if p == len(part):
-                        part, part_count, part_value = _grown(part), _grown(part_count), _grown(part_value)
                     part[p], part_count[p], part_value[p] = k, now_part[k], now_value[k]
                     now_part[k], now_value[k] = 0, 0.0
                     p += 1
@@ -137,7 +144,7 @@ def fold_exposed(
     return (
         of_unit, exposed_at, exposed_row, variant_of, first_of,
         (entry_starts, outcome, counts[0], counts[1], counts[2], sums[0], sums[1],
-         part_starts, part[:p], part_count[:p], part_value[:p]),
+         part_starts, part[:p].copy(), part_count[:p].copy(), part_value[:p].copy()),
     )  # fmt: skip
 
 
@@ -164,13 +171,10 @@ def values_inside(
 
 
 @njit(cache=True, nogil=True)
-def _bits(outcomes, low, high):  # pragma: no cover (compiled)
-    """How many outcomes occur in some rows."""
-    seen, found = np.int64(0), 0
-    for i in range(low, high):
-        seen |= outcomes[i]
-    while seen:
-        seen &= seen - 1
+def _bits(mask):  # pragma: no cover (compiled)
+    found = 0
+    while mask:
+        mask &= mask - 1
         found += 1
     return found
 
@@ -179,10 +183,3 @@ def _bits(outcomes, low, high):  # pragma: no cover (compiled)
 def _lowest(mask):  # pragma: no cover (compiled)
     """The place of the lowest bit of a number that has one."""
     return _BIT[(np.uint64(mask & -mask) * _PRODUCT) >> np.uint64(58)]
-
-
-@njit(cache=True, nogil=True)
-def _grown(values):  # pragma: no cover (compiled)
-    more = np.empty(2 * len(values) + 64, values.dtype)
-    more[: len(values)] = values
-    return more
