@@ -17,7 +17,7 @@ from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.tables import EXPOSURE_EVENT
 from launchpad_lib.metrics.checks import known_table, unknown_names
 from launchpad_lib.metrics.exposure_period import ALWAYS, Period
-from launchpad_lib.metrics.exposure_rows import ALL, Outcome, exposure_columns, no_rows, of_units, summed
+from launchpad_lib.metrics.exposure_rows import ALL, Outcome, exposure_columns, masks_of, no_rows, of_units, summed
 from launchpad_lib.metrics.kernels.exposed import NO_VARIANT, SEVERAL, Deeds, fold_exposed, values_inside
 from launchpad_lib.metrics.kernels.exposed_sums import lay_out
 from launchpad_lib.metrics.kernels.reading import micros_of
@@ -182,7 +182,7 @@ def _exposed(
     value_of = np.array([-1 if o.value is None else properties.index(o.value) for o in outcomes], np.int64)
     begins = np.array([_micros(o.begins) for o in outcomes], np.int64)
     ends = np.array([_micros(o.ends) for o in outcomes], np.int64)
-    masks = columns["outcomes"].astype(np.int64)
+    masks = masks_of(outcomes, part.texts.get("event", []), columns["event"], columns["is_exposure"])
     of_unit, at, row, code, first, deeds = fold_exposed(
         part.starts, columns["at"], columns["is_exposure"], columns["variant"], masks, values, value_of, begins, ends,
         _micros(pre_period), _edges(outcomes),
