@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import nbformat
@@ -41,16 +41,20 @@ class _Section(NamedTuple):
     code: str | None
 
 
-def page_of(notebook: nbformat.NotebookNode, facts: PageFacts) -> str:
-    """The page: conclusion first, then the cells in order, headings only where something stands under them."""
+def page_of(notebook: nbformat.NotebookNode, facts: PageFacts, *, shown: Callable[..., list[Block]] = blocks_of) -> str:
+    """The page: conclusion first, then the cells in order, headings only where something stands under them.
+
+    Args:
+        shown: what a cell at a `place` shows; who makes the page again and again keeps it.
+    """
     sections = [
-        _Section(blocks_of(cell, place=place), cell.source if cell.cell_type == "code" else None)
+        _Section(shown(cell, place=place), cell.source if cell.cell_type == "code" else None)
         for place, cell in enumerate(notebook.cells, 1)
     ]
     top = [b for s, cell in zip(sections, notebook.cells, strict=True) for b in s.blocks if _is_on_top(b, cell)]
-    shown = _without_title(_until_failure(sections, notebook))
+    kept = _without_title(_until_failure(sections, notebook))
     below = [
-        _Section([b for b in s.blocks if not any(b is t for t in top) and not _is_refusal(b)], s.code) for s in shown
+        _Section([b for b in s.blocks if not any(b is t for t in top) and not _is_refusal(b)], s.code) for s in kept
     ]
     is_run = any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)
     body = _anchored(_without_empty_headings(below, code_is_shown="folded" if is_run else "open"))
@@ -63,7 +67,7 @@ def page_of(notebook: nbformat.NotebookNode, facts: PageFacts) -> str:
         .render(
             facts=facts,
             failure=failure,
-            left_out=len(sections) - len(shown),
+            left_out=len(sections) - len(kept),
             is_run=is_run,
             has_code=any(section.code for section in body),
             top=top,
