@@ -82,7 +82,7 @@ class LiveNotebook:
 
     def page(self) -> str:
         """The page of what there is, as the report has it."""
-        return page_of(self.notebook, facts_of(self.notebook, name=self.name), shown=self._blocks)
+        return page_of(self.notebook, facts_of(self.notebook, name=self.name), of_cell=self._blocks)
 
     def answer(self) -> Markup:
         """What stands between the page's navigation and its foot."""
