@@ -1,6 +1,8 @@
 // Unpacks the drawing library that lies in this page and replaces each picture by its interactive chart.
 // Whatever fails, the picture stays.
 (async () => {
+  const here = document.querySelector(".pages [aria-current]");
+  if (here) here.closest("ol").scrollLeft = here.offsetLeft - 40;
   const packed = document.getElementById("page_library");
   const figures = [...document.querySelectorAll("figure.chart")];
   if (!packed || !figures.length || !("DecompressionStream" in window)) return;
