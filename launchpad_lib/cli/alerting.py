@@ -1,8 +1,9 @@
-"""`launchpad alerts`: what the rules of a params file say of a run, and sending it."""
+"""`launchpad alerts` and `digest`: what the rules of a params file say of a run, the run in short, and sending both."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Adds alerts."""
+    """Adds alerts and digest."""
     told = commands.add_parser(
         "alerts",
         help="hold the alert rules of a params file against a run and send what is due",
@@ -24,6 +25,19 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     told.add_argument("folder", metavar="RUN", nargs="?", help="folder of the run, or its id (default: the newest)")
     told.add_argument("--params", help="params file with the rules (default: params/weekly.yaml of this workbook)")
     told.add_argument("--dry-run", action="store_true", help="say what would be sent and why, and send nothing")
+    digest = commands.add_parser(
+        "digest",
+        help="a run in short, as Markdown or HTML, for a mail or a channel",
+        epilog="Exit status: 0 all well, 1 it could not be delivered. Sent once to each channel, however often it is "
+        "asked.",
+    )
+    digest.set_defaults(run=_digest)
+    digest.add_argument("folder", metavar="RUN", nargs="?", help="folder of the run, or its id (default: the newest)")
+    digest.add_argument("--params", help="params file (default: params/weekly.yaml of this workbook)")
+    shape = digest.add_mutually_exclusive_group()
+    shape.add_argument("--markdown", action="store_true", help="print Markdown (usual)")
+    shape.add_argument("--html", action="store_true", help="print HTML with its pictures within")
+    shape.add_argument("--send", action="store_true", help="send it to the channels under `digest`")
 
 
 def _alerts(arguments: argparse.Namespace) -> int:
@@ -46,3 +60,28 @@ def _would_send(run: RunParams, published: Run) -> int:
         print(one.line())
     print(f"would send {sum(s.message is not None for s in said)} of {len(said)}")
     return 0
+
+
+def _digest(arguments: argparse.Namespace) -> int:
+    from functools import partial
+
+    from launchpad_lib.runner.alerts import published_run, send_digest
+    from launchpad_lib.runner.digest import digest_html, digest_markdown, digest_of
+    from launchpad_lib.runner.summary_words import link_to
+
+    with run_in_its_workbook(arguments.params, say=_aside) as run:
+        published = published_run(run, arguments.folder)
+        if arguments.send:
+            return send_digest(run, published, say=print)
+        digest = digest_of(published.manifest)
+        # Without an address of the reports links are those of the run's own folder.
+        link = partial(link_to, run.base_url, published.manifest.run_id) if run.base_url else str
+        print(
+            digest_html(digest, link=link, pictures="data")[0] if arguments.html else digest_markdown(digest, link=link)
+        )
+    return 0
+
+
+def _aside(line: str) -> None:
+    """What is no part of the digest."""
+    print(line, file=sys.stderr)

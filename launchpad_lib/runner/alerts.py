@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
 from launchpad_lib.contract.sentences import counted
 from launchpad_lib.delivery.channels import Channel, check_secrets
@@ -15,10 +14,11 @@ from launchpad_lib.delivery.sending import Delivery, deliver
 from launchpad_lib.delivery.sent_log import Open, SentLog, sent_log
 from launchpad_lib.runner.alert_judging import Judged, Judgement, Run, judge
 from launchpad_lib.runner.alert_rules import AlertRule
+from launchpad_lib.runner.digest import digest_message
 from launchpad_lib.runner.history import runs_of
 from launchpad_lib.runner.kept_runs import manifest_of, run_folder
 from launchpad_lib.runner.parameters import RunParams
-from launchpad_lib.runner.summary_words import address
+from launchpad_lib.runner.summary_words import address, link_to
 
 NOT_ASKED = "The rule is not asked any more."
 
@@ -71,6 +71,27 @@ def alerts_after(run: RunParams, published: Run, *, say: Callable[[str], None]) 
     for line in [d.says() for d in said] or ["alerts: nothing is due"]:
         say(line)
     return int(any(d.outcome == "failed" for d in said))
+
+
+def send_digest(run: RunParams, published: Run, *, say: Callable[[str], None]) -> int:
+    """Sends the digest of a run to each channel under `digest`, once, and says so; 1 where one did not take it.
+
+    Raises:
+        ValueError: no channel is named, or a secret is not set.
+    """
+    if not run.digest:
+        raise ValueError("digest: names no channel; write for example digest: [team], and declare it under `channels`")
+    check_secrets({name: run.channels[name] for name in run.digest})
+    with sent_log(Path(run.reports)) as log:
+        at, said = datetime.now(UTC), published.manifest
+        messages = (
+            (name, digest_message(said, channel=name, base_url=run.base_url, run=run.name, at=at))
+            for name in run.digest
+        )
+        done = deliver(messages, run.channels, log)
+    for one in done:
+        say(one.says())
+    return int(any(d.outcome == "failed" for d in done))
 
 
 def would_send(run: RunParams, published: Run, log: SentLog, *, reports: Path) -> list[Said]:
@@ -201,7 +222,7 @@ def _trigger(
         rule=rule.told,
         feature_id=one.feature_id,
         page=one.page,
-        link=link_of(run, manifest.run_id, address(one.page, one.anchor)),
+        link=link_to(run.base_url, manifest.run_id, address(one.page, one.anchor)),
     )
 
 
@@ -218,16 +239,9 @@ def _over(one: Open, channel: str, run: RunParams, published: Run, log: SentLog,
         rule=one.rule,
         feature_id=one.feature_id,
         page=one.page,
-        link=link_of(run, published.manifest.run_id, address(one.page, None)),
+        link=link_to(run.base_url, published.manifest.run_id, address(one.page, None)),
     )
     return Said(one.rule, channel, f"resolve: {one.title}", message)
-
-
-def link_of(run: RunParams, run_id: str, page: str) -> str | None:
-    """The address of a page of a run where the reports are published; None where nobody said where."""
-    if not run.base_url:
-        return None
-    return f"{run.base_url.rstrip('/')}/{quote(run_id)}/{page or 'index.html'}"
 
 
 def _instant(said: str) -> datetime:
