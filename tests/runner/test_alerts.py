@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from launchpad_lib.cli.main import main
 from launchpad_lib.contract.manifest import manifest_text
@@ -435,3 +438,33 @@ def test_live_alerts_rest_after_a_failure(tmp_path, monkeypatch):
         assert len(server.came) == 2
     with pytest.raises(ParameterError, match="has no rule of live figures"):
         LiveAlerts(params(rule("share_rate", "worse"), reports=tmp_path))
+
+
+def test_the_report_sends_after_its_run_asks_for_secrets_before_and_can_be_told_not_to(tmp_path, monkeypatch, capsys):
+    path, ran = workbook(tmp_path, rule("states.state", "degraded now")), []
+
+    def run_report(run, *, run_id, **_):
+        ran.append(run_id)
+        kept(Path(run.reports), run_id, day=len(ran), params={"name": "small"}, **state("degraded now"))
+        return 0
+
+    monkeypatch.setattr("launchpad_lib.runner.run.run_report", run_report)
+    monkeypatch.setattr("launchpad_lib.runner.forked_kernels.kernel_server", contextlib.nullcontext)
+    assert main(["report", str(path), "--run-id", "r1"]) == 2 and ran == []
+    assert "channels.ops: HOOK_URL: is not set" in capsys.readouterr().err
+    assert main(["report", str(path), "--run-id", "r1", "--no-alerts"]) == 0
+    with Http(500, 200) as server:
+        monkeypatch.setenv("HOOK_URL", server.address)
+        monkeypatch.setenv("HOOK_SECRET", "a secret of sixteen")
+        assert main(["report", str(path), "--run-id", "r2"]) == 1
+        assert "failed trigger 'search: degraded now': answered 500 (1 try)" in capsys.readouterr().out
+        assert main(["report", str(path), "--run-id", "r3"]) == 0
+        assert main(["report", str(path), "--run-id", "r4"]) == 0
+    assert len(server.came) == 2 and "alerts: nothing is due" in capsys.readouterr().out
+
+
+def test_the_example_of_the_documentation_is_taken():
+    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    example = textwrap.dedent(page.partition("one sentence.\n\n")[2].partition("\n\n| field")[0])
+    told = yaml.safe_load(example) | {"name": "example", "sequence": [["funnels"]]}
+    assert len(RunParams.model_validate(told).alerts) == 6

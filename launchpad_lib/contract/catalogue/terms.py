@@ -30,7 +30,7 @@ TERMS: tuple[Term, ...] = (
     Term(
         "Alert",
         "reports/alerts.jsonl",
-        "a rule of the params that holds of a run, or of live figures, and one thing: begun once and ended once at each "
+        "a rule of the params that holds of a run, or of live figures, and one thing: begun and ended once at each "
         "channel; what a run cannot tell neither begins nor ends one",
     ),
     Term(
