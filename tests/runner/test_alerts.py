@@ -230,8 +230,8 @@ def test_a_finding_is_held_once_a_feature_and_of_one_page_where_it_is_named(tmp_
     ]
     run = kept(tmp_path, "r", notebooks=pages)
     assert [(j.subject, j.says) for j in judge(rule("finding", "act"), run).judged] == [
-        ("search", "Search got slower."),
-        ("page risk", "Stop."),
+        ("search", "Search got slower"),
+        ("page risk", "Stop"),
     ]
     assert held(rule("finding.risk", "act | watch"), run) == {"search": True, "page risk": True}
 
@@ -315,9 +315,9 @@ def test_a_finding_is_over_only_where_the_page_that_told_it_stands(weeks):
     w = weeks(rule("finding", "act"))
     page = lambda status, *found_: {"notebooks": [notebook("latency", status, findings=list(found_))]}  # noqa: E731
     slow = found("act", "Search got slower.", feature_id="search")
-    assert w.next(**page("ok", slow)) == [("trigger", "Search got slower.")]
+    assert w.next(**page("ok", slow)) == [("trigger", "Search got slower")]
     assert w.next(**page("failed")) == [] and w.next(**page("refused")) == [] and w.next() == []
-    assert w.next(**page("ok")) == [("resolve", "Search got slower.")]
+    assert w.next(**page("ok")) == [("resolve", "Search got slower")]
 
 
 def test_an_incident_that_ended_is_over(weeks):
