@@ -115,7 +115,7 @@ def _opened(
     except ValidationError as error:
         first = error.errors()[0]
         said = first["msg"].removeprefix("Value error, ")
-        argument = {("units",): "unit: ", ("timezone",): "timezone: "}.get(first["loc"][:1], "")
+        argument = {"units": "unit: ", "timezone": "timezone: "}.get(str(next(iter(first["loc"]), "")), "")
         raise ValueError(f"from_frame: {argument}{said.replace('formats.event_at', 'time_format')}") from error
     try:
         done = ingest(source, lake=folder / "lake", ingested_at=datetime.now(UTC), root=folder)

@@ -116,7 +116,7 @@ def _rule_of_text(model: type[BaseModel], name: str, text: str) -> str | None:
     return None
 
 
-def _sentence(error: ValidationError, model: type[BaseModel], place: str) -> str:
+def fault_in_words(error: ValidationError, model: type[BaseModel], place: str) -> str:
     """The first fault in one sentence: place, parameter, value, rule, remedy."""
     first = error.errors()[0]
     path = _path(first["loc"])
@@ -224,7 +224,7 @@ def load_run(path: Path) -> RunParams:
     try:
         run = RunParams.model_validate(content)
     except ValidationError as error:
-        raise ParameterError(_sentence(error, RunParams, str(path))) from error
+        raise ParameterError(fault_in_words(error, RunParams, str(path))) from error
     asked = [n for stage in run.sequence for n in stage]
     twice = next((n for n in asked if asked.count(n) > 1), None)
     if twice is not None:
@@ -236,7 +236,7 @@ def load_run(path: Path) -> RunParams:
             run.parameters_of(name, notebooks=notebooks)
         except ValidationError as error:
             raise ParameterError(
-                _sentence(error, model_for(name, notebooks=notebooks), f"{path}, notebooks.{name}")
+                fault_in_words(error, model_for(name, notebooks=notebooks), f"{path}, notebooks.{name}")
             ) from error
         except ParameterError as error:
             raise ParameterError(f"{path}: {error}") from error
