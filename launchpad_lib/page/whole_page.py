@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import nbformat
@@ -36,10 +36,16 @@ class PageFacts(NamedTuple):
     last_good: str | None = None
 
 
-def page_of(notebook: nbformat.NotebookNode, facts: PageFacts) -> str:
-    """The page: conclusion first, then the cells in order, headings only where something stands under them."""
+def page_of(
+    notebook: nbformat.NotebookNode, facts: PageFacts, *, of_cell: Callable[..., list[Block]] = blocks_of
+) -> str:
+    """The page: conclusion first, then the cells in order, headings only where something stands under them.
+
+    Args:
+        of_cell: what a cell at a `place` shows; who makes the page again and again keeps it.
+    """
     sections = [
-        Section(blocks_of(cell, place=place), cell.source if cell.cell_type == "code" else None)
+        Section(of_cell(cell, place=place), cell.source if cell.cell_type == "code" else None)
         for place, cell in enumerate(notebook.cells, 1)
     ]
     top = [b for s, cell in zip(sections, notebook.cells, strict=True) for b in s.blocks if _is_on_top(b, cell)]
