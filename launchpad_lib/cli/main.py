@@ -10,6 +10,8 @@ import os
 import sys
 
 from launchpad_lib.cli import (
+    alerting,
+    annotating,
     collecting,
     completing,
     keeping,
@@ -21,7 +23,19 @@ from launchpad_lib.cli import (
     workbook,
 )
 
-GROUPS = (reporting, runs, querying, keeping, workbook, simulating, collecting, streaming, completing)
+GROUPS = (
+    reporting,
+    runs,
+    alerting,
+    annotating,
+    querying,
+    keeping,
+    workbook,
+    simulating,
+    collecting,
+    streaming,
+    completing,
+)
 
 
 class _Version(argparse.Action):

@@ -43,6 +43,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     report.add_argument("params", nargs="?", help="params file (default: params/weekly.yaml of this workbook)")
     report.add_argument("--run-id", help="name of the run's folder (default: name and time)")
     add_forms(report)
+    report.add_argument("--no-alerts", action="store_true", help="send no alerts after the run")
     ingestion = commands.add_parser("ingest", help="bring the lake up to date")
     ingestion.set_defaults(run=_ingest)
     ingestion.add_argument("params", nargs="?", help="params file (default: params/weekly.yaml of this workbook)")
@@ -103,6 +104,8 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _run_with(arguments: argparse.Namespace, server: subprocess.Popen | None) -> int:
     gc.disable()  # what imports make stays; looking for waste among it would be a sixth of their time
+    from launchpad_lib.delivery.channels import check_secrets
+    from launchpad_lib.runner.alerts import alerts_after, channels_in_use, published_run
     from launchpad_lib.runner.parameters import ParameterError
     from launchpad_lib.runner.progress import progress_for
     from launchpad_lib.runner.run import run_report
@@ -118,7 +121,11 @@ def _run_with(arguments: argparse.Namespace, server: subprocess.Popen | None) ->
             raise ParameterError(
                 f"run-id={run_id!r}: letters, digits, _ . - only, not starting with a dot; choose another"
             )
-        return run_report(run, now=now, run_id=run_id, progress=progress, kernels=contextlib.nullcontext(server))
+        sends = bool([rule for rule in run.alerts if not rule.is_live]) and not arguments.no_alerts
+        if sends:
+            check_secrets(channels_in_use(run))
+        status = run_report(run, now=now, run_id=run_id, progress=progress, kernels=contextlib.nullcontext(server))
+        return max(status, alerts_after(run, published_run(run, run_id), say=progress.say)) if sends else status
 
 
 def _ingest(arguments: argparse.Namespace) -> int:

@@ -55,8 +55,8 @@ PRELOADED = (
 )
 
 
-def serve(listener_fd: int, lifeline_fd: int) -> None:
-    """The server: imports, then forks one kernel per request until the lifeline closes."""
+def serve(listener_fd: int, lifeline_fd: int, *more: str) -> None:
+    """The server: imports, `more` too, then forks one kernel per request until the lifeline closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernels' ends are reaped by the system
     listener, lifeline = socket.socket(fileno=listener_fd), socket.socket(fileno=lifeline_fd)
@@ -64,7 +64,7 @@ def serve(listener_fd: int, lifeline_fd: int) -> None:
     import select
 
     gc.disable()  # what imports make stays, and looking for waste among it would be a quarter of their time
-    for name in PRELOADED:
+    for name in (*PRELOADED, *more):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     _without_debugger()
@@ -164,4 +164,4 @@ if __name__ == "__main__":
     # -m makes this module __main__; kernels must not find its names in their namespace, so the real one serves.
     from launchpad_lib.runner import fork_server
 
-    fork_server.serve(int(sys.argv[1]), int(sys.argv[2]))
+    fork_server.serve(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
