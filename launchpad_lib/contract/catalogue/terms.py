@@ -30,8 +30,8 @@ TERMS: tuple[Term, ...] = (
     Term(
         "Alert",
         "reports/alerts.jsonl",
-        "a rule of the params that holds of a run, or of live figures, and one thing: begun once and ended once at each "
-        "channel; what a run cannot tell neither begins nor ends one",
+        "a rule of the params that holds of a run, or of live figures, and one thing: begun once and ended once at "
+        "each channel; what a run cannot tell neither begins nor ends one",
     ),
     Term(
         "Annotation",
