@@ -27,14 +27,11 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 def _completion(arguments: argparse.Namespace) -> int:
     import shtab
 
-    from launchpad_lib.cli.main import whole_parser
-
-    parser = whole_parser()
-    for command in _commands(parser):
+    for command in _commands(arguments.parser):
         for action in command._actions:
             if action.dest in FILES | FOLDERS and action.nargs != 0:
                 action.complete = shtab.FILE if action.dest in FILES else shtab.DIRECTORY  # type: ignore[attr-defined]
-    print(shtab.complete(parser, shell=arguments.shell))
+    print(shtab.complete(arguments.parser, shell=arguments.shell))
     return 0
 
 

@@ -48,9 +48,10 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def whole_parser() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     """The command with all of its commands."""
     parser = argparse.ArgumentParser(prog="launchpad", description="Did the feature work, and is it healthy?")
+    parser.set_defaults(parser=parser)  # completion is made of it
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
     commands = parser.add_subparsers(dest="command", required=True)
     for group in GROUPS:
@@ -67,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     try:
         try:
-            return _dispatch(whole_parser().parse_args(argv))
+            return _dispatch(_parser().parse_args(argv))
         finally:
             sys.stdout.flush()
     except BrokenPipeError:

@@ -32,10 +32,11 @@ from launchpad_lib.runner.named_things import check_named_things, doubts_about_f
 from launchpad_lib.runner.outcomes import notebook_record, summary, worst, write_tables
 from launchpad_lib.runner.own_notebooks import notebook_names
 from launchpad_lib.runner.parameters import RunParams
-from launchpad_lib.runner.progress import Begun, Ended, Progress
+from launchpad_lib.runner.progress import Progress
 from launchpad_lib.runner.provenance import made_by, source_hashes
 from launchpad_lib.runner.stopping import Kernels
 from launchpad_lib.runner.summary_words import page_name
+from launchpad_lib.runner.told_runs import Begun, Ended
 
 
 def run_report(

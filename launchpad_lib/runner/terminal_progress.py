@@ -11,7 +11,7 @@ from rich.text import Text
 
 from launchpad_lib.contract.manifest import Status
 from launchpad_lib.runner.durations import Durations
-from launchpad_lib.runner.progress import Begun, Ended, clock_words, ended_words
+from launchpad_lib.runner.told_runs import Begun, Ended, clock_words, ended_words
 
 COLOURS = {"ok": "green", "refused": "yellow", "failed": "red"}
 

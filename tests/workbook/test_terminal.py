@@ -18,8 +18,9 @@ from test_run import METRIC, notebook
 from test_stopping import PROGRAM
 
 from launchpad_lib.runner.durations import Durations, usual_durations
-from launchpad_lib.runner.progress import Begun, Ended, JsonProgress, PlainProgress, QuietProgress, progress_for
+from launchpad_lib.runner.progress import JsonProgress, PlainProgress, QuietProgress, progress_for
 from launchpad_lib.runner.terminal_progress import TerminalProgress
+from launchpad_lib.runner.told_runs import Begun, Ended
 from tests.manifests import WHOLE
 
 COMMAND = [sys.executable, "-c", PROGRAM]
