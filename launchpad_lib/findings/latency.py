@@ -204,6 +204,9 @@ def what_burns(budgets: pd.DataFrame, names: Mapping[str, str]) -> list[Finding]
         if len(alerts):
             sentence = f"{names.get(feature, named(feature))} {_burn_words(alerts.iloc[0])}."
             found.append(Finding("act", "fix", sentence, feature_id=feature, anchor=BUDGETS))
+        elif rows["was_alert"].fillna(False).astype(bool).any():
+            over = f"{names.get(feature, named(feature))} {_over_words(rows)}."
+            found.append(Finding("watch", "look", over, feature_id=feature, anchor=BUDGETS))
         elif len(judged):
             quiet += 1
         else:
@@ -224,6 +227,17 @@ def _burn_words(row: pd.Series) -> str:
         return f"has an objective that allows no failure, and {failures} failed {hours}"
     burn = f"{row['burn_long']:.1f} times as fast as its objective allows"
     return f"burns its error budget {burn}: {failures} failed {hours}"
+
+
+def _over_words(rows: pd.DataFrame) -> str:
+    """Of an alert that ended: how fast, when, and what is left of the budget."""
+    row = rows[rows["was_alert"].fillna(False).astype(bool)].iloc[0]
+    when = f"on {row['worst_at']:%d %b %Y %H:%M}"
+    if not row["budget"]:
+        return f"has an objective that allows no failure, and one failed last {when}"
+    left = row["budget_left"]
+    rest = f"{percent(left)} of the period's budget is left" if left > 0 else "the period's budget is spent"
+    return f"burned its error budget {row['worst_burn']:.1f} times as fast as its objective allows {when}; {rest}"
 
 
 def largest_rise(regressions: pd.DataFrame, names: Mapping[str, str], window_days: int) -> list[Finding]:

@@ -117,7 +117,8 @@ def pelt(cost: str, factor: float, *, seasonal: bool = False) -> Candidate:
 def _adjusted_for_weekday(log: np.ndarray) -> np.ndarray:
     from statsmodels.tsa.seasonal import STL
 
-    return log - STL(log, period=7, robust=True).fit().seasonal
+    # The default smoother of the season (7) moves with the level and takes days of noise for the week.
+    return log - STL(log, period=7, seasonal=61, robust=True).fit().seasonal
 
 
 def markov(values: np.ndarray) -> list[Told]:
@@ -128,12 +129,13 @@ def markov(values: np.ndarray) -> list[Told]:
     for log in np.log(values):
         series = _adjusted_for_weekday(log)
         try:
-            fitted = MarkovRegression(series, k_regimes=2).fit(disp=False)
+            # Without a search for a start it ends in a local optimum, also where the step is plain.
+            fitted = MarkovRegression(series, k_regimes=2).fit(disp=False, search_reps=20)
             level = [fitted.params[list(fitted.model.param_names).index(f"const[{i}]")] for i in (0, 1)]
             high = int(np.argmax(level))
             likely = np.asarray(fitted.smoothed_marginal_probabilities)[:, high] > 0.5
             sure = np.asarray(fitted.smoothed_marginal_probabilities)[-3:, high].min() > 0.95
-        except Exception:  # noqa: BLE001  # a fit that fails says nothing
+        except (ValueError, np.linalg.LinAlgError):  # a fit that fails says nothing
             answers.append(Told(False))
             continue
         days = tuple((np.flatnonzero(np.diff(likely.astype(int)) != 0) + 1).tolist())
@@ -183,6 +185,7 @@ CANDIDATES: dict[str, Candidate] = {
     "statsmodels MarkovRegression after STL": markov,
     "adtk LevelShiftAD after STL, window 7, c 6": level_shift_ad(7, 6.0),
     "adtk LevelShiftAD after STL, window 3, c 6": level_shift_ad(3, 6.0),
+    "adtk LevelShiftAD after STL, window 3, c 2": level_shift_ad(3, 2.0),
     "statsforecast AutoARIMA": arima,
 }
 

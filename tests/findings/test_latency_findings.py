@@ -63,11 +63,14 @@ def silence(*names: str, silent: tuple[str, ...] = (), days: int = 5, usual: int
     return table
 
 
-def burn(name: str, *, alert: bool | None, budget: float = 0.01, bad: int = 20, events: int = 100) -> dict:
+def burn(
+    name: str, *, alert: bool | None, budget: float = 0.01, bad: int = 20, events: int = 100, was: bool = False
+) -> dict:
     rate = bad / events / budget if budget and events else None
     return {
         "feature_id": name, "budget": budget, "long_hours": 1.0, "short_hours": 5 / 60, "factor": 14.4, "events_long": events, "bad_long": bad,
         "burn_long": rate, "events_short": events, "bad_short": bad, "burn_short": rate, "is_alert": alert,
+        "worst_burn": 25.0, "worst_at": pd.Timestamp("2026-01-10 13:05"), "was_alert": was, "budget_left": 0.4,
         "refused_because": "0 observations in the last 1 h; 10 are needed" if alert is None else None,
     }  # fmt: skip
 
@@ -186,6 +189,24 @@ def test_an_alert_says_how_fast_the_budget_burns():
     assert found.verdict == "Checkout burns its error budget; nothing got slower that these data could show."
     fast = "burns its error budget 20.0 times as fast as its objective allows: 20 of 100 observations failed in the last 1 h"
     assert f"Checkout {fast}." in words(found)
+
+
+def test_an_alert_that_is_over_is_told_with_its_time_and_what_is_left():
+    found = said([feature("checkout")], burning=budgets(burn("checkout", alert=False, was=True)))
+    told = [f for f in found.findings if f.anchor == "is-an-error-budget-burning"]
+    assert [(f.severity, f.sentence) for f in told] == [
+        (
+            "watch",
+            "Checkout burned its error budget 25.0 times as fast as its objective allows on 10 Jan 2026 13:05;"
+            " 40.0 % of the period's budget is left.",
+        )
+    ]
+    spent = budgets(burn("checkout", alert=False, was=True) | {"budget_left": -0.5})
+    assert "13:05; the period's budget is spent." in words(said([feature("checkout")], burning=spent))
+    none = budgets(burn("checkout", alert=False, was=True, budget=0.0))
+    assert "allows no failure, and one failed last on 10 Jan 2026 13:05." in words(
+        said([feature("checkout")], burning=none)
+    )
 
 
 def test_an_objective_without_budget_is_spent_by_any_failure():

@@ -75,6 +75,10 @@ BUDGETS = ResultTable(
         Column("bad_short", "int64", True, "failures of the short window"),
         Column("burn_short", "float64", False, "share of failures / budget; NULL without observations or budget"),
         Column("is_alert", "boolean", False, "NULL where the windows hold no observation"),
+        Column("worst_burn", "float64", False, "largest burn rate that both windows reached in the period"),
+        Column("worst_at", "timestamp", False, "when it was reached (UTC)"),
+        Column("was_alert", "boolean", False, "whether an alert would have fired in the period"),
+        Column("budget_left", "float64", False, "share of the failures allowed in the period that did not happen"),
         REFUSED,
     ),
 )
