@@ -9,9 +9,9 @@ import argparse
 import os
 import sys
 
-from launchpad_lib.cli import collecting, keeping, querying, reporting, runs, simulating, streaming, workbook
+from launchpad_lib.cli import collecting, erasing, keeping, querying, reporting, runs, simulating, streaming, workbook
 
-GROUPS = (reporting, runs, querying, keeping, workbook, simulating, collecting, streaming)
+GROUPS = (reporting, runs, querying, keeping, erasing, workbook, simulating, collecting, streaming)
 
 
 def _parser() -> argparse.ArgumentParser:
