@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import httpx
 
+from launchpad_lib.spool.records import opened
+
 ROOT = Path(__file__).resolve().parents[1]
 CLIENT = httpx.Client(trust_env=False)
 WRITE_KEYS = "LAUNCHPAD_WRITE_KEYS"
@@ -94,7 +96,7 @@ def read_spool(folder: Path) -> Iterator[dict]:
         with segment.open("rb") as lines:
             for line in lines:
                 if line.endswith(b"\n"):
-                    yield json.loads(line)
+                    yield json.loads(opened(line[:-1]) or b"damaged")
 
 
 def spooled(folder: Path) -> list[dict]:

@@ -40,8 +40,8 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     folder = Path(arguments.folder)
     if is_spool(folder):
-        found, files = examine_spool(folder)
-        said = Examined(tuple(found), files, files)
+        found, files, bare = examine_spool(folder)
+        said = Examined(tuple(found), files, bare)
     else:
         said = examine(folder)
     is_damaged = any(one.kind == "damaged" for one in said.found)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from launchpad_lib.contract.pseudonyms import Pseudonyms
     from launchpad_lib.ingestion.stream.worker import Source
 
 
@@ -36,6 +37,11 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     streaming.add_argument(
         "--idle-exit-seconds", type=float, help="stop when nothing came for so long (default: never)"
+    )
+    streaming.add_argument(
+        "--pseudonymise",
+        action="store_true",
+        help="keep a keyed hash of user_id in its place (salt: LAUNCHPAD_PSEUDONYM_SALT)",
     )
     compaction = commands.add_parser(
         "compact", help="merge small files, drop duplicates, delete what no kept report names"
@@ -66,6 +72,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def _stream(arguments: argparse.Namespace) -> int:
+    from launchpad_lib.contract.pseudonyms import Pseudonyms
+
     return stream(
         arguments.source,
         lake=Path(arguments.lake),
@@ -74,6 +82,7 @@ def _stream(arguments: argparse.Namespace) -> int:
         commit_every_ms=arguments.commit_every_ms,
         dedupe_window=arguments.dedupe_window,
         idle_exit_seconds=arguments.idle_exit_seconds,
+        pseudonyms=Pseudonyms.from_environment(os.environ) if arguments.pseudonymise else None,
         say=lambda text: print(text, flush=True),
     )
 
@@ -156,6 +165,7 @@ def stream(
     commit_every_ms: int,
     dedupe_window: int,
     idle_exit_seconds: float | None,
+    pseudonyms: Pseudonyms | None = None,
     say: Callable[[str], None],
 ) -> int:
     """Runs the worker until SIGTERM or SIGINT; what was read by then is committed."""
@@ -186,7 +196,9 @@ def stream(
         if metrics_port is not None:
             server, _ = start_http_server(metrics_port, addr="127.0.0.1", registry=registry)
             speak(f"metrics: http://127.0.0.1:{server.server_port}/metrics")
-        settings = StreamSettings(commit_every_seconds=commit_every_ms / 1000, idle_exit_seconds=idle_exit_seconds)
+        settings = StreamSettings(
+            commit_every_seconds=commit_every_ms / 1000, idle_exit_seconds=idle_exit_seconds, pseudonyms=pseudonyms
+        )
         worker = StreamWorker(source, sink, observer=observer, settings=settings)
         speak(f"streaming {source.name} into {lake}")
         worker.run(stopping.is_set)

@@ -18,8 +18,9 @@ from typing import Literal, NamedTuple, Protocol
 
 from launchpad_lib.collector.kafka_target import KafkaTarget, TargetUnavailableError
 from launchpad_lib.collector.settings import CollectorError
-from launchpad_lib.spool.layout import Segment, lock_path, segment_of, whole_lines
+from launchpad_lib.spool.layout import DAMAGED_SUFFIX, FORWARDER_LOCK, Segment, lock_path, segment_of, whole_lines
 from launchpad_lib.spool.locks import is_held
+from launchpad_lib.spool.records import DAMAGED, opened
 
 __all__ = ["Forwarder", "KafkaTarget", "Target", "run"]
 
@@ -39,10 +40,11 @@ class Target(Protocol):
 
 
 class Step(NamedTuple):
-    """What one round moved."""
+    """What one round moved, and a sentence for each record that is not as it was written."""
 
     lines: int
     size_bytes: int
+    damaged: tuple[str, ...] = ()
 
 
 class Forwarder:
@@ -58,7 +60,7 @@ class Forwarder:
         self.spool = spool
         self._target = target
         self._keep = keep
-        self._lock_fd = os.open(spool / ".forwarder.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self._lock_fd = os.open(spool / FORWARDER_LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -78,6 +80,7 @@ class Forwarder:
             TargetUnavailableError: the target does not take lines now; the position stays.
         """
         lines = size_bytes = 0
+        damaged: list[str] = []
         segments = self._segments()
         newest = {segment.writer: path.name for path, segment in segments}
         for path, segment in segments:
@@ -86,7 +89,12 @@ class Forwarder:
             is_finished = newest[segment.writer] != path.name or not is_held(lock_path(self.spool, segment.writer))
             chunk = whole_lines(path, done, max_bytes=CHUNK_BYTES)
             if chunk:
-                self._target.send(chunk.rstrip(b"\n").split(b"\n"))
+                told = chunk[:-1].split(b"\n")
+                records = [opened(line) for line in told]
+                if None in records:
+                    damaged += self._put_aside(path, done, told, records)
+                if sent := [one for one in records if one]:  # an erased one is empty
+                    self._target.send(sent)
                 self._done[path.name] = done + len(chunk)
                 self._write_positions()
                 lines += chunk.count(b"\n")
@@ -95,7 +103,19 @@ class Forwarder:
                 path.unlink()
                 self._done.pop(path.name, None)
                 self._write_positions()
-        return Step(lines, size_bytes)
+        return Step(lines, size_bytes, tuple(damaged))
+
+    def _put_aside(self, path: Path, begin: int, told: list[bytes], records: list[bytes | None]) -> list[str]:
+        """Keeps damaged records in a file beside their segment, before the position moves past them; what to say."""
+        aside = path.with_name(f"{path.name}{DAMAGED_SUFFIX}")
+        with path.open("rb") as file:
+            before = file.read(begin).count(b"\n")
+        numbers = [n for n, record in enumerate(records) if record is None]
+        with os.fdopen(os.open(aside, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(b"".join(told[n] + b"\n" for n in numbers))
+            file.flush()
+            os.fsync(file.fileno())
+        return [f"{path}: line {before + n + 1}: {DAMAGED}; it is not sent and lies in {aside.name}" for n in numbers]
 
     def _segments(self) -> list[tuple[Path, Segment]]:
         named = [(path, segment_of(path.name)) for path in sorted(self.spool.iterdir())]
@@ -151,6 +171,8 @@ def run(
                 stopping.wait(wait)
                 continue
             failures = 0
+            for sentence in moved.damaged:
+                say(f"launchpad forward: {sentence}")
             total += moved.lines
             if not moved.lines:
                 if until == "empty":

@@ -21,6 +21,7 @@ import msgspec
 from launchpad_lib.contract.private import file_mode, private_folder
 from launchpad_lib.spool import locks
 from launchpad_lib.spool.layout import SEGMENT_BYTES, lock_path, segment_name, segment_of
+from launchpad_lib.spool.records import opened, sealed_lines
 
 MAX_PENDING_BYTES = 64 * 1024 * 1024
 MAX_GROUP_BYTES = 4 * 1024 * 1024
@@ -165,7 +166,7 @@ class SpoolWriter:
                     group.append(self._waiting[len(group)])
                 del self._waiting[: len(group)]
                 self._waiting_bytes -= taken
-            failure = self._commit(b"".join([lines for lines, _ in group]))
+            failure = self._commit(sealed_lines(b"".join([lines for lines, _ in group])))
             try:
                 loop.call_soon_threadsafe(_settle, [future for _, future in group], failure)
             except RuntimeError:
@@ -286,6 +287,6 @@ def recent_ids(folder: Path, *, max_bytes: int = RECALLED_BYTES) -> list[str]:
 
 def _id_of(line: bytes) -> str | None:
     try:
-        return _identified.decode(line).event_id
+        return _identified.decode(opened(line) or b"").event_id
     except (msgspec.MsgspecError, ValueError):
         return None

@@ -63,6 +63,11 @@ def sweep(place: Path) -> int:
     return swept
 
 
+def sweep_all() -> int:
+    """Removes what killed processes of this user left in the temporary folder; returns how many folders."""
+    return sweep(Path(tempfile.gettempdir()))
+
+
 @cache
 def _sweep_once(place: Path) -> None:
     sweep(place)

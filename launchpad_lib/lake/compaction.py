@@ -29,6 +29,7 @@ from launchpad_lib.lake.copies import Copies, content_sql, counted
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal
 from launchpad_lib.lake.dropped_copies import SOURCE, told_copies
 from launchpad_lib.lake.kept_reports import kept_versions, reports_to_keep
+from launchpad_lib.lake.occupied import shared
 from launchpad_lib.lake.refused_damage import refuse_damage
 from launchpad_lib.lake.sealed import refuse_changed, seal_file
 from launchpad_lib.lake.warehouse import named_through, refresh_warehouse, version_of_views
@@ -76,7 +77,8 @@ def compact(
     `reports` is kept beside those that the lake knows of.
 
     Raises:
-        ValueError: the lake has no events yet, or a file of it is damaged; nothing is changed then.
+        ValueError: the lake has no events yet, a file of it is damaged, or an erasure is at work; nothing is changed
+            then.
     """
     refuse_damage(lake)
     if not DeltaTable.is_deltatable(str(lake / "events")):
@@ -84,6 +86,15 @@ def compact(
             f"lake={str(lake)!r}: there is no events table; run `launchpad ingest` or `launchpad stream` "
             "first, or correct the path"
         )
+    with shared(lake):
+        done = _compacted(lake, say=say, reports=reports, grace_seconds=grace_seconds, memory_limit=memory_limit)
+    refresh_warehouse(lake, say=say, observed_through=named_through(lake))
+    return done
+
+
+def _compacted(
+    lake: Path, *, say: Callable[[str], None], reports: Path | None, grace_seconds: float, memory_limit: str
+) -> CompactionResult:
     log = DeltaLog(lake / "events", schema=EVENTS_SCHEMA, partition_by=["event_on"])
     before = _files(log)
     duplicates = _drop_duplicates(log, memory_limit=memory_limit)
@@ -104,7 +115,6 @@ def compact(
             deleted_log += checkpoint(lake / table, keep_versions=versions, grace_seconds=grace_seconds)
             deleted += clean_up(lake / table, keep_versions=versions, grace_seconds=grace_seconds)
     say(f"clean-up: {deleted} files and {deleted_log} log entries that no version in use names")
-    refresh_warehouse(lake, say=say, observed_through=named_through(lake))
     return CompactionResult(len(before), after, duplicates + dropped, deleted, deleted_log)
 
 

@@ -36,6 +36,7 @@ from launchpad_lib.lake.daily_tables import (
 )
 from launchpad_lib.lake.day_files import DayFiles, build_day_files, opened_version
 from launchpad_lib.lake.manifests import Manifests, is_intact, only_builder
+from launchpad_lib.lake.occupied import shared
 from launchpad_lib.lake.snapshot import Observed, opened_table
 from launchpad_lib.lake.version_windows import ALL_DAYS, forget_windows, window_of_version
 
@@ -132,17 +133,18 @@ def indexed(lake: Path, table: str, *, version: int, through: datetime | None) -
     """A version of `events` or `telemetry` from the index, which is brought up to date where it is not.
 
     Raises:
-        ValueError: there is no such version, its days cannot be told apart, or the disk is full.
+        ValueError: there is no such version, its days cannot be told apart, the disk is full, or an erasure is at work.
     """
     build = _build_events if table == "events" else _build_telemetry
     beside, place = lake / INDEX, None
-    for _ in range(3):
-        for folder in dict.fromkeys([beside, place or beside]):
-            found = _opened(lake, folder, table, version, through)
-            if found is not None:
-                return found
-        place = index_folder(lake)
-        _on_a_full_disk(place, lambda folder=place: build(lake, folder, version))  # type: ignore[misc]
+    with shared(lake):
+        for _ in range(3):
+            for folder in dict.fromkeys([beside, place or beside]):
+                found = _opened(lake, folder, table, version, through)
+                if found is not None:
+                    return found
+            place = index_folder(lake)
+            _on_a_full_disk(place, lambda folder=place: build(lake, folder, version))  # type: ignore[misc]
     raise ValueError(
         f"index={str(place)!r}: version {version} of {table} was made three times and is gone or damaged each time; "
         "is something cleaning that folder, or is the disk broken?"

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from launchpad_lib.contract.experiments import PlannedExperiment, PlannedMetric
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.names import nearest
+from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.delivery.channels import Channel
 from launchpad_lib.ingestion import SourceSpec
 from launchpad_lib.runner.alert_rules import AlertRule, check_channels
@@ -57,6 +58,10 @@ class RunParams(BaseModel):
     workers: int = Field(default=2, ge=1, le=64, description="notebooks run at the same time")
     simulate: Simulation | None = Field(default=None, description="simulate into data/raw/simulated first")
     sources: list[SourceSpec] = Field(default_factory=list, description="files to ingest")
+    retention: dict[str, int] = Field(
+        default_factory=dict,
+        description="table: whole UTC days that `launchpad retain` keeps before today, such as events: 400",
+    )
     features: list[Feature] = Field(
         default_factory=list, description="declared features; the lake's table `features` adds to them"
     )
@@ -73,6 +78,17 @@ class RunParams(BaseModel):
     def _channels_are_there(self) -> RunParams:
         check_channels(self.alerts, self.channels, self.digest)
         return self
+
+    @field_validator("retention")
+    @classmethod
+    def _periods_are_of_tables_with_a_time(cls, value: dict[str, int]) -> dict[str, int]:
+        timed = [name for name, table in TABLES.items() if table.time_column is not None or name == "rejected"]
+        for name, days in value.items():
+            if name not in timed:
+                raise ValueError(f"{name!r} is no table with a time; {nearest(name, timed)}")
+            if not 1 <= days <= 36_500:
+                raise ValueError(f"{name}={days}: whole days from 1 to 36,500; leave it out to keep everything")
+        return value
 
     @field_validator("features")
     @classmethod

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from launchpad_lib.contract.damage import Damage
-from launchpad_lib.spool.layout import lock_path, segment_name, segment_of
+from launchpad_lib.spool.layout import DAMAGED_SUFFIX, lock_path, segment_name, segment_of
 from launchpad_lib.spool.locks import is_held
+from launchpad_lib.spool.records import opened
 
-KEPT = "the stream refuses it with its reason and goes on; send this event again where it came from"
+KEPT = "the stream refuses it with its reason, forward puts it aside; send this event again where it came from"
 
 
 def is_spool(folder: Path) -> bool:
@@ -19,13 +20,15 @@ def is_spool(folder: Path) -> bool:
     return folder.is_dir() and any(segment_of(entry.name) for entry in os.scandir(folder))
 
 
-def examine_spool(folder: Path) -> tuple[list[Damage], int]:
-    """What is not as it was written, and how many segments were read.
+def examine_spool(folder: Path) -> tuple[list[Damage], int, int]:
+    """What is not as it was written, how many segments were read, and how many of them have a record without a
+    checksum.
 
     Raises:
         OSError: a segment cannot be read.
     """
     found: list[Damage] = []
+    unsealed = 0
     numbers: dict[str, list[int]] = {}
     named = [(name, segment_of(name)) for name in sorted(os.listdir(folder))]
     segments = [(name, segment) for name, segment in named if segment is not None]
@@ -35,6 +38,7 @@ def examine_spool(folder: Path) -> tuple[list[Damage], int]:
         if path.is_symlink() or not path.is_file():
             found.append(Damage("damaged", name, "is no regular file", "restore it from a copy of the spool"))
             continue
+        unsealed += _has_bare_records(path)
         found += _segment_damage(path, is_written=is_held(lock_path(folder, segment.writer)))
     for writer, there in numbers.items():
         for number in sorted(set(range(min(there), max(there))) - set(there)):
@@ -46,7 +50,17 @@ def examine_spool(folder: Path) -> tuple[list[Damage], int]:
                     "restore it from a copy; the stream tells the stretch as a row of gaps",
                 )
             )
-    return found, len(segments)
+    for name, _ in named:
+        if name.endswith(DAMAGED_SUFFIX):
+            lines = (folder / name).read_bytes().count(b"\n")
+            what = f"holds {lines:,} damaged records that launchpad forward did not send"
+            found.append(Damage("damaged", name, what, "send these events again where they came from, and delete it"))
+    return found, len(segments), unsealed
+
+
+def _has_bare_records(path: Path) -> bool:
+    with path.open("rb") as file:
+        return any(line.endswith(b"}\n") for line in file)
 
 
 def _segment_damage(path: Path, *, is_written: bool) -> Iterator[Damage]:
@@ -63,8 +77,13 @@ def _segment_damage(path: Path, *, is_written: bool) -> Iterator[Damage]:
 
 
 def _wrong_with(line: bytes) -> str | None:
+    record = opened(line.rstrip(b"\n"))
+    if record is None:
+        return "a record that is not as it was written: its checksum is another"
+    if not record:
+        return None  # erased
     try:
-        event = json.loads(line)
+        event = json.loads(record)
     except (ValueError, RecursionError):
         return "no JSON"
     return None if isinstance(event, dict) else "no JSON object"

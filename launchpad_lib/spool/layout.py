@@ -1,11 +1,12 @@
 """How a spool lies on the disk; the only place that knows it.
 
 A SPOOL is a folder of append-only segments `<writer>-<number:012d>.ndjson`, where `writer` matches [a-z0-9-]+ and is
-unique per process. A segment holds one JSON event object per line, UTF-8, each line newline terminated. Segments roll
-at `SEGMENT_BYTES`; a finished segment is never changed. A torn last line (no newline) of a dead writer is ignored,
-never an error. The keys of an event are the columns of EVENTS: `event_at` and `received_at` are ISO-8601 in UTC ending
-in Z, `properties` is an object; unknown keys belong into `properties`. A living writer holds an exclusive flock on
-`<writer>.lock`.
+unique per process. A segment holds one JSON event object per line, UTF-8, each line newline terminated. After the
+object stands its checksum (`spool.records`); lines of other writers need none. Segments roll at `SEGMENT_BYTES`; a
+finished segment is never changed, but for records that `launchpad forget` turns into spaces. A torn last line (no
+newline) of a dead writer is ignored, never an error. The keys of an event are the columns of EVENTS: `event_at` and
+`received_at` are ISO-8601 in UTC ending in Z, `properties` is an object; unknown keys belong into `properties`. A
+living writer holds an exclusive flock on `<writer>.lock`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 SEGMENT_BYTES = 64 * 1024 * 1024
+DAMAGED_SUFFIX = ".damaged"  # after a segment's name: records that a forwarder put aside
+FORWARDER_LOCK = ".forwarder.lock"  # held by the one forwarder
 _NAME = re.compile(r"(?P<writer>[a-z0-9-]+)-(?P<number>[0-9]{12})\.ndjson")
 
 

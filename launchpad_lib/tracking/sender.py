@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from launchpad_lib.spool.records import DAMAGED
 from launchpad_lib.tracking.spool import Batch, Position, Spool
 from launchpad_lib.tracking.transports import Outcome, Transport
 
@@ -139,7 +140,9 @@ class Sender:
             batch = spool.read(max_events=self._batch_events, max_bytes=self._batch_bytes)
             if batch is None:
                 return not self._is_closing
-            if not self._deliver(batch.lines):
+            for line in batch.damaged:
+                self._refuse(line, DAMAGED)
+            if batch.lines and not self._deliver(batch.lines):
                 return False
             spool.settle(batch)
             with self._change:

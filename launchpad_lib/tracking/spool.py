@@ -17,6 +17,7 @@ from typing import NamedTuple
 from launchpad_lib.contract.private import private_folder
 from launchpad_lib.spool import locks
 from launchpad_lib.spool.layout import SEGMENT_BYTES, lock_path, segment_name, segment_of, whole_lines
+from launchpad_lib.spool.records import opened, sealed
 
 PREFIX = "sdk-"
 
@@ -29,10 +30,11 @@ class Position(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Whole lines and the position after them."""
+    """Records and the position after them; those that are not as they were written are beside them."""
 
     lines: list[bytes]
     end: Position
+    damaged: tuple[bytes, ...] = ()
 
 
 class Spool:
@@ -81,11 +83,12 @@ class Spool:
         return sorted(adopted, key=lambda s: min(s._path(q).stat().st_mtime for q in s._sizes))
 
     def append(self, line: bytes) -> int:
-        """Appends one line and gives the number of older events dropped for it.
+        """Appends one line, which ends in a line feed, with its checksum; the number of older events dropped for it.
 
         Raises:
             OSError: the disk does not take it.
         """
+        line = sealed(line[:-1]) + b"\n"
         with self._lock:
             if self._fd < 0 or (size := self._sizes[self._next_seq - 1]) and size + len(line) > self._segment_bytes:
                 self._roll()
@@ -123,7 +126,9 @@ class Spool:
                     )
                     self._read = Position(seq, start + sum(map(len, lines)) + len(lines))
                     self._in_flight += 1
-                    return Batch(lines, self._read)
+                    records = [opened(line) for line in lines]
+                    damaged = tuple(line for line, one in zip(lines, records, strict=True) if one is None)
+                    return Batch([one for one in records if one], self._read, damaged)  # an erased one is empty
                 if seq == self._next_seq - 1 and self._fd >= 0:
                     return None
                 # A finished segment is read to its end (a torn tail is no event).

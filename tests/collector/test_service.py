@@ -373,7 +373,7 @@ def test_segments_roll_and_are_never_changed_afterwards(tmp_path):
         return [p.read_bytes() for p in sorted(tmp_path.glob("*.ndjson"))]
 
     segments = asyncio.run(write())
-    assert len(segments) == 4 and all(len(s) <= 1000 and s.endswith(b"\n") for s in segments)
+    assert len(segments) == 5 and all(len(s) <= 1000 and s.endswith(b"\n") for s in segments)
     assert [e["n"] for e in spooled(tmp_path)] == list(range(30))
 
 

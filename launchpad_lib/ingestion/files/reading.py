@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from launchpad_lib.contract.event import rules
+from launchpad_lib.contract.pseudonyms import Pseudonyms
 from launchpad_lib.ingestion.files.fields import check_mapping, makes_ids, used_fields
 from launchpad_lib.ingestion.files.json_lines import Asked
 from launchpad_lib.ingestion.files.judging import check
@@ -59,10 +61,15 @@ class Reader:
     """Reads the files of one source into a stager."""
 
     def __init__(self, source: SourceSpec, stager: Stager, *, moment: datetime, is_whole: bool = True) -> None:
-        """`is_whole`: the files are; of some rows of a file it is not asked whether they have all mapped fields."""
+        """`is_whole`: the files are; of some rows of a file it is not asked whether they have all mapped fields.
+
+        Raises:
+            ValueError: ids are to be pseudonymised, and there is no salt.
+        """
         self._source, self._stager, self._moment, self._is_whole = source, stager, moment, is_whole
         self._form = Form(source.format, source.delimiter, source.encoding)
         self._asked = _asked(source)
+        self._pseudonyms = Pseudonyms.from_environment(os.environ) if source.pseudonymise else None
 
     def read(self, files: list[FileToRead]) -> Iterator[FileRead]:
         """Reads the files, in order.
@@ -99,7 +106,10 @@ class Reader:
             bad = rows.broken
             if lines:
                 bad = sorted([*bad, *zip(lines, checked.refused["reason"].to_pylist(), rows.raw(lines), strict=True)])
-            self._stager.add(checked.rows, file=file.number)
+            good = checked.rows
+            if self._pseudonyms is not None:
+                good, bad = self._pseudonyms.of_rows(good), [(line, why, "") for line, why, _ in bad]
+            self._stager.add(good, file=file.number)
             if bad:
                 table = self._source.table
                 stamped = [stamped_row(table, file.name, self._moment, *row) for row in bad]

@@ -58,6 +58,11 @@ class SourceSpec(BaseModel):
         default_factory=dict,
         description="ours, or a name under `properties`: values of their field that mean missing, such as [-1, N/A]",
     )
+    pseudonymise: bool = Field(
+        default=False,
+        description="keep a keyed hash of user_id in its place (salt: LAUNCHPAD_PSEUDONYM_SALT), and of refused rows "
+        "the reason alone",
+    )
     natural_key: list[str] = Field(
         default_factory=list, description="our columns that identify a row where it has no id"
     )

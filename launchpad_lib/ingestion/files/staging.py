@@ -24,6 +24,7 @@ from launchpad_lib.contract.arrow import REFUSED_SCHEMA, arrow_schema
 from launchpad_lib.contract.private import private_folder
 from launchpad_lib.contract.tables import Table
 from launchpad_lib.ingestion.files.keys import key_hashes
+from launchpad_lib.lake.occupied import Share
 
 FLUSH_BYTES = 96_000_000
 ROW_GROUP_ROWS = 122_880
@@ -59,10 +60,11 @@ class Scratch:
         self.folder = parent / uuid.uuid4().hex
         is_new = not lake.exists()
         private_folder(lake)
+        share = Share(lake)
         self.folder.mkdir(parents=True)
         self._lock = (self.folder / ".lock").open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._remove = weakref.finalize(self, _removed, self.folder, self._lock, lake if is_new else None)
+        self._remove = weakref.finalize(self, _removed, self.folder, self._lock, share, lake if is_new else None)
 
     def remove(self) -> None:
         """Removes what is left; twice does no harm."""
@@ -179,9 +181,10 @@ def _sweep(parent: Path) -> None:
             continue  # somebody is at work there
 
 
-def _removed(folder: Path, lock: IO[str], made: Path | None) -> None:
+def _removed(folder: Path, lock: IO[str], share: Share, made: Path | None) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     lock.close()
+    share.close()
     for empty in (folder.parent, made):
         try:
             if empty is not None:

@@ -7,7 +7,7 @@ events.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -21,9 +21,11 @@ from launchpad_lib.contract.event.columns import is_plain, rows_of
 from launchpad_lib.contract.event.instants import NotAnInstantError
 from launchpad_lib.contract.event.json_text import NotAnObjectError
 from launchpad_lib.contract.event.rules import COLUMNS, MAX_RAW_CHARACTERS
+from launchpad_lib.contract.pseudonyms import Pseudonyms
 from launchpad_lib.ingestion.files import json_scan
 from launchpad_lib.ingestion.files.lines import is_utf8
 from launchpad_lib.ingestion.files.text_arrays import gathered
+from launchpad_lib.spool.records import DAMAGED
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OWN = "properties"
@@ -37,7 +39,8 @@ class Block(NamedTuple):
     A payload is one event (`envelope` False) or several, one a line. `offsets` are those of the payloads; in a spool,
     where one payload is a stretch of a file, an event's own place is its payload's offset plus its bytes before
     (`is_bytewise`). `received_us()`: microseconds since 1970 when each payload reached the source, asked where an event
-    has no received_at.
+    has no received_at. `damaged`: records of a spool, by their place, that are not as they were written; in the payload
+    there are spaces in their place.
     """
 
     partition: str
@@ -47,6 +50,7 @@ class Block(NamedTuple):
     envelopes: list[bool]
     received_us: Callable[[], list[int]] | None
     is_bytewise: bool = False
+    damaged: Mapping[int, bytes] = {}  # noqa: RUF012
 
 
 class Refused(NamedTuple):
@@ -102,7 +106,7 @@ def decode(block: Block, *, moment: datetime) -> Decoded:
     lines = _lines_of(block)
     rows = _scanned(lines)
     plain = is_plain(rows, moment=moment)
-    kept, refused = np.flatnonzero(plain), []
+    kept, refused = np.flatnonzero(plain), [_damage(block, at, line) for at, line in block.damaged.items()]
     if len(kept) < len(plain):
         judged, places = [], []
         for number in np.flatnonzero(~plain).tolist():
@@ -119,6 +123,12 @@ def decode(block: Block, *, moment: datetime) -> Decoded:
             order = np.argsort(kept, kind="stable")
             rows, kept = rows.take(pa.array(order)), kept[order]
     return Decoded(block.partition, rows, lambda: lines.offsets(kept), refused)
+
+
+def pseudonymised(decoded: Decoded, pseudonyms: Pseudonyms) -> Decoded:
+    """The same with pseudonyms in the place of users, and refused events without their text, which has the id."""
+    refused = [r._replace(raw="") for r in decoded.refused]
+    return decoded._replace(rows=pseudonyms.of_rows(decoded.rows), refused=refused)
 
 
 def _lines_of(block: Block) -> _Lines:
@@ -195,6 +205,10 @@ def _judged(lines: _Lines, number: int, moment: datetime) -> Event:
     event = judge(fields, moment=moment)
     event.received_at = event.received_at or event.event_at
     return event
+
+
+def _damage(block: Block, at: int, line: bytes) -> Refused:
+    return Refused(block.partition, at, DAMAGED, line[:MAX_RAW_CHARACTERS].decode("utf-8", "backslashreplace"))
 
 
 def _refusal(lines: _Lines, number: int, reason: str) -> Refused:

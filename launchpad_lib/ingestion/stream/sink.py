@@ -22,12 +22,14 @@ import pyarrow.parquet as pq
 
 from launchpad_lib.contract.arrow import EVENTS_SCHEMA, GAPS_SCHEMA, REFUSED_SCHEMA, ROWS_SCHEMA
 from launchpad_lib.contract.event.rules import MAX_RAW_CHARACTERS, conflicting
+from launchpad_lib.contract.private import private_folder
 from launchpad_lib.contract.tables import EVENTS
 from launchpad_lib.ingestion.stream.decoding import Decoded, Refused
 from launchpad_lib.ingestion.stream.seen_ids import Seen, SeenIds
 from launchpad_lib.lake.copies import Copies, counted
 from launchpad_lib.lake.data_files import discard, write_file
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced
+from launchpad_lib.lake.occupied import Share
 
 DAY_US = 86_400_000_000
 
@@ -71,6 +73,8 @@ class StreamSink:
 
     def __init__(self, lake: Path, *, source_name: str, dedupe_window: int = 1_000_000) -> None:
         self.source_name = source_name
+        private_folder(lake)
+        self._share = Share(lake)  # what is read but not committed yet must not meet an erasure
         self._events = DeltaLog(lake / "events", schema=EVENTS_SCHEMA, partition_by=["event_on"])
         self._rejected = DeltaLog(lake / "rejected", schema=REFUSED_SCHEMA, partition_by=[])
         self._gaps = DeltaLog(lake / "gaps", schema=GAPS_SCHEMA, partition_by=[])

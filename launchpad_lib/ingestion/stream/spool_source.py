@@ -15,6 +15,7 @@ from launchpad_lib.ingestion.stream.decoding import Block
 from launchpad_lib.ingestion.stream.sink import Gap
 from launchpad_lib.ingestion.stream.worker import Poll, SourceError
 from launchpad_lib.spool.layout import segment_name, segment_of
+from launchpad_lib.spool.records import checked
 
 BYTES = 1 << 32
 CHUNK_BYTES = 1 << 20
@@ -123,7 +124,10 @@ class SpoolSource:
             return self._move(writer, later[0], blocks) if later else False
         following = number * BYTES + byte + end
         self._at[writer] = (number, byte + end)
-        blocks.append(Block(writer, following, [data[:end]], [number * BYTES + byte], [True], None, is_bytewise=True))
+        lines, damaged = checked(data[:end])
+        start = number * BYTES + byte
+        places = {start + at: line for at, line in damaged.items()}
+        blocks.append(Block(writer, following, [lines], [start], [True], None, is_bytewise=True, damaged=places))
         return True
 
     def _move(self, writer: str, number: int, blocks: list[Block]) -> bool:

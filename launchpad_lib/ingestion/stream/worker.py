@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
-from launchpad_lib.ingestion.stream.decoding import Block, Decoded, decode
+from launchpad_lib.contract.pseudonyms import Pseudonyms
+from launchpad_lib.ingestion.stream.decoding import Block, Decoded, decode, pseudonymised
 from launchpad_lib.ingestion.stream.sink import Gap, Prepared, StreamSink, Written
 from launchpad_lib.lake.delta_log import Fenced, Unsure
 
@@ -109,12 +110,14 @@ class StreamSettings:
     """How the worker batches.
 
     `commit_every_seconds`: the least time between commits; `max_batch_events`: rows of one commit at most.
+    `pseudonyms`: of users, kept in their place.
     """
 
     commit_every_seconds: float = 0.05
     max_batch_events: int = 100_000
     max_fences: int = 5
     idle_exit_seconds: float | None = None
+    pseudonyms: Pseudonyms | None = None
 
 
 class StreamWorker:
@@ -225,6 +228,8 @@ class StreamWorker:
             if not pending.offsets:
                 pending.since = time.monotonic()
             decoded = decode(block, moment=datetime.now(UTC))
+            if self._settings.pseudonyms is not None:
+                decoded = pseudonymised(decoded, self._settings.pseudonyms)
             pending.decoded.append(decoded)
             pending.events += decoded.rows.num_rows + len(decoded.refused)
             start = (
