@@ -29,7 +29,7 @@ from launchpad_lib.charts.distributions import (
     retention_chart,
     survival_chart,
 )
-from launchpad_lib.charts.experiments import detectable_chart, effect_by_day, lift_chart
+from launchpad_lib.charts.experiments import detectable_chart, effect_by_day, effects_by_day, lift_chart
 from launchpad_lib.charts.incidents import incident_chart
 from launchpad_lib.charts.levels import level_chart
 from launchpad_lib.charts.multiples import latency_chart
@@ -44,6 +44,7 @@ __all__ = [
     "distribution_chart",
     "drift_chart",
     "effect_by_day",
+    "effects_by_day",
     "event_study_chart",
     "forest_chart",
     "funnel_chart",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import altair as alt
 import pandas as pd
 
@@ -72,6 +74,11 @@ def effect_by_day(rows: pd.DataFrame, *, title: str) -> alt.LayerChart:
     points = base.mark_point(color=BLUE, filled=True, size=80).encode(y=alt.Y("value:Q", title="Difference to control"))
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY, strokeDash=[4, 4], tooltip=None)
     return themed(layered(zero.encode(y="zero:Q"), *where_known(shown, rules), points), title)
+
+
+def effects_by_day(courses: Mapping[str, pd.DataFrame]) -> list[alt.LayerChart]:
+    """`effect_by_day` of each of several, by its title."""
+    return [effect_by_day(rows, title=title) for title, rows in courses.items()]
 
 
 def detectable_chart(rows: pd.DataFrame, *, title: str) -> alt.LayerChart:

@@ -95,8 +95,9 @@ def masks_of(outcomes: Sequence[Outcome], names: Sequence[str], event: np.ndarra
     of_exposure = sum(1 << k for k, o in enumerate(outcomes) if o.event_name == EXPOSURE_EVENT)
     own = np.zeros(len(names) + 1, np.int64)
     for k, outcome in enumerate(outcomes):
-        if outcome.event_name in names and outcome.event_name != EXPOSURE_EVENT:
-            own[list(names).index(outcome.event_name)] |= 1 << k
+        name = outcome.event_name
+        if name is not None and name in names and name != EXPOSURE_EVENT:
+            own[names.index(name)] |= 1 << k
     of_others = np.where(own > 0, own | anything, anything)
     of_exposures = np.where(own > 0, own | anything, of_exposure)
     found = of_others[event]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from numbers import Real
@@ -281,3 +281,9 @@ def chart(drawing) -> None:
     }
     spec = _renamed(spec, names)
     display({SPEC_MIME: spec, "text/plain": f"chart: {title_of(spec)}"}, raw=True)
+
+
+def charts(drawings: Iterable) -> None:
+    """Shows several charts, one below the other."""
+    for drawing in drawings:
+        chart(drawing)

@@ -62,6 +62,7 @@ KINDS = {
         lambda t: charts.lift_chart(t.assign(kind="success"), title="T?"), ("row",), (), ("lift", *CI, "limit")
     ),
     "effect_by_day": Kind(lambda t: charts.effect_by_day(t, title="T?"), (), (), ("lift", "day", *CI)),
+    "effects_by_day": Kind(lambda t: charts.effects_by_day({"T?": t})[0], (), (), ("lift", "day", *CI)),
     "detectable_chart": Kind(
         lambda t: charts.detectable_chart(t, title="T?"), ("metric",), (), ("relative", "days")
     ),
