@@ -45,6 +45,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     report.add_argument(
         "--single-file", action="store_true", help="all pages in one HTML file too, RUN.html beside the run's folder"
     )
+    add_forms(report)
     report.add_argument("--no-alerts", action="store_true", help="send no alerts after the run")
     ingestion = commands.add_parser("ingest", help="bring the lake up to date")
     ingestion.set_defaults(run=_ingest)
@@ -52,6 +53,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     ingestion.add_argument(
         "--dry-run", action="store_true", help="say what would be simulated, removed and read; write nothing"
     )
+    add_forms(ingestion)
     past = commands.add_parser("history", help="what earlier runs said of a metric")
     past.set_defaults(run=_history)
     past.add_argument("name", help="name of the run, for example weekly")
@@ -69,6 +71,22 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     kept.set_defaults(run=_verify)
     kept.add_argument("folder", metavar="RUN", help="folder of the run, or its id among the reports")
     kept.add_argument("--reports", help="folder of the reports (default: those of this workbook)")
+
+
+def add_forms(command: argparse.ArgumentParser) -> None:
+    """Adds --quiet and --json: how a command says what it is doing."""
+    form = command.add_mutually_exclusive_group()
+    form.add_argument(
+        "--quiet",
+        "-q",
+        action="store_const",
+        dest="form",
+        const="quiet",
+        help="say only what failed, on standard error",
+    )
+    form.add_argument(
+        "--json", action="store_const", dest="form", const="json", help="one JSON object a line: docs/runs.md"
+    )
 
 
 @contextlib.contextmanager
@@ -102,7 +120,10 @@ def _run_with(arguments: argparse.Namespace, server: subprocess.Popen | None) ->
 
     gc.enable()
     now = datetime.now(UTC)
-    with run_in_its_workbook(arguments.params) as run, progress_for(sys.stdout) as progress:
+    with (
+        progress_for(sys.stdout, form=arguments.form) as progress,
+        run_in_its_workbook(arguments.params, say=progress.say) as run,
+    ):
         run_id = arguments.run_id or f"{run.name}-{now:%Y%m%dT%H%M%SZ}"
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}", run_id):
             raise ParameterError(
@@ -139,13 +160,17 @@ def _single_file(arguments: argparse.Namespace) -> int:
 def _ingest(arguments: argparse.Namespace) -> int:
     from launchpad_lib.lake.warehouse import refresh_warehouse
     from launchpad_lib.runner.inputs import bring_up_to_date, would_bring
+    from launchpad_lib.runner.progress import progress_for
 
-    with run_in_its_workbook(arguments.params) as run:
+    # Lines on a terminal, too: a bar is for notebooks.
+    say = progress_for(sys.stdout, form=arguments.form or "plain").say
+    with run_in_its_workbook(arguments.params, say=say) as run:
         if arguments.dry_run:
-            print("\n".join(would_bring(run, now=datetime.now(UTC))))
+            for line in would_bring(run, now=datetime.now(UTC)):
+                say(line)
             return 0
-        bring_up_to_date(run, now=datetime.now(UTC), say=print)
-        refresh_warehouse(run.lake, say=print, observed_through=run.observed_through)
+        bring_up_to_date(run, now=datetime.now(UTC), say=say)
+        refresh_warehouse(run.lake, say=say, observed_through=run.observed_through)
     return 0
 
 
