@@ -22,8 +22,9 @@ from launchpad_lib.charts.bounds import (
 )
 from launchpad_lib.charts.comparisons import where_known
 from launchpad_lib.charts.courses import LINES
-from launchpad_lib.charts.theme import BLUE, GREY, INK, height_of, layered, nothing, themed
+from launchpad_lib.charts.theme import BLUE, GREY, INK, height_of, layered, nothing, themed, themed_multiples
 
+MOST_TOGETHER = 2  # lines with bands in one frame
 MOST_COHORTS = 26
 MOST_PERIODS = 31
 MOST_BINS = 40
@@ -34,8 +35,11 @@ SHARE = alt.Axis(format="%")
 
 def retention_chart(
     result: pd.DataFrame, *, period: str, group: str | None = None, title: str = "What share comes back?"
-) -> alt.LayerChart:
-    """Retention per asked period with its interval as a band; one line per group, the ten first of them."""
+) -> alt.LayerChart | alt.FacetChart:
+    """Retention per asked period with its interval as a band: the ten first groups.
+
+    Two are lines in one frame; more stand beside each other on one scale, for their bands would cover each other.
+    """
     columns = {"value": "retention_rate", "low": "ci_low", "high": "ci_high", "after": "period_from"}
     found = drawn(result, columns | ({"line": group} if group else {}))
     if found.nothing_because:
@@ -44,15 +48,18 @@ def retention_chart(
         first_names(found.rows, most=MOST_LINES, column="line", cells=LINE_CELLS) if group else (found.rows, "")
     )
     shown, note = thinned(rows, at="after")
-    colour = LINES if group else alt.value(BLUE)
+    names = list(dict.fromkeys(shown["line"])) if group else []
+    is_apart = len(names) > MOST_TOGETHER
+    colour = LINES if group and not is_apart else alt.value(BLUE)
+    along, up = f"{period.capitalize()}s after the start", "Share of mature users"
     base = alt.Chart(shown).encode(
-        x=alt.X("after:Q", title=f"{period.capitalize()}s after the start", axis=alt.Axis(tickMinStep=1)), color=colour
+        x=alt.X("after:Q", title=None if is_apart else along, axis=alt.Axis(tickMinStep=1)), color=colour
     )
-    y = alt.Y("low:Q", title="Share of mature users", axis=SHARE)
+    y = alt.Y("low:Q", title=None if is_apart else up, axis=SHARE)
     band = base.mark_area(opacity=0.2, tooltip=None).encode(y=y, y2="high:Q")
     whom = [alt.Tooltip("line:N", title=str(group).replace("_", " "))] if group else []
     line = base.mark_line(point=True).encode(
-        y=alt.Y("value:Q", title="Share of mature users", axis=SHARE),
+        y=alt.Y("value:Q", title=None if is_apart else up, axis=SHARE),
         tooltip=[
             *whom,
             alt.Tooltip("after:Q", title=f"{period}s after"),
@@ -61,7 +68,11 @@ def retention_chart(
             alt.Tooltip("high:Q", title="upper limit", format=".1%"),
         ],
     )
-    return themed(layered(*where_known(shown, band), line), title, note=notes(more, note))
+    layers = layered(*where_known(shown, band), line)
+    if is_apart:
+        said = notes(f"{up.lower()}, by {along.lower()}", more, note)
+        return themed_multiples(layers, title, by="line", order=names, columns=3, note=said)
+    return themed(layers, title, note=notes(more, note))
 
 
 def cohort_matrix(

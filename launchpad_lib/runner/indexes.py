@@ -84,9 +84,10 @@ def _words(run: RunRecord) -> str:
 def _for_script(runs: list[RunRecord]) -> Markup | None:
     """Numbers and parameters of all runs, each name and each set of parameters once, packed."""
     keys: dict[tuple[str, str, str], int] = {}
-    labels, params, told = [], [], []
+    labels, told = [], []
+    params: list[dict[str, str]] = []
     for run in runs:
-        numbers = {}
+        numbers: dict[int, list] = {}
         for page, metric, segment, label, unit, *said in run.numbers:
             key = (page, metric, segment)
             if key not in keys:

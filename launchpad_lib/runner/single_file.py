@@ -50,7 +50,9 @@ def single_file(folder: Path, manifest: Manifest) -> str:
     texts = {name: _text(folder / f"{name}.html") for name in names}
     styles = {name: _between(texts[name], "<style>", "</style>", folder, name) for name in names}
     said = {n.name: n for n in manifest.notebooks}
-    pages, specs, library = [], [], None
+    pages: list[Page] = []
+    specs: list[dict] = []
+    library: Packed | None = None
     for name in names:
         body = _between(texts[name], "<main", "</main>", folder, name)
         foot = _between(texts[name], "<footer>", "</footer>", folder, name)
