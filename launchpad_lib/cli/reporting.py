@@ -125,7 +125,10 @@ def _run_with(arguments: argparse.Namespace, server: subprocess.Popen | None) ->
         if sends:
             check_secrets(channels_in_use(run))
         status = run_report(run, now=now, run_id=run_id, progress=progress, kernels=contextlib.nullcontext(server))
-        return max(status, alerts_after(run, published_run(run, run_id), say=progress.say)) if sends else status
+        if sends:
+            published = published_run(run, run_id)
+            status = max(status, alerts_after(run, published, say=progress.say, failed=progress.failed))
+        return status
 
 
 def _ingest(arguments: argparse.Namespace) -> int:
