@@ -135,7 +135,10 @@ def _run_with(arguments: argparse.Namespace, server: subprocess.Popen | None) ->
         status = run_report(run, now=now, run_id=run_id, progress=progress, kernels=contextlib.nullcontext(server))
         if arguments.single_file:
             progress.say(f"in one file: {_in_one_file(Path(run.reports) / run_id)}")
-        return max(status, alerts_after(run, published_run(run, run_id), say=progress.say)) if sends else status
+        if sends:
+            published = published_run(run, run_id)
+            status = max(status, alerts_after(run, published, say=progress.say, failed=progress.failed))
+        return status
 
 
 def _in_one_file(folder: Path, to: Path | None = None) -> Path:

@@ -60,16 +60,21 @@ def published_run(run: RunParams, named: str | None) -> Run:
     return run_of(reports / newest.run_id)
 
 
-def alerts_after(run: RunParams, published: Run, *, say: Callable[[str], None]) -> int:
-    """Sends what is due after a run and says so, one line a message; 1 where one could not be delivered.
+def alerts_after(
+    run: RunParams, published: Run, *, say: Callable[[str], None], failed: Callable[[str], None] | None = None
+) -> int:
+    """Sends what is due after a run and says so, one line a message; 1 where one could not be delivered (`failed` is
+    told of it).
 
     Raises:
         ValueError: a secret is not set, or the alerts of a newer run were sent already.
     """
     check_secrets(channels_in_use(run))
     said = send_alerts(run, published, reports=Path(run.reports))
-    for line in [d.says() for d in said] or ["alerts: nothing is due"]:
-        say(line)
+    for one in said:
+        (failed or say if one.outcome == "failed" else say)(one.says())
+    if not said:
+        say("alerts: nothing is due")
     return int(any(d.outcome == "failed" for d in said))
 
 

@@ -28,6 +28,9 @@ class Progress(AbstractContextManager, Protocol):
     def say(self, line: str) -> None:
         """A line that stays."""
 
+    def failed(self, line: str) -> None:
+        """A line of what failed beside the notebooks: an alert that nobody took."""
+
     def start(self, name: str, *, cells: int) -> None:
         """A notebook begins."""
 
@@ -58,6 +61,10 @@ class _Silent:
 
     def say(self, line: str) -> None:
         """Says nothing."""
+
+    def failed(self, line: str) -> None:
+        """Says it as any other line."""
+        self.say(line)
 
     def start(self, name: str, *, cells: int) -> None:
         """Says nothing."""
@@ -101,6 +108,10 @@ class QuietProgress(_Silent):
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._line = line_writer(stream or sys.stderr)
+
+    def failed(self, line: str) -> None:
+        """Says it."""
+        self._line(f"launchpad: {line}")
 
     def finish(self, name: str, *, status: Status, seconds: float, reason: str | None) -> None:
         """Says it of a notebook that failed."""

@@ -72,6 +72,10 @@ class TerminalProgress:
         """Prints above the bars."""
         self._print(Text(line))
 
+    def failed(self, line: str) -> None:
+        """Prints it as any other line."""
+        self.say(line)
+
     def start(self, name: str, *, cells: int) -> None:
         """Adds the notebook's bar."""
         self._tasks[name] = self._bars.add_task(name, total=cells, usual=self._usual.notebooks.get(name))

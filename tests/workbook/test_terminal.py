@@ -150,6 +150,7 @@ def told(progress) -> None:
         progress.begin(Begun("r1", "small", ("a", "b", "c"), Durations(3, 200.4, {"a": 5.0})))
         progress.doing("running the notebooks")
         progress.say("[red]a doubt[/red]")
+        progress.failed("team: nobody took it")
         for name, status in (("a", "ok"), ("b", "refused"), ("c", "failed")):
             progress.start(name, cells=1)
             progress.advance(name)
@@ -163,6 +164,7 @@ def test_lines_for_a_log():
     assert stream.getvalue().splitlines() == [
         "r1: 3 notebooks, about 3 min 20 s (median of the last 3 runs)",
         "[red]a doubt[/red]",
+        "team: nobody took it",
         "a: ok in 1.2 s",
         "b: refused after 1.2 s (why so)",
         "c: failed after 1.2 s (why so)",
@@ -173,7 +175,7 @@ def test_lines_for_a_log():
 def test_quiet_tells_of_what_failed_only():
     stream = io.StringIO()
     told(QuietProgress(stream))
-    assert stream.getvalue() == "launchpad: c: failed after 1.2 s (why so)\n"
+    assert stream.getvalue() == "launchpad: team: nobody took it\nlaunchpad: c: failed after 1.2 s (why so)\n"
 
 
 def test_the_documented_events_are_those_that_are_told():
