@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from launchpad_lib.charts.bounds import (
-    LINE_CELLS,
     apart,
     drawn,
-    labels,
     largest_names,
-    named,
     notes,
     thinned,
 )
@@ -134,62 +130,6 @@ def lifecycle_chart(result: pd.DataFrame) -> alt.LayerChart:
     )
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY, tooltip=None).encode(y="zero:Q")
     return themed(bars + zero, title, note=note)
-
-
-def level_chart(
-    daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3, annotations: pd.DataFrame | None = None
-) -> alt.LayerChart:
-    """Daily p95 of the features with the best supported shift of level, and the two levels as lines with the shift's
-    interval drawn.
-    """
-    title = "Where did the level of the daily p95 latency move?"
-    tested = shifts.dropna(subset=["shift_p"])
-    tested = tested.assign(feature_id=tested["feature_id"].map(named))
-    chosen = tested.sort_values(["shift_p", "feature_id"]).head(most)
-    found = drawn(daily, {"value": "p95_latency_ms", "at": "observed_on", "line": "feature_id"})
-    points = found.rows[found.rows["line"].isin(chosen["feature_id"]) & (found.rows["value"] > 0)]
-    if found.nothing_because or points.empty:
-        return nothing(title, found.nothing_because or "no feature's level moved that could be tested")
-    changes = pd.DataFrame(
-        {
-            "line": chosen["feature_id"],
-            "since": pd.to_datetime(chosen["shift_on"], errors="coerce"),
-            **{own: chosen[f"shift_{own}"].astype("float64") for own in ("ratio", "low", "high")},
-        }
-    )
-    merged = points.merge(changes, on="line")
-    is_later = merged["at"] >= merged["since"]
-    before = np.exp(np.log(merged["value"]).where(~is_later).groupby(merged["line"]).transform("mean"))
-    steps = merged[["line", "at"]].assign(
-        is_later=is_later,
-        value=before * merged["ratio"].where(is_later, 1.0),
-        low=(before * merged["low"]).where(is_later),
-        high=(before * merged["high"]).where(is_later),
-    )
-    # A level is one straight line: its two ends are enough.
-    steps = steps.sort_values("at", kind="stable").groupby(["line", "is_later"], sort=False).nth([0, -1])
-    names = dict(zip(points["line"], labels(points["line"], cells=LINE_CELLS), strict=True))
-    shown, note = thinned(points.assign(line=points["line"].map(names)))
-    steps = steps.assign(line=steps["line"].map(names)).replace([np.inf, -np.inf], np.nan)
-    dots = (
-        alt.Chart(shown)
-        .mark_circle(size=22, opacity=0.6)
-        .encode(
-            x=dated(shown["at"]),
-            y=alt.Y("value:Q", title="p95 latency (ms)", scale=alt.Scale(zero=False)),
-            color=LINES,
-            tooltip=[
-                DAY,
-                alt.Tooltip("line:N", title="feature"),
-                alt.Tooltip("value:Q", title="p95 latency (ms)", format=",.0f"),
-            ],
-        )
-    )
-    base = alt.Chart(steps).encode(x=dated(points["at"]), color=LINES)
-    lines = base.mark_line(strokeWidth=2, tooltip=None).encode(y="value:Q", detail="is_later:N")
-    band = base.mark_area(opacity=0.15, tooltip=None).encode(y="low:Q", y2="high:Q")
-    behind, said = mark_rules(annotations, points["at"])
-    return themed(layered(*behind, *where_known(steps, band), dots, lines), title, note=notes(said, note))
 
 
 def bar_counts(

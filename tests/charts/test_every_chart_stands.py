@@ -31,11 +31,12 @@ class Kind(NamedTuple):
     numbers: tuple[str, ...]
 
 
-def _shifts(daily: pd.DataFrame) -> pd.DataFrame:
-    features = list(dict.fromkeys(daily["feature_id"].tolist()))
-    return pd.DataFrame({"feature_id": pd.Series(features, dtype=object)}).assign(
-        shift_p=0.001, shift_on=pd.Timestamp("2026-01-20"), shift_ratio=1.2, shift_low=1.1, shift_high=np.inf
-    )
+def _moves(daily: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A change of each feature, and each one's first day out of line."""
+    features = pd.DataFrame({"feature_id": pd.Series(list(dict.fromkeys(daily["feature_id"].tolist())), dtype=object)})
+    dates = dict.fromkeys(("changed_at", "first_at", "last_at"), pd.Timestamp("2026-01-20"))
+    first = daily.drop_duplicates("feature_id")[["feature_id", "observed_on"]]
+    return features.assign(**dates, is_current=True), first
 
 
 CI = ("ci_low", "ci_high")
@@ -85,7 +86,7 @@ KINDS = {
         lambda t: charts.latency_chart(t, annotations=LABELS), ("feature_id",), ("observed_on",), ("p95_latency_ms",)
     ),
     "level_chart": Kind(
-        lambda t: charts.level_chart(t, _shifts(t), annotations=LABELS), ("feature_id",), ("observed_on",), ("p95_latency_ms",)
+        lambda t: charts.level_chart(t, *_moves(t), annotations=LABELS), ("feature_id",), ("observed_on",), ("p95_latency_ms",)
     ),
     "bar_counts": Kind(
         lambda t: charts.bar_counts(t, category="of", value="v", title="T?"), ("of",), (), ("v",)
