@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import NamedTuple
 
 from launchpad_lib.lake.fold_state import FoldStates
@@ -29,6 +29,7 @@ class TelemetryLog:
     days: Sequence[TelemetryDay]
     table_version: int | None
     states: FoldStates
+    observed_through: datetime | None = None  # the end of the window; no row is later
     users: int = 0  # telemetry has no numbers of users; a fold gives its own
 
 
@@ -40,4 +41,5 @@ def telemetry_log(found: Indexed) -> TelemetryLog:
         content = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
         on = date.min if day == ALL_DAYS else date.fromisoformat(day)
         days.append(TelemetryDay(on, found.rows_within([day]), content))
-    return TelemetryLog(days, found.version, FoldStates(found.place / "telemetry_states"))
+    through = found.window.observed_through if found.window else None
+    return TelemetryLog(days, found.version, FoldStates(found.place / "telemetry_states"), through)

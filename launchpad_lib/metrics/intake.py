@@ -32,25 +32,31 @@ def placeholder_users(**tables: ir.Table) -> pd.DataFrame:
 
     Events under one are refused at the door; rows of telemetry, and of lakes written before that, are in the lake.
     """
-    names = sorted(PLACEHOLDER_USERS)
-    longest = max(len(name) for name in names)
     frames = []
     for name, table in tables.items():
-        # Of a lake's events the index knows the users and how many rows each has.
-        has_users = is_fact_events(table.op())
-        of_users = table.op().source.table("dim_users") if has_users else table
-        # Only what is short enough, spaces aside, is read letter by letter.
-        short = of_users.filter(of_users.user_id.strip().length() <= longest)
-        found = short.filter(short.user_id.strip().lower().isin(names))
+        # Of a lake's events the index knows the users, and by day how many rows each has.
+        is_lake = is_fact_events(table.op())
+        found = _placeholders(table.op().source.table("dim_users") if is_lake else table)
+        if is_lake and (paths := table.op().source.log.dictionary_paths):
+            met = _placeholders(table.op().source.read_parquet(paths)).user_id.execute().tolist()
+            found = found.filter(found.user_id.isin(met)) if met else found.limit(0)
         frames.append(
             found.group_by("user_id")
-            .agg(rows=found.events.sum() if has_users else found.count())
+            .agg(rows=found.events.sum() if is_lake else found.count())
             .to_pandas()
             .assign(table_name=name)
         )
     together = pd.concat(frames)[["table_name", "user_id", "rows"]]
     order = ["rows", "table_name", "user_id"]
     return together.sort_values(order, ascending=[False, True, True]).reset_index(drop=True)
+
+
+def _placeholders(users: ir.Table) -> ir.Table:
+    """The rows whose user is a placeholder."""
+    names = sorted(PLACEHOLDER_USERS)
+    # Only what is short enough, spaces aside, is read letter by letter.
+    short = users.filter(users.user_id.strip().length() <= max(len(name) for name in names))
+    return short.filter(short.user_id.strip().lower().isin(names))
 
 
 def rows_with_a_user(*tables: ir.Table) -> int:

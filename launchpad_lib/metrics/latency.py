@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import ibis
-import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
@@ -46,26 +45,56 @@ def latency_quantiles(
         raise ValueError(f"at={shown(list(at))}: quantiles lie between 0 and 1; correct them")
     table = known_table(hours, needs=(*by, "hour", "latency_histogram"), argument="hours")
     dated = table.select(*by, "latency_histogram", observed_on=local_date(table.hour, report_timezone))
-    held = dated.filter(dated.latency_histogram.notnull())
-    each = held.select(
-        *by, "observed_on", bucket=held.latency_histogram.keys().unnest(), n=held.latency_histogram.values().unnest()
-    )
-    order = [*by, "observed_on", "bucket"]
-    counts = each.group_by(order).agg(n=each.n.sum().cast(dt.int64)).order_by(order).to_pyarrow()
-    keys = counts.select(list(by)).to_pandas().groupby(list(by), dropna=False, sort=False).ngroup()
-    starts, totals, found = trailing_quantiles(
-        keys.to_numpy(),
-        counts["observed_on"].cast(pa.int32()).to_numpy().astype(np.int64),
-        counts["bucket"].to_numpy().astype(np.int64),
-        counts["n"].to_numpy(),
-        trailing_days=trailing_days,
-        at=at,
-    )
-    told = counts.select([*by, "observed_on"]).take(pa.array(starts))
-    told = told.append_column("latency_observations", pa.array(totals))
+    counts, found, totals = _merged(dated, by=by, on="observed_on", trailing=trailing_days, at=at)
+    told = counts.append_column("latency_observations", pa.array(totals))
     for place, q in enumerate(at):
         told = told.append_column(f"p{100 * q:g}_latency_ms", pa.array(found[:, place]))
     return ibis.memtable(told)
+
+
+def p95_of_buckets(hours: ir.Table) -> pd.DataFrame:
+    """Grain: one row per feature and bucket of time with a latency: feature_id, at, p95_latency_ms, off by at most
+    0.4 % of the value.
+
+    Args:
+        hours: rows of a lake's `fact_feature_hours` with `at`, the instant at which the bucket of each begins.
+    """
+    counts, found, _ = _merged(hours, by=("feature_id",), on="at", trailing=1, at=(0.95,))
+    return counts.to_pandas().assign(p95_latency_ms=found[:, 0])
+
+
+def _merged(
+    dated: ir.Table, *, by: Sequence[str], on: str, trailing: int, at: Sequence[float]
+) -> tuple[pa.Table, np.ndarray, np.ndarray]:
+    """The keys and times with a latency, and of each the quantiles and the latencies of the `trailing` times that end
+    with it.
+    """
+    held = dated.filter(dated.latency_histogram.notnull())
+    rows = held.select(*by, on, "latency_histogram").order_by([*by, on]).to_pyarrow().combine_chunks()
+    keys = rows.select(list(by)).to_pandas().groupby(list(by), dropna=False, sort=False).ngroup().to_numpy()
+    times = rows[on].cast(pa.int32() if pa.types.is_date32(rows[on].type) else pa.int64()).to_numpy().astype(np.int64)
+    of_row, buckets, counts = _entries(rows["latency_histogram"])
+    starts, totals, found = trailing_quantiles(
+        keys[of_row], times[of_row], buckets, counts, trailing_days=trailing, at=at
+    )
+    return rows.select([*by, on]).take(pa.array(of_row[starts])), found, totals
+
+
+def _entries(histograms: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each count of each histogram: its row, its bucket, itself. No engine takes them apart: that costs more than
+    to read the latencies would.
+    """
+    nothing = np.zeros(0, np.int64)
+    parts, row = [(nothing, nothing, nothing)], 0
+    for chunk in histograms.chunks:
+        ends = chunk.offsets.to_numpy()
+        inside = slice(int(ends[0]), int(ends[-1]))
+        of_row = row + np.repeat(np.arange(len(chunk)), np.diff(ends))
+        buckets, counts = (side.to_numpy(zero_copy_only=False)[inside] for side in (chunk.keys, chunk.items))
+        parts.append((of_row, buckets.astype(np.int64), counts.astype(np.int64)))
+        row += len(chunk)
+    of_row, buckets, counts = (np.concatenate(side) for side in zip(*parts, strict=True))
+    return of_row, buckets, counts
 
 
 def with_trailing(

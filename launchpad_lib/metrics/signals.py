@@ -13,6 +13,8 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from launchpad_lib.lake.observed import named_instants
+from launchpad_lib.metrics.kernels.lake_log import lake_telemetry
+from launchpad_lib.metrics.latency import p95_of_buckets
 from launchpad_lib.metrics.windows import local_date
 
 MINUTES = {"5 minutes": 5, "hour": 60, "day": 1440}
@@ -81,25 +83,20 @@ def signal_series(
     where a row of `series` does not say. A signal of a feature that is never known is left out. Rows of `series` may
     share a bucket. Buckets of a day are local dates, shorter ones are UTC.
 
+    Of a lake's telemetry no observation is read for buckets of whole hours: they are made of its `fact_feature_hours`.
+    Counts and rates are the same then; the p95 is off by at most 0.4 % of the value (`metrics.kernels.quantiles`), and
+    a mean score by a millionth.
+
     Args:
         telemetry, series: the lake's tables, or rows of them.
         through: rows after this instant are left out.
     """
-    seen = telemetry if through is None else telemetry.filter(telemetry.observed_at <= through)
-    bucketed = seen.mutate(at=_bucket(seen.observed_at, bucket, report_timezone))
-    counted = bucketed.group_by(["feature_id", "at"]).agg(
-        p95_latency_ms=bucketed.latency_ms.quantile(0.95),
-        error_rate=(bucketed.error_count > 0).cast(dt.float64).mean(),
-        crash_rate=bucketed.crashed.cast(dt.int8).mean(),
-        mean_feedback_score=bucketed.feedback_score.mean(),
-        observations=bucketed.count(),
-        n_p95_latency_ms=bucketed.latency_ms.count(),
-        n_error_rate=bucketed.error_count.count(),
-        n_crash_rate=bucketed.crashed.count(),
-        n_mean_feedback_score=bucketed.feedback_score.count(),
-        n_observations=bucketed.count(),
-    )
-    wide = counted.order_by(["feature_id", "at"]).to_pandas()
+    hours = _hours(telemetry, bucket=bucket, report_timezone=report_timezone, through=through)
+    if hours is None:
+        seen = telemetry if through is None else telemetry.filter(telemetry.observed_at <= through)
+        wide = _of_rows(seen.mutate(at=_bucket(seen.observed_at, bucket, report_timezone)))
+    else:
+        wide = _of_hours(hours)
     parts = [
         pd.DataFrame(
             {
@@ -122,6 +119,62 @@ def signal_series(
     what = {name: SIGNALS.get(name, Signal()) for name in kept["signal"].unique()}
     told = {field: kept["signal"].map({n: getattr(w, field) for n, w in what.items()}) for field in Signal._fields}
     return kept.assign(**told)[list(SIGNAL_COLUMNS)].reset_index(drop=True)
+
+
+def _hours(telemetry: ir.Table, *, bucket: str, report_timezone: str, through: datetime | None) -> ir.Table | None:
+    """The hours of a lake's telemetry with `at`, the bucket of each; None where they cannot tell: of any other table,
+    for shorter buckets, where local dates change within an hour, and up to an instant before the lake's last.
+    """
+    found = lake_telemetry(telemetry)
+    if found is None or bucket not in ("hour", "day"):
+        return None
+    if through is not None and found.log.observed_through is not None and through < found.log.observed_through:
+        return None
+    table = found.backend.table("fact_feature_hours")
+    kept = table if found.feature_id is None else table.filter(table.feature_id == found.feature_id)
+    hours = kept.mutate(at=_bucket(kept.hour, bucket, report_timezone))
+    if bucket == "day":
+        ends = _bucket(hours.hour + ibis.interval(hours=1) - ibis.interval(microseconds=1), bucket, report_timezone)
+        if hours.filter(ends != hours.at).count().execute():
+            return None
+    return hours
+
+
+def _of_rows(bucketed: ir.Table) -> pd.DataFrame:
+    """Grain: one row per feature and bucket: each signal, and `n_...`, of how many observations."""
+    counted = bucketed.group_by(["feature_id", "at"]).agg(
+        p95_latency_ms=bucketed.latency_ms.quantile(0.95),
+        error_rate=(bucketed.error_count > 0).cast(dt.float64).mean(),
+        crash_rate=bucketed.crashed.cast(dt.int8).mean(),
+        mean_feedback_score=bucketed.feedback_score.mean(),
+        observations=bucketed.count(),
+        n_p95_latency_ms=bucketed.latency_ms.count(),
+        n_error_rate=bucketed.error_count.count(),
+        n_crash_rate=bucketed.crashed.count(),
+        n_mean_feedback_score=bucketed.feedback_score.count(),
+        n_observations=bucketed.count(),
+    )
+    return counted.order_by(["feature_id", "at"]).to_pandas()
+
+
+def _of_hours(hours: ir.Table) -> pd.DataFrame:
+    """The same from the hours that make up each bucket."""
+    sums = ("observations", "latency_observations", "failures", "errors_known", "crashes", "crash_known")
+    more = ("feedback_millionths", "feedback_count")
+    counted = hours.group_by(["feature_id", "at"]).agg(**{n: hours[n].sum() for n in (*sums, *more)})
+    wide = counted.order_by(["feature_id", "at"]).to_pandas().astype(dict.fromkeys((*sums, *more), float))
+    known = {n: wide[n].where(wide[n] > 0) for n in ("errors_known", "crash_known", "feedback_count")}
+    return wide[["feature_id", "at", "observations"]].assign(
+        p95_latency_ms=wide.merge(p95_of_buckets(hours), on=["feature_id", "at"], how="left")["p95_latency_ms"],
+        error_rate=wide["failures"] / known["errors_known"],
+        crash_rate=wide["crashes"] / known["crash_known"],
+        mean_feedback_score=wide["feedback_millionths"] / 1e6 / known["feedback_count"],
+        n_p95_latency_ms=wide["latency_observations"],
+        n_error_rate=wide["errors_known"],
+        n_crash_rate=wide["crash_known"],
+        n_mean_feedback_score=wide["feedback_count"],
+        n_observations=wide["observations"],
+    )
 
 
 def with_users(telemetry: ir.Table, incidents: pd.DataFrame, *, through: datetime) -> pd.DataFrame:

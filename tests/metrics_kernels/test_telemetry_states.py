@@ -20,7 +20,7 @@ from deltalake import DeltaTable, write_deltalake
 from kernel_logs import START, TELEMETRY
 
 from launchpad_lib.lake import daily_tables, open_lake, zone_days
-from launchpad_lib.metrics import latency_quantiles, with_trailing
+from launchpad_lib.metrics import latency_quantiles, signals, with_trailing
 from launchpad_lib.metrics import stability as observed
 from launchpad_lib.metrics.kernels.lake_log import lake_telemetry
 from launchpad_lib.metrics.kernels.quantiles import BUCKETS, LOWEST_EXPONENT
@@ -341,3 +341,28 @@ def test_a_part_of_an_older_layout_or_damaged_is_made_again(tmp_path):
     manifest.write_text(json.dumps(told | {"layout": 1}))
     again = open_lake(tmp_path).feature_hours.order_by(["feature_id", "hour", "platform", "app_version"]).to_pandas()
     pd.testing.assert_frame_equal(again, before)
+
+
+@pytest.mark.parametrize(
+    ("bucket", "zone"),
+    [("hour", "UTC"), ("day", "UTC"), ("day", "America/New_York"), ("day", "Asia/Kolkata"), ("5 minutes", "UTC")],
+)
+@pytest.mark.parametrize("feature_id", [None, "{x}' 🎉"])
+def test_signals_of_a_lake_are_made_of_its_hours(tmp_path, bucket, zone, feature_id):
+    """Against the same observations in no lake, whose quantiles are exact. In Kolkata a date begins within an hour."""
+    append(tmp_path, random.Random(3), count=900, days=range(3))
+    data = open_lake(tmp_path)
+    asked = {"bucket": bucket, "report_timezone": zone}
+    rows = ibis.memtable(data.telemetry.to_pyarrow())
+    of_lake, of_rows = (observed.of_feature(table, feature_id) for table in (data.telemetry, rows))
+    found, wanted = (signals.signal_series(table, data.series, **asked) for table in (of_lake, of_rows))
+    assert set(wanted["signal"]) == set(signals.SIGNALS) and wanted["feature_id"].nunique() == (1 if feature_id else 3)
+    is_p95 = wanted["signal"] == "p95_latency_ms"
+    pd.testing.assert_frame_equal(found[~is_p95], wanted[~is_p95], rtol=1e-6)
+    pd.testing.assert_frame_equal(found[is_p95], wanted[is_p95], rtol=0.004)
+    is_of_hours = bucket != "5 minutes" and zone != "Asia/Kolkata"
+    assert is_of_hours == (not found.loc[is_p95, "value"].equals(wanted.loc[is_p95, "value"]))
+    # Up to an instant before the lake's last, no hour says what of it came before.
+    through = data.telemetry.observed_at.max().execute().to_pydatetime() - timedelta(hours=30)
+    found, wanted = (signals.signal_series(t, data.series, through=through, **asked) for t in (of_lake, of_rows))
+    pd.testing.assert_frame_equal(found, wanted)

@@ -17,6 +17,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from launchpad_lib.contract.tables import EVENTS
 from launchpad_lib.lake import open_lake
+from launchpad_lib.metrics.intake import placeholder_users
 from launchpad_lib.metrics.kernels import block_rows, day_file_rows, lake_log, unit_rows
 from launchpad_lib.metrics.windows import is_one_of, property_value
 
@@ -325,3 +326,15 @@ def test_a_filter_that_mixes_the_rows_changes_nothing(tmp_path):
     for _ in range(5):
         found = read(events, {"at": events.event_at}, where=chosen)
         assert sorted(found) == sorted(expected.values())
+
+
+def test_placeholders_of_a_lake_are_looked_for_among_its_users(tmp_path):
+    """The users' dictionary says whether there is one; the rows are those of the window."""
+    rows = rows_of(random.Random(5), 60)
+    for row, user in zip(rows, ["Null", "undefined ", "Null"], strict=False):
+        row["user_id"] = user
+    append(tmp_path, rows)
+    found = placeholder_users(events=open_lake(tmp_path).events)
+    assert found[["user_id", "rows"]].values.tolist() == [["Null", 2], ["undefined ", 1]]
+    append(tmp_path / "none", rows[3:])
+    assert placeholder_users(events=open_lake(tmp_path / "none").events).empty

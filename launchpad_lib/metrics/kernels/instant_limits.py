@@ -88,7 +88,7 @@ def _micros(value: ops.Node) -> int | None:
         return None
     at = value.value
     # What is finer than the log's microseconds is left to the engine.
-    if not isinstance(at, datetime) or at.tzinfo is not None or getattr(at, "nanosecond", 0):
+    if not isinstance(at, datetime) or at.tzinfo is not None or getattr(at, "nanosecond", None):
         return None
     return int(np.datetime64(at.replace(fold=0), "us").astype(np.int64))
 
