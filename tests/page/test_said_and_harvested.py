@@ -343,7 +343,7 @@ def test_every_output_becomes_the_block_of_its_kind():
     ].content
     assert failed == ("KeyError", "w", "cell 3, In [4]", "a\nb")
     assert blocks_of(new_code_cell("x", outputs=[error("E", "w")]), place=3)[0].content.cell == "cell 3"
-    assert blocks_of(bare(output_type="error"), place=7)[0] == ("error", ("Error", "", "cell 7", ""), "", 0, None)
+    assert blocks_of(bare(output_type="error"), place=7)[0] == ("error", ("Error", "", "cell 7", ""), "", 0, None, "")
     assert blocks_of(nbformat.v4.new_raw_cell("x"), place=1) == []
     banner = new_markdown_cell("# Failed", metadata={"tags": ["papermill-error-cell-tag"]})
     assert blocks_of(banner, place=1) == []
