@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import ibis.expr.types as ir
@@ -14,7 +14,7 @@ from launchpad_lib.findings.funnel_question import FunnelQuestion, Periods, ask_
 from launchpad_lib.findings.releases import reason_of
 from launchpad_lib.findings.rows import not_asked
 from launchpad_lib.metrics import RULES, unknown_names
-from launchpad_lib.metrics.asked import Asked, answers
+from launchpad_lib.metrics.asked import Asked, read_for
 from launchpad_lib.metrics.chains import ChainFold, Entries, units_of
 from launchpad_lib.metrics.correlates import asked_events_between, asked_values, at_a_step
 from launchpad_lib.metrics.dropoff import asked_next_events, asked_times
@@ -27,9 +27,11 @@ from launchpad_lib.metrics.windows import Period, Weekday
 
 
 class FunnelReading(NamedTuple):
-    """The counts of each part of the page, or why it has none; and the question of every feature that has a funnel."""
+    """The counts of each part of the page, made when they are asked for, or why it has none; and the question of every
+    feature that has a funnel.
+    """
 
-    tables: Mapping[str, ir.Table | ValueError]
+    tables: Mapping[str, Callable[[], ir.Table] | ValueError]
     features: Mapping[str, FunnelQuestion]
     is_split: bool
 
@@ -42,7 +44,7 @@ class FunnelReading(NamedTuple):
         found = self.tables[name]
         if isinstance(found, ValueError):
             raise found
-        return found
+        return found()
 
 
 def read_funnel(
@@ -103,7 +105,8 @@ def read_funnel(
         if not question.refused_because:
             ask(f"feature {feature_id}", partial(counts_of, question))
     pending = {name: part for name, part in parts.items() if isinstance(part, Asked)}
-    counted = dict(zip(pending, answers(log, list(pending.values()), unit=unit), strict=True))
+    read_for(log, list(pending.values()), unit=unit)
+    counted = {name: cache(part.answer) for name, part in pending.items()}
     failed = {name: part for name, part in parts.items() if isinstance(part, ValueError)}
     return FunnelReading({**counted, **failed}, own, isinstance(split, Rules))
 

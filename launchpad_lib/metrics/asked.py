@@ -21,9 +21,15 @@ class Asked(NamedTuple):
 
 
 def answers(events: ir.Table, asked: Sequence[Asked], *, unit: str = "user_id") -> list[ir.Table]:
-    """The table of every question, in their order.
+    """The table of every question, in their order; arguments and reading are those of `read_for`."""
+    read_for(events, asked, unit=unit)
+    return [question.answer() for question in asked]
 
-    The log is read once; folds that need few rows are read apart from those that need all, and the wide columns only of
+
+def read_for(events: ir.Table, asked: Sequence[Asked], *, unit: str = "user_id") -> None:
+    """Reads the log for all questions; each can then make its table, when it is wanted.
+
+    It is read once; folds that need few rows are read apart from those that need all, and the wide columns only of
     their rows.
 
     Args:
@@ -38,4 +44,3 @@ def answers(events: ir.Table, asked: Sequence[Asked], *, unit: str = "user_id") 
     for together in (few, [fold for fold in folds if fold not in few]):
         if together:
             read_once(events, together, unit=unit)
-    return [question.answer() for question in asked]
