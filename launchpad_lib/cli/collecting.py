@@ -11,6 +11,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     collect = commands.add_parser("collect", help="take events over HTTP into a spool; serves the configurator at /")
     collect.set_defaults(run=_collect)
     collect.add_argument("--spool", required=True, help="folder that keeps the events")
+    collect.add_argument(
+        "--annotations", help="folder that keeps what POST /v1/annotations tells (default: it is not taken)"
+    )
     collect.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine only")
     collect.add_argument("--port", type=int, default=8080, help="0 takes a free one (default: 8080)")
     collect.add_argument(
@@ -85,6 +88,7 @@ def _collect(arguments: argparse.Namespace) -> int:
         max_spool_bytes=arguments.max_spool_bytes,
         allowed_hosts=tuple(arguments.allow_host),
         trusted_proxies=tuple(arguments.trusted_proxy),
+        annotations=Path(arguments.annotations) if arguments.annotations else None,
     )
     return serve(settings, host=arguments.host, port=arguments.port)
 

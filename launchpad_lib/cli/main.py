@@ -9,13 +9,56 @@ import argparse
 import os
 import sys
 
+<<<<<<< HEAD
 from launchpad_lib.cli import collecting, erasing, keeping, querying, reporting, runs, simulating, streaming, workbook
 
 GROUPS = (reporting, runs, querying, keeping, erasing, workbook, simulating, collecting, streaming)
+=======
+from launchpad_lib.cli import (
+    alerting,
+    annotating,
+    collecting,
+    completing,
+    keeping,
+    querying,
+    reporting,
+    runs,
+    simulating,
+    streaming,
+    workbook,
+)
+
+GROUPS = (
+    reporting,
+    runs,
+    alerting,
+    annotating,
+    querying,
+    keeping,
+    workbook,
+    simulating,
+    collecting,
+    streaming,
+    completing,
+)
+
+
+class _Version(argparse.Action):
+    """Says the version; it is looked up only when somebody asks."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"launchpad {version('feature-launchpad')}")
+        parser.exit()
+>>>>>>> main
 
 
 def _parser() -> argparse.ArgumentParser:
+    """The command with all of its commands."""
     parser = argparse.ArgumentParser(prog="launchpad", description="Did the feature work, and is it healthy?")
+    parser.set_defaults(parser=parser)  # completion is made of it
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
     commands = parser.add_subparsers(dest="command", required=True)
     for group in GROUPS:
         group.add_commands(commands)

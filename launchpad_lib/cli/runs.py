@@ -29,6 +29,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     again.add_argument("folder", metavar="RUN", help="folder of the run, or its id among the reports")
     again.add_argument("--run-id", help="name of the new run's folder (default: the run's id, again and time)")
     again.add_argument("--json", action="store_true", help="what differs, as a JSON object")
+    again.add_argument(
+        "--quiet", "-q", action="store_true", help="nothing of the run but what failed, then what differs"
+    )
     again.add_argument("--reports", help="folder of the reports (default: those of this workbook)")
     old = commands.add_parser(
         "prune",
@@ -67,7 +70,8 @@ def _rerun(arguments: argparse.Namespace) -> int:
     if root is None:
         raise ValueError(f"run={str(folder)!r}: lies in no workbook; go to the workbook whose run it is")
     reports = Path(arguments.reports).absolute() if arguments.reports else None
-    with contextlib.chdir(root), progress_for(sys.stderr if arguments.json else sys.stdout) as progress:
+    spoken = sys.stderr if arguments.json else sys.stdout
+    with contextlib.chdir(root), progress_for(spoken, form="quiet" if arguments.quiet else None) as progress:
         done = rerun(
             folder, root=root, now=datetime.now(UTC), run_id=arguments.run_id, progress=progress, reports=reports
         )

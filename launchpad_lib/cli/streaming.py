@@ -65,6 +65,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--metrics", metavar="URL", help="the stream worker's metrics, for the lag: http://127.0.0.1:PORT/metrics"
     )
     live.add_argument("--every-seconds", type=float, default=2, help="between looks (default: 2)")
+    live.add_argument(
+        "--alerts", metavar="PARAMS", help="judge and send the rules on live figures of this params file at each look"
+    )
     live.add_argument("--once", action="store_true", help="print once and end")
 
 
@@ -114,7 +117,20 @@ def _live(arguments: argparse.Namespace) -> int:
         metrics=arguments.metrics,
         every_seconds=arguments.every_seconds,
         rounds=1 if arguments.once else None,
+        look=_live_rules(arguments.alerts) if arguments.alerts else None,
     )
+
+
+def _live_rules(params: str) -> Callable[..., str]:
+    """What judges the live rules of a params file; its folder of reports is that of its workbook."""
+    from launchpad_lib.delivery.channels import check_secrets
+    from launchpad_lib.runner.live_alerts import LiveAlerts
+    from launchpad_lib.runner.parameters import load_run
+    from launchpad_lib.runner.workbook import workbook_of
+
+    run = load_run(Path(params))
+    check_secrets({name: run.channels[name] for rule in run.alerts if rule.is_live for name in rule.to})
+    return LiveAlerts(run.model_copy(update={"reports": str(workbook_of(Path(params)) / run.reports)})).look
 
 
 def open_source(address: str) -> Source:

@@ -24,9 +24,16 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     figures.set_defaults(run=_metrics)
     figures.add_argument("name", nargs="?", help="for example completion_rate_user (default: all)")
     figures.add_argument("--markdown", action="store_true", help="as Markdown: the glossary, or one row of it")
-    app = commands.add_parser("app", help="the notebooks as live apps (Voila) on this machine")
+    app = commands.add_parser("app", help="the notebooks as live pages whose parameters are controls")
     app.set_defaults(run=_app)
+    app.add_argument(
+        "--params", help="params file whose lake and parameters the pages have (default: the notebooks' own)"
+    )
     app.add_argument("--port", type=int, default=8866, help="default: 8866")
+    app.add_argument("--ip", default="127.0.0.1", help="address to listen at; others than loopback ask for a token")
+    app.add_argument("--host", action="append", default=[], help="a further name by which the app is asked for")
+    app.add_argument("--token", action="store_true", help="ask for a token on loopback too")
+    app.add_argument("--pages", type=int, default=8, help="pages that may be open at once (default: 8)")
     app.add_argument("--notebooks", help="folder of the notebooks (default: those of this workbook)")
 
 
@@ -75,7 +82,17 @@ def _metrics(arguments: argparse.Namespace) -> int:
 
 
 def _app(arguments: argparse.Namespace) -> int:
-    from launchpad_lib.runner.app import serve_app
-    from launchpad_lib.runner.workbook import this_workbook
+    from launchpad_lib.app.serving import serve_app
+    from launchpad_lib.runner.workbook import this_workbook, workbook_of
 
-    return serve_app(Path(arguments.notebooks or this_workbook() / "notebooks"), port=arguments.port)
+    params = Path(arguments.params) if arguments.params else None
+    root = workbook_of(params) if params else None
+    return serve_app(
+        Path(arguments.notebooks) if arguments.notebooks else (root or this_workbook()) / "notebooks",
+        port=arguments.port,
+        ip=arguments.ip,
+        params=params,
+        hosts=arguments.host,
+        has_token=arguments.token,
+        most_kernels=arguments.pages,
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 from html import escape
 
 from launchpad_lib.collector.settings import Settings
+from launchpad_lib.contract.annotations import KINDS
 from launchpad_lib.contract.event.rules import ID_CHARACTERS, MAX_DEPTH, MAX_PROPERTIES_BYTES, NAME_CHARACTERS
 from launchpad_lib.contract.tables import EVENT_PROPERTIES, EVENTS
 
@@ -81,7 +82,9 @@ def docs_page(settings: Settings) -> str:
         "in <code>properties</code>.</p>"
         f"<h2>Typed properties</h2>{_table(('event', 'property', 'type', 'meaning'), typed)}"
         f"<h2>Limits</h2>{_table(('of', 'limit'), limits)}"
-        "<p>Also: <code>GET /healthz</code>, <code>GET /metrics</code> (Prometheus), <code>GET "
+        "<p>Also: <code>POST /v1/annotations</code> (deployments, incidents; an object or an array of objects with "
+        f"kind ({', '.join(KINDS)}), label and, if you like, at and feature_id), "
+        "<code>GET /healthz</code>, <code>GET /metrics</code> (Prometheus), <code>GET "
         "/openapi.json</code>.</p></html>"
     )
 

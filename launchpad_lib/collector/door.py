@@ -56,8 +56,8 @@ class Door:
             421, "misdirected", "this host is not served here; start the collector with --allow-host for it"
         )
 
-    async def take(self, request: Request) -> Response:
-        headers = dict(request.scope["headers"])
+    def turned_away(self, headers: dict[bytes, bytes], query: bytes) -> Response | None:
+        """The refusal of who may not write here: another web origin, or no write key; None for who may."""
         origin = headers.get(b"origin")
         if origin is not None and origin not in self._origins and origin.rpartition(b"://")[2] != headers.get(b"host"):
             return self._refuse(
@@ -65,11 +65,23 @@ class Door:
                 "forbidden_origin",
                 "this origin may not send events; start the collector with --allow-origin for it",
             )
-        key = self._key(headers, request.scope["query_string"])
-        if self._keys and not self._keys.admits(key):
+        if self._keys and not self._keys.admits(self._key(headers, query)):
             return self._refuse(
                 401, "unauthorised", "the write key is missing or wrong; send it as `Authorization: Bearer ...`"
             )
+        return None
+
+    def wait_seconds(self, request: Request, headers: dict[bytes, bytes], events: int) -> int:
+        """How long this key or client has to wait before it may send so many; 0 where it may now."""
+        client = request.scope.get("client")
+        name = self._key(headers, request.scope["query_string"]) if self._keys else client and client[0]
+        return self._rate.wait_seconds(name, events)
+
+    async def take(self, request: Request) -> Response:
+        headers = dict(request.scope["headers"])
+        turned_away = self.turned_away(headers, request.scope["query_string"])
+        if turned_away is not None:
+            return turned_away
         try:
             body = await read_body(request, headers, limit_bytes=self._settings.max_body_bytes)
         except BodyTooLargeError as error:
@@ -91,8 +103,7 @@ class Door:
         if admission.is_unreadable:
             self._monitor.requests["refused"].inc()
             return _answer(400, admission, kept=0, duplicates=0)
-        client = request.scope.get("client")
-        wait = self._rate.wait_seconds(key if self._keys else client and client[0], max(1, len(admission.events)))
+        wait = self.wait_seconds(request, headers, max(1, len(admission.events)))
         if wait:
             return self._refuse(429, "rate_limited", f"too many events; come again in {wait} s", retry_after=wait)
         response = await self._keep(admission)

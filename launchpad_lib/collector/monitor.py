@@ -33,7 +33,10 @@ class Monitor:
         refusals = Counter("launchpad_collector_refusals", "Refused events by rule", ["rule"], registry=self.registry)
         self.refusals = {rule: refusals.labels(rule) for rule in RULES}
         requests = Counter(
-            "launchpad_collector_requests", "Requests to /v1/events by outcome", ["outcome"], registry=self.registry
+            "launchpad_collector_requests",
+            "Requests to /v1/events by outcome, and what /v1/annotations turned away",
+            ["outcome"],
+            registry=self.registry,
         )
         self.requests = {outcome: requests.labels(outcome) for outcome in OUTCOMES}
         turned = Counter(

@@ -1,4 +1,4 @@
-"""The HTTP service: `POST /v1/events`, `/healthz`, `/metrics`, `/docs`, and the configurator at `/`.
+"""The HTTP service: `POST /v1/events` and `/v1/annotations`, `/healthz`, `/metrics`, `/docs`, the configurator at `/`.
 
 Answers of `POST /v1/events`: 202 when every event was judged and the accepted ones are on the disk; 400 no event could
 be found in the body; 401 write key; 403 origin; 413 too large; 415 encoding; 421 a host that is not served here; 429
@@ -19,6 +19,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
+from launchpad_lib.collector.annotation_door import OPENAPI as MARKS
+from launchpad_lib.collector.annotation_door import AnnotationDoor
 from launchpad_lib.collector.docs_page import docs_page
 from launchpad_lib.collector.door import Door, json_response
 from launchpad_lib.collector.monitor import Monitor
@@ -112,6 +114,13 @@ def create_app(settings: Settings) -> _Collector:
         Every event is judged by itself.
         """
         return await door.take(request)
+
+    marks = AnnotationDoor(door, settings.annotations)
+
+    @app.post("/v1/annotations", status_code=202, summary="Tell of deployments and incidents", openapi_extra=MARKS)
+    async def annotations(request: Request) -> Response:
+        """One annotation as a JSON object, or an array of them; the same one twice is one."""
+        return await marks.take(request)
 
     @app.get("/healthz", summary="Can events be kept?")
     async def healthz() -> Response:

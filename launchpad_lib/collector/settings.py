@@ -22,7 +22,7 @@ class Settings(NamedTuple):
     `write_keys` empty means that anybody may write; `allowed_origins` are the web origins besides the collector's own
     that may send. `max_spool_bytes`: events are answered 503 while the spool's segments are larger.
     `allowed_hosts`: names that requests may be addressed to (Host), any where none is named. `trusted_proxies`:
-    addresses whose X-Forwarded-For is believed.
+    addresses whose X-Forwarded-For is believed. `annotations`: folder that keeps annotations; None: they are not taken.
     """
 
     spool: Path
@@ -37,6 +37,7 @@ class Settings(NamedTuple):
     max_spool_bytes: int = 64 << 30
     allowed_hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    annotations: Path | None = None
 
     def checked(self) -> Settings:
         """These settings, when they make sense.

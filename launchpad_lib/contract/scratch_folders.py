@@ -18,9 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-Use = Literal["spill", "sql", "kernels", "run"]
+Use = Literal["spill", "sql", "kernels", "run", "frame"]
 MARK = ".launchpad-owner"
-PREFIXES: dict[Use, str] = {use: f"launchpad-{use}-" for use in ("spill", "sql", "kernels", "run")}
+PREFIXES: dict[Use, str] = {use: f"launchpad-{use}-" for use in ("spill", "sql", "kernels", "run", "frame")}
 
 
 class ScratchFolder:

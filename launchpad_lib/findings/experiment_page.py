@@ -115,15 +115,18 @@ class ExperimentsPage(NamedTuple):
         return frame.astype({name: float for name in ("lift", "ci_low", "ci_high", "limit")})
 
     @property
-    def course(self) -> pd.DataFrame:
-        """The first success metric of the best variant of the first experiment that has one, by days since exposure."""
+    def courses(self) -> dict[str, pd.DataFrame]:
+        """Of every experiment the title of its chart, and the first success metric of its best variant by days since
+        exposure; without rows where that has no course.
+        """
+        found = {}
         for one in self.each:
             best = one.decisions[0].variant if one.decisions else None
             own = one.days[(one.days["variant"] == best) & (one.days["metric"] == one.plan.metric_name)]
-            if own["lift"].notna().any():
-                return own.assign(day=own["day_from"])
-        empty = self.days.head(0)
-        return empty.assign(day=empty["day_from"])
+            of = f"{named(one.plan.experiment_id, cells=ROW_CELLS)}: does" if len(self.each) > 1 else "Does"
+            rows = own if own["lift"].notna().any() and not one.ratio.is_mismatch else own.head(0)
+            found[f"{of} the difference last?"] = rows.assign(day=rows["day_from"])
+        return found
 
     def _together(self, part: Callable[[ExperimentResults], pd.DataFrame]) -> pd.DataFrame:
         frames = [part(one) for one in self.each]

@@ -82,7 +82,8 @@ def answered_experiment(
         assigned = part.standing == STANDINGS.index("assigned")
         several += int((part.standing == STANDINGS.index("several variants")).sum())
         window_open += int((assigned & ~part.is_over).sum())
-        returned, did = part.inside[:, 0] > 0, (part.inside[:, 1:] > 0).any(axis=1)
+        inside = part.matrix("inside")
+        returned, did = inside[:, 0] > 0, (inside[:, 1:] > 0).any(axis=1)
         for name, counts in arms.items():
             if name not in part.variants:
                 continue

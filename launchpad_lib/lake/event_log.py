@@ -117,11 +117,14 @@ class LakeBackend(Backend):
             told = self.con.sql(f"DESCRIBE {identifier(table_name)}").fetchall()
         except duckdb.CatalogException as missing:
             raise TableNotFound(table_name) from missing
-        return Schema({name: _type_of(kind, may_be_null == "YES") for name, kind, may_be_null, *_ in told})
+        return Schema(
+            {name: named_type(kind, may_be_null=may_be_null == "YES") for name, kind, may_be_null, *_ in told}
+        )
 
 
 @cache
-def _type_of(kind: str, may_be_null: bool) -> DataType:
+def named_type(kind: str, *, may_be_null: bool) -> DataType:
+    """The type that DuckDB names so, parsed once in a process."""
     return LakeBackend.compiler.type_mapper.from_string(kind, nullable=may_be_null)
 
 

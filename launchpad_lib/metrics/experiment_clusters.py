@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from launchpad_lib.metrics.kernels.exposed import MOMENTS, add_moments
+from launchpad_lib.metrics.kernels.exposed_sums import MOMENTS, add_moments
 
 STRIPE = 20_000  # units whose numbers are laid out at once
 

@@ -11,7 +11,7 @@ import pandas as pd
 from launchpad_lib.metrics.experiment_clusters import Dropped
 from launchpad_lib.metrics.experiment_question import Place, Question
 from launchpad_lib.metrics.exposures import ExposedUnits
-from launchpad_lib.metrics.kernels.exposed import MOMENTS, add_moments
+from launchpad_lib.metrics.kernels.exposed_sums import MOMENTS, add_moments
 
 MOST_LEVELS = 200  # of a segment
 WHOLE = ("", "")
@@ -68,10 +68,11 @@ def added(
     return total, old[1] + more[1] + lost
 
 
-def of_part(part: ExposedUnits, is_own: np.ndarray, place: Place, column: int) -> np.ndarray:
+def of_part(part: ExposedUnits, units: np.ndarray, place: Place, column: int) -> np.ndarray:
+    """What is taken of an outcome in one part of the time since exposure: one value per unit."""
     if place.taken == "value":
-        return part.value_course[is_own, column]
-    count = part.course[is_own, column]
+        return part.of_part("part_value", units, column)
+    count = part.of_part("part_count", units, column)
     return count if place.taken == "count" else np.minimum(count, 1)
 
 

@@ -25,13 +25,7 @@ from launchpad_lib.metrics.experiment_counted import (
 from launchpad_lib.metrics.experiment_question import Question
 from launchpad_lib.metrics.exposure_counts import conversions, exposed_between, units_by_standing
 from launchpad_lib.metrics.exposures import STANDINGS, ExposedUnits
-from launchpad_lib.metrics.kernels.exposed import (
-    MOMENTS,
-    OF_Y,
-    TAKEN,
-    add_course_of_units,
-    add_moments_of_units,
-)
+from launchpad_lib.metrics.kernels.exposed_sums import MOMENTS, OF_D, OF_Y, TAKEN, add_moments_of_units
 
 NAMED = ("assigned", "several variants", "outside the plan", "before the start", "after the end", "no cluster")
 _SOURCES: Mapping[tuple[str, bool], str] = {
@@ -64,8 +58,7 @@ class Tally:
         table = np.array(of, np.int64).reshape(len(of), 4, 3)
         self._taken = (table[:, :, 0].copy(), table[:, :, 1].copy(), table[:, :, 2].copy())
         of_slices = [(s.metric, s.column, s.denominator) for s in question.slices]
-        slices = np.array(of_slices, np.int64).reshape(-1, 3)
-        self._slices = (slices[:, 0].copy(), slices[:, 1].copy(), slices[:, 2].copy())
+        self._slices = np.array(of_slices, np.int64).reshape(-1, 3)
 
     def add(self, part: ExposedUnits) -> None:
         """The units of one part."""
@@ -78,8 +71,7 @@ class Tally:
             self._by_cluster(self._clusters, part)
         else:
             group = np.where(is_own, part.variant, -1)
-            self._into(WHOLE, group, part)
-            self._add_course(group, part)
+            self._whole(group, part)
             for name in self._properties:
                 self._levels(name, group, part)
         self._into_excluded(part)
@@ -116,79 +108,75 @@ class Tally:
 
     def _numbers_of_course(self, part: ExposedUnits, is_own: np.ndarray) -> np.ndarray:
         """Unit x part of a metric x (y, d)."""
-        found = np.ones((int(is_own.sum()), len(self._question.slices), 2))
+        units = np.flatnonzero(is_own)
+        found = np.ones((len(units), len(self._question.slices), 2))
         for s, one in enumerate(self._question.slices):
             four = self._question.places[one.metric]
-            found[:, s, 0] = of_part(part, is_own, four[0], one.column)
+            found[:, s, 0] = of_part(part, units, four[0], one.column)
             if one.denominator >= 0:
-                found[:, s, 1] = of_part(part, is_own, four[1], one.denominator)
+                found[:, s, 1] = of_part(part, units, four[1], one.denominator)
             elif four[1].taken != "one":
                 found[:, s, 1] = self._numbers(part, is_own, one.metric)[:, 0, 1]
         return found
 
     def _numbers(self, part: ExposedUnits, is_own: np.ndarray, metric: int | None = None) -> np.ndarray:
         """Unit x metric x (y, d, x, z), of one metric or of all; wanted only where units are looked at one by one."""
-        matrices = {(name, before): getattr(part, source)[is_own] for (name, before), source in _SOURCES.items()}
+        units = np.flatnonzero(is_own)
         places = self._question.places if metric is None else self._question.places[metric : metric + 1]
-        found = np.zeros((int(is_own.sum()), len(places), 4))
+        found = np.zeros((len(units), len(places), 4))
         for m, four in enumerate(places):
             for k, place in enumerate(four):
                 if place.taken == "one":
                     found[:, m, k] = 1.0
-                elif place.taken == "did":
-                    found[:, m, k] = matrices["count", place.is_before][:, place.outcome] > 0
                 elif place.taken != "nothing":
-                    found[:, m, k] = matrices[place.taken, place.is_before][:, place.outcome]
+                    source = _SOURCES["value" if place.taken == "value" else "count", place.is_before]
+                    number = part.column(source, units, place.outcome)
+                    found[:, m, k] = number > 0 if place.taken == "did" else number
         return found
 
-    def _into(self, key: tuple[str, str], group: np.ndarray, part: ExposedUnits) -> None:
-        """Adds units to the moments of their variants; `group`: the variant's code, -1 for units that are left out."""
-        codes = np.unique(group[group >= 0]).tolist()
-        sums = np.zeros((len(part.variants), len(self._question.places), MOMENTS))
-        rest = np.zeros_like(sums)
-        taken, is_before, outcome = self._taken
+    def _added(self, group: np.ndarray, groups: int, slices: np.ndarray, part: ExposedUnits) -> tuple[Pair, Pair]:
+        """The moments of groups of units, and those of the parts of windows; `group`: -1 of units that are in none."""
+        sums, rest = (np.zeros((groups, len(self._question.places), MOMENTS)) for _ in range(2))
+        course, course_rest = (np.zeros((groups, len(slices), MOMENTS)) for _ in range(2))
         add_moments_of_units(
-            group, taken, is_before, outcome,
-            part.inside, part.pre, part.value_inside, part.value_pre, sums, rest,
-        )  # fmt: skip
-        into = self._sums.setdefault(key, {})
-        for code in codes:
+            group.astype(np.int64), tuple(part.deeds), *self._taken, slices, sums, rest, course, course_rest
+        )
+        return (sums, rest), (course, course_rest)
+
+    def _whole(self, group: np.ndarray, part: ExposedUnits) -> None:
+        """Adds units to the moments of their variants, and to the parts of the windows."""
+        (sums, rest), (course, course_rest) = self._added(group, len(part.variants), self._slices, part)
+        into = self._sums[WHOLE]
+        for code in np.unique(group[group >= 0]).tolist():
             name = part.variants[code]
             into[name] = added(into.get(name), (sums[code], rest[code]))
+            self._course[name] = added(self._course.get(name), (course[code], course_rest[code]))
 
     def _into_excluded(self, part: ExposedUnits) -> None:
         """Adds the units that are left out to the moments of their standing."""
         group = np.where((part.standing > 0) & part.is_over, part.standing, -1)
-        sums = np.zeros((len(STANDINGS), len(self._question.places), MOMENTS))
-        rest = np.zeros_like(sums)
-        add_moments_of_units(
-            group, *self._taken, part.inside, part.pre, part.value_inside, part.value_pre, sums, rest
-        )  # fmt: skip
-        self._excluded = added(self._excluded, (sums, rest))
-
-    def _add_course(self, group: np.ndarray, part: ExposedUnits) -> None:
-        """Adds units to the parts of the windows of their variants."""
-        sums = np.zeros((len(part.variants), len(self._question.slices), MOMENTS))
-        rest = np.zeros_like(sums)
-        if self._question.slices:
-            add_course_of_units(
-                group, *self._taken, *self._slices, part.inside, part.pre, part.value_inside, part.value_pre,
-                part.course, part.value_course, sums, rest,
-            )  # fmt: skip
-        for code in np.unique(group[group >= 0]).tolist():
-            name = part.variants[code]
-            self._course[name] = added(self._course.get(name), (sums[code], rest[code]))
+        pair, _ = self._added(group, len(STANDINGS), self._slices[:0], part)
+        self._excluded = added(self._excluded, pair)
 
     def _levels(self, name: str, group: np.ndarray, part: ExposedUnits) -> None:
-        codes = part.labels[name]
+        """Adds units to the moments of their variants in each level of a property."""
         if name in self._too_many:
             return
+        codes = part.labels[name]
         texts = [*part.label_texts[name], "(none)"]
-        for code in np.unique(codes[group >= 0]).tolist():
-            self._into((name, texts[code]), np.where(codes == code, group, -1), part)
-        if sum(key[0] == name for key in self._sums) > MOST_LEVELS:
+        met = np.unique(codes[group >= 0])
+        seen = {key[1] for key in self._sums if key[0] == name} | {texts[code] for code in met.tolist()}
+        if len(seen) > MOST_LEVELS:
             self._too_many.add(name)
             self._sums = {key: v for key, v in self._sums.items() if key[0] != name}
+            return
+        both = np.where(group >= 0, group * len(met) + np.searchsorted(met, codes), -1)
+        (sums, rest), _ = self._added(both, len(part.variants) * max(len(met), 1), self._slices[:0], part)
+        for pair in np.unique(both[both >= 0]).tolist():
+            code, level = divmod(pair, len(met))
+            into = self._sums.setdefault((name, texts[met[level]]), {})
+            variant = part.variants[code]
+            into[variant] = added(into.get(variant), (sums[pair], rest[pair]))
 
     def _rows(self, metric: int, part: ExposedUnits, is_own: np.ndarray) -> None:
         """Values of a quantile, with their units (or clusters) numbered over all parts."""
@@ -240,16 +228,16 @@ class Tally:
         )
 
     def _whole_course(self) -> dict[str, np.ndarray]:
-        """The moments of parts: of one without a denominator of its own, what does not hold y is that of its metric."""
+        """The moments of parts; what holds neither y nor a denominator of their own is that of their metric."""
         found = {}
         for name, (sums, rest) in self._course.items():
             found[name] = sums + rest
             whole = np.add(*self._sums[WHOLE][name])
             for s, one in enumerate(self._question.slices):
-                if one.denominator < 0:
-                    own = whole[one.metric].copy()
-                    own[list(OF_Y)] = found[name][s, list(OF_Y)]
-                    found[name][s] = own
+                apart = [*OF_Y, *OF_D] if one.denominator >= 0 else list(OF_Y)
+                own = whole[one.metric].copy()
+                own[apart] = found[name][s, apart]
+                found[name][s] = own
         return found
 
     def _segments(self, clusters: Clusters) -> dict[tuple[str, str], dict[str, Pair]]:

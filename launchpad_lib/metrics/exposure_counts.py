@@ -10,6 +10,7 @@ import pandas as pd
 
 from launchpad_lib.contract.zones import zone
 from launchpad_lib.metrics.exposures import STANDINGS, ExposedUnits
+from launchpad_lib.metrics.kernels.exposed_sums import count_conversions
 
 COUNTS = ("units", "units_immature", "converted", "naive_converted", "events_in_window", "events_before_exposure")
 CONVERSIONS = ("outcome", "metric", "variant", *COUNTS, "refused_because")
@@ -52,22 +53,17 @@ def conversions(units: ExposedUnits) -> pd.DataFrame:
     exposure), refused_because (the event does not occur in the log, so a misspelt name is never a 0).
     """
     rows = []
-    for code, variant in enumerate(units.variants):
-        own = (units.standing == 0) & (units.variant == code)
-        if not own.any():
-            continue
-        over = own & units.is_over
-        inside = units.inside[over]
-        sums = (
-            np.count_nonzero(inside, axis=0),
-            units.ever[over].sum(axis=0),
-            inside.sum(axis=0),
-            units.before[own].sum(axis=0),
-        )
-        sizes = (int(over.sum()), int((own & ~units.is_over).sum()))
+    group = np.where(units.standing == 0, units.variant, -1)
+    found = np.zeros((len(units.variants), len(units.outcomes), 4), np.int64)
+    deeds = units.deeds
+    count_conversions(group, units.is_over, deeds.starts, deeds.outcome, deeds.inside, deeds.before, found)
+    for code in np.unique(group[group >= 0]).tolist():
+        own = group == code
+        over = int((own & units.is_over).sum())
+        sizes = (over, int(own.sum()) - over)
         for place, outcome in enumerate(units.outcomes):
-            counts = (int(one[place]) for one in sums)
-            rows.append((place, outcome.event_name, variant, *sizes, *counts, units.refused[place]))
+            counts = found[code, place].tolist()
+            rows.append((place, outcome.event_name, units.variants[code], *sizes, *counts, units.refused[place]))
     rows.sort(key=lambda row: (row[0], row[2]))
     return pd.DataFrame(rows, columns=list(CONVERSIONS)).astype(dict.fromkeys(COUNTS, "int64"))
 

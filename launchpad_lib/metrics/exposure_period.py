@@ -38,8 +38,8 @@ def _midnight(on: date, report_timezone: str) -> int:
 def nobody_exposed(events: ir.Table, *, experiment_id: str) -> str | None:
     """None where somebody was exposed to the experiment; else one sentence with the nearest experiments of the log."""
     seen = events.filter(events.event_name == EXPOSURE_EVENT)
-    known = seen.select(experiment=property_value(seen, "experiment_id")).distinct().to_pandas()["experiment"]
-    names = set(known.dropna())
-    if experiment_id in names:
+    asked = seen.select(experiment=property_value(seen, "experiment_id"))
+    if len(asked.filter(asked.experiment == experiment_id).limit(1).to_pandas()):  # the engine stops at the first
         return None
+    names = set(asked.distinct().to_pandas()["experiment"].dropna())
     return f"experiment {experiment_id!r}: nobody was exposed to it; {nearest(experiment_id, names)}"

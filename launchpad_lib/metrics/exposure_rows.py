@@ -56,35 +56,53 @@ def exposure_columns(
         is_late = events.event_at >= ibis.literal(utc_instant(instead[1]), dt.timestamp)
         is_exposure = (is_one_of(events.event_name, [instead[0]]) & is_late).fill_null(False)
         name_of_variant = ibis.literal(ALL)
-    bits: dict[str, int] = {}
-    of_exposure = anything = 0
-    for place, outcome in enumerate(outcomes):
-        if outcome.event_name is None:
-            anything |= 1 << place
-        elif outcome.event_name == EXPOSURE_EVENT:
-            of_exposure |= 1 << place
-        else:
-            bits[outcome.event_name] = bits.get(outcome.event_name, 0) | 1 << place
-    cases = [
-        (is_one_of(events.event_name, [n]).fill_null(False), ibis.literal(m | anything, dt.int64))
-        for n, m in bits.items()
-    ]
-    cases.append((is_exposure, ibis.literal(of_exposure, dt.int64)))
-    mask = ibis.cases(*cases, else_=ibis.literal(anything, dt.int64))
     variant = ibis.ifelse(is_exposure, name_of_variant, ibis.null(dt.string))
     columns: dict[str, ir.Value] = {
         "at": events.event_at,
+        "event": events.event_name,
         "is_exposure": is_exposure,
         "variant": variant,
-        "outcomes": mask,
     }
     for place, name in enumerate(summed(outcomes)):
-        wanted = sum(1 << k for k, o in enumerate(outcomes) if o.value == name)
-        columns[f"value_{place}"] = ibis.ifelse((mask & wanted) != 0, _number(property_value(events, name)), 0.0)
+        of_events = {o.event_name for o in outcomes if o.value == name}
+        named = is_one_of(events.event_name, [n for n in of_events if n not in (None, EXPOSURE_EVENT)])
+        is_wanted = (named.fill_null(False) | is_exposure) if None not in of_events else ibis.literal(True)
+        columns[f"value_{place}"] = ibis.ifelse(is_wanted, _number(property_value(events, name)), 0.0)
     for place, name in enumerate(labels):
         text = ibis.ifelse(is_exposure, property_value(events, name), ibis.null(dt.string))
         columns[f"label_{place}"] = text
-    return columns, (is_exposure | (mask != 0)) & events.event_at.notnull()
+    where = events.event_at.notnull()
+    if not any(o.event_name is None for o in outcomes):
+        # By names only, so that the engine need not parse what it leaves out.
+        names = {o.event_name for o in outcomes} | {EXPOSURE_EVENT if instead is None else instead[0]}
+        where &= is_one_of(events.event_name, sorted(str(n) for n in names))
+    return columns, where
+
+
+def masks_of(outcomes: Sequence[Outcome], names: Sequence[str], event: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Of each row a bit for every outcome that it is one of.
+
+    Args:
+        names: the texts of the codes `event`; -1 is a row without a name.
+        shown: whether a row is an exposure to this experiment, which is no other event but one that is asked for.
+
+    >>> day = timedelta(days=1)
+    >>> asked = [Outcome("buy", day), Outcome(None, day), Outcome(EXPOSURE_EVENT, day)]
+    >>> masks_of(asked, ["look", "buy", EXPOSURE_EVENT], np.array([0, 1, 2, 2, -1]), np.array([0, 0, 1, 0, 0])).tolist()
+    [2, 3, 4, 2, 2]
+    """
+    anything = sum(1 << k for k, o in enumerate(outcomes) if o.event_name is None)
+    of_exposure = sum(1 << k for k, o in enumerate(outcomes) if o.event_name == EXPOSURE_EVENT)
+    own = np.zeros(len(names) + 1, np.int64)
+    for k, outcome in enumerate(outcomes):
+        if outcome.event_name in names and outcome.event_name != EXPOSURE_EVENT:
+            own[list(names).index(outcome.event_name)] |= 1 << k
+    of_others = np.where(own > 0, own | anything, anything)
+    of_exposures = np.where(own > 0, own | anything, of_exposure)
+    found = of_others[event]
+    is_exposure = np.flatnonzero(shown)
+    found[is_exposure] = of_exposures[event[is_exposure]]
+    return found
 
 
 def _number(text: ir.StringValue) -> ir.FloatingValue:
@@ -101,9 +119,9 @@ def summed(outcomes: Sequence[Outcome]) -> list[str]:
 
 def no_rows(columns: dict[str, ir.Value]) -> UnitRows:
     """A part without rows."""
-    kinds: dict[str, type] = {"at": np.int64, "is_exposure": np.uint8, "variant": np.int32, "outcomes": np.int64}
+    kinds: dict[str, type] = {"at": np.int64, "is_exposure": np.uint8}
     of = {n: kinds.get(n, np.float64 if n.startswith("value_") else np.int32) for n in columns}
-    texts: dict[str, list[str]] = {n: [] for n in columns if n == "variant" or n.startswith("label_")}
+    texts: dict[str, list[str]] = {n: [] for n in columns if n in ("event", "variant") or n.startswith("label_")}
     return UnitRows(np.zeros(1, np.int64), {n: np.empty(0, kind) for n, kind in of.items()}, texts)
 
 

@@ -17,8 +17,9 @@ from launchpad_lib.contract.durations import utc_instant
 from launchpad_lib.contract.tables import EXPOSURE_EVENT
 from launchpad_lib.metrics.checks import known_table, unknown_names
 from launchpad_lib.metrics.exposure_period import ALWAYS, Period
-from launchpad_lib.metrics.exposure_rows import ALL, Outcome, exposure_columns, no_rows, of_units, summed
-from launchpad_lib.metrics.kernels.exposed import NO_VARIANT, SEVERAL, fold_exposed, values_inside
+from launchpad_lib.metrics.exposure_rows import ALL, Outcome, exposure_columns, masks_of, no_rows, of_units, summed
+from launchpad_lib.metrics.kernels.exposed import NO_VARIANT, SEVERAL, Deeds, fold_exposed, values_inside
+from launchpad_lib.metrics.kernels.exposed_sums import lay_out
 from launchpad_lib.metrics.kernels.reading import micros_of
 from launchpad_lib.metrics.kernels.unit_rows import UnitRows, unit_rows
 
@@ -34,16 +35,14 @@ PRE_PERIOD = timedelta(days=14)
 
 
 class ExposedUnits(NamedTuple):
-    """Some units of one experiment. Grain of the arrays: one value per exposed unit; of the matrices: unit x outcome.
+    """Some units of one experiment. Grain of the arrays: one value per exposed unit.
 
     `variant`: code into `variants`, -1 where the unit is in none; `standing`: code into `STANDINGS`; `exposed_at`:
     first exposure that names a variant (else the first), microseconds since 1970; `is_over`: all windows are observed.
-    `inside`: events in the outcome's window; `before`: events before the exposure; `pre`: those of them within the
-    pre-period; `ever`: whether it ever did it. `value_inside`, `value_pre`: sums, 0 for outcomes without a value.
-    `labels`: property: codes into `label_texts` of it at the exposure, -1 where it has none. `values`: outcome: (unit,
-    value, microseconds since exposure) of each row in its window, where the outcome keeps them. `refused`: per outcome,
-    why it cannot be counted (the event does not occur in the log), else None. `first_variant`: of a unit that saw
-    several the first of them. `course`, `value_course`: counts and sums in the parts of the outcomes (`parts_of`).
+    `deeds`: what they did; `matrix` lays it out. `labels`: property: codes into `label_texts` of it at the exposure, -1
+    where it has none. `values`: outcome: (unit, value, microseconds since exposure) of each row in its window, where
+    the outcome keeps them. `refused`: per outcome, why it cannot be counted (the event does not occur in the log), else
+    None. `first_variant`: of a unit that saw several the first of them.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -52,19 +51,42 @@ class ExposedUnits(NamedTuple):
     variant: np.ndarray
     exposed_at: np.ndarray
     is_over: np.ndarray
-    inside: np.ndarray
-    before: np.ndarray
-    pre: np.ndarray
-    ever: np.ndarray
-    value_inside: np.ndarray
-    value_pre: np.ndarray
+    deeds: Deeds
     labels: dict[str, np.ndarray]
     label_texts: dict[str, list[str]]
     values: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]
     refused: tuple[str | None, ...]
     first_variant: np.ndarray
-    course: np.ndarray
-    value_course: np.ndarray
+
+    def matrix(
+        self, name: Literal["inside", "before", "pre", "value_inside", "value_pre"], units: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Unit x outcome, of all units or of those with these numbers, 0 where a unit did nothing (`Deeds`)."""
+        return self._laid_out(self.deeds.starts, self.deeds.outcome, getattr(self.deeds, name), units, self._all)
+
+    def column(self, name: str, units: np.ndarray, outcome: int) -> np.ndarray:
+        """The same of one outcome: one value per unit."""
+        wanted = np.full(len(self.outcomes), -1)
+        wanted[outcome] = 0
+        return self._laid_out(self.deeds.starts, self.deeds.outcome, getattr(self.deeds, name), units, wanted)[:, 0]
+
+    def of_part(self, name: Literal["part_count", "part_value"], units: np.ndarray, part: int) -> np.ndarray:
+        """Count or sum of one part of the time since exposure (`parts_of`): one value per unit."""
+        wanted = np.full(sum(len(own) for own in parts_of(self.outcomes)), -1)
+        wanted[part] = 0
+        return self._laid_out(self.deeds.part_starts, self.deeds.part, getattr(self.deeds, name), units, wanted)[:, 0]
+
+    @property
+    def _all(self) -> np.ndarray:
+        return np.arange(len(self.outcomes))
+
+    def _laid_out(
+        self, starts: np.ndarray, of: np.ndarray, values: np.ndarray, units: np.ndarray | None, wanted: np.ndarray
+    ) -> np.ndarray:
+        chosen = np.arange(len(self.standing)) if units is None else units
+        found = np.zeros((len(chosen), int(wanted.max(initial=-1)) + 1), values.dtype)
+        lay_out(starts, of, values, chosen, wanted, found)
+        return found
 
 
 def experiment_units(
@@ -113,7 +135,7 @@ def experiment_units(
     ... )
     >>> asked = {"outcomes": [Outcome("buy", timedelta(days=1))], "observed_through": None}
     >>> found = next(experiment_units(log, experiment_id="e", **asked))
-    >>> found.variants, found.inside.tolist(), found.before.tolist()
+    >>> found.variants, found.matrix("inside").tolist(), found.matrix("before").tolist()
     (['b'], [[1]], [[1]])
     """
     if len(outcomes) > MOST_OUTCOMES:
@@ -152,7 +174,7 @@ def _exposed(
     reasons: tuple[str | None, ...],
 ) -> ExposedUnits:
     """The exposed units of a part."""
-    columns, units, metrics = part.columns, part.units, len(outcomes)
+    columns = part.columns
     properties = summed(outcomes)
     values = np.empty((len(columns["at"]), len(properties)))
     for place in range(len(properties)):
@@ -160,29 +182,16 @@ def _exposed(
     value_of = np.array([-1 if o.value is None else properties.index(o.value) for o in outcomes], np.int64)
     begins = np.array([_micros(o.begins) for o in outcomes], np.int64)
     ends = np.array([_micros(o.ends) for o in outcomes], np.int64)
-    exposed_at, row = np.zeros(units, np.int64), np.zeros(units, np.int64)
-    code, first = np.empty(units, np.int32), np.empty(units, np.int32)
-    is_exposed = np.zeros(units, np.bool_)
-    inside, before, pre = (np.zeros((units, metrics), np.int32) for _ in range(3))
-    ever = np.zeros((units, metrics), np.bool_)
-    value_inside, value_pre = (np.zeros((units, metrics)) for _ in range(2))
-    width = sum(len(own) for own in parts_of(outcomes))
-    course = np.zeros((units, width), np.int32)
-    value_course = np.zeros((units, width if any(o.parts and o.value for o in outcomes) else 0))
-    masks = columns["outcomes"].astype(np.int64)
-    fold_exposed(
+    masks = masks_of(outcomes, part.texts.get("event", []), columns["event"], columns["is_exposure"])
+    of_unit, at, row, code, first, deeds = fold_exposed(
         part.starts, columns["at"], columns["is_exposure"], columns["variant"], masks, values, value_of, begins, ends,
-        _micros(pre_period), _edges(outcomes), exposed_at, row, code, first, is_exposed, inside, before, pre, ever,
-        value_inside, value_pre, course, value_course,
+        _micros(pre_period), _edges(outcomes),
     )  # fmt: skip
     kept = {}
-    number = np.cumsum(is_exposed) - 1
     for k in (k for k, o in enumerate(outcomes) if o.keeps_values):
-        of, value, since = values_inside(
-            part.starts, columns["at"], masks, values, k, value_of[k], begins[k], ends[k], exposed_at, is_exposed
+        kept[k] = values_inside(
+            part.starts, columns["at"], masks, values, k, value_of[k], begins[k], ends[k], of_unit, at
         )
-        kept[k] = (number[of], value, since)
-    at, code, row = exposed_at[is_exposed], code[is_exposed], row[is_exposed]
     codes = {name: columns[f"label_{k}"][row] for k, name in enumerate(labels)}
     texts = part.texts.get("variant", [])
     is_planned = np.array([not planned or text in planned for text in texts] + [False, False])
@@ -197,8 +206,6 @@ def _exposed(
     ]
     standing = np.select(conditions, [3, 1, 2, 4, 5, 6], 0)
     is_over = np.ones(len(at), np.bool_) if through is None else at <= through
-    inside, before, pre = (matrix[is_exposed] for matrix in (inside, before, pre))
-    value_inside, value_pre = value_inside[is_exposed], value_pre[is_exposed]
     names = {name: part.texts.get(f"label_{k}", []) for k, name in enumerate(labels)}
     return ExposedUnits(
         outcomes,
@@ -207,19 +214,12 @@ def _exposed(
         np.maximum(code, -1),
         at,
         is_over,
-        inside,
-        before,
-        pre,
-        ever[is_exposed],
-        value_inside,
-        value_pre,
+        Deeds(*deeds),
         codes,
         names,
         kept,
         reasons,
-        np.maximum(first[is_exposed], -1),
-        course[is_exposed],
-        value_course[is_exposed],
+        np.maximum(first, -1),
     )
 
 

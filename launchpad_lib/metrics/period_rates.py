@@ -101,7 +101,7 @@ class _Counts:
     def __init__(self, edges: tuple[int, int, int] | None, *, by_session: bool) -> None:
         self.edges, self.by_session = edges, by_session
         self._days: dict[int, np.ndarray] = {}
-        self._inside: list[np.ndarray] = [np.zeros((3, 0), np.int64)]
+        self._clusters: list[np.ndarray] = [np.zeros((0, 5), np.int64)]  # user, and the columns of `clusters`
 
     def add(self, unit: np.ndarray, user: np.ndarray, day: np.ndarray, done: np.ndarray) -> None:
         """Begins in the order of their units and instants."""
@@ -122,29 +122,39 @@ class _Counts:
             before, after, length = self.edges
             is_before, is_after = (((of_day >= on) & (of_day < on + length)) for on in (before, after))
             kept = is_before | is_after
-            self._inside.append(np.stack([user[first], is_after, finished])[:, kept].astype(np.int64))
+            self._clusters.append(self._of_users(user[first][kept], is_after[kept].astype(np.int64), finished[kept]))
 
     def result(self) -> PeriodRates:
         days = sorted(self._days)
         counts = np.array([self._days[day] for day in days], np.int64).reshape(-1, 2)
         table = pd.DataFrame({"day": days, "began": counts[:, 0], "finished": counts[:, 1]})
-        return PeriodRates(table, None if self.edges is None else self._clusters())
+        return PeriodRates(table, None if self.edges is None else _added(np.concatenate(self._clusters)))
 
-    def _clusters(self) -> np.ndarray:
-        user, side, finished = np.concatenate(self._inside, axis=1)
+    def _of_users(self, user: np.ndarray, side: np.ndarray, finished: np.ndarray) -> np.ndarray:
+        """Units of both periods as rows of `_clusters`, a part's own: what every session did is not kept."""
         order = np.lexsort((side, user))
         user, side, finished = user[order], side[order], finished[order]
         first = np.flatnonzero((np.diff(user, prepend=-1) != 0) | (np.diff(side, prepend=-1) != 0))
         if not len(first):
-            return np.zeros((0, 4), np.int64)
+            return np.zeros((0, 5), np.int64)
         # Of a user any of the days of a period is one unit; sessions are as many as there are.
         began = np.diff(np.append(first, len(user))) if self.by_session else np.ones(len(first), np.int64)
         done = (np.add if self.by_session else np.maximum).reduceat(finished, first)
-        place = np.cumsum(np.diff(user[first], prepend=-1) != 0) - 1
-        found = np.zeros((int(place[-1]) + 1, 4), np.int64)
-        found[place, 2 * side[first]] = began
-        found[place, 2 * side[first] + 1] = done
+        is_new = np.diff(user[first], prepend=-1) != 0
+        place = np.cumsum(is_new) - 1
+        found = np.zeros((int(place[-1]) + 1, 5), np.int64)
+        found[:, 0] = user[first][is_new]
+        found[place, 1 + 2 * side[first]] = began
+        found[place, 2 + 2 * side[first]] = done
         return found
+
+
+def _added(clusters: np.ndarray) -> np.ndarray:
+    """One row per user in the order of their numbers; a user's sessions may have come in several parts."""
+    users, place = np.unique(clusters[:, 0], return_inverse=True)
+    found = np.zeros((len(users), 4), np.int64)
+    np.add.at(found, place, clusters[:, 1:])
+    return found
 
 
 def _begins(

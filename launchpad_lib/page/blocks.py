@@ -12,10 +12,20 @@ import nbformat
 from markupsafe import Markup
 from wcwidth import strip_sequences
 
+from launchpad_lib.page.chart_data import alt_of, with_tables
 from launchpad_lib.page.markup import AUTHORED, authored, cleaned, is_blank, sentences
-from launchpad_lib.page.output import APART_MIME, FINDINGS_MIME, METRIC_MIME, SPEC_MIME, TABLE_MIME, title_of
+from launchpad_lib.page.output import (
+    APART_MIME,
+    FINDINGS_MIME,
+    METRIC_MIME,
+    SCORECARD_MIME,
+    SPEC_MIME,
+    TABLE_MIME,
+    title_of,
+)
 from launchpad_lib.page.pictures import lean
 from launchpad_lib.page.rendering import renderer, sayable
+from launchpad_lib.page.tables import as_cards, with_scope
 
 PAPERMILL_BANNER = "papermill-error-cell-tag"
 SPEC_PREFIX = "application/vnd.vegalite.v"
@@ -32,9 +42,9 @@ MOST_IMAGE = 4_000_000  # characters of base 64
 class Block(NamedTuple):
     """One piece of a page.
 
-    `kind` is heading, text, metric, conclusion, findings, chart, no picture, html, table (folded), image, printed,
-    messages or error; `content` is what the template of that kind shows; `level` is a heading's, `spec` a chart's, as
-    Vega draws it.
+    `kind` is heading, fold, unfold, text, metric, conclusion, findings, chart, no picture, html, table (folded),
+    image, printed, messages or error; `content` is what the template of that kind shows; `level` is a heading's,
+    `spec` a chart's, as Vega draws it, `alt` what a chart shows in words.
     """
 
     kind: str
@@ -42,6 +52,7 @@ class Block(NamedTuple):
     title: str = ""
     level: int = 0
     spec: dict | None = None
+    alt: str = ""
 
 
 class Failure(NamedTuple):
@@ -115,7 +126,8 @@ def chart_block(spec: dict) -> Block:
     picture = renderer().picture(said)
     if picture.svg is None:
         return Block("no picture", picture.missing_because, title)
-    return Block("chart", Markup(lean(picture.svg)), title, spec=picture.vega)
+    vega = with_tables(picture.vega, said) if picture.vega else None
+    return Block("chart", Markup(lean(picture.svg)), title, spec=vega, alt=alt_of(said, title))
 
 
 class _Heading(NamedTuple):
@@ -180,6 +192,8 @@ def _shown(output: nbformat.NotebookNode, *, cell: nbformat.NotebookNode, place:
         yield chart_block(spec)
     elif html:
         shown = _foreign(html)
+        if shown.kind == "html" and SCORECARD_MIME in data:
+            shown = shown._replace(content=as_cards(shown.content))
         yield _folded(shown) if TABLE_MIME in data and shown.kind == "html" else shown
     elif image is not None:
         yield _image(image, _joined(data[image]))
@@ -225,11 +239,12 @@ def _folded(table: Block) -> Block:
     """A result table that is too large to be read in passing stands folded, under what a row of it is."""
     rows, columns = table.content.count("<tr>"), len(HEAD.findall(table.content))
     if rows - 1 <= MOST_OPEN_ROWS and columns <= MOST_OPEN_COLUMNS:
-        return table
+        return table._replace(content=as_cards(table.content))
     caption = CAPTION.search(table.content)
     if caption is None:
         return table
-    return Block("table", Markup(CAPTION.sub("", table.content, count=1)), Markup(caption[1]).unescape())
+    inner = Markup(with_scope(CAPTION.sub("", table.content, count=1)))
+    return Block("table", inner, Markup(caption[1]).unescape())
 
 
 def _image(kind: str, data: str) -> Block:

@@ -16,6 +16,7 @@ from launchpad_lib.contract.palette import PALETTE
 from launchpad_lib.contract.sentences import listed, sentence
 from launchpad_lib.page.blocks import Block
 from launchpad_lib.page.markup import unbroken
+from launchpad_lib.page.order import lede
 from launchpad_lib.page.output import SEVERITIES, formatted, formatted_span
 
 FIRST = 2
@@ -38,6 +39,7 @@ def page_environment(*rooms: str) -> jinja2.Environment:
     environment.filters["without_unit"] = without_unit
     environment.filters["unbroken"] = unbroken
     environment.filters["told_first"] = told_first
+    environment.filters["lede"] = lede
     environment.filters["shortened"] = shortened
     environment.filters["sentence"] = sentence
     environment.filters["formatted"] = formatted
@@ -91,10 +93,10 @@ def without_unit(span: str) -> str:
 def told_first(findings: Sequence[dict]) -> int:
     """How many findings stand open at the top, gravest first; the rest is folded, so that the chart is near.
 
-    >>> told_first([{"severity": "fine"}] * 9), told_first([{"severity": "act"}] * 3), told_first([])
-    (2, 3, 0)
+    >>> told_first([{"severity": "fine"}] * 9), told_first([{"severity": "act"}]), told_first([])
+    (2, 1, 0)
     """
-    return len(findings) if len(findings) <= FIRST + 1 else FIRST
+    return min(len(findings), FIRST)
 
 
 def _finalised(value: Any) -> Any:

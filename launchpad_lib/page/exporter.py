@@ -34,11 +34,11 @@ class LaunchpadExporter(Exporter):
     ) -> tuple[str, dict[str, Any]]:
         """The page's HTML, and nbconvert's resources; what the page says of itself is read from the notebook."""
         notebook, resources = super().from_notebook_node(nb, resources, **options)
-        facts = _facts_of(notebook, name=str(resources.get("metadata", {}).get("name") or "notebook"))
+        facts = facts_of(notebook, name=str(resources.get("metadata", {}).get("name") or "notebook"))
         return page_of(notebook, facts), resources
 
 
-def _facts_of(notebook: nbformat.NotebookNode, *, name: str) -> PageFacts:
+def facts_of(notebook: nbformat.NotebookNode, *, name: str) -> PageFacts:
     """What a notebook that somebody ran by hand says of itself."""
     title = notebook_title(notebook, otherwise=name)
     errors = [

@@ -25,7 +25,10 @@ from launchpad_lib.page.harvest import NOTHING_SAID, Said, harvest
 from launchpad_lib.runner.stopping import Kernels, Stopped
 
 START_SECONDS = 60
-QUIET = ["--log-level=40"]  # ipykernel warns of TCP on loopback at every start
+KERNEL_ARGUMENTS = [
+    "--log-level=40",  # ipykernel warns of TCP on loopback at every start
+    "--HistoryManager.enabled=False",  # the cells of a report are not what somebody typed
+]
 
 
 class _Client(PapermillNotebookClient):
@@ -83,7 +86,7 @@ class CountedEngine(NBClientEngine):
             timeout=execution_timeout,
             startup_timeout=START_SECONDS,
             shutdown_kernel="immediate",
-            extra_arguments=QUIET,
+            extra_arguments=KERNEL_ARGUMENTS,
         )
         try:
             return client.execute()

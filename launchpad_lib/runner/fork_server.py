@@ -21,9 +21,17 @@ PRELOADED = (
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
     "ipykernel.zmqshell",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
     "IPython.core.interactiveshell",
+    "IPython.core.logger",
+    "IPython.core.oinspect",
+    "tornado.platform.asyncio",
+    "cProfile",
     "pandas",
+    "pyarrow.dataset",
     "pyarrow.parquet",
+    "tzdata",
     "duckdb",
     "ibis",
     "ibis.backends.duckdb",
@@ -35,6 +43,7 @@ PRELOADED = (
     "launchpad_lib.charts",
     "launchpad_lib.inference",
     "launchpad_lib.metrics",
+    "launchpad_lib.metrics.signals",
     "launchpad_lib.risk",
     "launchpad_lib.lake",
     "launchpad_lib.trends",
@@ -46,8 +55,8 @@ PRELOADED = (
 )
 
 
-def serve(listener_fd: int, lifeline_fd: int) -> None:
-    """The server: imports, then forks one kernel per request until the lifeline closes."""
+def serve(listener_fd: int, lifeline_fd: int, *more: str) -> None:
+    """The server: imports, `more` too, then forks one kernel per request until the lifeline closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernels' ends are reaped by the system
     listener, lifeline = socket.socket(fileno=listener_fd), socket.socket(fileno=lifeline_fd)
@@ -55,9 +64,10 @@ def serve(listener_fd: int, lifeline_fd: int) -> None:
     import select
 
     gc.disable()  # what imports make stays, and looking for waste among it would be a quarter of their time
-    for name in PRELOADED:
+    for name in (*PRELOADED, *more):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    _without_debugger()
     with contextlib.suppress(Exception):  # whatever it is, it then shows in the kernel that needs it
         _used_once()
     gc.freeze()  # a collection in a kernel then leaves the shared pages alone
@@ -79,6 +89,18 @@ def serve(listener_fd: int, lifeline_fd: int) -> None:
             connection.sendall(b"%d\n" % pid)
 
 
+def _without_debugger() -> None:
+    """Kernels of a run offer no debugger: nobody attaches to them, and debugpy was most of the time a kernel takes to
+    start.
+
+    A notebook that imports debugpy itself gets it.
+    """
+    sys.modules["debugpy"] = None  # type: ignore[assignment]  # so its import fails, and ipykernel goes without
+    with contextlib.suppress(ImportError):
+        importlib.import_module("ipykernel.debugger")
+    del sys.modules["debugpy"]
+
+
 def _used_once() -> None:
     """What libraries make of themselves at their first use (parsers, schemas, compiled kernels), once for all kernels.
 
@@ -86,8 +108,11 @@ def _used_once() -> None:
     """
     import altair
     import ibis
+    import narwhals
     import pandas
 
+    from launchpad_lib.contract.sql import SQL_TYPES
+    from launchpad_lib.lake.event_log import named_type
     from launchpad_lib.metrics.kernels.compiling import load_compiled
 
     load_compiled()
@@ -97,6 +122,11 @@ def _used_once() -> None:
     asked = rows.group_by("x").agg(y=rows.y.sum().cast("int64")).filter(rows.x.notnull()).order_by("x").limit(1)
     ibis.to_sql(asked, dialect="duckdb")
     asked.schema().to_pandas()
+    # Both look through all installed packages: the engine of a table in memory, and kinds of data frames.
+    ibis.duckdb  # noqa: B018
+    narwhals.from_native(None, pass_through=True)
+    for kind in SQL_TYPES.values():
+        named_type(kind, may_be_null=True)
 
 
 def _become_kernel(connection: socket.socket, request: dict) -> None:
@@ -134,4 +164,4 @@ if __name__ == "__main__":
     # -m makes this module __main__; kernels must not find its names in their namespace, so the real one serves.
     from launchpad_lib.runner import fork_server
 
-    fork_server.serve(int(sys.argv[1]), int(sys.argv[2]))
+    fork_server.serve(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

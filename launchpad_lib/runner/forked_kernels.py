@@ -143,8 +143,10 @@ def _ask(address: str, arguments: list[str], *, cwd: str, env: dict[str, str]) -
 
 
 @contextlib.contextmanager
-def kernel_server() -> Iterator[subprocess.Popen | None]:
+def kernel_server(*more: str) -> Iterator[subprocess.Popen | None]:
     """Runs the server (given) while kernels are wanted; it and its kernels end with this process, however that ends.
+
+    Modules that are named (`more`) are imported once for all kernels, too.
 
     Where forking is not to be had (Windows), or the server does not start, kernels are started the usual way.
     """
@@ -160,7 +162,7 @@ def kernel_server() -> Iterator[subprocess.Popen | None]:
         listener.listen(64)
         handed = [listener.fileno(), theirs.fileno()]
         server = subprocess.Popen(
-            [sys.executable, "-m", "launchpad_lib.runner.fork_server", *map(str, handed)], pass_fds=handed
+            [sys.executable, "-m", "launchpad_lib.runner.fork_server", *map(str, handed), *more], pass_fds=handed
         )
         theirs.close()
         listener.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import urllib.request
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable
 from rich.table import Table
+from rich.text import Text
 
 from launchpad_lib.lake.refused_damage import refuse_damage
 
@@ -116,7 +118,9 @@ def worker_figures(url: str) -> dict[str, float]:
     return sums
 
 
-def live_table(figures: LiveFigures, worker: dict[str, float] | None, *, minutes: float, now: datetime) -> Table:
+def live_table(
+    figures: LiveFigures, worker: dict[str, float] | None, *, minutes: float, now: datetime, alerts: str | None = None
+) -> Table:
     """The figures as a table for the terminal."""
 
     def shown(value: float | None, form: str) -> str:
@@ -142,23 +146,35 @@ def live_table(figures: LiveFigures, worker: dict[str, float] | None, *, minutes
     if worker is not None:
         lag = worker.get("launchpad_stream_lag")
         rows.append(("lag", shown(lag, "{:,.0f}") if worker else "the worker does not answer"))
+    if alerts is not None:
+        rows.append(("alerts", alerts))
     for name, value in rows:
-        table.add_row(name, value)
+        table.add_row(name, Text(value))  # Text: brackets of a name are no markup
     return table
 
 
-def show_live(lake: Path, *, minutes: float, metrics: str | None, every_seconds: float, rounds: int | None) -> int:
-    """Redraws until interrupted, or `rounds` times."""
+def show_live(
+    lake: Path,
+    *,
+    minutes: float,
+    metrics: str | None,
+    every_seconds: float,
+    rounds: int | None,
+    look: Callable[..., str] | None = None,
+) -> int:
+    """Redraws until interrupted, or `rounds` times; `look` judges the alert rules on the figures, once a look."""
     from rich.console import Console
     from rich.live import Live
 
     def table() -> Table:
         now = datetime.now(UTC)
+        figures = live_figures(lake, minutes=minutes, now=now)
         return live_table(
-            live_figures(lake, minutes=minutes, now=now),
+            figures,
             worker_figures(metrics) if metrics else None,
             minutes=minutes,
             now=now,
+            alerts=look(figures, now=now) if look is not None else None,
         )
 
     if rounds == 1:

@@ -107,6 +107,8 @@ def named_things(run: RunParams, *, notebooks: Path, observed_through: datetime 
     for number, feature in enumerate(run.features):
         if released_after(feature, newest) is None:
             yield from named_in(feature, f"features[{number}]")
+    for number, rule in enumerate(run.alerts):
+        yield from named_in(rule, f"alerts[{number}]")
     for name, page in pages.items():
         of_the_run = set() if "features" in run.notebooks.get(name, {}) else {"features"}
         newest = _last_day(observed_through, page)

@@ -49,7 +49,7 @@ def _table(model: type[BaseModel]) -> Table:
         table.add_column(heading, no_wrap=heading == "name", max_width=40 if heading == "type" else None)
     for name, f in model.model_fields.items():
         annotation = Annotated[f.annotation, *f.metadata] if f.metadata else f.annotation
-        cells = (name, type_name(annotation), _default(f), _bounds(f), f.description or "")
+        cells = (f.alias or name, type_name(annotation), _default(f), _bounds(f), f.description or "")
         table.add_row(*(Text(c) for c in cells))  # Text: brackets in a default are no markup
     return table
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from launchpad_lib.contract.experiments import PlannedExperiment, PlannedMetric
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.tables import TABLES
+from launchpad_lib.delivery.channels import Channel
 from launchpad_lib.ingestion import SourceSpec
+from launchpad_lib.runner.alert_rules import AlertRule, check_channels
 from launchpad_lib.runner.notebook_parameters import NOTEBOOKS
 from launchpad_lib.runner.own_notebooks import check_name, model_for
 from launchpad_lib.runner.parameter_table import models_in
@@ -22,6 +24,9 @@ from launchpad_lib.runner.shared_parameters import ObservedThrough, ParameterErr
 from launchpad_lib.runner.workbook import workbook_of
 
 __all__ = ["NOTEBOOKS", "ParameterError", "RunParams", "Simulation", "SourceSpec", "load_run"]
+
+
+ChannelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
 
 
 class Simulation(BaseModel):
@@ -62,6 +67,17 @@ class RunParams(BaseModel):
     )
     sequence: list[list[str]] = Field(min_length=1, description="stages; the notebooks of a stage run side by side")
     notebooks: dict[str, dict] = Field(default_factory=dict, description="parameters per notebook")
+    alerts: list[AlertRule] = Field(default_factory=list, description="rules that are judged after the run")
+    channels: dict[ChannelName, Channel] = Field(default_factory=dict, description="name: where messages may go")
+    digest: list[str] = Field(default_factory=list, description="channels that `launchpad digest --send` sends to")
+    base_url: str | None = Field(
+        default=None, pattern=r"^https?://[^\s<>|\"']+$", description="where the reports are published, for links"
+    )
+
+    @model_validator(mode="after")
+    def _channels_are_there(self) -> RunParams:
+        check_channels(self.alerts, self.channels, self.digest)
+        return self
 
     @field_validator("retention")
     @classmethod
@@ -116,14 +132,14 @@ def _rule_of_text(model: type[BaseModel], name: str, text: str) -> str | None:
     return None
 
 
-def _sentence(error: ValidationError, model: type[BaseModel], place: str) -> str:
+def fault_in_words(error: ValidationError, model: type[BaseModel], place: str) -> str:
     """The first fault in one sentence: place, parameter, value, rule, remedy."""
     first = error.errors()[0]
     path = _path(first["loc"])
     where = ".".join(str(p) for p in path)
     shown = str(first["input"])[:80]
     if first["type"] == "extra_forbidden":
-        names = list(_model_at(model, path[:-1]).model_fields)
+        names = [f.alias or n for n, f in _model_at(model, path[:-1]).model_fields.items()]
         return f"{place}: unknown parameter {where!r}; {nearest(str(path[-1]), names)}"
     if first["type"] == "missing":
         return f"{place}: {where!r} is missing; add it"
@@ -224,7 +240,7 @@ def load_run(path: Path) -> RunParams:
     try:
         run = RunParams.model_validate(content)
     except ValidationError as error:
-        raise ParameterError(_sentence(error, RunParams, str(path))) from error
+        raise ParameterError(fault_in_words(error, RunParams, str(path))) from error
     asked = [n for stage in run.sequence for n in stage]
     twice = next((n for n in asked if asked.count(n) > 1), None)
     if twice is not None:
@@ -236,7 +252,7 @@ def load_run(path: Path) -> RunParams:
             run.parameters_of(name, notebooks=notebooks)
         except ValidationError as error:
             raise ParameterError(
-                _sentence(error, model_for(name, notebooks=notebooks), f"{path}, notebooks.{name}")
+                fault_in_words(error, model_for(name, notebooks=notebooks), f"{path}, notebooks.{name}")
             ) from error
         except ParameterError as error:
             raise ParameterError(f"{path}: {error}") from error

@@ -1,19 +1,29 @@
-"""What a run says while it works: a bar per notebook on a terminal, plain lines elsewhere."""
+"""What a run says while it works: bars on a terminal, plain lines elsewhere, JSON for programs, or only what failed."""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol, TextIO
+from threading import Lock
+from typing import Literal, Protocol, TextIO
 
 from launchpad_lib.contract.manifest import Status
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
+from launchpad_lib.contract.sentences import counted
+from launchpad_lib.runner.durations import Durations
+from launchpad_lib.runner.told_runs import Begun, Ended, ended_words, expected_words
 
 
 class Progress(AbstractContextManager, Protocol):
     """Told of every step of a run; calls may come from several threads."""
+
+    def begin(self, run: Begun) -> None:
+        """The run begins."""
+
+    def doing(self, what: str) -> None:
+        """What it is at, beside its notebooks: for example `checking the parameters`."""
 
     def say(self, line: str) -> None:
         """A line that stays."""
@@ -27,82 +37,150 @@ class Progress(AbstractContextManager, Protocol):
     def finish(self, name: str, *, status: Status, seconds: float, reason: str | None) -> None:
         """A notebook ended; `reason` is why it failed or refused."""
 
+    def end(self, run: Ended) -> None:
+        """The run is published."""
 
-class PlainProgress:
-    """One line per finished step, for logs and CI."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stdout
+class _Silent:
+    """Says nothing; the others say what they have to."""
 
-    def __enter__(self) -> PlainProgress:
+    def __enter__(self):
         return self
 
     def __exit__(self, *_: object) -> None:
         return None
 
+    def begin(self, run: Begun) -> None:
+        """Says nothing."""
+
+    def doing(self, what: str) -> None:
+        """Says nothing."""
+
     def say(self, line: str) -> None:
-        """Prints the line at once."""
-        print(line, file=self._stream, flush=True)
+        """Says nothing."""
 
     def start(self, name: str, *, cells: int) -> None:
-        """Says nothing: a log has a line for what is done."""
+        """Says nothing."""
 
     def advance(self, name: str) -> None:
         """Says nothing."""
 
     def finish(self, name: str, *, status: Status, seconds: float, reason: str | None) -> None:
-        """Says how it ended."""
-        self.say(_ended(name, status, seconds, reason))
+        """Says nothing."""
+
+    def end(self, run: Ended) -> None:
+        """Says nothing."""
 
 
-class TerminalProgress:
-    """A bar per notebook that counts its cells (rich)."""
+class PlainProgress(_Silent):
+    """One line per finished step, for logs and CI."""
 
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._line = line_writer(stream or sys.stdout)
 
-        self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=28), TaskProgressColumn(), TimeElapsedColumn()
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> TerminalProgress:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+    def begin(self, run: Begun) -> None:
+        """Says how long it may take, where runs before it tell."""
+        if run.usual.whole is not None:
+            self.say(f"{run.run_id}: {counted(len(run.notebooks), 'notebook')}, {expected_words(run.usual)}")
 
     def say(self, line: str) -> None:
-        """Prints above the bars."""
-        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def start(self, name: str, *, cells: int) -> None:
-        """Adds the notebook's bar."""
-        self._tasks[name] = self._bars.add_task(name, total=cells)
-
-    def advance(self, name: str) -> None:
-        """Moves its bar on by one cell."""
-        self._bars.advance(self._tasks[name])
+        """Prints the line at once."""
+        self._line(line)
 
     def finish(self, name: str, *, status: Status, seconds: float, reason: str | None) -> None:
-        """Fills the bar, or says why it stopped."""
-        task = self._tasks[name]
-        if status == "ok":
-            self._bars.update(task, completed=self._bars.tasks[task].total)
-        else:
-            colour = "red" if status == "failed" else "yellow"
-            self._bars.update(task, description=f"[{colour}]{name} {status}[/{colour}]")
-            self.say(_ended(name, status, seconds, reason))
-        self._bars.stop_task(task)
+        """Says how it ended."""
+        self.say(ended_words(name, status, seconds, reason))
+
+    def end(self, run: Ended) -> None:
+        """Says where to look."""
+        self.say(run.said)
 
 
-def _ended(name: str, status: Status, seconds: float, reason: str | None) -> str:
-    if status == "ok":
-        return f"{name}: ok in {seconds:.1f} s"
-    return f"{name}: {status} after {seconds:.1f} s ({' '.join((reason or '').split())})"
+class QuietProgress(_Silent):
+    """Only what failed, on standard error; the exit status says the same."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._line = line_writer(stream or sys.stderr)
+
+    def finish(self, name: str, *, status: Status, seconds: float, reason: str | None) -> None:
+        """Says it of a notebook that failed."""
+        if status == "failed":
+            self._line(f"launchpad: {ended_words(name, status, seconds, reason)}")
 
 
-def progress_for(stream: TextIO) -> PlainProgress | TerminalProgress:
-    """Bars on a terminal, lines elsewhere."""
-    return TerminalProgress() if stream.isatty() else PlainProgress(stream)
+class JsonProgress(_Silent):
+    """One JSON object a line, its field `event` first; docs/runs.md has the events and their fields."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._line = line_writer(stream or sys.stdout)
+        self._usual, self._lock = Durations(), Lock()
+        self._cells: dict[str, list[int]] = {}
+
+    def _tell(self, event: str, **fields: object) -> None:
+        self._line(json.dumps({"event": event, **fields}, ensure_ascii=False))
+
+    def begin(self, run: Begun) -> None:
+        """run_started: with the seconds that may be expected."""
+        self._usual = run.usual
+        told = {"run_id": run.run_id, "name": run.name, "notebooks": list(run.notebooks)}
+        self._tell("run_started", **told, expected_seconds=run.usual.whole)
+
+    def doing(self, what: str) -> None:
+        """doing: what the run is at."""
+        self._tell("doing", text=what)
+
+    def say(self, line: str) -> None:
+        """said: a line for people."""
+        self._tell("said", text=line)
+
+    def start(self, name: str, *, cells: int) -> None:
+        """notebook_started: with its cells and the seconds that may be expected."""
+        self._cells[name] = [0, cells]
+        self._tell("notebook_started", notebook=name, cells=cells, expected_seconds=self._usual.notebooks.get(name))
+
+    def advance(self, name: str) -> None:
+        """cell_done: so many of its cells."""
+        with self._lock:
+            self._cells[name][0] += 1
+            done, cells = self._cells[name]
+        self._tell("cell_done", notebook=name, done=done, cells=cells)
+
+    def finish(self, name: str, *, status: Status, seconds: float, reason: str | None) -> None:
+        """notebook_ended: with its status, and why it failed or refused."""
+        self._tell("notebook_ended", notebook=name, status=status, seconds=round(seconds, 2), reason=reason)
+
+    def end(self, run: Ended) -> None:
+        """run_ended: with its status and the page to open."""
+        self._tell("run_ended", run_id=run.run_id, status=run.status, index=run.page)
+
+
+def line_writer(stream: TextIO) -> Callable[[str], None]:
+    """Writes whole lines at once, from any thread. Where nobody reads any more, the run goes on unheard."""
+    lock = Lock()
+
+    def write(line: str) -> None:
+        with lock:
+            try:
+                stream.write(f"{line}\n")
+                stream.flush()
+            except BrokenPipeError:
+                # What Python still holds back for it goes nowhere, or its end would tell of it.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+    return write
+
+
+Form = Literal["plain", "quiet", "json"]
+
+
+def progress_for(stream: TextIO, *, form: Form | None = None) -> Progress:
+    """What was asked for; otherwise bars on a terminal that can draw them, lines elsewhere."""
+    if form == "quiet":
+        return QuietProgress()
+    if form == "json":
+        return JsonProgress(stream)
+    if form is None and stream.isatty() and os.environ.get("TERM") not in (None, "", "dumb"):
+        from launchpad_lib.runner.terminal_progress import TerminalProgress
+
+        return TerminalProgress()
+    return PlainProgress(stream)

@@ -21,6 +21,7 @@ from launchpad_lib.lake.warehouse import refresh_warehouse
 from launchpad_lib.page.publication import publish_notebook
 from launchpad_lib.page.run_results import write_results
 from launchpad_lib.runner.checksums import checksums
+from launchpad_lib.runner.durations import usual_durations
 from launchpad_lib.runner.execution import Executed, cell_count, execute, title_of_file
 from launchpad_lib.runner.forked_kernels import kernel_server
 from launchpad_lib.runner.history import changes, last_good, previous_manifest
@@ -35,6 +36,7 @@ from launchpad_lib.runner.progress import Progress
 from launchpad_lib.runner.provenance import made_by, source_hashes
 from launchpad_lib.runner.stopping import Kernels
 from launchpad_lib.runner.summary_words import page_name
+from launchpad_lib.runner.told_runs import Begun, Ended
 
 
 def run_report(
@@ -55,7 +57,10 @@ def run_report(
         ValueError: a notebook of the sequence is not there, before anything is read or written.
     """
     _all_there(run, notebooks)
+    asked = tuple(name for stage in run.sequence for name in stage)
+    progress.begin(Begun(run_id, run.name, asked, usual_durations(Path(run.reports), run.name)))
     with kernels or kernel_server() as server:  # its imports go on while the lake is brought up to date
+        progress.doing("bringing the lake up to date")
         bring_up_to_date(run, now=now, say=progress.say)
         doing = _Doing(run, now, run_id, progress, notebooks, Kernels(server))
         return _execute_and_publish(doing)
@@ -108,6 +113,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     }
     done: list[Executed] = []
     hashes = source_hashes([n for stage in run.sequence for n in stage], notebooks=doing.notebooks)
+    doing.progress.doing("checking the parameters")
     tell_of_reports(Path(run.lake), reports)
     # One version and one window of every table for all pages and the manifest, whatever a stream writes meanwhile.
     snapshot = take_snapshot(run.lake, versions=run.lake_versions, observed_through=run.observed_through)
@@ -121,6 +127,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
     )
     for doubt in [*doubts_about_lake(opened, run.lake), *doubts_about_features(run, versions=snapshot.versions)]:
         doing.progress.say(doubt)
+    doing.progress.doing("running the notebooks")
     jobs: list[Future[Executed]] = []
     results = partial / ".results"
     with ThreadPoolExecutor(max_workers=run.workers) as pool:
@@ -148,12 +155,14 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
                         status=one.status,
                         reason=one.reason,
                         context=context,
-                        last_good=last_good(reports, run.name, one.name),
+                        # Every kept manifest is read for it, and a page that is good names no other.
+                        last_good=None if one.status == "ok" else last_good(reports, run.name, one.name),
                     )
                     done.append(one)
         except BaseException:  # above all Ctrl-C; the pool would wait for every cell that is at work
             doing.kernels.stop(jobs)
             raise
+    doing.progress.doing("making the index")
     shutil.rmtree(results, ignore_errors=True)
     order = notebook_names(doing.notebooks)
     done.sort(key=lambda one: order.index(one.name))  # as one reads them, whichever ran first
@@ -191,7 +200,8 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
             f"run-id={run_id!r}: another run published {final} meanwhile; choose another run id"
         ) from error
     publish_run_index(reports)
-    doing.progress.say(f"{summary(done)}: {final / 'index.html'}")
+    index = final / "index.html"
+    doing.progress.end(Ended(run_id, status, str(index), f"{summary(done)}: {index}"))
     return 1 if status == "failed" else 0
 
 

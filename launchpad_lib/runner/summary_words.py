@@ -26,6 +26,15 @@ def address(page: str | None, anchor: str | None) -> str:
     return f"{quote(page)}.html" + (f"#{quote(anchor)}" if anchor else "")
 
 
+def link_to(base_url: str | None, run_id: str, page: str) -> str | None:
+    """The address of a page of a run where the reports are published; None where nobody said where.
+
+    >>> link_to("https://reports.example/", "weekly-1", "funnels.html#worst")
+    'https://reports.example/weekly-1/funnels.html#worst'
+    """
+    return f"{base_url.rstrip('/')}/{quote(run_id)}/{page or 'index.html'}" if base_url else None
+
+
 def parted(sentence: str) -> tuple[str, str]:
     """A sentence's first clause, which ends at a semicolon or a full stop outside names and brackets, and the rest.
 

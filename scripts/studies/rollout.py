@@ -54,6 +54,7 @@ WORLDS = (
     World(8, "no effect, three countries, one wave, good and bad weeks", (4, 11, 11), {4: 0.0}, 0.0, 0.02, users=6000),
     World(9, "growing effects, everybody is on in the end", (4, 4, 6, 6, 8, 8)),
     World(10, "no effect, 20,000 users a country", effects=NONE, growth=0.0, users=20_000),
+    World(11, "no effect, that drift, 5,000 users a country", effects=NONE, growth=0.0, drift=0.01, users=5_000),
 )  # fmt: skip
 
 
@@ -98,10 +99,12 @@ def word(found: RolloutEffect, smallest_lift: float = 0.02) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=200)
-    draws = parser.parse_args().draws
+    parser.add_argument("--world", type=int, action="append", help="only these worlds, by number")
+    asked = parser.parse_args()
+    draws = asked.draws
     print("| world | draws | mean truth | mean estimate (error of it) | 95 % interval covers | half width | verdicts |")
     print("|---|---|---|---|---|---|---|")
-    for world in WORLDS:
+    for world in (w for w in WORLDS if asked.world is None or w.number in asked.world):
         estimates, truths, covered, halves, words, named = [], [], [], [], Counter(), 0
         for draw in range(draws):
             found = rollout_effect(drawn(world, np.random.default_rng((SEED, world.number, draw))))

@@ -1,52 +1,128 @@
-"""The notebooks as apps: a real Voila, a real Chromium."""
+"""The notebooks as live pages: a real app, a real Chromium, a small product whose log has hostile names."""
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
+import json
+import re
+import shutil
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from tests.live_app import LONG, live_app
+
 ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted(p.stem for p in (ROOT / "notebooks").glob("*.ipynb"))
+HOSTILE = "<img src=x onerror=\"document.title='hit'\">\u202e'\"</option><script>document.title='hit'</script>"
+WHOLE = "#live[data-state=whole]"
 
 
 @pytest.fixture(scope="module")
-def app():
-    if not (ROOT / "data" / "lake" / "simulated").is_dir():
-        subprocess.run(
-            [sys.executable, "-m", "launchpad_lib.cli.main", "ingest", "params/weekly.yaml"],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-        )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "launchpad_lib.cli.main", "app", "--port", str(port)]
-    process = subprocess.Popen(
-        command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(120):
-        try:
-            urllib.request.urlopen(address, timeout=2).read()
-            break
-        except OSError:
-            time.sleep(0.25)
-    yield address
-    os.killpg(process.pid, signal.SIGTERM)
-    process.wait(120)
+def app(tmp_path_factory):
+    """Forty simulated users of six days, and one event whose name is HTML."""
+    book = tmp_path_factory.mktemp("book")
+    shutil.copytree(ROOT / "notebooks", book / "notebooks")
+    (book / "params").mkdir()
+    row = {"user_id": "u1", "event_name": HOSTILE, "event_at": "2026-01-03T10:00:00Z", "properties": {HOSTILE: HOSTILE}}
+    (book / "hostile.jsonl").write_text("".join(json.dumps(row | {"user_id": f"u{i}"}) + "\n" for i in range(40)))
+    text = (ROOT / "params" / "weekly.yaml").read_text()
+    text = re.sub(r"simulate: .*", "simulate: {seed: 1, users: 40, days: 6}", text)
+    text = text.replace("sources:\n", "sources:\n  - {table: events, path: hostile.jsonl}\n", 1)
+    (book / "params" / "live.yaml").write_text(text)
+    command = [sys.executable, "-m", "launchpad_lib.cli.main", "ingest", "params/live.yaml"]
+    subprocess.run(command, cwd=book, check=True, capture_output=True)
+    with live_app("--params", "params/live.yaml", cwd=book) as address:
+        yield address
 
 
-def test_an_app_runs_its_notebook_and_shows_the_answer(browser, app):
-    page = browser.new_page()
-    page.goto(f"{app}/voila/render/experiments.ipynb", timeout=180_000)
-    page.get_by_text("were first exposed").first.wait_for(timeout=180_000)
-    assert page.get_by_role("heading", name="Experiments: did the variant win?").is_visible()
-    page.close()
+@pytest.fixture
+def page(browser, app):
+    """A page that tells what went wrong on it, and what it asked of others."""
+    context = browser.new_context()
+    opened = context.new_page()
+    opened.set_default_timeout(LONG * 1000)
+    opened.wrong, asked = [], []
+    opened.on("console", lambda m: m.type in ("error", "warning") and opened.wrong.append(m.text))
+    opened.on("pageerror", lambda e: opened.wrong.append(str(e)))
+    opened.on("request", lambda r: asked.append(r.url))
+    yield opened
+    assert opened.wrong == []
+    assert [url for url in asked if not url.startswith((app, app.replace("http", "ws", 1), "blob:"))] == []
+    context.close()
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_every_page_opens_without_an_error(page, app, name):
+    page.goto(f"{app}{name}.html")
+    page.wait_for_selector(WHOLE)
+    assert page.locator(".stopped, .failed").all_inner_texts() == []
+    assert not [said for said in page.locator(".instead").all_inner_texts() if "drawing program" in said]
+    assert page.locator("main h1").inner_text()
+    assert page.locator("main .verdict").count() == 1
+    assert page.title() == page.locator("main h1").inner_text()
+
+
+def test_a_control_changes_the_chart_and_the_address_which_asks_the_same_again(page, app):
+    page.goto(f"{app}engagement.html")
+    page.wait_for_selector(WHOLE)
+    picture = "() => document.querySelector('figure.chart svg').outerHTML"
+    before = page.evaluate(picture)
+    page.select_option("#control-feature_id", label="search")
+    page.wait_for_function(f"before => ({picture})() !== before", arg=before)
+    page.wait_for_selector(WHOLE)
+    assert page.url == f"{app}engagement.html?feature_id=search"
+    changed = page.evaluate(picture)
+    page.reload()
+    page.wait_for_selector(WHOLE)
+    assert page.evaluate(picture) == changed
+    assert page.locator("#control-feature_id option:checked").inner_text() == "search"
+    with page.expect_download() as got:
+        page.click("#download")
+    saved = Path(got.value.path()).read_text(encoding="utf-8")
+    assert saved.startswith("<!doctype html>") and page.locator("main h1").inner_text() in saved
+    page.click("#reset")
+    page.wait_for_function(f"before => ({picture})() === before", arg=before)
+    assert page.url == f"{app}engagement.html"
+
+
+def test_a_hostile_name_in_a_picker_is_text_that_can_be_asked(page, app):
+    page.goto(f"{app}funnels.html")
+    page.wait_for_selector(WHOLE)
+    options = page.locator("#control-steps-more option").evaluate_all("all => all.map(o => o.title || o.textContent)")
+    assert HOSTILE in options
+    page.select_option("#control-steps-more", index=options.index(HOSTILE))
+    page.wait_for_function("() => document.querySelector('#live').dataset.state === 'asked'")
+    page.wait_for_selector(WHOLE)
+    assert "hit" not in page.title() and page.locator("main img, main script").count() == 0
+    assert page.locator("#control-steps .row").count() == 6
+    page.reload()
+    page.wait_for_selector(WHOLE)
+    assert page.locator("#control-steps .row").count() == 6
+    assert "hit" not in page.title()
+
+
+@pytest.mark.parametrize(
+    "query, sentence",
+    [
+        (f"breakdown={quote(HOSTILE[:60])}", "funnels.breakdown: no property "),
+        ("window=__import__('os').system('x')", "must be a whole number above 0 with a unit"),
+        ("lake=/etc", "funnels: lake cannot be asked here; give it in the params file"),
+        ("windw=7d", "funnels: unknown parameter 'windw'; did you mean 'window'?"),
+        ("window=1d&window=2d", "'window' stands twice in the address; keep one"),
+    ],
+)
+def test_an_address_that_asks_for_nonsense_is_told_so_in_one_sentence(page, app, query, sentence):
+    page.goto(f"{app}funnels.html?{query}")
+    page.wait_for_selector("#fault:not([hidden])")
+    assert sentence in page.locator("#fault").inner_text()
+    assert page.locator("main figure").count() == 0 and "hit" not in page.title()
+
+
+def test_the_landing_page_lists_the_apps_where_there_is_no_run(page, app):
+    page.goto(app)
+    assert page.locator("main a").count() == len(NOTEBOOKS)
+    page.locator("main a", has_text="Data quality").click()
+    page.wait_for_selector(WHOLE)

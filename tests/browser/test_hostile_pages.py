@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -47,4 +50,39 @@ def test_a_page_without_anything_to_draw_says_so_in_words(browser, tmp_path):
     assert complaints == [] and page.locator("figure.chart").count() == 0
     assert page.locator(".instead").count() == len(KINDS)
     assert "There are no rows." in page.locator(".instead").first.inner_text()
+    page.context.close()
+
+
+NAMES = ["=cmd|' /C calc'!A0", 'say "hi", now', "two\nlines", "+1", "-3.5", "@sum", "<b>bold</b>", "plain"]
+
+
+def test_the_rows_of_a_chart_are_a_table_and_a_csv_file_that_no_spreadsheet_runs(browser, tmp_path):
+    """By hand: text that begins like a formula gets an apostrophe, a number does not; quotes are doubled."""
+    rows = [{"name": name, "value": -0.25 if k else None, "at": "2026-01-05T00:00:00"} for k, name in enumerate(NAMES)]
+    spec = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json", "title": "Who, =1+1?", "data": {"values": rows},
+        "mark": "bar", "encoding": {
+            "y": {"field": "name", "type": "nominal", "title": "=head"}, "x": {"field": "value", "type": "quantitative"},
+            "tooltip": [{"field": "at", "type": "temporal", "title": "day"}, {"field": "value", "format": ".1%", "title": "share"}],
+        },
+    }  # fmt: skip
+    shown = new_output("display_data", data={SPEC_MIME: spec})
+    page, _ = LaunchpadExporter().from_notebook_node(
+        new_notebook(cells=[new_code_cell("draw()", execution_count=1, outputs=[shown])])
+    )
+    (tmp_path / "p.html").write_text(page, encoding="utf-8")
+    page, asked, complaints = opened(browser, tmp_path / "p.html", accept_downloads=True)
+    page.locator("details.rows summary").click()
+    page.wait_for_selector("details.rows a[download]")
+    cells = page.locator("details.rows tbody tr").evaluate_all("r => r.map(t => [...t.cells].map(c => c.textContent))")
+    assert cells == [[name, "2026-01-05", "−25.0 %" if k else "–"] for k, name in enumerate(NAMES)]
+    with page.expect_download() as download:
+        page.locator("details.rows a[download]").click()
+    assert download.value.suggested_filename == "who-1-1.csv"
+    with Path(download.value.path()).open(encoding="utf-8", newline="") as file:
+        read = list(csv.reader(file))
+    safe = [f"'{name}" if name in (NAMES[0], "+1", "@sum") else name for name in NAMES]
+    expected = [[name, "2026-01-05", "-0.25" if k else ""] for k, name in enumerate(safe)]
+    assert read == [["'=head", "day", "share"], *expected]
+    assert (asked, complaints) == ([], [])
     page.context.close()

@@ -112,6 +112,17 @@ def test_the_answer_is_the_first_thing_after_the_title(browser, report):
     page.context.close()
 
 
+def test_the_first_chart_stands_within_the_first_screen(browser, report):
+    """500 pixels down on a desktop, 700 on a phone; the scorecard's table is its own picture."""
+    for path in [path for path in pages(report) if path.stem != "index"]:
+        for viewport, most in (({"width": 1280, "height": 900}, 500), ({"width": 390, "height": 844}, 700)):
+            page, _, _ = opened(browser, path, viewport=viewport)
+            lead = "main table" if path.stem == "scorecard" else "figure.chart"
+            top = page.locator(lead).first.bounding_box()["y"]
+            assert top < most, (path.name, viewport)
+            page.context.close()
+
+
 def test_code_is_hidden_behind_one_toggle_that_works_by_keyboard_and_without_scripts(browser, report):
     page, _, _ = opened(browser, report / "funnels.html", scripts=False)
     assert not page.locator("pre.code").first.is_visible()

@@ -266,6 +266,17 @@ def test_of_several_experiments_the_box_holds_one_line_each_worst_first_and_the_
     assert all(len(p.findings) > 1 for p in page.apart[:2])
 
 
+def test_every_experiment_of_the_page_has_a_chart_of_its_own_days():
+    """One that can be told, one whose split is broken and which has no course: a chart that says so."""
+    page, _ = several(WON, {"x": (50, 30, 25), "y": (950, 200, 475)})
+    titles = list(page.courses)
+    assert titles == ["e0: does the difference last?", "e1: does the difference last?"]
+    assert page.courses[titles[0]]["day"].tolist() == list(range(7)) and page.courses[titles[1]].empty
+    (alone,) = ExperimentsPage(page.each[:1]).courses
+    assert alone == "Does the difference last?"
+    pd.testing.assert_frame_equal(ExperimentsPage(page.each[:1]).courses[alone], page.courses[titles[0]])
+
+
 def test_of_one_experiment_the_box_holds_everything():
     page = ExperimentsPage((told(log(WON))[0],))
     assert page.apart == [] and page.conclusion == experiment_conclusion(page.each[0])

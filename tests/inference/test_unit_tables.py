@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from datetime import timedelta
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -78,6 +79,9 @@ def test_outcomes_with_windows_values_and_a_time_before_are_those_of_the_brute_f
     (found,) = experiment_units(events, experiment_id="e", **asked)
     users = list(named_units(events, found))
     own = reference.by_user(log)
+    counts = [found.matrix(name) for name in ("inside", "pre", "before")]
+    value_inside, value_pre = found.matrix("value_inside"), found.matrix("value_pre")
+    ever = [set(found.deeds.outcome[a:b].tolist()) for a, b in pairwise(found.deeds.starts)]
     for place, user in enumerate(users):
         at = named_units(events, found)[user][0] if place < 3 else pd.Timestamp(found.exposed_at[place], unit="us")
         assert found.is_over[place] == (at + 3 * DAY <= through)
@@ -85,14 +89,14 @@ def test_outcomes_with_windows_values_and_a_time_before_are_those_of_the_brute_f
             did = [e for e in own[user] if e.event_name == outcome.event_name]
             inside = [e for e in did if at + outcome.begins <= e.event_at <= at + outcome.ends]
             before = [e for e in did if at - 2 * DAY <= e.event_at < at]
-            row = (found.inside[place, k], found.pre[place, k], found.before[place, k], found.ever[place, k])
+            row = (*(matrix[place, k] for matrix in counts), k in ever[place])
             assert row == (len(inside), len(before), sum(e.event_at < at for e in did), bool(did))
             worth = {1.5: 1.5, 2: 2.0, "3": 3.0, -1: -1.0} if outcome.value else {}
             sums = [
                 sum(worth.get(json.loads(e.properties).get("price"), 0.0) for e in part) for part in (inside, before)
             ]
-            assert [found.value_inside[place, k], found.value_pre[place, k]] == sums
-    assert found.value_inside.any() and found.value_pre.any() and not found.value_inside[:, [0, 2]].any()
+            assert [value_inside[place, k], value_pre[place, k]] == sums
+    assert value_inside.any() and value_pre.any() and not value_inside[:, [0, 2]].any()
 
 
 def exposed(user: str, **fields) -> Event:

@@ -9,7 +9,16 @@ from math import fsum
 import numpy as np
 import pytest
 
-from launchpad_lib.metrics.kernels import attempts, exposed, returns, sequences, session_facts, step_rows, user_days
+from launchpad_lib.metrics.kernels import (
+    attempts,
+    exposed,
+    exposed_sums,
+    returns,
+    sequences,
+    session_facts,
+    step_rows,
+    user_days,
+)
 from launchpad_lib.metrics.kernels.exact import quantiles_of
 from launchpad_lib.metrics.kernels.one_reading import Part
 from launchpad_lib.metrics.kernels.user_days import UserDays
@@ -62,55 +71,54 @@ def test_a_unit_has_its_first_variant_its_first_exposure_and_what_it_did_around_
     rng = np.random.default_rng(seed)
     starts = units(rng)
     at = instants(rng, starts)
-    n, count = len(at), len(starts) - 1
+    n = len(at)
     is_exposure = rng.random(n) < 0.3
     variant = np.where(is_exposure, rng.choice([-1, 0, 0, 0, 1], size=n), -1)
     outcomes = rng.integers(0, 8, n)
     values, value_of = rng.integers(1, 9, (n, 2)).astype(float), np.array([1, -1, 0])
     begins, ends = np.array([0, 2, 0]), np.array([3, 5, 9])
-    exposed_at, exposed_row, variant_of, first_of = (np.zeros(count, np.int64) for _ in range(4))
-    is_exposed = np.zeros(count, np.bool_)
     # The first metric has two parts of two, the last three of three from 1 on, the one between none.
     parts = np.array([[0, 0, 4, 2], [-1, 0, 0, 1], [2, 1, 10, 3]])
-    course, value_course = np.zeros((count, 5), np.int64), np.zeros((count, 5))
-    inside, before, pre_count = (np.zeros((count, 3), np.int64) for _ in range(3))
-    ever = np.zeros((count, 3), np.bool_)
-    value_inside, value_pre = np.zeros((count, 3)), np.zeros((count, 3))
-    exposed.fold_exposed(
-        starts, at, is_exposure, variant, outcomes, values, value_of, begins, ends, 4, parts,
-        exposed_at, exposed_row, variant_of, first_of, is_exposed, inside, before, pre_count, ever, value_inside,
-        value_pre, course, value_course,
-    )  # fmt: skip
+    of_unit, exposed_at, exposed_row, variant_of, first_of, folded = exposed.fold_exposed(
+        starts, at, is_exposure, variant, outcomes, values, value_of, begins, ends, 4, parts
+    )
+    deeds = exposed.Deeds(*folded)
+    place_of = {unit: place for place, unit in enumerate(of_unit.tolist())}
     rows_inside: list[tuple[int, float, int]] = []
     for u, (a, b) in enumerate(pairwise(starts)):
         met = [i for i in range(a, b) if is_exposure[i]]
         told = [i for i in met if variant[i] >= 0]
-        assert is_exposed[u] == bool(met)
-        assert variant_of[u] == (-1 if not told else -2 if len({variant[i] for i in told}) > 1 else variant[told[0]])
-        assert first_of[u] == (variant[told[0]] if told else -1)
+        assert (u in place_of) == bool(met)
         if not met:
-            assert not course[u].any()
-            assert not ever[u].any() and not inside[u].any() and not before[u].any()
             continue
+        k = place_of[u]
+        assert variant_of[k] == (-1 if not told else -2 if len({variant[i] for i in told}) > 1 else variant[told[0]])
+        assert first_of[k] == (variant[told[0]] if told else -1)
         row = (told or met)[0]
         t0 = at[row]
-        assert (exposed_at[u], exposed_row[u]) == (t0, row)
+        assert (exposed_at[k], exposed_row[k]) == (t0, row)
+        expected, expected_parts = [], []
         for m, column in enumerate(value_of):
             own = [i for i in range(a, b) if outcomes[i] >> m & 1]
             within = [i for i in own if t0 <= at[i] and begins[m] <= at[i] - t0 <= ends[m]]
             earlier = [i for i in own if at[i] < t0]
             near = [i for i in earlier if t0 - at[i] <= 4]
-            assert ever[u, m] == bool(own)
-            assert (inside[u, m], before[u, m], pre_count[u, m]) == (len(within), len(earlier), len(near))
-            assert value_inside[u, m] == (sum(values[i, column] for i in within) if column >= 0 else 0)
-            assert value_pre[u, m] == (sum(values[i, column] for i in near) if column >= 0 else 0)
-            rows_inside += [(u, values[i, 1], at[i] - t0) for i in within if m == 0]
+            sums = [sum(values[i, column] for i in some) if column >= 0 else 0 for some in (within, near)]
+            if own:
+                expected.append((m, len(within), len(earlier), len(near), *sums))
+            rows_inside += [(k, values[i, 1], at[i] - t0) for i in within if m == 0]
             first, low, high, length = parts[m]
-            for k in range((high - low) // length if first >= 0 else 0):
-                of_part = [i for i in within if low + k * length <= at[i] - t0 < low + (k + 1) * length]
-                assert course[u, first + k] == len(of_part)
-                assert value_course[u, first + k] == (sum(values[i, column] for i in of_part) if column >= 0 else 0)
-    of, value, late = exposed.values_inside(starts, at, outcomes, values, 0, 1, 0, 3, exposed_at, is_exposed)
+            for part in range((high - low) // length if first >= 0 else 0):
+                of_part = [i for i in within if low + part * length <= at[i] - t0 < low + (part + 1) * length]
+                worth = sum(values[i, column] for i in of_part) if column >= 0 else 0
+                if of_part:
+                    expected_parts.append((first + part, len(of_part), worth))
+        entries = slice(deeds.starts[k], deeds.starts[k + 1])
+        assert list(zip(*(column[entries].tolist() for column in deeds[1:7]), strict=True)) == expected
+        entries = slice(deeds.part_starts[k], deeds.part_starts[k + 1])
+        assert list(zip(*(column[entries].tolist() for column in deeds[8:]), strict=True)) == expected_parts
+    assert len(of_unit) == len(deeds.starts) - 1 == len(deeds.part_starts) - 1
+    of, value, late = exposed.values_inside(starts, at, outcomes, values, 0, 1, 0, 3, of_unit, exposed_at)
     assert list(zip(of.tolist(), value.tolist(), late.tolist(), strict=True)) == rows_inside
 
 
@@ -124,7 +132,7 @@ def test_moments_are_those_of_exact_sums_in_any_order_of_the_units(seed):
     found = []
     for units_in_order in (np.arange(40), order):
         sums, rest = np.zeros((3, 2, 15)), np.zeros((3, 2, 15))
-        exposed.add_moments(group[units_in_order], own[units_in_order], sums, rest)
+        exposed_sums.add_moments(group[units_in_order], own[units_in_order], sums, rest)
         found.append(sums + rest)
     pairs = [(a, b) for a in range(4) for b in range(a, 4)]
     for g in range(3):
@@ -135,25 +143,60 @@ def test_moments_are_those_of_exact_sums_in_any_order_of_the_units(seed):
     np.testing.assert_allclose(found[0], found[1], rtol=1e-14)
 
 
+def sparse(rng: np.random.Generator, units: int, width: int) -> tuple[np.ndarray, ...]:
+    """Where entries of units start, their columns, a count and a value of each; and both laid out."""
+    is_there = rng.random((units, width)) < 0.4
+    count = np.where(is_there, rng.integers(0, 3, (units, width)), 0)
+    value = np.where(is_there, rng.normal(size=(units, width)), 0.0)
+    starts = np.r_[0, np.cumsum(is_there.sum(axis=1))]
+    return starts, np.nonzero(is_there)[1], count[is_there], value[is_there], count, value
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_moments_of_folded_units_are_those_of_their_numbers_put_together(seed):
-    """Every kind that is taken, in the window and before it; the reference makes unit x metric x 4 and adds that."""
+    """Every kind that is taken, in the window and before it, and parts of metrics with and without a denominator of their
+    own; the reference makes unit x metric x 4 of everything and adds that."""
     rng = np.random.default_rng(seed)
     group = rng.integers(-1, 3, 60)
-    inside, pre = (rng.integers(0, 3, (60, 5)).astype(np.int32) for _ in range(2))
-    value_inside, value_pre = (rng.normal(size=(60, 5)) for _ in range(2))
+    starts, of, inside, value_inside, *whole = sparse(rng, 60, 5)
+    pre, value_pre = rng.integers(0, 3, len(of)), rng.normal(size=len(of))
+    part_starts, part, part_count, part_value, *parts = sparse(rng, 60, 7)
+    laid = [np.zeros((60, 5)) for _ in range(2)]
+    for out, column in zip(laid, (pre, value_pre), strict=True):
+        exposed_sums.lay_out(starts, of, column, np.arange(60), np.arange(5), out)
+        for unit, (a, b) in enumerate(pairwise(starts)):
+            assert dict(zip(of[a:b].tolist(), column[a:b].tolist(), strict=True)) == {
+                o: out[unit, o] for o in of[a:b].tolist()
+            }
+    deeds = (starts, of, inside, inside, pre, value_inside, value_pre, part_starts, part, part_count, part_value)
     taken, is_before, outcome = rng.integers(0, 5, (6, 4)), rng.integers(0, 2, (6, 4)), rng.integers(0, 5, (6, 4))
-    own = np.zeros((60, 6, 4))
+    taken[:, 0] = np.maximum(taken[:, 0], 2)  # a metric counts something
+    slices = np.array([(m, p, d) for m, p, d in zip([0, 0, 3, 4], [0, 1, 2, 5], [-1, -1, 3, 6], strict=True)])
+    taken[[3, 4], 1] = np.maximum(taken[[3, 4], 1], 2)
+
+    def number(what: int, counts: np.ndarray, values: np.ndarray) -> np.ndarray | int:
+        return {"nothing": 0, "one": 1, "did": counts > 0, "count": counts, "value": values}[exposed_sums.TAKEN[what]]
+
+    own, own_slices = np.zeros((60, 6, 4)), np.zeros((60, 4, 4))
     for m in range(6):
         for k in range(4):
-            counts, values = (pre, value_pre) if is_before[m, k] else (inside, value_inside)
-            count, value = counts[:, outcome[m, k]], values[:, outcome[m, k]]
-            numbers = {"nothing": 0, "one": 1, "did": count > 0, "count": count, "value": value}
-            own[:, m, k] = numbers[exposed.TAKEN[taken[m, k]]]
-    found, expected = [np.zeros((3, 6, 15)) for _ in range(2)], [np.zeros((3, 6, 15)) for _ in range(2)]
-    exposed.add_moments_of_units(group, taken, is_before, outcome, inside, pre, value_inside, value_pre, *found)
-    exposed.add_moments(group, own, *expected)
-    np.testing.assert_array_equal(found, expected)
+            counts, values = laid if is_before[m, k] else whole
+            own[:, m, k] = number(taken[m, k], counts[:, outcome[m, k]], values[:, outcome[m, k]])
+    for s, (m, p, d) in enumerate(slices.tolist()):
+        own_slices[:, s] = own[:, m]
+        own_slices[:, s, 0] = number(taken[m, 0], parts[0][:, p], parts[1][:, p])
+        if d >= 0:
+            own_slices[:, s, 1] = number(taken[m, 1], parts[0][:, d], parts[1][:, d])
+    sums, expected = [np.zeros((3, 6, 15)) for _ in range(2)], [np.zeros((3, 6, 15)) for _ in range(2)]
+    course, of_course = [np.zeros((3, 4, 15)) for _ in range(2)], [np.zeros((3, 4, 15)) for _ in range(2)]
+    exposed_sums.add_moments_of_units(group, deeds, taken, is_before, outcome, slices, *sums, *course)
+    exposed_sums.add_moments(group, own, *expected)
+    exposed_sums.add_moments(group, own_slices, *of_course)
+    np.testing.assert_allclose(np.add(*sums), np.add(*expected), rtol=1e-13, atol=1e-13)
+    for s, denominator in enumerate(slices[:, 2].tolist()):
+        apart = [*exposed_sums.OF_Y, *(exposed_sums.OF_D if denominator >= 0 else ())]
+        found, wanted = np.add(*course)[:, s], np.add(*of_course)[:, s]
+        np.testing.assert_allclose(found[:, apart], wanted[:, apart], rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

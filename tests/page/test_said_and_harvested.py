@@ -19,7 +19,7 @@ from launchpad_lib.contract.sentences import sentence
 from launchpad_lib.contract.tables import Column
 from launchpad_lib.page.blocks import blocks_of, chart_block, notebook_title, printed
 from launchpad_lib.page.environment import page_environment
-from launchpad_lib.page.exporter import LaunchpadExporter, _facts_of
+from launchpad_lib.page.exporter import LaunchpadExporter, facts_of
 from launchpad_lib.page.harvest import NOTHING_SAID, anchor_of, harvest
 from launchpad_lib.page.markup import authored, cleaned, is_blank, plain, sentences
 from launchpad_lib.page.output import (
@@ -285,16 +285,16 @@ def error(name: str, words: str) -> nbformat.NotebookNode:
     return new_output("error", ename=name, evalue=words, traceback=["a", "\x1b[31mb"])
 
 
-def test_the_facts_of_a_notebook_that_somebody_ran_are_its_title_status_and_reason():
-    assert _facts_of(book("## x\n# The title\n# Two", []), name="n") == PageFacts("The title", "ok", None)
-    assert _facts_of(book("text", [error("KeyError", "'a'")]), name="n") == PageFacts("n", "failed", "KeyError: 'a'")
-    assert _facts_of(book([error("Refused", "nobody"), error("KeyError", "x")]), name="n") == PageFacts("n", "refused", "nobody")  # fmt: skip
-    assert _facts_of(book([shows(metric=said_metric("few"))]), name="n") == PageFacts("n", "refused", "few")
+def test_thefacts_of_a_notebook_that_somebody_ran_are_its_title_status_and_reason():
+    assert facts_of(book("## x\n# The title\n# Two", []), name="n") == PageFacts("The title", "ok", None)
+    assert facts_of(book("text", [error("KeyError", "'a'")]), name="n") == PageFacts("n", "failed", "KeyError: 'a'")
+    assert facts_of(book([error("Refused", "nobody"), error("KeyError", "x")]), name="n") == PageFacts("n", "refused", "nobody")  # fmt: skip
+    assert facts_of(book([shows(metric=said_metric("few"))]), name="n") == PageFacts("n", "refused", "few")
     twice = shows(findings={"verdict": "V", "findings": []})
-    assert _facts_of(book([twice, twice]), name="n").status == "failed"
+    assert facts_of(book([twice, twice]), name="n").status == "failed"
     meant = book([error("KeyError", "x")])
     meant.cells[0].metadata["tags"] = ["raises-exception"]
-    assert _facts_of(meant, name="n").status == "ok"
+    assert facts_of(meant, name="n").status == "ok"
     assert notebook_title(book("text"), otherwise="o") == "o"
     _, resources = LaunchpadExporter().from_notebook_node(book("# T"))
     assert resources["output_extension"] == ".html"
@@ -343,7 +343,7 @@ def test_every_output_becomes_the_block_of_its_kind():
     ].content
     assert failed == ("KeyError", "w", "cell 3, In [4]", "a\nb")
     assert blocks_of(new_code_cell("x", outputs=[error("E", "w")]), place=3)[0].content.cell == "cell 3"
-    assert blocks_of(bare(output_type="error"), place=7)[0] == ("error", ("Error", "", "cell 7", ""), "", 0, None)
+    assert blocks_of(bare(output_type="error"), place=7)[0] == ("error", ("Error", "", "cell 7", ""), "", 0, None, "")
     assert blocks_of(nbformat.v4.new_raw_cell("x"), place=1) == []
     banner = new_markdown_cell("# Failed", metadata={"tags": ["papermill-error-cell-tag"]})
     assert blocks_of(banner, place=1) == []

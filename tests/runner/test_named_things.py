@@ -126,6 +126,36 @@ def test_a_variant_belongs_to_its_own_experiment_and_may_be_a_number(lake):
         check(lake, ("experiments",), experiments=told | {"control": "red"})
 
 
+FULL = {
+    "experiment_id": "price",
+    "control": "0",
+    "metrics": [{"event": "buy"}, {"event": "cart", "role": "guardrail", "margin": 0.1}],
+    "planned_units": 9,
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"control": "9"}, r"experiments\[0\].control: no variant '9'"),
+        ({"shares": {"0": 0.5, "1": 0.5}}, r"experiments\[0\].shares: no variant '1'"),
+        ({"metrics": [{"event": "by"}]}, r"metrics\[0\].event: no event 'by' .*'buy'"),
+        (
+            {"metrics": [{"event": "buy"}, {"event": "carts", "role": "guardrail", "margin": 0.1}]},
+            r"metrics\[1\].event: no event 'carts' .*'cart'",
+        ),
+        ({"shares": {"0": 0.5, "1": 0.4}}, "add up to 0.9"),
+        ({"starts_on": "2026-02-01", "ends_on": "2026-01-01"}, "ends_on=2026-01-01: lies before starts_on"),
+    ],
+    ids=["control", "variant", "metric", "guardrail", "shares", "end before start"],
+)
+def test_where_a_plan_and_the_data_disagree_it_is_named_before_the_run(lake, changed, told):
+    """Each item of the list of bad input by itself; the plan that is changed has no fault."""
+    check(lake, ("experiments",), experiments={"experiments": [FULL]})
+    with pytest.raises((ParameterError, ValueError), match=told):
+        check(lake, ("experiments",), experiments={"experiments": [FULL | changed]})
+
+
 def test_a_variant_and_its_share_may_be_said_as_the_number_that_they_are(lake):
     told = {"experiment_id": "price", "control": 0, "metric_event": "buy", "shares": {0: 0.95, 1: 0.05}}
     run = RunParams(name="x", lake=str(lake), sequence=[["experiments"]], notebooks={"experiments": told})

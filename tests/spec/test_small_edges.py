@@ -139,7 +139,7 @@ def test_two_outcomes_of_any_event_are_counted_in_their_own_windows():
     outcomes = [Outcome(None, day), Outcome("buy", day), Outcome(None, 2 * day)]
     events = log(("u", "experiment_exposed", 1), ("u", "buy", 2), ("u", "see", 30))
     (found,) = experiment_units(events, experiment_id="e", outcomes=outcomes, observed_through=None)
-    assert found.inside.tolist() == [[1, 1, 2]]
+    assert found.matrix("inside").tolist() == [[1, 1, 2]]
 
 
 def test_only_the_properties_that_are_named_are_compared():

@@ -123,8 +123,13 @@ def test_what_fails_is_published_as_failed_and_the_others_still_run(tmp_path):
     assert "time.sleep(60)" in cut.cells[-1].source, "what was executed is kept, however it ended"
 
 
+KEEPS_NO_HISTORY = (
+    "assert not get_ipython().history_manager.enabled, 'cells of a report among those that somebody typed'"
+)
+
+
 def test_the_last_good_page_stays_linked(tmp_path):
-    notebook(tmp_path / "notebooks", "funnels", METRIC)
+    notebook(tmp_path / "notebooks", "funnels", KEEPS_NO_HISTORY, METRIC)
     run(tmp_path, ["funnels"])
     notebook(tmp_path / "notebooks", "funnels", "1 / 0")
     _, _, folder, _ = run(tmp_path, ["funnels"], now=NOW + timedelta(days=7))
@@ -146,7 +151,7 @@ from jupyter_client.manager import start_new_kernel
 from launchpad_lib.runner.forked_kernels import kernel_server
 with kernel_server():
     manager, client = start_new_kernel(kernel_name="python3")
-    reply = client.execute_interactive("import os, sys; print(os.getppid(), 'pandas' in sys.modules)", timeout=240,
+    reply = client.execute_interactive("import os, sys; print(os.getppid(), 'pandas' in sys.modules, 'debugpy' in sys.modules)", timeout=240,
         output_hook=lambda m: print(os.getpid(), manager.provisioner.pid, m["content"]["text"].strip(), flush=True) if m["msg_type"] == "stream" else None)
     print(manager.transport, flush=True)
     {then}
@@ -170,7 +175,10 @@ def gone(pid: int) -> bool:
 
 
 def test_a_forked_kernel_is_a_child_of_the_server_with_the_imports_done_and_ends_on_shutdown():
-    process, (runner, kernel, server, is_imported) = start("client.stop_channels(); manager.shutdown_kernel()")
+    process, (runner, kernel, server, is_imported, has_debugger) = start(
+        "client.stop_channels(); manager.shutdown_kernel()"
+    )
+    assert has_debugger == "False", "nobody attaches to it, and importing one is most of a start"
     assert is_imported == "True" and server not in (runner, str(os.getpid()))
     assert process.stdout.readline().strip() == "ipc", "a TCP port may be taken by another program meanwhile"
     assert process.wait(120) == 0
@@ -178,7 +186,7 @@ def test_a_forked_kernel_is_a_child_of_the_server_with_the_imports_done_and_ends
 
 
 def test_kernels_and_their_server_end_with_a_killed_run():
-    process, (_, kernel, server, _) = start("time.sleep(60)")
+    process, (_, kernel, server, *_) = start("time.sleep(60)")
     os.kill(process.pid, signal.SIGKILL)
     process.wait(120)
     assert gone(int(server)) and gone(int(kernel))

@@ -28,6 +28,17 @@ TERMS: tuple[Term, ...] = (
         "its user only",
     ),
     Term(
+        "Alert",
+        "reports/alerts.jsonl",
+        "a rule of the params that holds of a run, or of live figures, and one thing: begun once and ended once at "
+        "each channel; what a run cannot tell neither begins nor ends one",
+    ),
+    Term(
+        "Annotation",
+        "annotations",
+        "a deployment, incident, experiment or campaign at an instant, of one feature or of all; its content is its id",
+    ),
+    Term(
         "DAU, WAU, MAU",
         "dau, wau, mau",
         "distinct users on a local day, in the trailing 7 and the trailing 28 local days; before the 28th day of data "

@@ -16,11 +16,12 @@ from numba import njit
 
 from launchpad_lib.contract.sql import SQL_TYPES, identifier
 from launchpad_lib.contract.tables import EVENTS
+from launchpad_lib.metrics.kernels.instant_limits import ALWAYS, is_outside, is_within
 from launchpad_lib.metrics.kernels.lake_log import PART, ROW, LakeRows
+from launchpad_lib.metrics.kernels.own_columns import columns_of, is_itself
 
 KINDS = "launchpad_kinds"
 SLICE_ROWS = 2_000_000  # of a block at a time
-ALWAYS_THERE = ("event_at", "event_name", "user_id", "event_id")  # no row of a day file lacks one
 INSTANT = "TIMESTAMP '2000-01-01'"
 
 
@@ -150,42 +151,13 @@ def asked_of_kinds(found: LakeRows) -> Asked | None:
     return Asked(*(frozenset(names) for names in (*themselves.values(), of_user)))
 
 
-def columns_of(value: ops.Node) -> frozenset[str]:
-    """The columns of the log's own table that a value hangs on; that one is there which always is hangs on none."""
-    if isinstance(value, ops.Field):
-        table, name = value.rel, value.name
-        while not isinstance(table, ops.DatabaseTable):
-            if isinstance(table, ops.Project):
-                return columns_of(table.values[name])
-            table = table.parent
-        return frozenset([name])
-    below = [columns_of(node) for node in value.__children__ if not isinstance(node, ops.Relation)]
-    found = frozenset().union(*below)
-    if isinstance(value, ops.NotNull) and len(found) == 1 and found <= set(ALWAYS_THERE) and is_itself(value.arg):
-        return frozenset()
-    return found
-
-
-def is_itself(value: ops.Node) -> bool:
-    """Whether a value is a column as it is, or as a wider whole number."""
-    while not isinstance(value, ops.Field) or not isinstance(value.rel, ops.DatabaseTable):
-        if isinstance(value, ops.Cast) and value.to.is_int64() and value.arg.dtype.is_integer():
-            value = value.arg
-        elif isinstance(value, ops.Field):
-            table = value.rel
-            value = table.values[value.name] if isinstance(table, ops.Project) else ops.Field(table.parent, value.name)
-        else:
-            return False
-    return True
-
-
-def open_blocks(found: LakeRows) -> Blocks:
-    """The blocks of the question's log with its answers by kind."""
+def open_blocks(found: LakeRows, limits: tuple[int, int] = ALWAYS) -> Blocks:
+    """The blocks of the question's log with its answers by kind; rows outside of the limits are not kept."""
     log = found.log
-    blocks = log.blocks
+    blocks = [b for b in log.blocks if not is_outside(b.days, limits)] or log.blocks[:1]
     answers, places = _answered(found, blocks)
     window = (_micros(log.observed_from), _micros(log.observed_through)) if log.observed_through else (0, -1)
-    windows = [window if b.path in log.cut_blocks else None for b in blocks]
+    windows = [_window(b, window if b.path in log.cut_blocks else ALWAYS, limits) for b in blocks]
     users, starts = [b.read("users") for b in blocks], [b.read("starts") for b in blocks]
     nothing = np.zeros(0, np.int64)
     opened = Blocks(blocks, answers, places, users, starts, windows, nothing)
@@ -202,6 +174,12 @@ def open_blocks(found: LakeRows) -> Blocks:
             windows[b] is not None, edges[0], edges[1], kept,
         )  # fmt: skip
     return opened._replace(kept=kept)
+
+
+def _window(block: Any, window: tuple[int, int], limits: tuple[int, int]) -> tuple[int, int] | None:
+    """The first and the last instant of a block's rows that are kept; None where all are."""
+    edges = max(window[0], limits[0]), min(window[1], limits[1])
+    return None if window == ALWAYS and is_within(block.days, limits) else edges
 
 
 def _answered(found: LakeRows, blocks: Sequence[Any]) -> tuple[pa.Table, list[np.ndarray]]:

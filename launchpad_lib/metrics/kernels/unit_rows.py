@@ -21,6 +21,7 @@ import numpy as np
 from launchpad_lib.metrics.kernels.block_rows import Asked, Blocks, asked_of_kinds, open_blocks
 from launchpad_lib.metrics.kernels.columns import AskedValue, Coded, Texts, asked_value, column_of, scatter
 from launchpad_lib.metrics.kernels.day_file_rows import Rows, keeps_order, read_range, user_ranges
+from launchpad_lib.metrics.kernels.instant_limits import limited
 from launchpad_lib.metrics.kernels.lake_log import LakeRows, lake_rows
 from launchpad_lib.metrics.kernels.session_order import by_session
 from launchpad_lib.metrics.kernels.sorted_rows import sorted_parts
@@ -94,9 +95,11 @@ def _lake_parts(found: LakeRows, asked: Mapping[str, AskedValue]) -> Iterator[Ro
     """Ranges of users one after the other; the next is read while the caller works on one."""
     widths = [TEXT_BYTES if v.value.type().is_string() and key not in found.coded else 8 for key, v in asked.items()]
     most = min(MOST_ROWS, MOST_BYTES // (12 + sum(widths)))
-    of_blocks = asked_of_kinds(found)
+    bare, limits = limited(found)
+    of_blocks = asked_of_kinds(bare)
     if of_blocks is not None:
-        blocks = open_blocks(found)
+        found = bare
+        blocks = open_blocks(found, limits)
         names = {key: found.log.event_names for key in found.coded}
         of_user = values_of_users(found, of_blocks.of_user)
         told = {key: one for key, one in asked.items() if key not in of_user}

@@ -10,8 +10,8 @@ import ibis.expr.types as ir
 import numpy as np
 
 from launchpad_lib.contract.sql import file_list
-from launchpad_lib.metrics.kernels.block_rows import columns_of, is_itself
 from launchpad_lib.metrics.kernels.lake_log import PART, LakeRows, lake_rows
+from launchpad_lib.metrics.kernels.own_columns import columns_of, is_itself
 
 
 def hashes_of_users(events: ir.Table) -> np.ndarray | None:

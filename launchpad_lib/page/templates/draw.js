@@ -1,6 +1,8 @@
 // Unpacks the drawing library that lies in this page and replaces each picture by its interactive chart.
 // Whatever fails, the picture stays.
 (async () => {
+  const here = document.querySelector(".pages [aria-current]");
+  if (here) here.closest("ol").scrollLeft = here.offsetLeft - 40;
   const packed = document.getElementById("page_library");
   const figures = [...document.querySelectorAll("figure.chart")];
   if (!packed || !figures.length || !("DecompressionStream" in window)) return;
@@ -22,7 +24,53 @@
     const whole = bytes.subarray(0, bytes.length - Number(element.dataset.padding));
     return new Response(new Blob([whole]).stream().pipeThrough(new DecompressionStream("gzip")));
   };
-  const specs = await unpacked(document.getElementById("page_specs")).json();
+  const unpackedSpecs = () => unpacked(document.getElementById("page_specs")).json();
+  const specs = await unpackedSpecs();
+  // The rows of each chart, made when somebody asks for them: a table, and a file that lies in the page.
+  const made = (name, properties, ...children) => {
+    const element = Object.assign(document.createElement(name), properties);
+    element.append(...children);
+    return element;
+  };
+  const dated = (value) => String(value).slice(0, 19).replace("T", " ").replace(/ 00:00(:00)?$/, "");
+  const shown = (value, kind) => {
+    if (value === null || value === undefined || value === "") return "–";
+    if (kind === "date") return dated(value);
+    if (typeof value !== "number") return String(value);
+    return (kind === "percent" ? `${(100 * value).toFixed(1)} %` : Number(value.toPrecision(6)).toLocaleString("en-US")).replace("-", "−");
+  };
+  // A spreadsheet would run what begins like a formula; a number may begin with a minus.
+  const field = (value, kind) => {
+    if (value === null || value === undefined) return "";
+    const text = kind === "date" ? dated(value) : String(value);
+    const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) && !/^-?\d+(\.\d+)?$/.test(text) ? `'${text}` : text;
+    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  };
+  const csv = (columns, rows) =>
+    [columns.map(([, head]) => field(head)), ...rows.map((row) => columns.map(([name, , kind]) => field(row[name], kind)))].map((line) => `${line.join(",")}\r\n`).join("");
+  const mostRows = 500;
+  const rowsOf = (spec, title) =>
+    spec.usermeta.tables.flatMap(({ data, columns }, place) => {
+      const rows = spec.data[data].values;
+      const isNumber = columns.map(([name]) => rows.some((row) => typeof row[name] === "number"));
+      const cells = (tag, texts, extra) => texts.map((text, k) => made(tag, { textContent: text, className: isNumber[k] ? "num" : "", ...extra }));
+      const head = made("thead", {}, made("tr", {}, ...cells("th", columns.map(([, head]) => head), { scope: "col" })));
+      const body = made("tbody", {}, ...rows.slice(0, mostRows).map((row) => made("tr", {}, ...cells("td", columns.map(([name, , kind]) => shown(row[name], kind)), {}))));
+      const told = `${title}${rows.length > mostRows ? `; the first ${mostRows} of ${rows.length} rows, the file has all` : ""}`;
+      const named = title.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 60) || "chart";
+      const href = URL.createObjectURL(new Blob([csv(columns, rows)], { type: "text/csv;charset=utf-8" }));
+      const link = made("a", { href, download: `${named}${place ? `-${place + 1}` : ""}.csv`, textContent: "Download as CSV" });
+      const scroll = made("div", { className: "scroll", tabIndex: 0, role: "group", ariaLabel: `rows: ${title}` }, made("table", {}, made("caption", { textContent: told }), head, body));
+      return [made("p", {}, link), scroll];
+    });
+  for (const [number, figure] of figures.entries()) {
+    if (!specs[number].usermeta?.tables?.length) continue;
+    const fold = made("details", { className: "data rows" }, made("summary", { textContent: "Data of this chart" }));
+    const title = (figure.getAttribute("aria-label") ?? "").replace(/^chart: /, "");
+    // Drawing changes the rows that it is given, so they are unpacked once more.
+    fold.addEventListener("toggle", async () => fold.append(...rowsOf((await unpackedSpecs())[number], title)), { once: true });
+    figure.after(fold);
+  }
   const script = await unpacked(packed).blob();
   const address = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
   await new Promise((done, failed) => {
@@ -61,8 +109,8 @@
       else done.push(word);
       return done;
     }, []);
-  for (const [number, figure] of figures.entries()) {
-    const spec = specs[number];
+  const draw = async (number) => {
+    const [figure, spec] = [figures[number], specs[number]];
     const place = figure.querySelector(".live");
     const room = figure.clientWidth;
     // As wide as the text, labels included: a narrow page gets a narrower chart, not a shrunken one with unreadable text.
@@ -91,12 +139,31 @@
       const view = new window.vega.View(window.vega.parse(spec, null, { ast: true }), { expr: window.vega.expressionInterpreter, renderer: "svg", container: place, loader, tooltip: showTip });
       await view.runAsync();
       figure.classList.add("drawn");
+      place.setAttribute("role", "img");
+      place.setAttribute("aria-label", figure.querySelector(".picture").getAttribute("aria-label"));
       if (isWide) window.addEventListener("resize", () => view.width(figure.clientWidth).runAsync());
     } catch (error) {
       place.replaceChildren();
       console.warn("this chart stays a picture:", error);
     }
-  }
+  };
+  // A file of several pages draws the charts of each when it is opened.
+  const waiting = new Set(figures.keys());
+  const drawShown = async () => {
+    for (const link of document.querySelectorAll('.pages a[href^="#page-"]')) {
+      const page = document.getElementById(link.getAttribute("href").slice(1));
+      if (getComputedStyle(page).display === "none") link.removeAttribute("aria-current");
+      else link.setAttribute("aria-current", "page");
+    }
+    for (const number of [...waiting]) {
+      const page = figures[number].closest(".page");
+      if (page && getComputedStyle(page).display === "none") continue;
+      waiting.delete(number);
+      await draw(number);
+    }
+  };
+  await drawShown();
+  window.addEventListener("hashchange", drawShown);
   performance.mark("drawn");
   document.documentElement.dataset.drawn = "yes";
 })().catch((error) => console.warn("charts stay pictures:", error));

@@ -1,0 +1,1 @@
+"""Messages to people and machines: Slack, PagerDuty, webhooks, mail; each tried again and written down."""
