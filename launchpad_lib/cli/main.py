@@ -9,16 +9,12 @@ import argparse
 import os
 import sys
 
-<<<<<<< HEAD
-from launchpad_lib.cli import collecting, erasing, keeping, querying, reporting, runs, simulating, streaming, workbook
-
-GROUPS = (reporting, runs, querying, keeping, erasing, workbook, simulating, collecting, streaming)
-=======
 from launchpad_lib.cli import (
     alerting,
     annotating,
     collecting,
     completing,
+    erasing,
     keeping,
     querying,
     reporting,
@@ -35,6 +31,7 @@ GROUPS = (
     annotating,
     querying,
     keeping,
+    erasing,
     workbook,
     simulating,
     collecting,
@@ -51,7 +48,6 @@ class _Version(argparse.Action):
 
         print(f"launchpad {version('feature-launchpad')}")
         parser.exit()
->>>>>>> main
 
 
 def _parser() -> argparse.ArgumentParser:
