@@ -111,7 +111,7 @@ def outcome(name: str, data: bytes, place: Path) -> str:
     there = DeltaTable(str(events)).to_pyarrow_table().num_rows if events.exists() else 0
     rejected = place / "lake" / "rejected"
     refused = DeltaTable(str(rejected)).to_pyarrow_table().num_rows if rejected.exists() else 0
-    if there != done.accepted or refused < done.rejected or (data.strip() and not (done.read or refused)):
+    if there != done.accepted or refused < done.rejected or (len(data.split()) > 1 and not (done.read or refused)):
         return f"silent ({done}, {there} rows, {refused} refused)"
     return "read"
 

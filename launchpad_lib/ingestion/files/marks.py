@@ -28,6 +28,15 @@ def has_mark(snapshot: DeltaTable | None, mark: Mark) -> bool:
     return snapshot is not None and snapshot.transaction_version(mark.app_id) == mark.version
 
 
+def stamp_of(path: Path) -> tuple[int, ...] | None:
+    """By what a change of a file is noticed; None where it is gone."""
+    try:
+        held = path.stat()
+    except OSError:
+        return None
+    return held.st_dev, held.st_ino, held.st_size, held.st_mtime_ns
+
+
 def _content_hash(path: Path) -> str:
     try:
         with path.open("rb") as stream:

@@ -7,16 +7,13 @@ one.
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
 import io
 import json
-import zlib
 from collections.abc import Callable, Collection, Generator, Iterator
 from functools import partial
 from pathlib import Path, PurePath
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -30,9 +27,10 @@ from launchpad_lib.ingestion.files.json_lines import Asked, read_json_lines
 from launchpad_lib.ingestion.files.lines import lines_of
 from launchpad_lib.ingestion.files.source import OWN, IngestError
 from launchpad_lib.ingestion.files.text_rows import TextRows
+from launchpad_lib.ingestion.files.whole_texts import texts_in
 
 KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
-PART_BYTES, PART_ROWS = 12_000_000, 120_000
+PART_ROWS = 120_000
 
 
 class Part(NamedTuple):
@@ -66,9 +64,9 @@ def parts_of(path: Path, *, asked: Asked, form: Form | None = None) -> Generator
         yield from _parquet(path)
     elif kind in (".csv", ".tsv"):
         delimiter = "\t" if kind == ".tsv" and form.delimiter == "," else form.delimiter
-        yield from _csv(path, _texts(path, form.encoding), delimiter=delimiter)
+        yield from _csv(path, texts_in(path, form.encoding), delimiter=delimiter)
     else:
-        yield from _json(path, _texts(path, form.encoding), asked)
+        yield from _json(path, texts_in(path, form.encoding), asked)
 
 
 def kind_of_file(path: PurePath, form: Form) -> str:
@@ -87,45 +85,6 @@ def kind_of_file(path: PurePath, form: Form) -> str:
             f"state its `format`, or name the files of a mixed folder by a glob such as '{path.parent.name}/*.csv'"
         )
     return kind
-
-
-def _texts(path: Path, encoding: str) -> Iterator[bytes]:
-    """The text as UTF-8 without a byte order mark, cut behind line feeds."""
-    rest: list[bytes] = []
-    is_first = True
-    for block in _blocks(path, encoding):
-        if is_first and block:
-            block, is_first = block.removeprefix(b"\xef\xbb\xbf"), False
-        cut = block.rfind(b"\n") + 1
-        if cut:
-            yield b"".join([*rest, block[:cut]])
-            rest = [block[cut:]] if cut < len(block) else []
-        else:
-            rest.append(block)
-    if rest and any(rest):
-        yield b"".join(rest)
-
-
-def _blocks(path: Path, encoding: str) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as raw:
-            is_packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if is_packed else raw  # type: ignore[assignment]
-            decode = None if codecs.lookup(encoding).name == "utf-8" else codecs.getincrementaldecoder(encoding)()
-            while block := stream.read(PART_BYTES):
-                yield block if decode is None else _as_utf8(path, decode, block, encoding)
-            if decode is not None:
-                yield _as_utf8(path, decode, b"", encoding)
-    except (OSError, EOFError, zlib.error) as error:
-        raise IngestError(f"{path}: cannot be read ({error}); check that the file is whole and readable") from error
-
-
-def _as_utf8(path: Path, decoder: codecs.IncrementalDecoder, block: bytes, encoding: str) -> bytes:
-    try:
-        return decoder.decode(block, final=not block).encode("utf-8")
-    except UnicodeError as error:
-        raise IngestError(f"{path}: not {encoding} ({error}); state its `encoding`") from error
 
 
 def _lines_in(content: bytes) -> int:
@@ -279,6 +238,10 @@ def _parquet(path: Path) -> Iterator[Part]:
 def _parquet_rows(table: pa.Table, before: int) -> TextRows:
     for index, field in enumerate(table.schema):
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if pa.types.is_float16(kind) or pa.types.is_decimal256(kind):  # DuckDB has neither
+            wide = pa.float32() if pa.types.is_float16(kind) else pa.string()
+            table = table.set_column(index, field.name, table.column(index).cast(wide))
+            continue
         is_other_text = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_large_string(kind)
         if is_other_text or pa.types.is_string_view(kind) or kind != field.type:
             try:

@@ -21,7 +21,7 @@ from launchpad_lib.contract.sql import literal
 from launchpad_lib.contract.tables import REJECTED, TABLES, Table
 from launchpad_lib.ingestion.files.commits import committed, linked, newest, on_newest, opened, partition_of, written_to
 from launchpad_lib.ingestion.files.copies import MEMORY_LIMIT, Copies, find_copies, without, without_keys
-from launchpad_lib.ingestion.files.marks import has_mark, mark_of
+from launchpad_lib.ingestion.files.marks import has_mark, mark_of, stamp_of
 from launchpad_lib.ingestion.files.prepared import (
     CheckedFile,
     Mark,
@@ -31,7 +31,7 @@ from launchpad_lib.ingestion.files.prepared import (
     told_conflicts,
 )
 from launchpad_lib.ingestion.files.reading import FileToRead, Reader
-from launchpad_lib.ingestion.files.source import SourceSpec
+from launchpad_lib.ingestion.files.source import IngestError, SourceSpec
 from launchpad_lib.ingestion.files.staging import Scratch, Stager
 from launchpad_lib.lake.copies import copy_counters
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Removal, data_files
@@ -75,6 +75,7 @@ def prepare(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path
     files = source.files(root)
     moment = ingested_at if ingested_at.tzinfo else ingested_at.replace(tzinfo=UTC)
     new: dict[Mark, FileToRead] = {}
+    before = {path: stamp_of(path) for path in files}
     for path in files:
         name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
         mark = mark_of(source, path, name)
@@ -85,7 +86,11 @@ def prepare(source: SourceSpec, *, lake: Path, ingested_at: datetime, root: Path
     with written_to(lake):
         scratch = Scratch(lake)
     try:
-        return _prepared(source, scratch, table=table, moment=moment, new=new, files=len(files), lake=lake)
+        prepared = _prepared(source, scratch, table=table, moment=moment, new=new, files=len(files), lake=lake)
+        for file in new.values():
+            if stamp_of(file.path) != before[file.path]:  # its mark would be of other rows than those that were read
+                raise IngestError(f"{file.path}: was changed while it was read; run this again when it is written")
+        return prepared
     except BaseException:
         scratch.remove()
         raise

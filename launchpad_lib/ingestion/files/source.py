@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from launchpad_lib.contract.event.rules import shown
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.contract.zones import zone_names
@@ -22,7 +23,12 @@ SECONDS: dict[str, float] = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 
 
 
 class IngestError(ValueError):
-    """A source that cannot be read at all; the message names the file, the line, the reason and the remedy."""
+    """A source that cannot be read at all; the message names the file, the line, the reason and the remedy, in one line
+    whatever the file is called.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shown(message, characters=len(message)))
 
 
 class SourceSpec(BaseModel):
