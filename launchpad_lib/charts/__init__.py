@@ -18,7 +18,6 @@ from launchpad_lib.charts.comparisons import (
 from launchpad_lib.charts.courses import (
     active_users_chart,
     bar_counts,
-    level_chart,
     lifecycle_chart,
     rate_by_period,
 )
@@ -32,6 +31,7 @@ from launchpad_lib.charts.distributions import (
 )
 from launchpad_lib.charts.experiments import detectable_chart, effect_by_day, lift_chart
 from launchpad_lib.charts.incidents import incident_chart
+from launchpad_lib.charts.levels import level_chart
 from launchpad_lib.charts.multiples import latency_chart
 
 __all__ = [

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from launchpad_lib.charts.bounds import (
-    LINE_CELLS,
     apart,
     drawn,
-    labels,
     largest_names,
-    named,
+    notes,
     thinned,
 )
 from launchpad_lib.charts.comparisons import size_colour, sized, where_known
+from launchpad_lib.charts.marks import mark_rules
 from launchpad_lib.charts.theme import BLUE, GREEN, GREY, ORANGE, RED, SOLID, dated, layered, nothing, themed
 
 MOST_BARS = 120  # along the time: thinner ones cannot be told apart
@@ -27,9 +25,22 @@ DAY = alt.Tooltip("at:T", title="date", format="%d %b %Y")
 
 
 def rate_by_period(
-    result: pd.DataFrame, *, period: str, rate: str, n: str, min_cell: int, title: str, y_title: str
+    result: pd.DataFrame,
+    *,
+    period: str,
+    rate: str,
+    n: str,
+    min_cell: int,
+    title: str,
+    y_title: str,
+    annotations: pd.DataFrame | None = None,
+    of: str | None = None,
 ) -> alt.LayerChart:
-    """A rate over periods with its interval; periods with fewer than `min_cell` units are grey."""
+    """A rate over periods with its interval; periods with fewer than `min_cell` units are grey.
+
+    Args:
+        annotations: deployments and incidents, drawn as dotted lines. of: only those of this feature and of none.
+    """
     found = drawn(result, {"at": period, "value": rate, "low": "ci_low", "high": "ci_high", "n": n})
     if found.nothing_because:
         return nothing(title, found.nothing_because)
@@ -52,10 +63,11 @@ def rate_by_period(
     points = base.mark_point(filled=True, size=50, opacity=1).encode(
         y=value, color=size_colour(shown, min_cell), tooltip=tips
     )
-    return themed(layered(line, *where_known(shown, rules), points), title, note=note)
+    behind, said = mark_rules(annotations, shown["at"], of=of)
+    return themed(layered(*behind, line, *where_known(shown, rules), points), title, note=notes(said, note))
 
 
-def active_users_chart(result: pd.DataFrame) -> alt.LayerChart:
+def active_users_chart(result: pd.DataFrame, *, annotations: pd.DataFrame | None = None) -> alt.LayerChart:
     """Daily, weekly and monthly active users."""
     title = "How many users are active?"
     names = {"dau": "day (DAU)", "wau": "7 days (WAU)", "mau": "28 days (MAU)"}
@@ -82,7 +94,8 @@ def active_users_chart(result: pd.DataFrame) -> alt.LayerChart:
             ],
         )
     )
-    return themed(lines, title, note=note)
+    behind, said = mark_rules(annotations, shown["at"])
+    return themed(layered(*behind, lines), title, note=notes(said, note))
 
 
 def lifecycle_chart(result: pd.DataFrame) -> alt.LayerChart:
@@ -119,69 +132,26 @@ def lifecycle_chart(result: pd.DataFrame) -> alt.LayerChart:
     return themed(bars + zero, title, note=note)
 
 
-def level_chart(daily: pd.DataFrame, shifts: pd.DataFrame, *, most: int = 3) -> alt.LayerChart:
-    """Daily p95 of the features with the best supported shift of level, and the two levels as lines with the shift's
-    interval drawn.
-    """
-    title = "Where did the level of the daily p95 latency move?"
-    tested = shifts.dropna(subset=["shift_p"])
-    tested = tested.assign(feature_id=tested["feature_id"].map(named))
-    chosen = tested.sort_values(["shift_p", "feature_id"]).head(most)
-    found = drawn(daily, {"value": "p95_latency_ms", "at": "observed_on", "line": "feature_id"})
-    points = found.rows[found.rows["line"].isin(chosen["feature_id"]) & (found.rows["value"] > 0)]
-    if found.nothing_because or points.empty:
-        return nothing(title, found.nothing_because or "no feature's level moved that could be tested")
-    changes = pd.DataFrame(
-        {
-            "line": chosen["feature_id"],
-            "since": pd.to_datetime(chosen["shift_on"], errors="coerce"),
-            **{own: chosen[f"shift_{own}"].astype("float64") for own in ("ratio", "low", "high")},
-        }
-    )
-    merged = points.merge(changes, on="line")
-    is_later = merged["at"] >= merged["since"]
-    before = np.exp(np.log(merged["value"]).where(~is_later).groupby(merged["line"]).transform("mean"))
-    steps = merged[["line", "at"]].assign(
-        is_later=is_later,
-        value=before * merged["ratio"].where(is_later, 1.0),
-        low=(before * merged["low"]).where(is_later),
-        high=(before * merged["high"]).where(is_later),
-    )
-    # A level is one straight line: its two ends are enough.
-    steps = steps.sort_values("at", kind="stable").groupby(["line", "is_later"], sort=False).nth([0, -1])
-    names = dict(zip(points["line"], labels(points["line"], cells=LINE_CELLS), strict=True))
-    shown, note = thinned(points.assign(line=points["line"].map(names)))
-    steps = steps.assign(line=steps["line"].map(names)).replace([np.inf, -np.inf], np.nan)
-    dots = (
-        alt.Chart(shown)
-        .mark_circle(size=22, opacity=0.6)
-        .encode(
-            x=dated(shown["at"]),
-            y=alt.Y("value:Q", title="p95 latency (ms)", scale=alt.Scale(zero=False)),
-            color=LINES,
-            tooltip=[
-                DAY,
-                alt.Tooltip("line:N", title="feature"),
-                alt.Tooltip("value:Q", title="p95 latency (ms)", format=",.0f"),
-            ],
-        )
-    )
-    base = alt.Chart(steps).encode(x=dated(points["at"]), color=LINES)
-    lines = base.mark_line(strokeWidth=2, tooltip=None).encode(y="value:Q", detail="is_later:N")
-    band = base.mark_area(opacity=0.15, tooltip=None).encode(y="low:Q", y2="high:Q")
-    return themed(layered(*where_known(steps, band), dots, lines), title, note=note)
-
-
 def bar_counts(
-    result: pd.DataFrame, *, category: str, value: str, title: str, value_title: str = "Rows"
+    result: pd.DataFrame,
+    *,
+    category: str,
+    value: str,
+    title: str,
+    value_title: str = "Rows",
+    annotations: pd.DataFrame | None = None,
 ) -> alt.LayerChart:
-    """Counts per category, or per date where the category is one; too many days are counted by month or year."""
+    """Counts per category, or per date where the category is one; too many days are counted by month or year.
+
+    Args:
+        annotations: deployments and incidents, drawn across dates as dotted lines.
+    """
     is_date = pd.api.types.is_datetime64_any_dtype(result[category])
     found = drawn(result, {"value": value, "at" if is_date else "name": category})
     if found.nothing_because:
         return nothing(title, found.nothing_because)
     if is_date:
-        return _bars_in_time(found.rows, title, value_title=value_title)
+        return _bars_in_time(found.rows, title, value_title=value_title, annotations=annotations)
     rows, more = largest_names(apart(found.rows), by="value")
     bars = (
         alt.Chart(rows)
@@ -198,7 +168,9 @@ def bar_counts(
     return themed(bars, title, note=more)
 
 
-def _bars_in_time(rows: pd.DataFrame, title: str, *, value_title: str) -> alt.LayerChart:
+def _bars_in_time(
+    rows: pd.DataFrame, title: str, *, value_title: str, annotations: pd.DataFrame | None
+) -> alt.LayerChart:
     unit, letter, axis, note = (
         "yearmonthdate",
         "D",
@@ -222,4 +194,5 @@ def _bars_in_time(rows: pd.DataFrame, title: str, *, value_title: str) -> alt.La
             tooltip=[DAY, alt.Tooltip("value:Q", title=value_title, format=",.0f")],
         )
     )
-    return themed(bars, title, note=note)
+    behind, said = mark_rules(annotations, shown["at"])
+    return themed(layered(bars, *behind), title, note=notes(said, note))

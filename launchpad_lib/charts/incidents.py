@@ -5,13 +5,16 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from launchpad_lib.charts.bounds import LABEL_CELLS, drawn, labels
-from launchpad_lib.charts.theme import ORANGE, RED, dated, height_of, nothing, themed
+from launchpad_lib.charts.bounds import LABEL_CELLS, drawn, labels, notes
+from launchpad_lib.charts.marks import mark_rules
+from launchpad_lib.charts.theme import ORANGE, RED, dated, height_of, layered, nothing, themed
 
 MOST_ROWS, MOST_INCIDENTS = 20, 300
 
 
-def incident_chart(incidents: pd.DataFrame, *, through: pd.Timestamp) -> alt.LayerChart:
+def incident_chart(
+    incidents: pd.DataFrame, *, through: pd.Timestamp, annotations: pd.DataFrame | None = None
+) -> alt.LayerChart:
     """When was which signal of which feature out of the ordinary? A bar from start to end, a dot where it was told."""
     title = "When was a signal out of the ordinary?"
     columns = {"score": "score", "size": "size", "at": "started_at", "line": "feature_id", "across": "signal"}
@@ -42,4 +45,7 @@ def incident_chart(incidents: pd.DataFrame, *, through: pd.Timestamp) -> alt.Lay
     )
     bars = base.mark_rule(strokeWidth=6, opacity=0.6).encode(x=dated(shown["at"]), x2="end:T")
     dots = base.mark_point(filled=True, size=50, opacity=1).encode(x=dated(shown["at"]))
-    return themed(bars + dots, title, note=note, height=height_of(shown["name"].nunique()))
+    behind, said = mark_rules(annotations, pd.concat([shown["at"], shown["end"]]))
+    return themed(
+        layered(*behind, bars, dots), title, note=notes(said, note), height=height_of(shown["name"].nunique())
+    )

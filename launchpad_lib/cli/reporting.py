@@ -34,7 +34,7 @@ class _HelpWithParameters(argparse.Action):
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Adds report, ingest, history and verify."""
+    """Adds report, ingest, history, single-file and verify."""
     report = commands.add_parser("report", help="ingest, run the notebooks, publish", add_help=False)
     report.set_defaults(run=_report)
     report.add_argument(
@@ -42,6 +42,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     report.add_argument("params", nargs="?", help="params file (default: params/weekly.yaml of this workbook)")
     report.add_argument("--run-id", help="name of the run's folder (default: name and time)")
+    report.add_argument(
+        "--single-file", action="store_true", help="all pages in one HTML file too, RUN.html beside the run's folder"
+    )
     add_forms(report)
     report.add_argument("--no-alerts", action="store_true", help="send no alerts after the run")
     ingestion = commands.add_parser("ingest", help="bring the lake up to date")
@@ -59,6 +62,11 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     shape.add_argument("--json", action="store_const", dest="form", const="json", help="every number, as a JSON array")
     shape.add_argument("--csv", action="store_const", dest="form", const="csv", help="every number, as CSV")
     past.add_argument("--reports", help="folder of the reports (default: those of this workbook)")
+    one = commands.add_parser("single-file", help="all pages of a kept run in one HTML file, for a mail")
+    one.set_defaults(run=_single_file)
+    one.add_argument("folder", metavar="RUN", help="folder of the run, or its id among the reports")
+    one.add_argument("--to", metavar="FILE", help="the file (default: RUN.html beside the run's folder)")
+    one.add_argument("--reports", help="folder of the reports (default: those of this workbook)")
     kept = commands.add_parser("verify", help="whether every file of a run is as it was written")
     kept.set_defaults(run=_verify)
     kept.add_argument("folder", metavar="RUN", help="folder of the run, or its id among the reports")
@@ -125,10 +133,31 @@ def _run_with(arguments: argparse.Namespace, server: subprocess.Popen | None) ->
         if sends:
             check_secrets(channels_in_use(run))
         status = run_report(run, now=now, run_id=run_id, progress=progress, kernels=contextlib.nullcontext(server))
+        if arguments.single_file:
+            progress.say(f"in one file: {_in_one_file(Path(run.reports) / run_id)}")
         if sends:
             published = published_run(run, run_id)
             status = max(status, alerts_after(run, published, say=progress.say, failed=progress.failed))
         return status
+
+
+def _in_one_file(folder: Path, to: Path | None = None) -> Path:
+    """Writes all pages of a kept run into one file, by default beside its folder; its path."""
+    from launchpad_lib.contract.whole_files import write_whole
+    from launchpad_lib.runner.kept_runs import manifest_of
+    from launchpad_lib.runner.single_file import single_file
+
+    path = to or folder.parent / f"{folder.name}.html"
+    write_whole(path, single_file(folder, manifest_of(folder)))
+    return path
+
+
+def _single_file(arguments: argparse.Namespace) -> int:
+    from launchpad_lib.runner.kept_runs import run_folder
+
+    folder = run_folder(arguments.folder, reports_folder(arguments.reports)).resolve()
+    print(_in_one_file(folder, Path(arguments.to) if arguments.to else None))
+    return 0
 
 
 def _ingest(arguments: argparse.Namespace) -> int:

@@ -104,6 +104,8 @@ def _within(channel: MailChannel) -> Iterator[smtplib.SMTP]:
     try:
         # The connection is made here, so that the timer knows it before the server has said a word.
         connection = socket.create_connection((channel.host, channel.port), timeout=channel.timeout_seconds)
+        # From here the timer alone ends it: smtplib makes one error of a late answer and of none.
+        connection.settimeout(channel.timeout_seconds + 5)
         held.append(connection)
         if channel.security == "tls":
             connection = ssl.create_default_context().wrap_socket(connection, server_hostname=channel.host)

@@ -46,10 +46,18 @@ async def _post(url: str, body: bytes, headers: Mapping[str, str], timeout_secon
     except (TimeoutError, httpx.TimeoutException):
         return Answer(f"no answer within {timeout_seconds:g} s")
     except httpx.ConnectError as error:
-        is_untrusted = isinstance(error.__cause__ and error.__cause__.__cause__, ssl.SSLCertVerificationError)
-        return Answer("its certificate is not trusted", True) if is_untrusted else Answer("cannot be reached")
+        return Answer("its certificate is not trusted", True) if _is_untrusted(error) else Answer("cannot be reached")
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         return Answer(f"the connection failed ({type(error).__name__})")
+
+
+def _is_untrusted(error: BaseException | None) -> bool:
+    """Whether a certificate stands behind an error, however often it was wrapped."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _judged(answer: httpx.Response) -> Answer:

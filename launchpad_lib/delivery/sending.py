@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from launchpad_lib.contract.sentences import counted
 from launchpad_lib.delivery.channels import (
     Channel,
     ChannelError,
@@ -46,7 +47,7 @@ class Delivery(NamedTuple):
     def says(self) -> str:
         """In one line."""
         told = f"{self.channel}: {self.outcome} {self.message.kind} {self.message.title!r}"
-        return f"{told}: {self.fault} ({self.attempts} tries)" if self.fault else told
+        return f"{told}: {self.fault} ({counted(self.attempts, 'try', 'tries')})" if self.fault else told
 
 
 def deliver(

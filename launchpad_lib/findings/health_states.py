@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import pandas as pd
 
 from launchpad_lib.contract.wording import is_missing
@@ -16,7 +14,7 @@ STATE_COLUMNS = (
 )  # fmt: skip
 
 
-def health_table(regressions: pd.DataFrame, silence: pd.DataFrame, *, split_at: datetime) -> pd.DataFrame:
+def health_table(regressions: pd.DataFrame, silence: pd.DataFrame) -> pd.DataFrame:
     """Grain: one row per feature with telemetry or declared, by feature.
 
     *worse*: a regression was found. *cannot tell*: silent, not judged, or a doubling would have been missed. *healthy*:
@@ -24,28 +22,24 @@ def health_table(regressions: pd.DataFrame, silence: pd.DataFrame, *, split_at: 
 
     Args:
         regressions: of `inference.regression_table`. silence: of `trends.silence_table`.
-        split_at: where the later of the two windows begins.
     """
     together = silence.merge(regressions, on="feature_id", how="outer").sort_values("feature_id")
     rows = []
     for row in together.to_dict("records"):
-        state, since, reason = _state(row, pd.Timestamp(split_at))
+        state, since, reason = _state(row)
         numbers = (_number(row, c) for c in ("units_after", "before", "after", "detectable_ratio"))
         rows.append((row["feature_id"], state, since, *numbers, reason))
     table = pd.DataFrame(rows, columns=list(STATE_COLUMNS))
     return table.assign(since=pd.to_datetime(table["since"]), users=table["users"].astype("Int64"))
 
 
-def _state(row: dict, split_at: pd.Timestamp) -> tuple[str, pd.Timestamp | None, str]:
+def _state(row: dict) -> tuple[str, pd.Timestamp | None, str]:
     if _true(row, "is_silent"):
         return "cannot tell", row["last_on"] + pd.Timedelta(days=1), f"no telemetry after {row['last_on']:%Y-%m-%d}"
-    if _true(row, "is_standing"):
+    if _true(row, "is_regression"):
         return "worse", row["shift_on"], f"level of the daily p95 latency times {row['shift_ratio']:.2f}"
-    if _true(row, "is_new"):
-        since = split_at.normalize() + pd.Timedelta(days=1)
-        return "worse", since, f"p95 latency of the last days times {row['ratio']:.2f}"
     if not _true(row, "is_judged"):
-        told = [row.get(c) for c in ("refused_because", "shift_refused") if not is_missing(row.get(c))]
+        told = [row.get(c) for c in ("shift_refused", "refused_because") if not is_missing(row.get(c))]
         return "cannot tell", None, str(told[0]) if told else "no telemetry with a latency"
     rise = 100 * (row["detectable_ratio"] - 1)
     if row["detectable_ratio"] > LARGEST_BLIND_RATIO:

@@ -13,9 +13,8 @@ from launchpad_lib.contract.findings import Conclusion, Finding, conclusion
 from launchpad_lib.contract.sentences import counted, listed, named
 from launchpad_lib.contract.wording import amount, is_missing, percent, rate
 from launchpad_lib.contract.worst import Worst
-from launchpad_lib.inference.regression import SMALLEST_RISE
 
-SLOWER, SILENT = "which-features-became-slower", "who-fell-silent"
+SLOWER, SINCE, SILENT = "which-features-became-slower", "since-when", "who-fell-silent"
 STABLE, BUDGETS = "how-stable-is-each-feature", "is-an-error-budget-burning"
 
 
@@ -25,14 +24,16 @@ def latency_conclusion(
     silence: pd.DataFrame,
     budgets: pd.DataFrame,
     *,
+    left_out: pd.DataFrame,
     crashiest: Worst,
     called: Mapping[str, str],
     window_days: int,
+    smallest_rise: float,
 ) -> Conclusion:
     """The verdict says what got slower; the findings say how much, since when, and what could not be judged.
 
     Args:
-        health: of `health_table`. regressions, silence, budgets: the tables of the page.
+        health: of `health_table`. regressions, silence, budgets: the tables of the page. left_out: days of no level.
         crashiest: the lowest share of crash-free users.
         called: what people call a feature, by id.
     """
@@ -41,10 +42,11 @@ def latency_conclusion(
     return conclusion(
         latency_verdict(health, _worse(regressions, health), silence, burning, names),
         [
-            *what_got_slower(regressions, health, names, window_days),
+            *what_got_slower(regressions, health, names, smallest_rise),
             *what_fell_silent(silence, names),
             *what_burns(budgets, names),
             *largest_rise(regressions, names, window_days),
+            *slow_days(left_out, regressions, names),
             *what_crashes(crashiest),
             *what_cannot_be_told(health, silence, names),
             *what_is_healthy(health),
@@ -73,11 +75,11 @@ def latency_verdict(
     return f"Nothing got slower that these data could show{missed}."
 
 
-def regression_count(health: pd.DataFrame, *, window_days: int, sustained_days: int) -> Estimate:
+def regression_count(health: pd.DataFrame, *, window_days: int, sustained_days: int, smallest_rise: float) -> Estimate:
     """How many features got slower, of those that could be judged; refused where none could."""
     judged = int(health["state"].isin(["worse", "healthy"]).sum())
     rules = {
-        "smallest_rise": percent(SMALLEST_RISE),
+        "smallest_rise": percent(smallest_rise),
         "window_days": window_days,
         "sustained_days": sustained_days,
         "unjudged": len(health) - judged,
@@ -108,25 +110,23 @@ def alert_count(budgets: pd.DataFrame) -> Estimate:
 
 
 def what_got_slower(
-    regressions: pd.DataFrame, health: pd.DataFrame, names: Mapping[str, str], window_days: int
+    regressions: pd.DataFrame, health: pd.DataFrame, names: Mapping[str, str], smallest_rise: float
 ) -> list[Finding]:
     """One finding per feature that is worse, with its size and its date."""
     users = health.set_index("feature_id")["users"]
     worse = _worse(regressions, health)
     found = []
     for row in regressions[regressions["feature_id"].isin(worse)].to_dict("records"):
-        said = [_standing_words(row)] if row["is_standing"] else []
-        said += [_new_words(row, window_days)] if row["is_new"] else []
         hurt = users[row["feature_id"]]
         found.append(
             Finding(
                 "act",
                 "fix",
-                f"{names[row['feature_id']]}: {'; '.join(said)}.",
+                f"{names[row['feature_id']]}: {_level_words(row, smallest_rise)}.",
                 feature_id=row["feature_id"],
                 anchor=SLOWER,
                 users=None if is_missing(hurt) else int(hurt),
-                since=f"{row['shift_on']:%Y-%m-%d}" if row["is_standing"] else None,
+                since=f"{row['shift_on']:%Y-%m-%d}",
             )
         )
     return found
@@ -138,19 +138,33 @@ def _worse(regressions: pd.DataFrame, health: pd.DataFrame) -> list[str]:
     return [f for f in regressions["feature_id"] if f in worse]
 
 
-def _standing_words(row: dict) -> str:
+def _level_words(row: dict, smallest_rise: float) -> str:
     first, last = row["shift_first_on"], row["shift_last_on"]
     between = "dated to the day" if first == last else f"between {first:%d %b} and {last:%d %b}"
     near = "" if is_missing(row.get("annotation")) else f", near {named(row['annotation'])}"
     span = f"95 % interval {row['shift_low']:.2f} to {row['shift_high']:.2f}"
     return (
         f"the daily p95 latency is {row['shift_ratio']:.2f} times what it was ({span})"
-        f" since {row['shift_on']:%d %b %Y} ({between}){near}"
+        f" since {row['shift_on']:%d %b %Y} ({between}){near};"
+        f" a rise of over {percent(smallest_rise)} has a probability of {_probability(row['shift_probability'])}"
     )
 
 
-def _new_words(row: dict, window_days: int) -> str:
-    return f"p95 latency of the last {_days(window_days)} against those before is {_ratio_words(row)}"
+def _probability(p: float) -> str:
+    """Whole percent, and never sure."""
+    return "over 99 %" if p >= 0.995 else "under 1 %" if p < 0.005 else f"{100 * p:.0f} %"
+
+
+def slow_days(left_out: pd.DataFrame, regressions: pd.DataFrame, names: Mapping[str, str]) -> list[Finding]:
+    """Days out of line by themselves: incidents, which move no level."""
+    rows = left_out[left_out["feature_id"].isin(regressions["feature_id"])]
+    if rows.empty:
+        return []
+    newest = rows.sort_values(["observed_on", "feature_id"], ascending=[False, True])
+    said = listed([f"{names[r['feature_id']]} on {r['observed_on']:%d %b %Y}" for r in newest.to_dict("records")])
+    was = f"{counted(len(rows), 'day')} {'was' if len(rows) == 1 else 'were'} out of line"
+    sentence = f"{was} and over at once ({said}): an incident, no change of level."
+    return [Finding("watch", "look", sentence, anchor=SINCE)]
 
 
 def _ratio_words(row: dict) -> str:
@@ -190,6 +204,9 @@ def what_burns(budgets: pd.DataFrame, names: Mapping[str, str]) -> list[Finding]
         if len(alerts):
             sentence = f"{names.get(feature, named(feature))} {_burn_words(alerts.iloc[0])}."
             found.append(Finding("act", "fix", sentence, feature_id=feature, anchor=BUDGETS))
+        elif rows["was_alert"].fillna(False).astype(bool).any():
+            over = f"{names.get(feature, named(feature))} {_over_words(rows)}."
+            found.append(Finding("watch", "look", over, feature_id=feature, anchor=BUDGETS))
         elif len(judged):
             quiet += 1
         else:
@@ -210,6 +227,17 @@ def _burn_words(row: pd.Series) -> str:
         return f"has an objective that allows no failure, and {failures} failed {hours}"
     burn = f"{row['burn_long']:.1f} times as fast as its objective allows"
     return f"burns its error budget {burn}: {failures} failed {hours}"
+
+
+def _over_words(rows: pd.DataFrame) -> str:
+    """Of an alert that ended: how fast, when, and what is left of the budget."""
+    row = rows[rows["was_alert"].fillna(False).astype(bool)].iloc[0]
+    when = f"on {row['worst_at']:%d %b %Y %H:%M}"
+    if not row["budget"]:
+        return f"has an objective that allows no failure, and one failed last {when}"
+    left = row["budget_left"]
+    rest = f"{percent(left)} of the period's budget is left" if left > 0 else "the period's budget is spent"
+    return f"burned its error budget {row['worst_burn']:.1f} times as fast as its objective allows {when}; {rest}"
 
 
 def largest_rise(regressions: pd.DataFrame, names: Mapping[str, str], window_days: int) -> list[Finding]:

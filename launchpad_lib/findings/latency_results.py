@@ -11,21 +11,21 @@ import pandas as pd
 
 from launchpad_lib.contract.worst import Worst, worst_of
 from launchpad_lib.findings.health_states import health_table
-from launchpad_lib.inference import changes_table, quantile_changes, regression_table
-from launchpad_lib.trends import WINDOWS, nearest_annotation, shift_table, silence_table, spell_noise_of_change
+from launchpad_lib.inference import quantile_changes, regression_table
+from launchpad_lib.trends import WINDOWS, level_tables, nearest_annotation, silence_table, spell_noise_of_change
 
 
 class LatencyResults(NamedTuple):
-    """`regressions`: change between windows and shift of level, per feature. `changes`: those that were found, dated.
-
-    `silence`: who stopped sending. `health`: one state per feature. `dated`: the shifts that a chart of levels shows.
+    """`regressions`: change between windows and state of the level, per feature. `changes`: moves of a level that were
+    found, dated. `left_out`: single days that are of no level. `silence`: who stopped sending. `health`: one state per
+    feature.
     """
 
     regressions: pd.DataFrame
     changes: pd.DataFrame
     silence: pd.DataFrame
     health: pd.DataFrame
-    dated: pd.DataFrame
+    left_out: pd.DataFrame
 
 
 def latency_results(
@@ -37,10 +37,11 @@ def latency_results(
     through: datetime,
     window_days: int,
     sustained_days: int,
+    smallest_rise: float,
     min_units: int,
     seed: int,
 ) -> LatencyResults:
-    """The last `window_days` days against the days before them, the history's shifts of level, and who fell silent.
+    """The last `window_days` days against the days before them, the history's levels, and who fell silent.
 
     Args:
         observations: of `metrics.stability.observations`, those after `read_since`.
@@ -50,7 +51,10 @@ def latency_results(
     """
     rng = np.random.default_rng(seed)
     split_at = through - timedelta(days=window_days)
-    shifts = nearest_annotation(shift_table(daily, rng=rng, last_days=window_days), annotations, date_column="shift_on")
+    levels = level_tables(
+        daily, last_days=window_days, sustained_days=sustained_days, smallest_rise=smallest_rise, min_observations=20
+    )
+    shifts = nearest_annotation(levels.shifts, annotations, date_column="shift_on")
     changes = quantile_changes(
         observations,
         split_at=split_at,
@@ -60,16 +64,9 @@ def latency_results(
         min_units=min_units,
         features=list(daily["feature_id"].unique()),
     )
-    regressions = regression_table(changes, shifts, sustained_days=sustained_days)
+    regressions = regression_table(changes, shifts)
     silence = silence_table(daily, through=through, declared=declared)
-    found = regressions[regressions["is_regression"]]
-    return LatencyResults(
-        regressions,
-        changes_table(regressions, split_at=split_at, sustained_days=sustained_days, window_days=window_days),
-        silence,
-        health_table(regressions, silence, split_at=split_at),
-        found if found["shift_p"].notna().any() else shifts,
-    )
+    return LatencyResults(regressions, levels.changes, silence, health_table(regressions, silence), levels.left_out)
 
 
 def read_since(through: datetime, *, window_days: int) -> datetime:

@@ -16,7 +16,7 @@ from launchpad_lib.inference.multiplicity import benjamini_hochberg, holm
 from launchpad_lib.inference.proportions import Difference, Interval, newcombe, wilson
 from launchpad_lib.inference.quantiles import QuantileChange, mix_share, quantile_change, quantile_draws
 from launchpad_lib.inference.ratio_change import RatioSums, ratio_change
-from launchpad_lib.inference.regression import changes_table, quantile_changes, regression_table
+from launchpad_lib.inference.regression import quantile_changes, regression_table
 from launchpad_lib.inference.sample_ratio import SampleRatio, sample_ratio_mismatch
 from launchpad_lib.inference.survival import LogRank, SurvivalPoint, kaplan_meier, log_rank, median_survival
 from launchpad_lib.inference.variants import compare_variants
@@ -46,7 +46,6 @@ __all__ = [
     "benjamini_hochberg",
     "best_first",
     "bounded_estimate",
-    "changes_table",
     "compare_correlates",
     "compare_rates",
     "compare_variants",

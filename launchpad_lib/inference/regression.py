@@ -1,6 +1,4 @@
-"""Which features became slower: change of a quantile per feature, corrected for the number of features, sustained, with
-date.
-"""
+"""Change of a quantile per feature between two windows, corrected for the number of features; beside the levels."""
 
 from __future__ import annotations
 
@@ -9,12 +7,9 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import false_discovery_control
 
 from launchpad_lib.inference.quantiles import QuantileChange, mix_share, quantile_change
-
-ALPHA = 0.05
-SMALLEST_RISE = 0.10
 
 
 def _units(rows: pd.DataFrame) -> np.ndarray:
@@ -100,105 +95,26 @@ def quantile_changes(
     )
 
 
-def regression_table(
-    changes: pd.DataFrame,
-    shifts: pd.DataFrame,
-    *,
-    sustained_days: int,
-    alpha: float = ALPHA,
-    smallest_rise: float = SMALLEST_RISE,
-) -> pd.DataFrame:
-    """Grain: one row per feature: change between two windows, and shift of level in the whole history.
+def regression_table(changes: pd.DataFrame, shifts: pd.DataFrame) -> pd.DataFrame:
+    """Grain: one row per feature: change between two windows, and where the level of the whole history stands.
 
-    `is_new`: the last window is higher than the one before. `is_standing`: the level moved up on `shift_on` and is
-    still there. Each needs a p under `alpha` after Benjamini-Hochberg over the features, a rise of at least
-    `smallest_rise`, and `sustained_days` of the last days up (above the earlier window; above the middle of the two
-    levels). `is_regression` is either, so its family-wise false-alarm rate is up to twice `alpha`.
+    `is_regression` is that of the levels (`trends.level_tables`): one slow day moves the p95 latency of a pooled week,
+    and never a level. `is_judged`: the level has a p value; without one nothing is said about the feature.
+    `change_q`: adjusted p (Benjamini-Hochberg) of no change between the windows.
 
-    `is_judged`: at least one of the two questions has a p value; without one nothing is said about the feature.
-    `detectable_ratio`: the rise that the question with the narrower interval finds 8 times in 10 at two-sided 5 %,
-    exp(2.80 standard errors of the log ratio), before the correction over features; NULL where not judged.
+    Args:
+        changes: of `quantile_changes`. shifts: of `trends.level_tables`.
     """
     table = changes.merge(shifts, on="feature_id", how="outer").sort_values("feature_id").reset_index(drop=True)
-    p = table[["p_value", "shift_p"]].to_numpy(dtype=float)
+    p = table["p_value"].to_numpy(dtype=float)
     adjusted, known = np.full(p.shape, np.nan), np.isfinite(p)
-    for question in (0, 1):
-        if known[:, question].any():
-            adjusted[known[:, question], question] = false_discovery_control(p[known[:, question], question])
-    above = table["days_above"].astype(float).fillna(0) >= sustained_days
-    ratio, shift = table["ratio"].astype(float), table["shift_ratio"].astype(float)
-    is_new = (
-        (adjusted[:, 0] < alpha)
-        & (ratio >= 1 + smallest_rise)
-        & (table["days_up"].astype(float).fillna(0) >= sustained_days)
-    )
-    is_standing = (adjusted[:, 1] < alpha) & (shift >= 1 + smallest_rise) & above
-    detectable = pd.concat(
-        [_detectable(table["ci_low"], table["ci_high"]), _detectable(table["shift_low"], table["shift_high"])], axis=1
-    )
+    if known.any():
+        adjusted[known] = false_discovery_control(p[known])
     table = table.assign(
-        change_q=adjusted[:, 0],
-        shift_q=adjusted[:, 1],
-        is_judged=known.any(axis=1),
-        detectable_ratio=detectable.min(axis=1),
-        is_new=is_new,
-        is_standing=is_standing,
-        is_regression=is_new | is_standing,
+        change_q=adjusted,
+        is_judged=table["shift_p"].notna(),
+        is_regression=table["is_regression"].fillna(False).astype(bool),
     )
     return table.sort_values(["is_regression", "ratio", "feature_id"], ascending=[False, False, True]).reset_index(
         drop=True
     )
-
-
-def _detectable(low: pd.Series, high: pd.Series) -> pd.Series:
-    """The ratio that would be found 8 times in 10, from the width of a 95 % interval on the log scale."""
-    width = np.log(high.astype(float)) - np.log(low.astype(float))
-    return np.exp((norm.ppf(0.975) + norm.ppf(0.8)) * width / (2 * norm.ppf(0.975)))
-
-
-def changes_table(
-    regressions: pd.DataFrame,
-    *,
-    split_at: datetime,
-    sustained_days: int,
-    window_days: int,
-    signal: str = "p95_latency_ms",
-    alpha: float = ALPHA,
-) -> pd.DataFrame:
-    """Grain: one row per feature and change that was found, by feature and date; rises and falls.
-
-    A shift of level has a date with its interval; a change between the two windows has the first day of the later one.
-    `is_current`: the new level holds on `sustained_days` of the last `window_days` days. `probability` is NULL: it is
-    not computed.
-
-    Args:
-        regressions: of `regression_table`.
-        split_at: where the later window begins.
-    """
-    shifted = regressions[regressions["shift_q"].astype(float) < alpha]
-    above = shifted["days_above"].astype(float)
-    held = above.where(shifted["shift_ratio"].astype(float) >= 1, window_days - above) >= sustained_days
-    dated = pd.DataFrame(
-        {
-            "feature_id": shifted["feature_id"],
-            "changed_at": shifted["shift_on"],
-            "first_at": shifted["shift_first_on"],
-            "last_at": shifted["shift_last_on"],
-            "ratio": shifted["shift_ratio"],
-            "ci_low": shifted["shift_low"],
-            "ci_high": shifted["shift_high"],
-            "is_current": held,
-        }
-    )
-    moved = regressions[regressions["change_q"].astype(float) < alpha]
-    up = moved["days_up"].astype(float)
-    held = up.where(moved["ratio"].astype(float) >= 1, window_days - up) >= sustained_days
-    between = moved[["feature_id", "ratio", "ci_low", "ci_high"]].assign(
-        changed_at=pd.Timestamp(split_at).normalize() + pd.Timedelta(days=1),
-        first_at=pd.NaT,
-        last_at=pd.NaT,
-        is_current=held,
-    )
-    frames = [f for f in (dated, between) if len(f)] or [dated]
-    table = pd.concat(frames, ignore_index=True).assign(signal=signal, probability=None)
-    return table.sort_values(["feature_id", "changed_at"], kind="stable").reset_index(drop=True)

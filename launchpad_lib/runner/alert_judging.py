@@ -13,6 +13,7 @@ from launchpad_lib.contract.manifest import Manifest, MetricSaid
 from launchpad_lib.contract.sentences import named
 from launchpad_lib.page.output import formatted, formatted_span
 from launchpad_lib.runner.alert_rules import AlertRule, When, time_column
+from launchpad_lib.runner.summary_words import parted
 
 IDENTITY = (
     "feature_id", "unit", "experiment_id", "variant", "metric", "compare", "estimand", "design", "table_name", "column",
@@ -138,7 +139,8 @@ def _of_findings(rule: AlertRule, run: Run, *, page: str | None) -> Judgement:
             if f.severity not in rule.condition.words or (rule.feature is not None and f.feature_id != rule.feature):
                 continue
             subject = f.feature_id or f"page {one.name}"
-            found.setdefault(subject, Judged(subject, f.feature_id, True, f.sentence, "", one.name, f.anchor))
+            headline, detail = parted(f.sentence)
+            found.setdefault(subject, Judged(subject, f.feature_id, True, headline, detail, one.name, f.anchor))
     return Judgement(tuple(found.values()), None if found else "no page found it")
 
 

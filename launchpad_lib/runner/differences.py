@@ -54,8 +54,8 @@ def differences(one: Manifest, other: Manifest) -> Differences:
     differing = [k for k in dict.fromkeys([*first, *second]) if _number(first.get(k)) != _number(second.get(k))]
     is_whole = one.versions.notebooks is not None and other.versions.notebooks is not None
     return Differences(
-        made_by=_differing(*(_flat(_made(m, is_whole=is_whole)) for m in (one, other))),
-        params=_differing(_flat(one.params), _flat(other.params)),
+        made_by=_differing(*(flat(_made(m, is_whole=is_whole)) for m in (one, other))),
+        params=_differing(flat(one.params), flat(other.params)),
         inputs=_differing(_read(one), _read(other)),
         pages=_differing(_pages(one), _pages(other)),
         numbers=tuple(Difference(_called(k), _said(first.get(k)), _said(second.get(k))) for k in differing),
@@ -97,7 +97,7 @@ def _called(key: tuple[str, str, str, int]) -> str:
 
 def _read(manifest: Manifest) -> dict[str, Any]:
     """Per table what was read of it; rows by date only as far as they differ."""
-    return _flat({table: read.model_dump(exclude={"outside"}) for table, read in manifest.inputs.items()})
+    return flat({table: read.model_dump(exclude={"outside"}) for table, read in manifest.inputs.items()})
 
 
 def _pages(manifest: Manifest) -> dict[str, Any]:
@@ -110,14 +110,14 @@ def _pages(manifest: Manifest) -> dict[str, Any]:
     return found
 
 
-def _flat(part: Any, at: str = "") -> dict[str, Any]:
+def flat(part: Any, at: str = "") -> dict[str, Any]:
     """Nested mappings and lists as one mapping with dotted names."""
     items = part.items() if isinstance(part, Mapping) else enumerate(part) if isinstance(part, list | tuple) else None
     if items is None or not part:
         return {at: part}
     found: dict[str, Any] = {}
     for name, value in items:
-        found |= _flat(value, f"{at}.{name}" if at else str(name))
+        found |= flat(value, f"{at}.{name}" if at else str(name))
     return found
 
 

@@ -16,6 +16,7 @@ from launchpad_lib.contract.named import ColumnName, EventName, ExperimentId, Pr
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.metrics.trials import grace_us
 from launchpad_lib.runner.incident_parameters import IncidentsParams
+from launchpad_lib.runner.latency_parameters import LatencyTrendsParams
 from launchpad_lib.runner.said_steps import SaidExclusion, SaidStep
 from launchpad_lib.runner.scorecard_parameters import ScorecardParams
 from launchpad_lib.runner.shared_parameters import ChangeParams, FeatureParams, NotebookParams
@@ -244,15 +245,6 @@ class ExperimentDesignParams(NotebookParams):
         if twice is not None:
             raise ValueError(f"metrics: {twice!r} stands twice; give each its own name")
         return self
-
-
-class LatencyTrendsParams(FeatureParams):
-    window_days: int = Field(default=7, ge=1, le=90, description="length of each compared window")
-    sustained_days: int = Field(
-        default=4, ge=1, le=90, description="of the last window's days, how many must be up for a regression"
-    )
-    apdex_threshold_ms: float = Field(default=300.0, gt=0, le=600_000, description="satisfied at or under this latency")
-    seed: int = Field(default=20260101, ge=0, description="seed of the bootstrap and of the simulated null")
 
 
 class RiskScoringParams(FeatureParams):

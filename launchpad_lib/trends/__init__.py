@@ -1,11 +1,12 @@
 """What moved over time: incidents, shifts of level, drift of distributions, burn of error budgets."""
 
 from launchpad_lib.trends.burn_rate import WINDOWS, BurnWindow, budget_table, burn_rates
-from launchpad_lib.trends.changepoints import LevelShift, level_shifts, spell_contrast_sd
 from launchpad_lib.trends.drift import drift_between, drift_table, new_values, one_row_per_unit
 from launchpad_lib.trends.drift_tests import Difference, decile_counts, psi_of_counts
 from launchpad_lib.trends.incidents import BUDGETS, MINUTES, Watched, watched
-from launchpad_lib.trends.series import nearest_annotation, shift_table, spell_noise_of_change
+from launchpad_lib.trends.level_noise import spell_contrast_sd
+from launchpad_lib.trends.levels import LevelChange, Levels, level_changes
+from launchpad_lib.trends.series import LevelTables, level_tables, nearest_annotation, spell_noise_of_change
 from launchpad_lib.trends.silence import silence_table
 
 __all__ = [
@@ -14,19 +15,21 @@ __all__ = [
     "WINDOWS",
     "BurnWindow",
     "Difference",
-    "LevelShift",
+    "LevelChange",
+    "LevelTables",
+    "Levels",
     "Watched",
     "budget_table",
     "burn_rates",
     "decile_counts",
     "drift_between",
     "drift_table",
-    "level_shifts",
+    "level_changes",
+    "level_tables",
     "nearest_annotation",
     "new_values",
     "one_row_per_unit",
     "psi_of_counts",
-    "shift_table",
     "silence_table",
     "spell_contrast_sd",
     "spell_noise_of_change",

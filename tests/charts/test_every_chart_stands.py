@@ -31,11 +31,12 @@ class Kind(NamedTuple):
     numbers: tuple[str, ...]
 
 
-def _shifts(daily: pd.DataFrame) -> pd.DataFrame:
-    features = list(dict.fromkeys(daily["feature_id"].tolist()))
-    return pd.DataFrame({"feature_id": pd.Series(features, dtype=object)}).assign(
-        shift_p=0.001, shift_on=pd.Timestamp("2026-01-20"), shift_ratio=1.2, shift_low=1.1, shift_high=np.inf
-    )
+def _moves(daily: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A change of each feature, and each one's first day out of line."""
+    features = pd.DataFrame({"feature_id": pd.Series(list(dict.fromkeys(daily["feature_id"].tolist())), dtype=object)})
+    dates = dict.fromkeys(("changed_at", "first_at", "last_at"), pd.Timestamp("2026-01-20"))
+    first = daily.drop_duplicates("feature_id")[["feature_id", "observed_on"]]
+    return features.assign(**dates, is_current=True), first
 
 
 CI = ("ci_low", "ci_high")
@@ -65,7 +66,7 @@ KINDS = {
         lambda t: charts.detectable_chart(t, title="T?"), ("metric",), (), ("relative", "days")
     ),
     "incident_chart": Kind(
-        lambda t: charts.incident_chart(t, through=pd.Timestamp("2026-02-01")),
+        lambda t: charts.incident_chart(t, through=pd.Timestamp("2026-02-01"), annotations=LABELS),
         ("feature_id", "signal"),
         ("started_at", "ended_at"),
         ("score", "size"),
@@ -74,10 +75,10 @@ KINDS = {
     "drift_chart": Kind(charts.drift_chart, ("column",), (), ("psi", "psi_critical")),
     "balance_chart": Kind(charts.balance_chart, ("covariate",), (), ("smd_before", "smd_after")),
     "rate_by_period": Kind(
-        lambda t: charts.rate_by_period(t, period="on", rate="r", n="n", min_cell=30, title="T?", y_title="Y"),
+        lambda t: charts.rate_by_period(t, period="on", rate="r", n="n", min_cell=30, title="T?", y_title="Y", annotations=LABELS),
         (), ("on",), ("r", "n", *CI),
     ),
-    "active_users_chart": Kind(charts.active_users_chart, (), ("active_on",), ("dau", "wau", "mau")),
+    "active_users_chart": Kind(lambda t: charts.active_users_chart(t, annotations=LABELS), (), ("active_on",), ("dau", "wau", "mau")),
     "lifecycle_chart": Kind(
         charts.lifecycle_chart, (), ("period_on",), ("returning", "resurrected", "new", "dormant")
     ),
@@ -85,13 +86,13 @@ KINDS = {
         lambda t: charts.latency_chart(t, annotations=LABELS), ("feature_id",), ("observed_on",), ("p95_latency_ms",)
     ),
     "level_chart": Kind(
-        lambda t: charts.level_chart(t, _shifts(t)), ("feature_id",), ("observed_on",), ("p95_latency_ms",)
+        lambda t: charts.level_chart(t, *_moves(t), annotations=LABELS), ("feature_id",), ("observed_on",), ("p95_latency_ms",)
     ),
     "bar_counts": Kind(
         lambda t: charts.bar_counts(t, category="of", value="v", title="T?"), ("of",), (), ("v",)
     ),
     "bar_counts by date": Kind(
-        lambda t: charts.bar_counts(t, category="on", value="v", title="T?"), (), ("on",), ("v",)
+        lambda t: charts.bar_counts(t, category="on", value="v", title="T?", annotations=LABELS), (), ("on",), ("v",)
     ),
     "retention_chart": Kind(
         lambda t: charts.retention_chart(t, period="day", group="cohort"),

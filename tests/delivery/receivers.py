@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,7 @@ from aiosmtpd.controller import Controller
 class Http:
     """Answers as told, the last answer again and again, and keeps what came."""
 
-    def __init__(self, *answers: int | tuple[int, dict[str, str]]) -> None:
+    def __init__(self, *answers: int | tuple[int, dict[str, str]], tls: ssl.SSLContext | None = None) -> None:
         self.answers, self.came = list(answers) or [200], []
         keeper = self
 
@@ -38,7 +39,9 @@ class Http:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.address = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
 
     @property
     def bodies(self) -> list[dict[str, Any]]:

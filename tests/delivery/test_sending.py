@@ -11,6 +11,7 @@ import json
 import logging
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -279,11 +280,23 @@ def certificate(tmp_path_factory):
     return folder
 
 
-def test_starttls_sends_only_to_a_certificate_that_is_trusted(tmp_path, monkeypatch, certificate):
-    import ssl
-
+def context_of(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    return context
+
+
+def test_a_webhook_is_told_only_with_a_certificate_that_is_trusted(tmp_path, monkeypatch, certificate):
+    with Http(tls=context_of(certificate)) as server:
+        monkeypatch.setenv("SLACK_URL", server.address)
+        done, *_ = sent(tmp_path, channel("slack", url_env="SLACK_URL"))
+        assert (done[0].fault, done[0].attempts, server.came) == ("its certificate is not trusted", 1, [])
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+        assert sent(tmp_path, channel("slack", url_env="SLACK_URL"))[0][0].outcome == "sent"
+    assert len(server.came) == 1
+
+
+def test_starttls_sends_only_to_a_certificate_that_is_trusted(tmp_path, monkeypatch, certificate):
     monkeypatch.setenv("MAIL_USER", "u")
     monkeypatch.setenv("MAIL_PASSWORD", "pass-w0rd")
 
@@ -292,7 +305,9 @@ def test_starttls_sends_only_to_a_certificate_that_is_trusted(tmp_path, monkeypa
 
         return AuthResult(success=(said.login, said.password) == (b"u", b"pass-w0rd"), handled=False)
 
-    with Mails(tls_context=context, require_starttls=True, authenticator=accepts, auth_required=True) as server:
+    with Mails(
+        tls_context=context_of(certificate), require_starttls=True, authenticator=accepts, auth_required=True
+    ) as server:
         to = mail_channel(server.port, security="starttls", user_env="MAIL_USER", password_env="MAIL_PASSWORD")
         done, *_ = sent(tmp_path, to)
         assert done[0].fault == "the server's certificate is not trusted" and server.came == []

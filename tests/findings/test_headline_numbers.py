@@ -64,8 +64,7 @@ def changes():
 
 def health(*given: dict) -> pd.DataFrame:
     found = pd.DataFrame(given)
-    found = found.assign(is_regression=found["is_new"] | found["is_standing"])
-    return health_table(found, latency.silence(*found["feature_id"]), split_at=latency.SPLIT)
+    return health_table(found, latency.silence(*found["feature_id"]))
 
 
 def told(name: str) -> Estimate:
@@ -124,9 +123,9 @@ HEADLINES: dict[str, Callable[[], Estimate | Worst | dict[str, Estimate]]] = {
     },
     "regressions": lambda: {
         "one of two": regression_count(
-            health(latency.standing("a"), latency.feature("b"), latency.unjudged("c")), window_days=7, sustained_days=4
+            health(latency.standing("a"), latency.feature("b"), latency.unjudged("c")), window_days=7, sustained_days=4, smallest_rise=0.1
         ),
-        "none judged": regression_count(health(latency.unjudged("c")), window_days=7, sustained_days=4),
+        "none judged": regression_count(health(latency.unjudged("c")), window_days=7, sustained_days=4, smallest_rise=0.1),
     },
     "silent": lambda: {
         "one of two": silent_count(latency.silence("a", "b", silent=("b",))),

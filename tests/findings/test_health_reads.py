@@ -147,13 +147,22 @@ def test_the_latency_page_stands_with_one_feature_and_little_data(table, expecte
     daily, rows = observed.feature_days(table, report_timezone="UTC"), observed.observations(table)
     marks = pd.DataFrame({"at": pd.Series(dtype="datetime64[us]"), "kind": [], "feature_id": [], "label": []})
     found = latency_results(
-        rows, daily, marks, declared=["f"], through=T, window_days=7, sustained_days=4, min_units=30, seed=1
-    )
+        rows, daily, marks, declared=["f"], through=T, window_days=7, sustained_days=4, min_units=30, seed=1,
+        smallest_rise=0.05,
+    )  # fmt: skip
     stable = observed.stability(table, threshold_ms=300.0)
     budgets = budget_table(rows, [Feature(feature_id="f", slo_error_rate=0.0)], as_of=T)
     crashiest = least_crash_free(stable, called={})
     said = latency_conclusion(
-        found.health, found.regressions, found.silence, budgets, crashiest=crashiest, called={}, window_days=7
+        found.health,
+        found.regressions,
+        found.silence,
+        budgets,
+        crashiest=crashiest,
+        called={},
+        window_days=7,
+        left_out=found.left_out,
+        smallest_rise=0.05,
     )
     assert said.verdict == expected
     assert least_apdex(stable, called={}, threshold_ms=300.0) and largest_change(found, called={}, window_days=7)

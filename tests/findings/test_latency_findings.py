@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import pandas as pd
 import pytest
 
@@ -17,7 +15,6 @@ from tests.findings.hostile_names import NAMES
 from tests.findings.saying import HOSTILE as MORE
 from tests.findings.saying import held
 
-SPLIT = datetime(2026, 1, 11, 23, 59)
 HOSTILE = [
     "<b>x</b>", "a\n\n# heading\n- 100 % are happy", "[click](https://evil.example)", "\u202egnp.exe", "x\x00y", "'; DROP TABLE events; --",
     "\U0001f600" * 300, "", *NAMES, *MORE,
@@ -29,7 +26,7 @@ def feature(name: str, **more: object) -> dict:
     row = {
         "feature_id": name, "before": 200.0, "after": 204.0, "ratio": 1.02, "ci_low": 0.9, "ci_high": 1.16, "units_after": 120, "n_after": 400,
         "shift_ratio": 1.0, "shift_low": 0.9, "shift_high": 1.1, "shift_on": pd.NaT, "shift_first_on": pd.NaT, "shift_last_on": pd.NaT,
-        "annotation": None, "is_new": False, "is_standing": False, "is_judged": True, "detectable_ratio": 1.3, "refused_because": None,
+        "shift_probability": 0.4, "annotation": None, "is_regression": False, "is_judged": True, "detectable_ratio": 1.3, "refused_because": None,
         "shift_refused": None,
     }  # fmt: skip
     return row | more
@@ -37,8 +34,14 @@ def feature(name: str, **more: object) -> dict:
 
 def standing(name: str, **more: object) -> dict:
     dates = {"shift_on": "2026-01-02", "shift_first_on": "2025-12-27", "shift_last_on": "2026-01-03"}
-    level = {"shift_ratio": 1.42, "shift_low": 1.19, "shift_high": 1.69, "is_standing": True}
-    return feature(name, **{k: pd.Timestamp(v) for k, v in dates.items()}, **level, **more)
+    level = {
+        "shift_ratio": 1.42,
+        "shift_low": 1.19,
+        "shift_high": 1.69,
+        "shift_probability": 0.994,
+        "is_regression": True,
+    }
+    return feature(name, **{k: pd.Timestamp(v) for k, v in dates.items()}, **(level | more))
 
 
 def unjudged(name: str) -> dict:
@@ -60,11 +63,14 @@ def silence(*names: str, silent: tuple[str, ...] = (), days: int = 5, usual: int
     return table
 
 
-def burn(name: str, *, alert: bool | None, budget: float = 0.01, bad: int = 20, events: int = 100) -> dict:
+def burn(
+    name: str, *, alert: bool | None, budget: float = 0.01, bad: int = 20, events: int = 100, was: bool = False
+) -> dict:
     rate = bad / events / budget if budget and events else None
     return {
         "feature_id": name, "budget": budget, "long_hours": 1.0, "short_hours": 5 / 60, "factor": 14.4, "events_long": events, "bad_long": bad,
         "burn_long": rate, "events_short": events, "bad_short": bad, "burn_short": rate, "is_alert": alert,
+        "worst_burn": 25.0, "worst_at": pd.Timestamp("2026-01-10 13:05"), "was_alert": was, "budget_left": 0.4,
         "refused_because": "0 observations in the last 1 h; 10 are needed" if alert is None else None,
     }  # fmt: skip
 
@@ -77,16 +83,21 @@ KNOWN = Worst("Search", Estimate(0.93, 0.904, 0.949, 500))
 
 
 def said(
-    rows: list[dict], gone: pd.DataFrame | None = None, burning: pd.DataFrame | None = None, crashes: Worst = KNOWN
+    rows: list[dict],
+    gone: pd.DataFrame | None = None,
+    burning: pd.DataFrame | None = None,
+    crashes: Worst = KNOWN,
+    single: tuple[tuple[str, str], ...] = (),
 ):
     regressions = pd.DataFrame(rows)
-    regressions = regressions.assign(is_regression=regressions["is_new"] | regressions["is_standing"])
     gone = silence(*regressions["feature_id"]) if gone is None else gone
     return latency_conclusion(
-        health_table(regressions, gone, split_at=SPLIT),
+        health_table(regressions, gone),
         regressions,
         gone,
         budgets() if burning is None else burning,
+        left_out=pd.DataFrame([(f, pd.Timestamp(d)) for f, d in single], columns=["feature_id", "observed_on"]),
+        smallest_rise=0.05,
         crashiest=crashes,
         called={"checkout": "Checkout", "search": "Search"},
         window_days=7,
@@ -106,17 +117,27 @@ def test_a_shift_of_level_is_told_with_its_size_its_date_and_what_lies_near():
     )  # fmt: skip
     assert first.sentence == (
         "Checkout: the daily p95 latency is 1.42 times what it was (95 % interval 1.19 to 1.69) since 02 Jan 2026"
-        " (between 27 Dec and 03 Jan), near “deployment: checkout release”."
+        " (between 27 Dec and 03 Jan), near “deployment: checkout release”; a rise of over 5.0 % has a probability of 99 %."
     )
 
 
-def test_a_change_between_windows_is_told_with_both_levels():
-    found = said([feature("search", is_new=True, before=191.0, after=322.0, ratio=1.68, ci_low=1.31, ci_high=2.25)])
-    assert found.findings[0].sentence == (
-        "Search: p95 latency of the last 7 days against those before is 191 ms to 322 ms, times 1.68"
-        " (95 % interval 1.31 to 2.25)."
+def test_a_probability_is_never_said_to_be_sure():
+    for probability, said_so in ((0.9996, "over 99 %"), (0.62, "62 %"), (0.001, "under 1 %")):
+        found = said([standing("search", shift_probability=probability)])
+        assert found.findings[0].sentence.endswith(f"a rise of over 5.0 % has a probability of {said_so}.")
+
+
+def test_days_out_of_line_by_themselves_are_incidents_newest_first():
+    found = said(
+        [feature("checkout"), feature("search")], single=(("search", "2026-01-02"), ("checkout", "2026-01-05"))
     )
-    assert found.findings[0].since is None
+    assert found.verdict == "Nothing got slower that these data could show."
+    told = [f for f in found.findings if "out of line" in f.sentence]
+    assert [(f.severity, f.verb, f.anchor) for f in told] == [("watch", "look", "since-when")]
+    assert told[0].sentence == (
+        "2 days were out of line and over at once (Checkout on 05 Jan 2026 and Search on 02 Jan 2026): an incident, no"
+        " change of level."
+    )
 
 
 def test_no_regression_is_said_only_of_features_that_could_be_judged():
@@ -131,8 +152,8 @@ def test_where_no_feature_can_be_judged_nothing_is_said_to_be_well():
     assert found.verdict == "These data cannot show whether a feature got slower."
     assert "no rise" not in words(found)
     count = regression_count(
-        health_table(pd.DataFrame([unjudged("checkout")]), silence("checkout"), split_at=SPLIT),
-        window_days=7, sustained_days=4,
+        health_table(pd.DataFrame([unjudged("checkout")]), silence("checkout")),
+        window_days=7, sustained_days=4, smallest_rise=0.05,
     )  # fmt: skip
     assert count.refused_because == "no feature could be judged: 0 units before"
 
@@ -168,6 +189,24 @@ def test_an_alert_says_how_fast_the_budget_burns():
     assert found.verdict == "Checkout burns its error budget; nothing got slower that these data could show."
     fast = "burns its error budget 20.0 times as fast as its objective allows: 20 of 100 observations failed in the last 1 h"
     assert f"Checkout {fast}." in words(found)
+
+
+def test_an_alert_that_is_over_is_told_with_its_time_and_what_is_left():
+    found = said([feature("checkout")], burning=budgets(burn("checkout", alert=False, was=True)))
+    told = [f for f in found.findings if f.anchor == "is-an-error-budget-burning"]
+    assert [(f.severity, f.sentence) for f in told] == [
+        (
+            "watch",
+            "Checkout burned its error budget 25.0 times as fast as its objective allows on 10 Jan 2026 13:05;"
+            " 40.0 % of the period's budget is left.",
+        )
+    ]
+    spent = budgets(burn("checkout", alert=False, was=True) | {"budget_left": -0.5})
+    assert "13:05; the period's budget is spent." in words(said([feature("checkout")], burning=spent))
+    none = budgets(burn("checkout", alert=False, was=True, budget=0.0))
+    assert "allows no failure, and one failed last on 10 Jan 2026 13:05." in words(
+        said([feature("checkout")], burning=none)
+    )
 
 
 def test_an_objective_without_budget_is_spent_by_any_failure():
@@ -215,7 +254,7 @@ def test_silence_is_counted_among_features_whose_rhythm_is_known():
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_hostile_name_changes_no_sentence_around_it(name):
-    rows = [standing(name, is_new=True, annotation=f"deployment: {name}"), unjudged(f"{name}2"), feature(f"{name}3")]
+    rows = [standing(name, annotation=f"deployment: {name}"), unjudged(f"{name}2"), feature(f"{name}3")]
     gone = silence(name, f"{name}2", f"{name}3", f"{name}4", silent=(f"{name}4",))
     table = budgets(burn(name, alert=True), burn(f"{name}3", alert=None, events=0, bad=0))
     found = said(rows, gone, table, Worst(name, Estimate(0.9, 0.8, 0.95, 50)))
@@ -240,7 +279,7 @@ def test_a_verdict_is_short_and_its_states_are_of_the_closed_vocabulary(rows, si
     found = held(said(rows, gone, alerts))
     assert len(found.verdict.split()) <= 16 and not set("()[]") & set(found.verdict)
     assert found.verdict.endswith(".") and len({f.severity for f in found.findings}) >= 1
-    assert set(health_table(pd.DataFrame(rows), gone, split_at=SPLIT)["state"]) <= VERDICTS
+    assert set(health_table(pd.DataFrame(rows), gone)["state"]) <= VERDICTS
 
 
 def test_where_nobody_met_a_crash_there_is_nothing_to_look_at():

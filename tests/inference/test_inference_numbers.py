@@ -19,7 +19,6 @@ from launchpad_lib.inference import (
     benchmark,
     best_first,
     bounded_estimate,
-    changes_table,
     compare_rates,
     compare_variants,
     crossfit_effects,
@@ -195,60 +194,24 @@ def step_up(p: list[float]) -> list[float]:
     return [q[list(order).index(i)] for i in range(len(p))]
 
 
-def regressions() -> pd.DataFrame:
-    names = list("abcdefg")
+def test_changes_and_levels_stand_side_by_side_and_only_a_level_makes_a_regression():
+    """By hand: a moved between the windows only, b's level stands, e has no p of either, g has a level only."""
     changes = pd.DataFrame(
         {
-            "feature_id": names[:6], "p_value": [0.001, 0.002, 0.04, 0.5, np.nan, 0.003], "ratio": [1.1, 1.09, 1.3, 1.2, None, 0.8],
-            "ci_low": [1.05, 1.0, 1.1, 0.9, None, 0.7], "ci_high": [1.15, 1.2, 1.5, 1.5, None, 0.9], "days_up": [4, 7, 7, 7, None, 1],
+            "feature_id": list("abce"), "p_value": [0.001, 0.5, 0.04, np.nan], "ratio": [1.4, 1.02, 0.8, None],
         }
     )  # fmt: skip
     shifts = pd.DataFrame(
-        {
-            "feature_id": names[:4] + names[5:], "shift_p": [0.6, 0.001, 0.001, 0.002, np.nan, 0.004], "shift_ratio": [1.5, 1.1, 1.3, 0.7, None, 1.2],
-            "shift_low": [0.9, 1.04, 1.2, 0.6, None, 1.1], "shift_high": [2.5, 1.16, 1.4, 0.8, None, 1.3], "days_above": [7, 4, 3, 2, None, 5],
-            "shift_on": pd.to_datetime(["2026-01-02"] * 6), "shift_first_on": pd.to_datetime(["2026-01-01"] * 6),
-            "shift_last_on": pd.to_datetime(["2026-01-03"] * 6),
-        }
+        {"feature_id": list("abceg"), "shift_p": [0.6, 0.001, 0.2, np.nan, 0.002], "is_regression": [False, True, False, False, True]}
     )  # fmt: skip
-    return regression_table(changes, shifts, sustained_days=4)
-
-
-def test_a_regression_needs_its_q_its_size_and_its_days_by_hand():
-    """By hand, 4 days asked: a is new (rise of just 10 %, 4 days), b's rise of 9 % is too small but its level stands, c is new
-    (q .05 x ... under .05) and its level held on 3 days only, d fell, e has no p, f fell, g stands."""
-    found = regressions().set_index("feature_id")
-    p = [0.001, 0.002, 0.04, 0.5, 0.003]
-    assert found.loc[list("abcdf"), "change_q"].tolist() == pytest.approx(step_up(p))
-    assert found.loc[list("abcdg"), "shift_q"].tolist() == pytest.approx(step_up([0.6, 0.001, 0.001, 0.002, 0.004]))
-    assert found["is_new"].sort_index().tolist() == [True, False, False, False, False, False, False]
-    assert found["is_standing"].sort_index().tolist() == [False, True, False, False, False, False, True]
-    assert found["is_regression"].sort_index().tolist() == [True, True, False, False, False, False, True]
-    assert found["is_judged"].sort_index().tolist() == [True, True, True, True, False, True, True]
-    assert found.index.tolist() == ["a", "b", "g", "c", "d", "f", "e"]
-
-    def detectable(low, high):
-        return exp((norm.ppf(0.975) + norm.ppf(0.8)) * (log(high) - log(low)) / 2 / norm.ppf(0.975))
-
-    assert found.loc["a", "detectable_ratio"] == pytest.approx(detectable(1.05, 1.15))
-    assert found.loc["b", "detectable_ratio"] == pytest.approx(detectable(1.04, 1.16))
-    assert found.loc["g", "detectable_ratio"] == pytest.approx(detectable(1.1, 1.3)) and np.isnan(found.loc["e", "detectable_ratio"])  # fmt: skip
-
-
-def test_every_change_that_was_found_is_a_row_with_its_dates_and_whether_it_still_holds():
-    """By hand: shifts of b, c, d, g and changes of a, b, f; a fall holds on the days that are not above: 7 - 2 = 5, 7 - 1 = 6."""
-    found = changes_table(regressions(), split_at=SPLIT + timedelta(hours=5), sustained_days=4, window_days=7)
-    assert found["feature_id"].tolist() == ["a", "b", "b", "c", "d", "f", "g"]
-    first, split = pd.Timestamp("2026-01-02"), pd.Timestamp("2026-01-11")
-    assert found["changed_at"].tolist() == [split, first, split, first, first, split, first]
-    assert found["is_current"].tolist() == [True, True, True, False, True, True, True]
-    assert found["ratio"].tolist() == [1.1, 1.1, 1.09, 1.3, 0.7, 0.8, 1.2]
-    assert found["ci_low"].tolist() == [1.05, 1.04, 1.0, 1.2, 0.6, 0.7, 1.1] and found["ci_high"].iloc[0] == 1.15
-    assert found["first_at"].isna().tolist() == [True, False, True, False, False, True, False]
-    assert found["last_at"].dropna().eq(pd.Timestamp("2026-01-03")).all()
-    assert set(found["signal"]) == {"p95_latency_ms"} and found["probability"].isna().all()
-    none = changes_table(regressions(), split_at=SPLIT, sustained_days=4, window_days=7, alpha=1e-9)
-    assert none.empty and none.columns.tolist() == found.columns.tolist()
+    found = regression_table(changes, shifts)
+    assert found["feature_id"].tolist() == ["b", "g", "a", "c", "e"]  # regressions first, then by the ratio
+    assert found["is_regression"].tolist() == [True, True, False, False, False]
+    assert found["is_judged"].tolist() == [True, True, True, True, False]
+    expected = dict(zip("abc", step_up([0.001, 0.5, 0.04]), strict=True))
+    assert found.set_index("feature_id")["change_q"].dropna().to_dict() == pytest.approx(expected)
+    alone = regression_table(changes, shifts.iloc[:0])
+    assert not alone["is_regression"].any() and not alone["is_judged"].any()
 
 
 def freireich() -> tuple[list[float], list[bool]]:

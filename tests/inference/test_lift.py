@@ -213,11 +213,10 @@ def test_effective_size_and_standardised_difference_are_the_hand_counts():
     assert standardised_differences(values, treated, np.ones((4, 1))) == pytest.approx(np.array([[np.sqrt(2)]]))
 
 
-def sessions_with_a_control(hidden: float, seed: int) -> pd.DataFrame:
-    """6,000 sessions: finishing adds 10 points to coming back; clicking a banner adds nothing, and is likelier where
+def sessions_with_a_control(hidden: float, seed: int, n: int = 6000) -> pd.DataFrame:
+    """Sessions: finishing adds 10 points to coming back; clicking a banner adds nothing, and is likelier where
     somebody finishes. Both and coming back hang on what is measured (`liking`) and, by `hidden`, on what nobody measures."""
     rng = np.random.default_rng(seed)
-    n = 6000
     liking, mood = rng.normal(size=n), rng.normal(size=n)
     drive = 0.7 * liking + hidden * mood
     treated = rng.random(n) < 1 / (1 + np.exp(-drive))
@@ -235,6 +234,15 @@ def test_an_exposure_that_cannot_matter_shows_what_nobody_measured(hidden, verdi
     found = control_exposure(table, rng=np.random.default_rng(1), **asked).iloc[0]
     assert found["verdict"] == verdict and found["limit"] == pytest.approx(0.05)
     assert (found["ci_low"] <= 0 <= found["ci_high"]) == (hidden == 0.0)
+
+
+@pytest.mark.parametrize(("hidden", "fewest", "most"), [(0.0, 0, 1), (1.0, 5, 6)])
+def test_a_control_seldom_fails_where_nothing_is_hidden_and_nearly_always_where_something_is(hidden, fewest, most):
+    """The small version of `scripts/studies/negative_control.py`: six draws of 3,000 sessions, seeds fixed before looking."""
+    asked = {"covariates": ["liking"], "exposure": "did_control", "label": "banner", "estimate": 0.15}
+    tables = [sessions_with_a_control(hidden, seed=20261128 + draw, n=3000) for draw in range(6)]
+    said = [control_exposure(t, rng=np.random.default_rng(1), **asked).iloc[0]["verdict"] for t in tables]
+    assert fewest <= said.count("fails") <= most
 
 
 def test_an_exposure_that_nobody_did_or_that_is_the_real_one_cannot_be_checked():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from launchpad_lib.cli.main import main
 from launchpad_lib.contract.manifest import manifest_text
@@ -227,8 +230,8 @@ def test_a_finding_is_held_once_a_feature_and_of_one_page_where_it_is_named(tmp_
     ]
     run = kept(tmp_path, "r", notebooks=pages)
     assert [(j.subject, j.says) for j in judge(rule("finding", "act"), run).judged] == [
-        ("search", "Search got slower."),
-        ("page risk", "Stop."),
+        ("search", "Search got slower"),
+        ("page risk", "Stop"),
     ]
     assert held(rule("finding.risk", "act | watch"), run) == {"search": True, "page risk": True}
 
@@ -312,9 +315,9 @@ def test_a_finding_is_over_only_where_the_page_that_told_it_stands(weeks):
     w = weeks(rule("finding", "act"))
     page = lambda status, *found_: {"notebooks": [notebook("latency", status, findings=list(found_))]}  # noqa: E731
     slow = found("act", "Search got slower.", feature_id="search")
-    assert w.next(**page("ok", slow)) == [("trigger", "Search got slower.")]
+    assert w.next(**page("ok", slow)) == [("trigger", "Search got slower")]
     assert w.next(**page("failed")) == [] and w.next(**page("refused")) == [] and w.next() == []
-    assert w.next(**page("ok")) == [("resolve", "Search got slower.")]
+    assert w.next(**page("ok")) == [("resolve", "Search got slower")]
 
 
 def test_an_incident_that_ended_is_over(weeks):
@@ -435,3 +438,33 @@ def test_live_alerts_rest_after_a_failure(tmp_path, monkeypatch):
         assert len(server.came) == 2
     with pytest.raises(ParameterError, match="has no rule of live figures"):
         LiveAlerts(params(rule("share_rate", "worse"), reports=tmp_path))
+
+
+def test_the_report_sends_after_its_run_asks_for_secrets_before_and_can_be_told_not_to(tmp_path, monkeypatch, capsys):
+    path, ran = workbook(tmp_path, rule("states.state", "degraded now")), []
+
+    def run_report(run, *, run_id, **_):
+        ran.append(run_id)
+        kept(Path(run.reports), run_id, day=len(ran), params={"name": "small"}, **state("degraded now"))
+        return 0
+
+    monkeypatch.setattr("launchpad_lib.runner.run.run_report", run_report)
+    monkeypatch.setattr("launchpad_lib.runner.forked_kernels.kernel_server", contextlib.nullcontext)
+    assert main(["report", str(path), "--run-id", "r1"]) == 2 and ran == []
+    assert "channels.ops: HOOK_URL: is not set" in capsys.readouterr().err
+    assert main(["report", str(path), "--run-id", "r1", "--no-alerts"]) == 0
+    with Http(500, 200) as server:
+        monkeypatch.setenv("HOOK_URL", server.address)
+        monkeypatch.setenv("HOOK_SECRET", "a secret of sixteen")
+        assert main(["report", str(path), "--run-id", "r2"]) == 1
+        assert "failed trigger 'search: degraded now': answered 500 (1 try)" in capsys.readouterr().out
+        assert main(["report", str(path), "--run-id", "r3"]) == 0
+        assert main(["report", str(path), "--run-id", "r4"]) == 0
+    assert len(server.came) == 2 and "alerts: nothing is due" in capsys.readouterr().out
+
+
+def test_the_example_of_the_documentation_is_taken():
+    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    example = textwrap.dedent(page.partition("one sentence.\n\n")[2].partition("\n\n| field")[0])
+    told = yaml.safe_load(example) | {"name": "example", "sequence": [["funnels"]]}
+    assert len(RunParams.model_validate(told).alerts) == 6

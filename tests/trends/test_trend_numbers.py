@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binomtest, chi2_contingency, ks_2samp, wasserstein_distance
-from scipy.stats import t as student
 
 from launchpad_lib.contract.features import Feature
 from launchpad_lib.trends import (
@@ -17,19 +16,15 @@ from launchpad_lib.trends import (
     decile_counts,
     drift_between,
     drift_table,
-    level_shifts,
     nearest_annotation,
     new_values,
     one_row_per_unit,
     psi_of_counts,
-    shift_table,
     silence_table,
     spell_contrast_sd,
     spell_noise_of_change,
 )
 from launchpad_lib.trends.drift_tests import category_difference, missing_difference, number_difference
-
-PERSISTENCE, NUGGET = (0.2, 0.4, 0.55, 0.7, 0.8, 0.9), (0.0, 0.25, 0.5, 0.75)
 
 
 def covariance(days: int, r: float, g: float) -> np.ndarray:
@@ -39,188 +34,11 @@ def covariance(days: int, r: float, g: float) -> np.ndarray:
     )  # fmt: skip
 
 
-def least_squares(y: np.ndarray, x: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-    """Coefficients, residual sum and unscaled covariance of generalised least squares by the textbook's normal equations."""
-    inverse = np.linalg.inv(c)
-    unscaled = np.linalg.inv(x.T @ inverse @ x)
-    beta = unscaled @ x.T @ inverse @ y
-    rest = y - x @ beta
-    return beta, float(rest @ inverse @ rest), unscaled
-
-
-def with_step(days: int, k: int) -> np.ndarray:
-    return np.c_[np.ones(days), (np.arange(days) >= k).astype(float)]
-
-
-def every_shift(y: np.ndarray, c: np.ndarray, edge: int = 3) -> dict[int, tuple]:
-    return {k: least_squares(y, with_step(len(y), k), c) for k in range(edge, len(y) - edge + 1)}
-
-
-def expected_noise(series: list[np.ndarray]) -> tuple[float, float]:
-    """The noise model by a loop over the grid: likelihood of all series, a shift paid with 4 parameters of ln(n) / 2 each."""
-    scores = {}
-    for r, g in [(0.0, 0.0), *((r, g) for r in PERSISTENCE for g in NUGGET)]:
-        total = 0.0
-        for one in series:
-            y, n = (one - one.mean()) / one.std(), len(one)
-            c = covariance(n, r, g)
-            none = least_squares(y, np.ones((n, 1)), c)[1]
-            best = min(fit[1] for fit in every_shift(y, c).values())
-            total += max(-n / 2 * np.log(none), -n / 2 * np.log(best) - 2 * np.log(n)) - np.linalg.slogdet(c)[1] / 2
-        scores[(r, g)] = total
-    near = [m for m, s in scores.items() if s >= max(scores.values()) - 1]
-    return max(near, key=lambda m: ((1 - m[1]) * m[0] / (1 - m[0]), -m[1]))
-
-
-def planted() -> list[np.ndarray]:
-    """Two series of spells of .7 with days of their own, of 24 and 30 days; the second with a step of 1.2."""
-    rng = np.random.default_rng(8)
-    series = []
-    for days in (24, 30):
-        y = np.linalg.cholesky(covariance(days, 0.7, 0.25)) @ rng.normal(size=days) * 0.3
-        series.append(y + (days == 30) * 1.2 * (np.arange(days) >= 17))
-    return series
-
-
-def test_shift_day_limits_and_noise_are_those_of_generalised_least_squares_day_by_day():
-    series = planted()
-    r, g = expected_noise(series)
-    found = level_shifts(series, rng=np.random.default_rng(1), simulations=50)
-    assert (r, g) != (0.0, 0.0)
-    for y, one in zip(series, found, strict=True):
-        n, c = len(y), covariance(len(y), r, g)
-        fits = every_shift(y, c)
-        best = min(fits, key=lambda k: fits[k][1])
-        beta, rest, unscaled = fits[best]
-        near = [k for k, fit in fits.items() if n / 2 * np.log(fit[1] / rest) <= 1.92]
-        noise = np.sqrt(rest / (n - 2))
-        half = student.ppf(0.975, n - 2) * noise * np.sqrt(unscaled[1, 1])
-        assert (one.index, one.index_low, one.index_high) == (best, min(near), max(near))
-        assert one.shift == pytest.approx(beta[1])
-        assert (one.ci_low, one.ci_high) == pytest.approx((beta[1] - half, beta[1] + half))
-        assert one.persistence == r
-        assert (one.spell_sd, one.day_sd) == pytest.approx((noise * np.sqrt(1 - g), noise * np.sqrt(g)))
-        assert one.refused_because is None
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_the_noise_is_that_of_the_longest_spells_among_models_that_explain_about_equally_well(seed):
-    """Two short series of spells and days of their own; the grid searched by least squares written out."""
-    rng = np.random.default_rng(seed)
-    roots = [np.linalg.cholesky(covariance(18, 0.5 + 0.05 * seed, 0.4)) for _ in range(2)]
-    series = [root @ rng.normal(size=18) for root in roots]
-    r, g = expected_noise(series)
-    for one in level_shifts(series, rng=rng, simulations=2):
-        share = one.day_sd**2 / (one.day_sd**2 + one.spell_sd**2)
-        assert (one.persistence, share) == (r, pytest.approx(g))
-
-
-def test_the_p_value_counts_simulated_series_without_a_shift_whose_best_shift_takes_as_large_a_share():
-    """The null series drawn again from the same numbers, each searched day by day with least squares."""
-    series = planted()[:1]
-    r, g = expected_noise(series)
-    c = covariance(24, r, g)
-    null = np.linalg.cholesky(c) @ np.random.default_rng(5).normal(size=(24, 60))
-
-    def share(y):
-        none = least_squares(y, np.ones((24, 1)), c)[1]
-        return (none - min(fit[1] for fit in every_shift(y, c).values())) / none
-
-    as_large = sum(share(null[:, i]) >= share(series[0]) for i in range(60))
-    found = level_shifts(series, rng=np.random.default_rng(5), simulations=60)[0]
-    assert found.p_value == pytest.approx((1 + as_large) / 61) and as_large > 0
-
-
-def test_edge_days_and_level_are_kept_and_a_clear_step_has_the_smallest_p_value():
-    rng = np.random.default_rng(2)
-    y = rng.normal(0, 0.1, 20) + (np.arange(20) >= 18)
-    wide = level_shifts([y], rng=np.random.default_rng(1), simulations=30, edge_days=5)[0]
-    near = level_shifts([y], rng=np.random.default_rng(1), simulations=30, edge_days=2)[0]
-    assert near.index == 18 and 5 <= wide.index_low <= wide.index <= wide.index_high <= 15
-    assert near.p_value == pytest.approx(1 / 31)
-    narrow = level_shifts([y], rng=np.random.default_rng(1), simulations=30, edge_days=2, level=0.5)[0]
-    ratio = (near.ci_high - near.shift) / (narrow.ci_high - narrow.shift)
-    assert ratio == pytest.approx(student.ppf(0.975, 18) / student.ppf(0.75, 18))
-
-
-def test_a_series_is_refused_with_its_reason_and_the_others_are_answered():
-    rng = np.random.default_rng(2)
-    good = rng.normal(size=14)
-    found = level_shifts([good[:13], good, np.r_[good, np.nan], np.full(20, 2.0)], rng=rng, simulations=20)
-    assert [f.refused_because for f in found] == [
-        "13 days; a shift can be told from a spell from 14 days on",
-        None,
-        "days without a value; fill or cut the series first",
-        "every day has the same value",
-    ]
-    assert found[0].shift is None and found[0].p_value is None and found[1].shift is not None
-    assert level_shifts([], rng=rng) == []
-
-
 def test_what_spells_do_to_a_difference_of_means_is_the_sum_over_pairs_of_days():
     weights = [-1 / 3] * 3 + [1 / 5] * 5
     variance = sum(a * b * 0.6 ** abs(i - j) for i, a in enumerate(weights) for j, b in enumerate(weights))
     found = spell_contrast_sd(days_before=3, days_after=5, persistence=0.6, spell_sd=0.2)
     assert found == pytest.approx(0.2 * np.sqrt(variance))
-
-
-def latencies(values: list[float], *, feature: str = "f", start: str = "2026-01-01") -> pd.DataFrame:
-    table = pd.DataFrame({"feature_id": feature, "observed_on": pd.date_range(start, periods=len(values))})
-    return table.assign(p95_latency_ms=values, latency_observations=20)
-
-
-def test_a_row_of_the_shift_table_is_the_exponential_of_the_shift_of_the_log_series():
-    rng = np.random.default_rng(3)
-    y = 200 * np.exp(rng.normal(0, 0.1, 30) + 0.4 * (np.arange(30) >= 18))
-    daily = pd.concat([latencies(list(y)), latencies(list(y[:10]), feature="a")])
-    found = shift_table(daily, rng=np.random.default_rng(4), simulations=40)
-    one = level_shifts([np.log(y)], rng=np.random.default_rng(4), simulations=40)[0]
-    assert found["feature_id"].tolist() == ["a", "f"] and found["days"].tolist() == [10, 30]
-    short, row = found.iloc[0], found.iloc[1]
-    assert short["shift_refused"] == "10 days; a shift can be told from a spell from 14 days on"
-    assert short[["shift_on", "shift_ratio", "shift_p", "spell_sd", "days_above"]].isna().all()
-    start = pd.Timestamp("2026-01-01")
-    dates = [start + pd.Timedelta(days=i) for i in (one.index, one.index_low, one.index_high)]
-    assert row[["shift_on", "shift_first_on", "shift_last_on"]].tolist() == dates
-    expected = np.exp([one.shift, one.ci_low, one.ci_high])
-    assert row[["shift_ratio", "shift_low", "shift_high"]].tolist() == pytest.approx(list(expected))
-    noise = [one.p_value, one.persistence, one.spell_sd, one.day_sd]
-    assert row[["shift_p", "persistence", "spell_sd", "day_sd"]].tolist() == pytest.approx(noise)
-    middle = np.exp((np.log(y[: one.index]).mean() + np.log(y[one.index :]).mean()) / 2)
-    assert row["days_above"] == (y[-7:] > middle).sum() and pd.isna(row["shift_refused"])
-
-
-def test_days_above_the_middle_are_counted_over_the_last_days_only():
-    """By hand: 20 days about 100, then 10 about 200 of which the last 3 are back at 100: of the last 7 days 4 are above."""
-    wiggle = [1.0, 1.01, 0.99, 1.0, 1.02] * 6
-    level = [100.0] * 16 + [200.0] * 11 + [100.0] * 3
-    found = shift_table(latencies([a * b for a, b in zip(level, wiggle, strict=True)]), rng=np.random.default_rng(4), simulations=20)  # fmt: skip
-    assert found["days_above"].tolist() == [4]
-
-
-def test_a_tenth_of_the_days_may_be_missing_and_is_drawn_through_and_more_is_refused():
-    """Days with 19 observations are missing (20 are asked); the log between its neighbours is drawn straight."""
-    rng = np.random.default_rng(6)
-    y = 100 * np.exp(rng.normal(0, 0.2, 20))
-    daily = latencies(list(y))
-    few = daily.assign(latency_observations=[19 if i in (5, 9) else 20 for i in range(20)])
-    filled = np.log(y)
-    filled[5], filled[9] = (filled[4] + filled[6]) / 2, (filled[8] + filled[10]) / 2
-    found = shift_table(few, rng=np.random.default_rng(4), simulations=20).iloc[0]
-    other = level_shifts([filled], rng=np.random.default_rng(4), simulations=20)[0]
-    assert found["shift_ratio"] == pytest.approx(np.exp(other.shift)) and found["shift_p"] == other.p_value
-    gone = shift_table(few.drop(index=[5, 9]), rng=np.random.default_rng(4), simulations=20).iloc[0]
-    assert gone["shift_ratio"] == pytest.approx(np.exp(other.shift)) and gone["days"] == 20
-    zero = shift_table(daily.assign(p95_latency_ms=np.where(np.isin(np.arange(20), [5, 9]), 0.0, y)), rng=np.random.default_rng(4), simulations=20)  # fmt: skip
-    assert zero.iloc[0]["shift_ratio"] == pytest.approx(np.exp(other.shift))
-    three = daily.assign(latency_observations=[19 if i in (5, 9, 12) else 20 for i in range(20)])
-    refused = shift_table(three, rng=rng, simulations=20).iloc[0]
-    assert refused["shift_refused"] == "days without a value; fill or cut the series first"
-    # Missing days at the ends are no days of the series; without any day with enough there is none.
-    ends = daily.assign(latency_observations=[19 if i in (0, 1, 2, 19) else 20 for i in range(20)])
-    assert shift_table(ends, rng=rng, simulations=20)["days"].tolist() == [16]
-    nothing = shift_table(daily.assign(latency_observations=1), rng=rng, simulations=20).iloc[0]
-    assert nothing["days"] == 0 and nothing["shift_refused"].startswith("0 days;")
 
 
 def test_the_nearest_mark_lies_at_most_three_days_away_and_its_days_are_counted_from_the_row():
@@ -477,11 +295,3 @@ def test_silence_is_counted_in_dates_from_the_last_row_and_told_from_five_dates_
 def test_a_declared_feature_that_was_never_seen_hides_no_other():
     found = silence_table(dates("b", 0, 1), through=datetime(2026, 1, 3), declared=["a", "c"])
     assert found["feature_id"].tolist() == ["a", "b", "c"] and found["days_observed"].tolist() == [0, 2, 0]
-
-
-def test_a_shift_is_the_same_in_seconds_as_in_milliseconds():
-    y = 200 * np.exp(np.random.default_rng(3).normal(0, 0.1, 20) + 0.4 * (np.arange(20) >= 12))
-    one, other = (
-        shift_table(latencies(list(v)), rng=np.random.default_rng(4), simulations=20).iloc[0] for v in (y, y / 1000)
-    )
-    assert one["shift_ratio"] == pytest.approx(other["shift_ratio"]) and one["shift_on"] == other["shift_on"]

@@ -184,7 +184,7 @@ def test_of_each_name_the_newest_and_the_newest_good_run_stay(tmp_path):
     assert prune(tmp_path, now=NOW, keep=2).removed == ("w3",)
     assert names(tmp_path) == {"w0", "w1", "w2", "x0"}
     index = (tmp_path / "index.html").read_text()
-    assert "w2" in index and "w3" not in index
+    assert "w2/index.html" in index and "w3/index.html" not in index
 
 
 def test_what_is_not_only_ours_stays(tmp_path):

@@ -9,9 +9,9 @@ LATENCY_REGRESSIONS = Metric(
     name="latency_regressions",
     label="Features that got slower",
     question="How many features became slower and stayed so?",
-    numerator="features whose p95 latency rose by {smallest_rise} or more with an adjusted p under 0.05"
-    " (Benjamini-Hochberg over features) and is up on {sustained_days} of the last {window_days} days: the last"
-    " {window_days} days against the {window_days} before, or a shift of level in the whole history",
+    numerator="features whose level of daily p95 latency rose and still stands there, with an adjusted p under 0.05"
+    " (Benjamini-Hochberg over features), up on {sustained_days} of the last {window_days} days (or as large a share of"
+    " the days since) and not surely by less than {smallest_rise}",
     denominator="features that could be judged",
     interval="",
     unit="count",

@@ -150,6 +150,11 @@
   // A file of several pages draws the charts of each when it is opened.
   const waiting = new Set(figures.keys());
   const drawShown = async () => {
+    for (const link of document.querySelectorAll('.pages a[href^="#page-"]')) {
+      const page = document.getElementById(link.getAttribute("href").slice(1));
+      if (getComputedStyle(page).display === "none") link.removeAttribute("aria-current");
+      else link.setAttribute("aria-current", "page");
+    }
     for (const number of [...waiting]) {
       const page = figures[number].closest(".page");
       if (page && getComputedStyle(page).display === "none") continue;
