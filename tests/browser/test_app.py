@@ -94,7 +94,7 @@ def test_a_hostile_name_in_a_picker_is_text_that_can_be_asked(page, app):
     options = page.locator("#control-steps-more option").evaluate_all("all => all.map(o => o.title || o.textContent)")
     assert HOSTILE in options
     page.select_option("#control-steps-more", index=options.index(HOSTILE))
-    page.wait_for_function("() => document.querySelector('#live').dataset.state === 'asked'")
+    page.wait_for_function("() => document.querySelectorAll('#control-steps .row').length === 6")
     page.wait_for_selector(WHOLE)
     assert "hit" not in page.title() and page.locator("main img, main script").count() == 0
     assert page.locator("#control-steps .row").count() == 6
