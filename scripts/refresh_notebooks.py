@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from launchpad_lib.runner.execution import QUIET
+from launchpad_lib.runner.execution import KERNEL_ARGUMENTS
 from launchpad_lib.runner.forked_kernels import kernel_server
 from launchpad_lib.runner.parameter_cell import cell_source
 from launchpad_lib.runner.parameters import NOTEBOOKS, RunParams, load_run
@@ -32,7 +32,7 @@ def refresh(path: Path, run: RunParams) -> None:
         if path.stem in NOTEBOOKS and "parameters" in cell.metadata.get("tags", []):
             cell.source = example(run, path)
     NotebookClient(
-        notebook, timeout=300, extra_arguments=QUIET, resources={"metadata": {"path": str(path.parent)}}
+        notebook, timeout=300, extra_arguments=KERNEL_ARGUMENTS, resources={"metadata": {"path": str(path.parent)}}
     ).execute()
     notebook.metadata = {k: v for k, v in notebook.metadata.items() if k in KEPT_METADATA} | {
         "language_info": {"name": "python"}
