@@ -14,6 +14,7 @@ from launchpad_lib.contract.sentences import counted as number_of
 from launchpad_lib.contract.tables import EXPOSURE_EVENT
 from launchpad_lib.findings.experiment_arms import Arms
 from launchpad_lib.findings.experiment_plans import ExperimentPlan
+from launchpad_lib.findings.releases import last_day
 from launchpad_lib.inference.sample_ratio import MovedSplit, SampleRatio, moved_split, sample_ratio_mismatch
 
 
@@ -30,12 +31,22 @@ def not_yet_because(plan: ExperimentPlan, planned: PlannedExperiment, arms: Arms
         if planned.planned_units is not None:
             due.append(f"{number_of(units, 'unit')} of {planned.planned_units:,} planned are there")
         if planned.ends_on is not None:
-            due.append(f"exposures go on until {planned.ends_on}")
+            due.append(_exposures_due(plan, planned.ends_on))
         return f"{said}; {' and '.join(due)}"
     waiting = int(arms.standing.loc[arms.standing["standing"] == "assigned", "units_immature"].sum())
     if waiting and planned.immature_units == "leave_out":
         return f"{said}; the window of {plan.within} is not over for {number_of(waiting, 'unit')}"
     return None
+
+
+def _exposures_due(plan: ExperimentPlan, last: date) -> str:
+    """Whether exposures or only their windows are not over, and where the log ends, which may be long ago."""
+    if plan.observed_through is None:
+        return f"exposures go on until {last}"
+    ends = last_day(plan.observed_through, plan.report_timezone)
+    if ends > last:
+        return f"exposures ended on {last}, and the log ends on {ends}, before the window of {plan.within} is over"
+    return f"exposures go on until {last}, and the log ends on {ends}"
 
 
 def _is_over(plan: ExperimentPlan, last: date) -> bool:

@@ -93,7 +93,11 @@ def test_a_fixed_design_is_not_read_before_its_planned_end_and_the_same_ever_aft
     ended = page(log(WON), {"planned_units": None, "ends_on": "2026-01-05"})
     assert ended.conclusion.verdict.startswith("Ship x")
     going_on = page(log(WON), {"planned_units": None, "ends_on": "2026-02-05"})
-    assert "exposures go on until 2026-02-05" in str(going_on.conclusion.findings)
+    assert "exposures go on until 2026-02-05, and the log ends on 2026-02-03." in str(going_on.conclusion.findings)
+    waiting = page(log(WON), {"planned_units": None, "ends_on": "2026-01-05"}, observed_through=START + 3 * DAY)
+    assert "exposures ended on 2026-01-05, and the log ends on 2026-01-07, before the window of 7 days is over." in str(
+        waiting.conclusion.findings
+    )
 
 
 def test_who_was_exposed_before_the_start_is_left_out_and_named():
