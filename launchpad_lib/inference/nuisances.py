@@ -26,6 +26,9 @@ RACED_FOLDS = 2
 MOST_FITTED = 100_000
 # Under so many rows a boosted model has never won in the studies, and costs most.
 FEWEST_BOOSTED = 400
+# Of the rarer kind for each covariate, under which the hardly penalised model of who is treated may not race: with
+# fewer it fits luck, wins by luck on a few held rows, and its weights leave a handful of users.
+FEWEST_OF_A_KIND = 10
 MANY_ROWS = 10_000
 BINS = 255
 MOST_BINNED = 200_000  # rows of which the bins are made
@@ -82,6 +85,9 @@ def crossfit(
     racing = _candidates(is_binary, int(learn.sum()), seed=int(rng.integers(2**31)))
     predicted = {name: np.empty(len(y)) for name in racing}
     losses = dict.fromkeys(racing, 0.0)
+    if treated is None and is_binary and min(y.sum(), len(y) - y.sum()) < FEWEST_OF_A_KIND * x.shape[1]:
+        racing.pop("linear", None)
+        losses.pop("linear", None)
     drawn = learn & _drawn(users, int(learn.sum()), rng)
     tuned = min(TUNED_FOLDS, int(fold.max()))
     seen = {name: x for name in racing}

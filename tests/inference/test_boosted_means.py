@@ -117,3 +117,21 @@ def test_a_mean_that_is_the_same_everywhere_is_told_without_a_model():
     for value in (0.0, 1.0, 3.5):
         found = crossfit(x, np.full(50, value), fold, users=np.arange(50), rng=np.random.default_rng(1))
         assert (found.predicted == value).all()
+
+
+def test_of_a_few_treated_the_hardly_penalised_model_does_not_race():
+    """Ten of the rarer kind for each covariate: with 79 trials on a side it won by luck, and left 22 users to compare."""
+    rng = np.random.default_rng(20261127)
+    n, width = 2_000, 5
+    x = rng.normal(size=(n, width))
+    users, fold = np.arange(n), np.arange(n) % 6
+    steep = 3 * x[:, 0] - 5
+    few, many = (np.argsort(np.argsort(-(steep + rng.logistic(size=n)))) < kept for kept in (49, 50))
+    for treated, models in ((few, {"linear, shrunk", "boosted"}), (many, {"linear"})):
+        found = crossfit(x, treated.astype(float), fold, users=users, rng=np.random.default_rng(1))
+        assert found.model in models
+    # An outcome is learnt as before.
+    arm = np.zeros(n, int)
+    assert (
+        crossfit(x, few.astype(float), fold, users=users, rng=np.random.default_rng(1), treated=arm).model == "linear"
+    )
