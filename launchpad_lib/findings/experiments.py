@@ -101,7 +101,10 @@ WORDS = {
 
 
 def experiment_sentence(found: ExperimentResults) -> str:
-    """At most 16 words beside names: ship which, do not ship, or keep running and what is missing first."""
+    """At most 16 words beside names: ship which, do not ship, or keep running and what is missing first.
+
+    One whose planned end is over is undecided: to run on would be a second look.
+    """
     best, plan = found.decisions[0], found.plan
     if best.choice == "ship":
         guards = "every guardrail is within its margin" if plan.guardrails else "no guardrail was declared"
@@ -114,7 +117,9 @@ def experiment_sentence(found: ExperimentResults) -> str:
         return (
             f"Do not ship {named(best.variant)}: harm shown, {listed([named(m) for m in best.harmed], most=2)} {fell}."
         )
-    return f"Keep running {named(plan.experiment_id)}: {_missing_first(best)}."
+    name = named(plan.experiment_id)
+    begins = f"{name} ended undecided" if _is_over(found) else f"Keep running {name}"
+    return f"{begins}: {_missing_first(best)}."
 
 
 def _is_rise_good(plan: ExperimentPlan, metric: str) -> bool:
@@ -137,8 +142,8 @@ def _missing_first(best: Decision) -> str:
     if first.reading == "too few units":
         return f"too few units of {variant} or its control yet"
     if first.role == "guardrail":
-        return f"{metric} of {variant} is not shown to be within its margin"
-    return f"{metric} of {variant} is not shown to differ from control"
+        return f"{variant} is not shown to keep {metric} within its margin"
+    return f"{variant} is not shown to differ from control in {metric}"
 
 
 def _about_variants(found: ExperimentResults) -> list[Finding]:
@@ -164,10 +169,11 @@ def _about_variant(decision: Decision, found: ExperimentResults) -> Finding:
     told = {
         "ship": f"Ship {name}",
         "do not ship: harm shown": f"Do not ship {name}, harm is shown",
-        "keep running": f"Keep running {name}",
+        "keep running": f"{name} is undecided" if _is_over(found) else f"Keep running {name}",
     }[decision.choice]
     needs = needs_words(decision.missing, found)
     if decision.choice == "keep running" and _is_over(found):
+        verb = "find out"
         needs.append(PLANNED_END_OVER)
     missing = "".join(f" {need}" for need in needs)
     guards = "" if found.plan.guardrails else " No guardrail was declared, so none was measured."

@@ -91,6 +91,7 @@ def test_a_control_changes_the_chart_and_the_address_which_asks_the_same_again(p
     page.locator("#show_code").focus()
     page.keyboard.press("Space")
     assert page.locator("main pre.code").first.is_visible()
+    assert 'feature_id = "search"' in page.locator("main pre.code").first.inner_text()
     with page.expect_download() as got:
         page.click("#download")
     saved = Path(got.value.path()).read_text(encoding="utf-8")
