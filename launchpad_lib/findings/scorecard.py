@@ -175,8 +175,7 @@ def scorecard_verdict(card: Scorecard) -> str:
     watched = [named(row.feature_name) for row in card.rows if row.severity == "watch"]
     if watched:
         return f"Nothing is shown to need action; look at {listed(watched, most=2)}."
-    smallest = _smallest(card.family)
-    return f"Nothing got worse {'by what' if smallest else 'that'} these data could show{smallest}{_untold(card)}."
+    return f"Nothing got worse that these data could show{_smallest(card.family)}{_untold(card)}."
 
 
 def _untold(card: Scorecard) -> str:

@@ -90,7 +90,7 @@ def row(card: Scorecard, feature_id: str) -> FeatureRow:
 
 def test_where_nothing_got_worse_the_verdict_says_how_little_would_have_shown():
     card = card_of(tables())
-    assert said(card) == "Nothing got worse by what these data could show: 6 points of adoption, 27 % of latency."
+    assert said(card) == "Nothing got worse that these data could show: 6 points of adoption, 27 % of latency."
     # By hand: nine tests, so 5 % / 9 two-sided; (2.773 + 0.842) standard errors of 0.03 / 1.96, and 1.2 to that part.
     z = norm.ppf(1 - 0.05 / 18) + norm.ppf(0.8)
     assert card.family.adoption == pytest.approx(z * 0.03 / norm.ppf(0.975))
@@ -182,7 +182,7 @@ def test_a_page_that_refused_or_failed_is_no_good_news():
     assert {r.health.word for r in card.rows} == {r.objective.word for r in card.rows} == {"refused"}
     assert card.rows[0].health.says == "latency_trends failed, ValueError: it broke."
     assert card.rows[0].severity == "unknown"
-    assert said(card) == "Nothing got worse by what these data could show: 5 points of adoption; health cannot be told."
+    assert said(card) == "Nothing got worse that these data could show: 5 points of adoption; health cannot be told."
     told = scorecard_conclusion(card, is_run=True).findings
     assert told[0].sentence.startswith("Health and latency cannot be told of any feature. latency_trends failed")
     found["states"] = tables()["states"].assign(state="not asked", reason="no objective is declared")
@@ -190,9 +190,7 @@ def test_a_page_that_refused_or_failed_is_no_good_news():
     found["states"] = tables()["states"]
     card = card_of(found, latency_trends=failed)
     assert {r.health.word for r in card.rows} == {"healthy"}, "the other page tells the state"
-    assert (
-        said(card) == "Nothing got worse by what these data could show: 5 points of adoption; latency cannot be told."
-    )
+    assert said(card) == "Nothing got worse that these data could show: 5 points of adoption; latency cannot be told."
     nothing = scorecard(RunResults(dict.fromkeys(PAGES, failed), {}), features(*NAMES), smallest_change=0.02)
     assert said(nothing) == "These data cannot show whether anything got worse." and nothing.needing_action.is_refused
     by_hand = scorecard(RunResults(), features("quiz"), smallest_change=0.02)
