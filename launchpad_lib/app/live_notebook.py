@@ -18,6 +18,7 @@ from launchpad_lib.app.parts import Key, Part, cell_name, parts_of, to_run
 from launchpad_lib.page.blocks import Block, blocks_of
 from launchpad_lib.page.exporter import facts_of
 from launchpad_lib.page.whole_page import page_of
+from launchpad_lib.runner.parameter_cell import cell_source
 
 
 class LiveNotebook:
@@ -47,6 +48,9 @@ class LiveNotebook:
         changed = {n for n, v in values.items() if n not in self._values or self._values[n] != v}
         self._values = dict(values)
         self._names.update(values)
+        for cell in self.notebook.cells:
+            if "parameters" in cell.metadata.get("tags", []):
+                cell.source = cell_source(values)  # the code that is shown is the code that answered
         if again:
             self._waiting = {part.key for part in self._parts}
         order = to_run(self._parts, changed=changed, again=self._waiting)

@@ -52,6 +52,7 @@ _CLASSES = {
 }
 
 
+BELOW_ZERO = re.compile(r"(?<![^ (])-(?=\d+(?:[.,]\d+)* (?:points?\b|%|to [-+−]?\d)|\d+(?:[.,]\d+)*\))")
 TOGETHER = re.compile(
     r"(?<=\d) (?=(?:%|points?|ms|s|min|h|days?|kB|MB|times)(?!\w))"  # 90.8 %, 5 points
     r"|(?<=\d) (?:of|to) (?=[-+−]?\d)"  # 3 of 5, -1.3 to +17.8
@@ -61,14 +62,16 @@ TOGETHER = re.compile(
 
 
 def unbroken(text: str) -> str:
-    """Text whose numbers stay with their units, counts and limits at the end of a line.
+    """Text whose numbers have a minus sign, and stay with their units, counts and limits at the end of a line.
 
     A matter of pages only: what a run hands to programs and consoles keeps its plain spaces.
 
     >>> unbroken("90.8 % of 3 of 5, n = 12").replace("\u00a0", "~")
     '90.8~% of 3~of~5, n~=~12'
+    >>> unbroken("-5.7 points (-8.8 to -2.6), 2026-01-18, step -5").replace("\u00a0", "~")
+    '−5.7~points (−8.8~to~−2.6), 2026-01-18, step -5'
     """
-    return TOGETHER.sub(lambda gap: gap.group().replace(" ", "\u00a0"), text)
+    return TOGETHER.sub(lambda gap: gap.group().replace(" ", "\u00a0"), BELOW_ZERO.sub("−", text))
 
 
 def plain(text: object) -> Markup:

@@ -8,8 +8,10 @@ from typing import get_args
 
 import pyarrow.parquet as pq
 
-from launchpad_lib.contract.manifest import NotebookRun, Status, TableWritten
+from launchpad_lib.contract.manifest import Manifest, NotebookRun, Status, TableWritten
+from launchpad_lib.contract.sentences import listed
 from launchpad_lib.runner.execution import Executed
+from launchpad_lib.runner.summary_words import page_name
 
 
 def worst(statuses: Iterable[Status]) -> Status:
@@ -42,6 +44,19 @@ def notebook_record(one: Executed) -> NotebookRun:
             "findings": one.said.findings,
         }
     )
+
+
+def verdict_of(manifest: Manifest) -> str | None:
+    """What a run says first: its scorecard's verdict, unless no feature needs action there and a page asks for it.
+
+    An experiment that harms is no feature's row: "nothing got worse" above it would be read as all clear.
+    """
+    if manifest.verdict is None or any(row.severity == "act" for row in manifest.scorecard):
+        return manifest.verdict
+    grave = (n.verdict for n in manifest.notebooks if n.verdict and any(f.severity == "act" for f in n.findings))
+    said = next(grave, manifest.verdict)
+    failed = [page_name(n.title) for n in manifest.notebooks if n.status == "failed"]
+    return f"{said.removesuffix('.')}; {listed(failed, most=2)} failed." if failed else said
 
 
 def write_tables(done: Iterable[Executed], folder: Path) -> list[TableWritten]:

@@ -29,7 +29,7 @@ from launchpad_lib.runner.indexes import publish_index, publish_run_index
 from launchpad_lib.runner.inputs import bring_up_to_date, doubts_about_lake, inputs_read, opened_for
 from launchpad_lib.runner.kept_runs import MANIFEST
 from launchpad_lib.runner.named_things import check_named_things, doubts_about_features
-from launchpad_lib.runner.outcomes import notebook_record, summary, worst, write_tables
+from launchpad_lib.runner.outcomes import notebook_record, summary, verdict_of, worst, write_tables
 from launchpad_lib.runner.own_notebooks import notebook_names
 from launchpad_lib.runner.parameters import RunParams
 from launchpad_lib.runner.progress import Progress
@@ -183,6 +183,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
             "versions": made_by(hashes),
         }
     )
+    manifest = manifest.model_copy(update={"verdict": verdict_of(manifest)})
     publish_index(
         partial,
         manifest,

@@ -10,6 +10,7 @@ import pytest
 from launchpad_lib.contract.manifest import Manifest
 from launchpad_lib.page.sparks import band_chart, round_top, spark
 from launchpad_lib.runner.indexes import publish_index
+from launchpad_lib.runner.outcomes import verdict_of
 from launchpad_lib.runner.summary import summary
 from launchpad_lib.runner.summary_words import change_words, parted
 from tests.summaries import HOSTILE, cell, days, feature, found, manifest, notebook, number
@@ -53,6 +54,27 @@ def test_tasks_follow_the_order_of_the_scorecard_where_there_is_one():
     rows = [feature("b", "act"), feature("a", "act")]
     s = summary(manifest(notebooks=[notebook("risk", findings=told)], scorecard=rows, verdict="B is degraded now."))
     assert ([t.headline for t in s.tasks], s.verdict) == (["b is bad", "a is bad"], "B is degraded now.")
+
+
+def test_nothing_got_worse_is_not_said_above_a_page_that_asks_to_act():
+    """A fresh reader took an experiment that harms for all clear: it is no feature's row."""
+    harm = notebook("experiments", findings=[found("act", "Do not ship.", verb="stop")], verdict="Do not ship new.")
+    calm = [notebook("scorecard", verdict="Nothing got worse."), notebook("funnels", verdict="Half get through.")]
+    assert (
+        verdict_of(manifest(notebooks=[*calm, harm], scorecard=[feature("a", "fine")], verdict="Nothing got worse."))
+        == "Do not ship new."
+    )
+    assert (
+        verdict_of(manifest(notebooks=[*calm, harm], scorecard=[feature("a", "act")], verdict="A fell.")) == "A fell."
+    )
+    assert (
+        verdict_of(manifest(notebooks=calm, scorecard=[feature("a", "fine")], verdict="Nothing got worse."))
+        == "Nothing got worse."
+    )
+    assert verdict_of(manifest(notebooks=[*calm, harm])) is None
+    torn = [*calm, notebook("risk", "failed", reason="KeyError", verdict=None)]
+    said = verdict_of(manifest(notebooks=torn, scorecard=[feature("a", "fine")], verdict="Nothing got worse."))
+    assert said == "Nothing got worse; Risk failed."
 
 
 def test_what_is_of_no_feature_is_not_hidden_behind_three_features():
