@@ -69,7 +69,7 @@ class Indexed(NamedTuple):
 
     def all_files(self) -> list[str]:
         """Every file that its tables read."""
-        names = ("user_days", "session_parts") if self.table == "events" else ("feature_metrics",)
+        names = ("user_days", "session_parts") if self.table == "events" else ("feature_metrics", "feature_hours")
         parts = [path for name in names for path in self.paths(name)]
         if self.files is not None:
             return [*self.files.paths, *parts]

@@ -71,6 +71,7 @@ def test_every_view_has_the_rows_that_pages_see(place):
         "dim_users",
         "dim_feature_metadata",
         "fact_feature_metrics",
+        "fact_feature_hours",
         "telemetry",
         "annotations",
         "rejected",
@@ -81,6 +82,7 @@ def test_every_view_has_the_rows_that_pages_see(place):
             "dim_users": "users",
             "dim_feature_metadata": "features",
             "fact_feature_metrics": "feature_metrics",
+            "fact_feature_hours": "feature_hours",
         }.get(name, name)
         expected = getattr(data, table)
         columns = ", ".join(f'"{c}"' for c in expected.columns)

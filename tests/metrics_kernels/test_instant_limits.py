@@ -9,6 +9,7 @@ import ibis
 import pandas as pd
 import pytest
 
+from launchpad_lib.findings.log_results import events_by_name
 from launchpad_lib.lake import open_lake
 from launchpad_lib.metrics.kernels import block_rows, instant_limits, lake_log, unit_rows
 from launchpad_lib.metrics.windows import is_one_of
@@ -101,3 +102,15 @@ def test_an_instant_of_pandas_is_one(lake):
     at = {"at": events.event_at}
     found = [read(events, at, where=events.event_at >= since) for since in (pd.Timestamp(EARLY), EARLY)]
     assert found[0] == found[1] != []
+
+
+@pytest.mark.parametrize("names", [None, ["look", "done"]])
+def test_sessions_that_interleave_are_counted_once_by_name(lake, names):
+    events = open_lake(lake).events
+    counted = events.group_by("event_name").agg(users=events.user_id.nunique(), sessions=events.session_key.nunique())
+    told = {row["event_name"]: (row["users"], row["sessions"]) for row in counted.to_pyarrow().to_pylist()}
+    found = events_by_name(events, names=names)
+    assert len(found) == len(names or told) and found["sessions"].min() > found["users"].max()
+    assert {n: (u, s) for n, u, s in zip(found.event_name, found.users, found.sessions, strict=True)} == {
+        name: told[name] for name in found["event_name"]
+    }

@@ -68,12 +68,12 @@ def world(tmp_path_factory):
 
 def instants() -> st.SearchStrategy[datetime]:
     """Edges of days and blocks, instants of rows, those beside them, and far away."""
-    minutes = st.integers(-3, 16 * 144).map(lambda k: START + timedelta(minutes=10 * k))
-    days = st.integers(-1, 14).map(lambda k: START + timedelta(days=k))
-    near = st.tuples(st.one_of(days, minutes), st.integers(-2, 2)).map(lambda at: at[0] + at[1] * MICROSECOND)
-    return st.one_of(
-        near, st.sampled_from([datetime(1, 1, 1), datetime(1969, 12, 31, 23), datetime(9999, 12, 31), CUT])
+    edges = st.tuples(st.integers(0, 11), st.integers(-1, 1)).map(
+        lambda at: START + timedelta(days=at[0]) + at[1] * MICROSECOND
     )
+    minutes = st.integers(-3, 16 * 144).map(lambda k: START + timedelta(minutes=10 * k))
+    far = st.sampled_from([datetime(1, 1, 1), datetime(1969, 12, 31, 23), datetime(9999, 12, 31), CUT])
+    return st.one_of(edges, edges, edges, minutes, far)
 
 
 SIDES = {
@@ -150,20 +150,24 @@ BETWEEN_FILTERS = {
 
 
 # What blocks answer by themselves, alone and together; one condition that is of another kind sends all to the engine.
+SIDE = st.builds(compared, st.sampled_from([">=", ">", "<=", "<"]), instants(), st.sampled_from(["plain", "other way"]))
 LIMITS = st.one_of(
-    st.builds(compared, st.sampled_from([">=", ">", "<=", "<"]), instants(), st.sampled_from(["plain", "other way"])),
+    SIDE,
+    SIDE,
+    SIDE,
     st.builds(between, instants(), instants()),
     st.sampled_from(OTHERS),
 )
 LIMITS_TOGETHER = st.lists(LIMITS, min_size=1, max_size=3).map(lambda parts: reduce(both, parts))
 FILTERS = st.one_of(
+    st.lists(SIDE, min_size=1, max_size=1),
     st.lists(LIMITS, min_size=1, max_size=2),
     st.lists(LIMITS_TOGETHER, min_size=1, max_size=2),
     st.lists(CONDITIONS, min_size=1, max_size=2),
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=60)
 @given(
     filters=FILTERS,
     shape=st.sampled_from(list(BETWEEN_FILTERS)),

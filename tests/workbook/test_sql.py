@@ -18,6 +18,7 @@ from launchpad_lib.lake.asking import answered
 from launchpad_lib.lake.warehouse import warehouse_views
 from tests.lake.test_snapshot import add, steady
 
+EMPTY = {"annotations", "dim_feature_metadata", "experiments", "gaps", "rejected", "series"}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -69,6 +70,13 @@ def test_the_query_may_come_from_a_file_or_from_standard_input(lake, capsys, tmp
     with file.open() as given:
         monkeypatch.setattr(sys, "stdin", given)
         assert run(capsys, lake, "--csv", "-") == (0, "n\n100\n", "")
+
+
+def test_every_view_that_is_there_is_read(lake, capsys):
+    views = [row["name"] for row in json.loads(run(capsys, lake, "--json", "SHOW TABLES")[1])]
+    rows = {view: json.loads(run(capsys, lake, "--json", f"FROM {view}")[1]) for view in views}
+    assert "fact_feature_hours" in views and sum(row["observations"] for row in rows["fact_feature_hours"]) == 50
+    assert {view for view in views if not rows[view]} == EMPTY
 
 
 @pytest.mark.parametrize(
