@@ -16,8 +16,9 @@ _STREAM = re.compile(r"kafka:[^/#]+/[0-9]+|spool/[a-z0-9-]+")
 
 
 def streams_of(lake: Path) -> list[str]:
-    """The partitions of streams that a lake has read, as `kafka:topic/0` and `spool/WRITER`; what cannot be read is left
-    out.
+    """The partitions of streams that a lake has read, as `kafka:topic/0` and `spool/WRITER`.
+
+    What cannot be read is left out.
     """
     files = log_files(lake / "events")
     found: set[str] = set()
