@@ -22,6 +22,18 @@ def private_folder(folder: Path) -> Path:
     return folder
 
 
+def inner_folder(folder: Path) -> Path:
+    """A folder within a lake or an index: it has the rights of the one above it, as far as the umask lets it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not folder.is_dir():
+        above = folder.parent if folder.parent.is_dir() else inner_folder(folder.parent)
+        folder.mkdir(mode=0o700 | (above.stat().st_mode & 0o077), exist_ok=True)
+    return folder
+
+
 def file_mode(folder: Path) -> int:
     """The rights of a new file of rows in a folder: the owner's, and to read for those who may read the folder."""
     return 0o600 | (folder.stat().st_mode & 0o044)
@@ -48,4 +60,6 @@ def usual_folder_mode() -> int:
 
 def keep_private(file: Path, *, like: Path) -> None:
     """Takes from a written file the rights that a new file of this folder would not have."""
-    file.chmod(file.stat().st_mode & file_mode(like))
+    held = file.stat().st_mode & 0o7777
+    if held & file_mode(like) != held:  # else its times stay
+        file.chmod(held & file_mode(like))

@@ -144,7 +144,7 @@ REJECTED = Table(
     "one row per refused input row",
     (
         Column("table_name", "string", True, "the table it was meant for"),
-        Column("source", "string", True, "file name, kafka:topic/partition or spool:folder/writer"),
+        Column("source", "string", True, "file name, kafka:topic/partition or spool/writer"),
         Column("line", "int64", False, "line or row number in the source, from 1; of a stream the offset, from 0"),
         Column("reason", "string", True, "which rule it broke"),
         Column("raw", "string", False, "the row as text"),
@@ -158,7 +158,7 @@ GAPS = Table(
     "gaps",
     "one row per stretch of a source partition that was gone before it could be read",
     (
-        Column("source", "string", True, "kafka:topic or spool:folder"),
+        Column("source", "string", True, "kafka:topic or spool"),
         Column("partition", "string", True, "partition of the topic, or writer of the spool"),
         Column("from_offset", "int64", True, "first offset that could not be read"),
         Column("to_offset", "int64", True, "offset at which reading went on; the stretch ends before it"),

@@ -10,7 +10,9 @@ from pathlib import Path
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes beside and renames; the file has the rights that a new file of this process has."""
+    """Writes beside and renames; the file has the rights that a new file of this process has, for others than the owner
+    only as far as they have them in its folder.
+    """
     handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -19,7 +21,7 @@ def write_whole(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         mask = os.umask(0)
         os.umask(mask)
-        os.chmod(beside, 0o666 & ~mask)
+        os.chmod(beside, 0o666 & ~mask & (0o600 | path.parent.stat().st_mode))
         os.replace(beside, path)
     except BaseException:
         Path(beside).unlink(missing_ok=True)

@@ -151,14 +151,17 @@ def values_by_standing(arms: Arms, plan: PlannedExperiment | None) -> list[float
     return found
 
 
-def segments_apart(arms: Arms, plan: PlannedExperiment) -> list[Part]:
-    """Success metrics in each segment."""
+def segments_apart(arms: Arms, plan: PlannedExperiment, *, min_cell: int) -> list[Part]:
+    """Success metrics in each segment; a value of fewer than `min_cell` units is not told, for it could tell who they
+    are.
+    """
     if arms.counted is None:
         return []
     found, reasons = [], _reasons(arms)
     success = [(k, m) for k, m in enumerate(plan.metrics) if m.role == "success" and m.kind != "quantile"]
     for (name, level), own in sorted(arms.counted.moments.items()):
-        if name in plan.segments and (name, level) != WHOLE:
+        units = sum(max(Arm(one).n for one in moments) for moments in own.values())
+        if name in plan.segments and (name, level) != WHOLE and units >= min_cell:
             for k, metric in success:
                 part = {v: Compared(Arm(moments[k])) for v, moments in own.items()}
                 found.append(({"segment": name, "level": level}, metric, _part(arms, plan, part, metric, reasons)))

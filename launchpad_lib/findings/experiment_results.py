@@ -166,7 +166,7 @@ def experiment_results(events: ir.Table, plan: ExperimentPlan) -> ExperimentResu
         tuple(decisions),
         arms.exposed_on,
         _estimates(plan, plan.planned, arms, not_yet),
-        _apart(plan, tables.EXPERIMENT_SEGMENTS, segments_apart(arms, plan.planned), beside),
+        _apart(plan, tables.EXPERIMENT_SEGMENTS, segments_apart(arms, plan.planned, min_cell=plan.min_cell), beside),
         _days(plan, days_apart(arms, plan.planned), beside),
         not_yet,
         arms.too_many,

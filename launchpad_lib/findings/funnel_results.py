@@ -14,7 +14,7 @@ from launchpad_lib.contract.sentences import counted, named, span_words
 from launchpad_lib.findings.funnel_losses import losses
 from launchpad_lib.findings.funnel_question import MODE_WORDS, FunnelQuestion, Periods
 from launchpad_lib.findings.funnel_reading import FunnelReading
-from launchpad_lib.findings.rows import answered, declared, reason_in, refused_rows
+from launchpad_lib.findings.rows import answered, declared, of_many, reason_in, refused_rows
 from launchpad_lib.inference import compare_correlates, compare_rates
 from launchpad_lib.metrics import (
     nobody_mature,
@@ -89,11 +89,14 @@ def funnel_time_buckets(read: FunnelReading, asked: FunnelQuestion) -> pd.DataFr
 
 
 def funnel_segments(read: FunnelReading, asked: FunnelQuestion) -> pd.DataFrame:
-    """The table `funnel_segments`: most entrants first; every unit is in one segment, the missing value is one too."""
+    """The table `funnel_segments`: most entrants first; every unit is in one segment, the missing value is one too, and
+    values of fewer than `min_cell` units are one together.
+    """
 
     def segments() -> pd.DataFrame:
         rows = read.table("segments").order_by(["segment", "step"]).to_pandas()
-        return _at_the_end(rows, "segment").sort_values("entrants", ascending=False, kind="stable")
+        ordered = _at_the_end(rows, "segment").sort_values("entrants", ascending=False, kind="stable")
+        return of_many(ordered, n="entrants", min_cell=asked.min_cell)
 
     return answered(tables.FUNNEL_SEGMENTS, segments, refused_because=asked.refused_because)
 
@@ -125,14 +128,17 @@ def funnel_shift(read: FunnelReading, asked: FunnelQuestion) -> pd.DataFrame:
     """The table `funnel_changes`: the whole funnel, its steps, and its steps by segment where a breakdown is asked.
 
     Benjamini-Hochberg runs over all rows of steps and segments; the whole funnel is the one comparison that was asked
-    first. Rows with fewer than `min_cell` units in a period are refused.
+    first. Rows with fewer than `min_cell` units in a period are refused; values with fewer in both together are left
+    out.
     """
 
     def shift() -> pd.DataFrame:
         parts = [read.table("changes").order_by(["scope", "step"]).to_pandas().assign(segment=None)]
         if read.is_split:
             rows = read.table("changes_by_segment").order_by(["segment", "step"]).to_pandas()
-            parts.append(rows[rows["scope"] == "step"].assign(scope="segment"))
+            rows = rows[rows["scope"] == "step"].assign(scope="segment")
+            units = (rows["n_before"] + rows["n_after"]).groupby(rows["segment"], dropna=False).transform("max")
+            parts.append(rows[rows["segment"].isna() | (units >= asked.min_cell)])
         counts = pd.concat(parts, ignore_index=True)
         whole = compare_rates(counts[counts["scope"] == "whole"], min_cell=asked.min_cell).assign(p_adjusted=None)
         rows = pd.concat([whole, compare_rates(counts[counts["scope"] != "whole"], min_cell=asked.min_cell)])

@@ -15,7 +15,7 @@ from launchpad_lib.contract.estimates import Estimate, estimate_of, refusal
 from launchpad_lib.contract.features import Feature, not_declared
 from launchpad_lib.contract.sentences import counted, named, span_words
 from launchpad_lib.findings.reading import Tables, Waiting, already, waiting
-from launchpad_lib.findings.rows import answered, declared, not_asked, refused_rows
+from launchpad_lib.findings.rows import answered, declared, not_asked, of_many, refused_rows
 from launchpad_lib.inference import compare_rates
 from launchpad_lib.metrics import nobody_mature, on_or_after, unknown_names
 from launchpad_lib.metrics.asked import Asked
@@ -239,7 +239,7 @@ def retention_segments(
         lambda: [
             asked_retention(events, returns=asked.every_period, cohort_property=cohort_property, **asked.arguments)
         ],
-        _by_property,
+        lambda found: of_many(_by_property(found), n="users", min_cell=asked.min_cell, per="period_from"),
         refused_because=asked.refused_because or _unknown_property(events, cohort_property),
     )
     by_deed = waiting(

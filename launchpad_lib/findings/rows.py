@@ -9,7 +9,7 @@ import pandas as pd
 
 from launchpad_lib.contract.catalogue import ResultTable
 from launchpad_lib.contract.findings import Conclusion, Finding, refused_conclusion
-from launchpad_lib.contract.sentences import sentence
+from launchpad_lib.contract.sentences import counted, sentence
 
 NUMBERS = ("int64", "float64")
 NOT_ASKED = "not asked"
@@ -78,6 +78,29 @@ def declared(table: ResultTable, found: pd.DataFrame) -> pd.DataFrame:
     """The columns a table declares, in its order; what it declares and the answer lacks is empty."""
     missing = {c.name: None for c in table.columns if c.name not in found.columns}
     return found.assign(**missing)[[c.name for c in table.columns]].reset_index(drop=True)
+
+
+def of_many(rows: pd.DataFrame, *, n: str, min_cell: int, per: str | None = None) -> pd.DataFrame:
+    """Rows by `segment`, a value that users gave, without the values of fewer than `min_cell` units.
+
+    What few gave, an address say, could tell who they are. Their values are one row, or one for each `per`, at the end
+    that has their number and no rate. The missing value tells nothing, and stays.
+
+    >>> rows = pd.DataFrame({"segment": ["ios", "a@x.org", "b@x.org"], "entrants": [80, 1, 2], "users": [40, 0, 2]})
+    >>> of_many(rows, n="entrants", min_cell=30)[["segment", "entrants", "users"]].values.tolist()
+    [['ios', 80, 40.0], ['2 values of fewer than 30 each', 3, nan]]
+    """
+    most = rows.groupby("segment", dropna=False)[n].transform("max")
+    few = rows["segment"].notna() & (most < min_cell)
+    if not few.any():
+        return rows
+    values = counted(rows.loc[few, "segment"].nunique(), "value")
+    told = {
+        "segment": f"{values} of fewer than {min_cell} each",
+        "refused_because": f"values of fewer than {min_cell} are not shown apart: they could tell who somebody is",
+    }
+    sums = rows[few].groupby(per)[n].sum().reset_index() if per else pd.DataFrame({n: [rows.loc[few, n].sum()]})
+    return pd.concat([rows[~few], sums.assign(**told)], ignore_index=True)
 
 
 def reason_in(rows: pd.DataFrame) -> str | None:

@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from launchpad_lib.contract.private import inner_folder, keep_private
 from launchpad_lib.lake.day_files import DayFile
 from launchpad_lib.lake.manifests import described, is_intact
 
@@ -109,7 +110,7 @@ def _by_place(days: Sequence[DayFile], length: int) -> dict[int, list[DayFile]]:
 
 
 def _write_block(folder: Path, days: Sequence[DayFile], made_from: str) -> dict[str, Any]:
-    folder.mkdir(parents=True, exist_ok=True)
+    inner_folder(folder)
     first: date = days[0].day
     path = folder / f"{first.isoformat()}-{made_from[:24]}.block"
     aside = path.with_name(f"{path.name}.new")
@@ -136,6 +137,7 @@ def _write_block(folder: Path, days: Sequence[DayFile], made_from: str) -> dict[
             with pa.ipc.new_stream(stream, kinds.schema) as writer:
                 writer.write_table(kinds)
             put("kinds", np.frombuffer(stream.getvalue(), np.uint8))
+    keep_private(aside, like=folder)
     os.replace(aside, path)
     told = {"made_from": made_from, "days": [d.day.isoformat() for d in days], "rows": len(order)}
     return described(path, **told, columns=list(columns), arrays=arrays)

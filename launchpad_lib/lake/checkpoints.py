@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from launchpad_lib.lake.delta_log import open_table
+from launchpad_lib.lake.sealed import keep_log_private
 
 
 def checkpoint(
@@ -28,6 +29,7 @@ def checkpoint(
     head = table.version()
     if not is_dry:
         table.create_checkpoint()
+        keep_log_private(place)
     log = place / "_delta_log"
     numbered: list[tuple[int, Path]] = []
     checkpoints: set[int] = {0}

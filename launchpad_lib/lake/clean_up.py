@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
+from launchpad_lib.contract.private import keep_private
 from launchpad_lib.lake.delta_log import open_table
 
 ORPHAN_SECONDS = 86_400.0
@@ -64,6 +65,7 @@ def note_retired(place: Path, paths: list[str]) -> None:
     times = {p: at for p, at in _retired(note).items() if (place / p).exists()} | dict.fromkeys(paths, time.time())
     draft = note.with_suffix(f".{uuid.uuid4().hex}")
     draft.write_text("".join(f"{at:.3f} {p}\n" for p, at in times.items()), encoding="utf-8")
+    keep_private(draft, like=place.parent)
     os.replace(draft, note)
 
 

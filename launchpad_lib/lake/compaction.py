@@ -21,6 +21,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from launchpad_lib.contract.arrow import EVENTS_SCHEMA
+from launchpad_lib.contract.private import inner_folder
 from launchpad_lib.contract.sql import literal
 from launchpad_lib.contract.tables import EVENTS, TABLES
 from launchpad_lib.lake.checkpoints import checkpoint
@@ -213,7 +214,7 @@ def _swap(log: DeltaLog, con: duckdb.DuckDBPyConnection, rows: str, dropped: str
     partition_values: dict[str, str | None] = {} if files[0].event_on is None else {"event_on": files[0].event_on}
     folder = "/".join(f"{k}={v}" for k, v in partition_values.items())
     target = log.place / folder / f"{int(time.time() * 1000):013d}-{uuid.uuid4().hex}.parquet"
-    target.parent.mkdir(exist_ok=True)
+    inner_folder(target.parent)
     sources: dict[str, object] = {"files": [str(log.place / unquote(f.path)) for f in files]}
     refuse_changed(log.place / unquote(f.path) for f in files)
     try:

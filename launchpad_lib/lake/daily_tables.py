@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from launchpad_lib.contract.private import inner_folder, keep_private
 from launchpad_lib.contract.sql import file_list, identifier, literal, session_key
 from launchpad_lib.contract.tables import EVENTS, EXPOSURE_EVENT
 from launchpad_lib.lake.day_writing import SESSION_NUMBER
@@ -200,9 +201,10 @@ def build_parts(
 def _write_part(
     con: duckdb.DuckDBPyConnection, folder: Path, source: Source, query: str, made_from: str
 ) -> dict[str, Any]:
-    folder.mkdir(parents=True, exist_ok=True)
+    inner_folder(folder)
     path = folder / f"{source.day}-{made_from[:24]}.parquet"
     con.execute(f"COPY ({over(query, source.rows)}) TO {literal(f'{path}.new')} (FORMAT parquet, COMPRESSION zstd)")
+    keep_private(Path(f"{path}.new"), like=folder)
     os.replace(f"{path}.new", path)
     return described(path, source_hash=made_from)
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from launchpad_lib.contract.private import inner_folder
 from launchpad_lib.lake.delta_log import Addition
 from launchpad_lib.lake.sealed import seal_file
 
@@ -24,7 +25,7 @@ def write_file(place: Path, rows: pa.Table, *, partition_values: dict[str, str |
     """One Parquet file of the table, on disk when this returns; a failed write leaves no file."""
     folder = "/".join(f"{k}={v}" for k, v in partition_values.items())
     target = place / folder / f"{int(time.time() * 1000):013d}-{uuid.uuid4().hex}.parquet"
-    target.parent.mkdir(exist_ok=True)
+    inner_folder(target.parent)
     names = [n for n in TIMES if n in rows.column_names]
     try:
         with open(target, "wb") as file:

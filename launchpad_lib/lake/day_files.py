@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import duckdb
 from deltalake import DeltaTable
 
+from launchpad_lib.contract.private import inner_folder
 from launchpad_lib.lake.day_writing import carried, number_names, number_users, write_day
 from launchpad_lib.lake.manifests import Manifests, described, is_intact, only_builder, read_body, write_body
 from launchpad_lib.lake.table_days import all_files_by_day, files_by_day, hash_of_names
@@ -152,7 +153,7 @@ def _build(
     rewritten: list[date] = []
     entries: dict[str, dict[str, Any]] = {}
     for part in ("days", "users"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
+        inner_folder(folder / part)
     con = duckdb.connect(
         config={"threads": threads, "memory_limit": memory_limit, "temp_directory": str(folder / "spill")}
     )
@@ -256,7 +257,7 @@ def _take_over(folder: Path, dictionary: Path | None) -> None:
     if dictionary is None or (folder / DICTIONARY).exists():
         return
     given = _dictionary(dictionary)
-    (folder / "users").mkdir(parents=True, exist_ok=True)
+    inner_folder(folder / "users")
     parts = []
     for part in given["user_parts"]:
         shutil.copyfile(dictionary / "users" / part["file"], folder / "users" / part["file"])

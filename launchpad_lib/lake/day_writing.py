@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from launchpad_lib.contract.private import keep_private
 from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier, literal
 from launchpad_lib.contract.tables import EVENTS
 from launchpad_lib.lake.manifests import described
@@ -51,6 +52,7 @@ def number_users(
         f"COPY (SELECT * FROM new_users ORDER BY user_number) TO {literal(f'{target}.new')} "
         "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)"
     )
+    keep_private(Path(f"{target}.new"), like=target.parent)
     os.replace(f"{target}.new", target)
     con.execute("INSERT INTO users SELECT * FROM new_users")
     return {
@@ -163,6 +165,7 @@ def write_day(
     with target.open("rb") as written:
         content = hashlib.file_digest(written, "sha256").hexdigest()
     path = target.with_name(f"{day}-{content[:16]}.parquet")
+    keep_private(target, like=path.parent)
     os.replace(target, path)
     count = con.execute(f"SELECT count(*) FROM read_parquet({file_list([path])})").fetchall()[0][0]
     # Every other row has found its user and its name.

@@ -22,10 +22,10 @@ import pyarrow as pa
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 
-from launchpad_lib.contract.private import file_mode, private_folder
+from launchpad_lib.contract.private import file_mode, inner_folder, private_folder
 from launchpad_lib.contract.whole_files import sync_folder, written_and_synced
 from launchpad_lib.lake.place import lake_place
-from launchpad_lib.lake.sealed import sealed_commit
+from launchpad_lib.lake.sealed import keep_log_private, sealed_commit
 
 UNDERSTOOD_FEATURES = {"timestampNtz", "appendOnly", "invariants"}
 CONFIGURATION = {
@@ -101,7 +101,7 @@ class DeltaLog:
         self.place, self.log = lake_place(place), place / "_delta_log"
         if not DeltaTable.is_deltatable(str(place)):
             private_folder(place.parent)
-            place.mkdir(exist_ok=True)
+            inner_folder(inner_folder(place) / "_delta_log")
             try:
                 DeltaTable.create(
                     str(place),
@@ -112,6 +112,7 @@ class DeltaLog:
             except DeltaError:
                 if not DeltaTable.is_deltatable(str(place)):
                     raise
+            keep_log_private(place)
         self.reopen()
 
     def reopen(self) -> None:

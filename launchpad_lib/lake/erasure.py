@@ -26,7 +26,7 @@ from launchpad_lib.contract.sql import file_list, literal
 from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Removal, open_table
 from launchpad_lib.lake.log_damage import LOG, log_files
-from launchpad_lib.lake.sealed import refuse_changed, seal_file
+from launchpad_lib.lake.sealed import keep_log_private, refuse_changed, seal_file
 
 _BOUNDED = ("event_at", "received_at")
 
@@ -103,6 +103,7 @@ def erase(lake: Path, found: Found, doomed: Doomed) -> None:
     if found.current:
         _rewrite(log, found.current, doomed)
     open_table(place).create_checkpoint()
+    keep_log_private(place)
     _forget_past(place)
 
 

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple, Protocol
 import crc32c
 import numpy as np
 
+from launchpad_lib.contract.private import inner_folder, keep_private
+
 AGES_DAYS = (0, 6, 30, 126, 510, 2046)
 LEAST_DAYS_BETWEEN = 6
 
@@ -76,7 +78,7 @@ class FoldStates:
         use.
         """
         place = self.folder / hashlib.sha256(json.dumps(fold.spec, sort_keys=True).encode()).hexdigest()[:24]
-        place.mkdir(parents=True, exist_ok=True)
+        inner_folder(place)
         days, names = list(log.days), _names(log.days)
         done = 0
         fold.restore({})
@@ -141,12 +143,14 @@ def _forget(place: Path, days: Sequence[Day], names: Sequence[str]) -> None:
 def _save(place: Path, name: str, fold: Fold, about: dict[str, Any]) -> None:
     """Writes a snapshot aside and renames it: it is there whole or not at all."""
     aside = place / f".{uuid.uuid4().hex}"
-    aside.mkdir()
+    inner_folder(aside)
     sums = {}
     for key, array in fold.arrays().items():
         np.save(aside / f"{key}.npy", array)
         sums[key] = _checksum(np.ascontiguousarray(array))
     (aside / "snapshot.json").write_text(json.dumps({**about, "crc32c": sums}))
+    for file in aside.iterdir():
+        keep_private(file, like=place)
     target = place / name
     if target.exists():
         shutil.rmtree(target)

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 import duckdb
 import pyarrow as pa
 
+from launchpad_lib.contract.private import inner_folder
 from launchpad_lib.contract.sql import SQL_TYPES, file_list, identifier
 from launchpad_lib.contract.tables import TABLES, TELEMETRY
 from launchpad_lib.lake.blocks import Block, block_of, build_blocks
@@ -116,9 +117,9 @@ def index_folder(lake: Path) -> Path:
     """Where the index of a lake lies: beside it, or where that cannot be written, in a temporary folder."""
     beside = lake / INDEX
     with suppress(OSError):
-        beside.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=beside):
-            return beside
+        if lake.is_dir():
+            with tempfile.TemporaryFile(dir=inner_folder(beside)):
+                return beside
     own = Path(tempfile.gettempdir()) / f"launchpad-index-{os.getuid()}"
     own.mkdir(mode=0o700, exist_ok=True)
     if own.is_symlink() or own.stat().st_uid != os.getuid() or own.stat().st_mode & 0o077:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from launchpad_lib.contract.private import inner_folder
 from launchpad_lib.contract.whole_files import write_whole
 
 FOLDER = "_reports"
@@ -34,7 +35,7 @@ def tell_of_reports(lake: Path, reports: Path) -> None:
         beside = place
     note = lake / FOLDER / f"{hashlib.sha256(place.encode()).hexdigest()[:16]}.json"
     with suppress(OSError):
-        note.parent.mkdir(parents=True, exist_ok=True)
+        inner_folder(note.parent)
         write_whole(note, json.dumps({"beside": beside, "place": place}))
 
 

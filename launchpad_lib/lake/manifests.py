@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+from launchpad_lib.contract.private import file_mode, inner_folder
 from launchpad_lib.contract.whole_files import write_whole
 
 LAYOUT = 2
@@ -52,7 +53,7 @@ class Manifests:
 
     def write(self, version: int, body: dict[str, Any]) -> None:
         """Puts the manifest of a version in its place."""
-        (self.folder / VERSIONS).mkdir(parents=True, exist_ok=True)
+        inner_folder(self.folder / VERSIONS)
         write_body(self._path(version), body)
 
     def hold(self, version: int) -> IO[str] | None:
@@ -178,7 +179,8 @@ def _stamp(held: os.stat_result) -> list[int]:
 @contextmanager
 def only_builder(folder: Path) -> Iterator[None]:
     """One builder at a time; a second one waits."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:
+    inner_folder(folder)
+    handle = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, file_mode(folder))
+    with os.fdopen(handle, "r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,16 @@ def seal_file(path: Path, *, lake: Path) -> Path:
     keep_private(path, like=lake)
     os.rename(path, sealed)
     return sealed
+
+
+def keep_log_private(place: Path) -> None:
+    """Takes from what another library wrote into a table's log the rights that a new file of the lake would not have.
+
+    What somebody else wrote into a lake that is shared stays as it is.
+    """
+    for file in [place / "_delta_log" / "_last_checkpoint", *(place / "_delta_log").glob("[0-9]*.*")]:
+        with suppress(FileNotFoundError, PermissionError):
+            keep_private(file, like=place.parent)
 
 
 def refuse_changed(paths: Iterable[str | Path]) -> None:

@@ -10,6 +10,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from launchpad_lib.contract.private import inner_folder
 from launchpad_lib.lake.manifests import read_body, write_body
 from launchpad_lib.lake.sealed import file_checksum
 
@@ -88,7 +89,7 @@ class SeenFiles:
         if body == {"head": self.head, "table": self.table, "files": self._before}:
             return
         with suppress(OSError):
-            self._note.parent.mkdir(parents=True, exist_ok=True)
+            inner_folder(self._note.parent)
             write_body(self._note, body)
 
 

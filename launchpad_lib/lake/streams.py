@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,11 +11,15 @@ import pyarrow.parquet as pq
 
 from launchpad_lib.lake.log_damage import log_files
 
-STREAMS = ("kafka:", "spool:")
+# A topic's partition, or a writer of a spool: not what stands in the same log beside it, as files and counts of copies.
+_STREAM = re.compile(r"kafka:[^/#]+/[0-9]+|spool/[a-z0-9-]+")
 
 
 def streams_of(lake: Path) -> list[str]:
-    """The partitions of streams that a lake has read, such as `kafka:topic/0`; what cannot be read is left out."""
+    """The partitions of streams that a lake has read, as `kafka:topic/0` and `spool/WRITER`.
+
+    What cannot be read is left out.
+    """
     files = log_files(lake / "events")
     found: set[str] = set()
     for path in files.commits.values():
@@ -30,4 +35,4 @@ def streams_of(lake: Path) -> list[str]:
             except (OSError, pa.ArrowException, KeyError):
                 continue
             found |= {str(row["appId"]) for row in rows if row and row["appId"]}
-    return sorted(name for name in found if name.startswith(STREAMS) and "#" not in name)
+    return sorted(name for name in found if _STREAM.fullmatch(name))

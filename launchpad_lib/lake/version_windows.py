@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from launchpad_lib.contract.private import inner_folder
 from launchpad_lib.contract.sql import file_list, identifier
 from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.lake.daily_tables import MINUTES, over, part_paths
@@ -40,7 +41,7 @@ def window_of_version(
         return _window_of(told)
     found = _derived(folder, table, body, through, rows_of)
     with suppress(OSError):
-        note.parent.mkdir(exist_ok=True)
+        inner_folder(note.parent)
         write_body(note, _told(found))
         if through is None and found is not None:  # a run names the end that it derived
             named = found.observed_through.isoformat(timespec="microseconds").replace(":", "")

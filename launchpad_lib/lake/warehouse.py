@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple
 
 import duckdb
 
+from launchpad_lib.contract.private import keep_private
 from launchpad_lib.contract.sql import identifier, literal
 from launchpad_lib.contract.tables import TABLES
 from launchpad_lib.lake.index import INDEX, Indexed
@@ -178,6 +179,7 @@ def _write(root: Path, queries: Mapping[str, str]) -> None:
             create_views(con, queries, database="warehouse")
         finally:
             con.close()
+        keep_private(draft, like=root)
         # What a client wrote into the old file belongs to no new one.
         (root / f"{WAREHOUSE}.wal").unlink(missing_ok=True)
         os.replace(draft, root / WAREHOUSE)

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from launchpad_lib.contract.durations import check_timezone
+from launchpad_lib.contract.private import inner_folder, keep_private
 from launchpad_lib.contract.sql import literal
 from launchpad_lib.contract.tables import TELEMETRY
 from launchpad_lib.lake.daily_tables import FEATURE_METRICS, over
@@ -88,10 +89,11 @@ def _kept(place: Path) -> tuple[dict[str, str], pa.Table | None]:
 def _keep(place: Path, rows: pa.Table, dates: dict[str, str]) -> None:
     """Writes the rows beside what is there and then says that they count; what cannot be written is made again."""
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        inner_folder(place)
         path = place / f"{uuid.uuid4().hex}.parquet"
         aside = place / f".{path.name}"
         pq.write_table(rows, aside)
+        keep_private(aside, like=place)
         os.replace(aside, path)
         write_body(place / MANIFEST, {"dates": dates, "rows": described(path)})
         for other in place.glob("*.parquet"):

@@ -8,6 +8,7 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from launchpad_lib.contract.event.rules import WITH_VALUE
 from launchpad_lib.metrics.checks import because, counted_table, known_table
 from launchpad_lib.metrics.kernels.exact import exact_quantiles, quantiles_of_counts
 from launchpad_lib.metrics.kernels.lake_log import of_days
@@ -27,9 +28,11 @@ def rejects_by_reason(rejected: ir.Table) -> ir.Table:
 def rejects_by_source(rejected: ir.Table) -> ir.Table:
     """Grain: one row per table, source and reason.
 
-    Columns: table_name, source, reason, rows, share (of all refused rows).
+    Columns: table_name, source, reason, rows, share (of all refused rows). A reason stands without the value that broke
+    the rule, which may be somebody's id or text; `launchpad rejected` shows it.
     """
     rejected = known_table(rejected, needs=("table_name", "source", "reason"), argument="rejected")
+    rejected = rejected.mutate(reason=rejected.reason.re_replace(WITH_VALUE, r"\1… \2"))
     counted = rejected.group_by(["table_name", "source", "reason"]).agg(rows=rejected.count())
     shared = counted.mutate(share=counted.rows / counted.rows.sum().over(ibis.window()).nullif(0))
     return shared.order_by([ibis.desc("rows"), "table_name", "source", "reason"])

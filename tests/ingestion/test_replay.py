@@ -17,6 +17,7 @@ from launchpad_lib.ingestion import SourceSpec, ingest, replay
 from launchpad_lib.ingestion.files import replay as module
 from launchpad_lib.ingestion.stream.decoding import Block, decode
 from launchpad_lib.ingestion.stream.sink import StreamSink
+from tests.streaming.test_spool_to_lake import drain
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -198,6 +199,24 @@ def test_an_event_of_a_stream_is_received_when_it_was_refused(tmp_path, monkeypa
     assert again(tmp_path)[:4] == (0, 0, 0, 0) and len(rows(lake)) == 2
     assert StreamSink(lake, source_name="kafka:t").offset("0") == 4
     assert set(rows(lake)[0]) == {*EVENTS_SCHEMA.names}
+
+
+def test_an_event_of_a_spool_and_a_file_in_a_folder_of_that_name_are_told_apart(tmp_path, monkeypatch):
+    lake, spool = tmp_path / "lake", tmp_path / "spool"
+    spool.mkdir()
+    lines(spool / "w-000000000000.ndjson", event(0, user_id="anonymous"), event(1))
+    drain(spool, lake)
+    lines(spool / "other", event(2, user_id="anonymous"), event(3))
+    source = SourceSpec(table="events", path="spool/other", format="jsonl")
+    ingest(source, lake=lake, ingested_at=NOW, root=tmp_path)
+    assert sorted(r["source"] for r in rows(lake, "rejected")) == ["spool/other", "spool/w"]
+    from launchpad_lib.contract.event import rules
+
+    monkeypatch.setattr(rules, "PLACEHOLDER_USERS", frozenset())
+    assert again(tmp_path) == (1, 1, 0, 0, {"are of a file that no source of the params file names": 1})
+    assert again(tmp_path, source)[:4] == (1, 1, 0, 0)
+    assert [r["event_id"] for r in rows(lake) if r["user_id"] == "anonymous"] == ["e0", "e2"]
+    assert rows(lake, "rejected") == []
 
 
 def test_a_copy_with_other_content_is_never_accepted(tmp_path):

@@ -15,8 +15,10 @@ from launchpad_lib.ingestion import SourceSpec, ingest
 from launchpad_lib.ingestion.stream.decoding import Block, decode
 from launchpad_lib.ingestion.stream.sink import StreamSink
 from launchpad_lib.lake import open_lake
+from launchpad_lib.lake.checkpoints import checkpoint
 from launchpad_lib.lake.compaction import compact
 from launchpad_lib.tracking.spool import Spool
+from tests.lake.test_doctor import answers, filled
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -57,6 +59,19 @@ def test_a_new_lake_is_its_owners_alone(tmp_path):
     assert mode(lake) == 0o700 and mode(lake.parent) == 0o755
     assert len(files_of_rows(lake)) >= 7
     assert {mode(path) for path in files_of_rows(lake)} == {0o600}
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022])
+def test_nothing_in_a_new_lake_is_anybody_elses_whatever_the_umask(tmp_path, mask):
+    os.umask(mask)
+    lake = filled(tmp_path / "lake")  # files, an index, a file of views
+    fill(lake)
+    answers(lake)
+    checkpoint(lake / "events")
+    inside = list(lake.rglob("*"))
+    assert {"_delta_log", "_index"} <= {p.name for p in inside} and len(inside) > 30
+    told = sorted(f"{mode(p):o} {p.relative_to(lake)}" for p in inside if mode(p) & 0o077)
+    assert told == []
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
+from launchpad_lib.contract.event import rules
 from launchpad_lib.metrics import checks, windows
 from launchpad_lib.metrics.quality import (
     delivery,
@@ -344,6 +345,27 @@ def test_refused_rows_are_counted_by_reason_and_source():
         ["events", "s1", "a", 1, 0.25], ["events", "s1", "c", 1, 0.25], ["events", "s2", "c", 1, 0.25], ["telemetry", "s1", "a", 1, 0.25],
     ]  # fmt: skip
     assert rejects_by_source(table.filter(ibis.literal(False))).to_pandas().empty
+
+
+def test_a_reason_stands_without_the_value_that_broke_the_rule():
+    value = "secret is under 3 is not a timestamp"
+    given = {
+        rules.not_whole("user_id", value): "user_id: … is no id; an id is a text or a whole number",
+        rules.no_zone("event_at", value): "event_at: … states no time zone; end it in Z",
+        rules.skipped_by_clocks("event_at", value, "Europe/Berlin"): "event_at: … does not exist in Europe/Berlin (clocks go forward)",
+        "event 3 of the record: " + rules.conflicting(value): "event 3 of the record: event_id: …" + rules.CONFLICT,
+        rules.conflicting(value): "event_id: …" + rules.CONFLICT,
+        f"latency_ms: {value} is not a number": "latency_ms: … is not a number",
+        f"feedback_score: {value} is over 5": "feedback_score: … is over 5",
+        f"at: {value} is not a timestamp of the format %Y": "at: … is not a timestamp of the format %Y",
+        rules.missing("user_id"): "user_id is missing",
+        rules.placeholder("anon"): rules.placeholder("anon"),
+    }  # fmt: skip
+    lost = rules.digits_lost("user_id", value), rules.not_a_timestamp("event_at", value)
+    table = ibis.memtable(pd.DataFrame({"table_name": "events", "source": "s", "reason": [*given, *lost]}))
+    told = set(rejects_by_source(table).to_pandas()["reason"])
+    assert set(given.values()) <= told and len(told) == len(given) + 2
+    assert not any("secret" in reason for reason in told)
 
 
 def test_missing_values_are_counted_by_column_in_order_of_its_name():

@@ -13,6 +13,7 @@ from launchpad_lib.ingestion.stream.decoding import Block, decode
 from launchpad_lib.ingestion.stream.sink import StreamSink
 from launchpad_lib.runner.inputs import bring_up_to_date, would_bring
 from launchpad_lib.runner.parameters import RunParams
+from tests.streaming.test_spool_to_lake import drain
 
 NOW = datetime(2026, 2, 2, 6, tzinfo=UTC)
 SOURCES = [{"table": "features", "path": "data/raw/simulated/features.csv"}]
@@ -106,19 +107,19 @@ def test_a_file_of_somebody_else_among_the_simulated_ones_stays(said):
     assert len(list(mine.parent.iterdir())) > 3
 
 
-def test_a_lake_that_a_stream_fills_too_is_never_removed(said):
+@pytest.mark.parametrize(("name", "partition"), [("kafka:clicks", "0"), ("spool", "sdk-1")])
+def test_a_lake_that_a_stream_fills_too_is_never_removed(said, name, partition):
     said(simulated(40))
-    sink = StreamSink(Path("lake/simulated"), source_name="kafka:clicks")
-    block = Block(
-        "0",
-        1,
-        [b'{"event_id":"a","event_name":"x","user_id":"u","event_at":"2026-01-05T10:00:00Z"}'],
-        [0],
-        [False],
-        None,
-    )
-    sink.commit(sink.prepare([decode(block, moment=NOW)], gaps=[], offsets={"0": (None, 1)}))
-    with pytest.raises(ValueError, match="holds rows of kafka:clicks/0 too, which no simulation makes again"):
+    text = b'{"event_id":"a","event_name":"x","user_id":"u","event_at":"2026-01-05T10:00:00Z"}\n'
+    if name == "spool":
+        Path("waiting").mkdir()
+        Path(f"waiting/{partition}-000000000000.ndjson").write_bytes(text)
+        drain(Path("waiting"), Path("lake/simulated"))
+    else:
+        sink = StreamSink(Path("lake/simulated"), source_name=name)
+        block = Block(partition, 1, [text], [0], [False], None)
+        sink.commit(sink.prepare([decode(block, moment=NOW)], gaps=[], offsets={partition: (None, 1)}))
+    with pytest.raises(ValueError, match=f"holds rows of {name}/{partition} too, which no simulation makes again"):
         said(simulated(41))
     assert len(DeltaTable("lake/simulated/events").file_uris()) == 1
 

@@ -95,7 +95,10 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_nothing_beside_it(
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"index.html": "old"}
 
 
-def test_a_new_file_has_the_rights_that_others_expect(tmp_path):
-    write_whole(tmp_path / "a", "x")
-    (tmp_path / "b").write_text("x")
-    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+def test_a_new_file_has_the_rights_that_others_expect_and_have_in_its_folder(tmp_path):
+    for folder, is_usual in ((0o755, True), (0o700, False)):
+        tmp_path.chmod(folder)
+        write_whole(tmp_path / "a", "x")
+        (tmp_path / "b").write_text("x")
+        usual = (tmp_path / "b").stat().st_mode
+        assert (tmp_path / "a").stat().st_mode == (usual if is_usual else usual & ~0o077)

@@ -35,7 +35,7 @@ FUNNEL_SEGMENTS = ResultTable(
     "funnel_segments",
     "one row per segment, at the last step; most entrants first",
     (
-        *columns("string", segment="value of the property; empty is a segment of its own"),
+        *columns("string", segment="value of the property; empty is a segment of its own, values of few are one"),
         *columns("int64", entrants="mature entrants", users="of them at the last step"),
         *rate("conversion_rate", "of entrants, fraction"),
         *WHY,

@@ -133,7 +133,7 @@ REJECTS = ResultTable(
     "one row per table, source and reason",
     (
         TABLE_NAME,
-        Column("source", "string", True, "file, kafka:topic/partition or spool:folder/writer"),
+        Column("source", "string", True, "file, kafka:topic/partition or spool/writer"),
         Column("reason", "string", True, "the rule that was broken"),
         Column("rows", "int64", True, "refused rows"),
         Column("share", "float64", True, "of all refused rows"),

@@ -19,6 +19,13 @@ MAX_RAW_CHARACTERS = 65_536  # of a refused row, as it is kept
 IDS = ("event_id", "user_id", "session_id")
 ID_CHARACTERS = 256
 NAME_CHARACTERS = 8_192
+# A reason that shows the value it is about: what stands before and after it. The last such end is the rule's own, since
+# a value may hold anything.
+WITH_VALUE = (
+    r"(?s)^((?:event \d+ of the record: )?\w+: ).* ("
+    r"(?:is no id;|is a number whose last digits|is not (?:a timestamp|a number|a whole number|true or false)"
+    r"|states no time zone;|does not exist in|is more than a day ahead|came with other content|is under|is over).*)$"
+)
 # Spreadsheets write a long number so, and floats hold no more digits: what was many ids is one.
 SHORTENED_NUMBER = re.compile(r"-?\d(?:\.\d+)?[eE]\+\d+", re.ASCII)
 EXACT_FLOATS = 2.0**53

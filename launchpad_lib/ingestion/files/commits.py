@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 
-from launchpad_lib.contract.private import keep_private
+from launchpad_lib.contract.private import inner_folder, keep_private
 from launchpad_lib.contract.tables import Table
 from launchpad_lib.ingestion.files.source import IngestError
 from launchpad_lib.lake.delta_log import Addition, DeltaLog, Fenced, Removal, open_table
@@ -87,7 +87,7 @@ def linked(file: Path, place: Path, partition: str | None, day: str | None) -> A
     """Puts a written file into the table's folder; it counts once it is committed."""
     path = sealed_name(f"part-{uuid.uuid4().hex}", file_checksum(file))
     path = f"{partition}={day}/{path}" if partition else path
-    (place / path).parent.mkdir(parents=True, exist_ok=True)
+    inner_folder((place / path).parent)
     keep_private(file, like=place.parent)
     os.link(file, place / path)
     metadata = pq.read_metadata(file)

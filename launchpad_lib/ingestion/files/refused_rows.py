@@ -22,14 +22,17 @@ from launchpad_lib.ingestion.files.prepared import printable
 from launchpad_lib.ingestion.files.readers import Form, kind_of_file, parts_of
 from launchpad_lib.ingestion.files.source import IngestError, SourceSpec
 from launchpad_lib.lake.delta_log import data_files
-from launchpad_lib.lake.streams import STREAMS
+from launchpad_lib.lake.streams import streams_of
 
 STREAMED = SourceSpec(table="events", path="a stream", format="jsonl")
 EDITED = ("features", "experiments")  # of one key the newest row is kept: an old row must not come after it
 
 
 class Row(NamedTuple):
-    """A refused row: its place, which of its kind is known by, its reasons, and when it was first refused."""
+    """A refused row: its place, which of its kind is known by, its reasons, and when it was first refused.
+
+    `is_streamed`: its source is no file, but a partition of a topic or a writer of a spool.
+    """
 
     table: str
     source: str
@@ -37,6 +40,7 @@ class Row(NamedTuple):
     raw: str | None
     reasons: tuple[str, ...]
     at: str
+    is_streamed: bool
 
     @property
     def key(self) -> tuple[str, str, int | None, str | None]:
@@ -69,7 +73,8 @@ def refused_rows(lake: Path, *, reason: str | None, source: str | None) -> list[
             f"WHERE {' AND '.join(kept) or 'true'} GROUP BY ALL ORDER BY 1, 2, 3, 4",
             {"files": files},
         ).fetchall()
-    return [Row(table, name, line, raw, tuple(why), at) for table, name, line, raw, why, at in found]
+    streams = set(streams_of(lake))  # by the log, not by the name: `spool/...` may be a file in a folder of that name
+    return [Row(table, name, line, raw, tuple(why), at, name in streams) for table, name, line, raw, why, at in found]
 
 
 def batches(rows: list[Row], sources: Collection[SourceSpec], *, root: Path) -> tuple[list[Batch], dict[str, int]]:
@@ -106,7 +111,7 @@ def _never(row: Row) -> str | None:
 def _batch(
     table: str, name: str, rows: list[Row], sources: Collection[SourceSpec], root: Path
 ) -> tuple[Batch | None, str]:
-    if name.startswith(STREAMS):
+    if rows[0].is_streamed:
         whole = [row for row in rows if _is_one_object(str(row.raw))]
         return Batch(STREAMED, name, whole, None, True), "are no JSON object in one line"
     source, path = _source_of(table, name, sources, root)
@@ -188,7 +193,7 @@ def written(batch: Batch, path: Path) -> dict[int, Row]:
         number += text.getvalue().count("\n")
     for row in batch.rows:
         lines[number] = row
-        raw = _received(row) if row.source.startswith(STREAMS) else str(row.raw)
+        raw = _received(row) if row.is_streamed else str(row.raw)
         text.write(raw + "\n")
         number += raw.count("\n") + 1
     path.write_text(text.getvalue(), encoding="utf-8", newline="")

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from launchpad_lib.contract.arrow import REFUSED_SCHEMA, arrow_schema
-from launchpad_lib.contract.private import private_folder
+from launchpad_lib.contract.private import inner_folder, private_folder
 from launchpad_lib.contract.tables import Table
 from launchpad_lib.ingestion.files.keys import key_hashes
 from launchpad_lib.lake.occupied import Share
@@ -61,7 +61,7 @@ class Scratch:
         is_new = not lake.exists()
         private_folder(lake)
         share = Share(lake)
-        self.folder.mkdir(parents=True)
+        inner_folder(self.folder)
         self._lock = (self.folder / ".lock").open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._remove = weakref.finalize(self, _removed, self.folder, self._lock, share, lake if is_new else None)
