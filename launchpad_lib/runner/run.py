@@ -155,7 +155,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
                         status=one.status,
                         reason=one.reason,
                         context=context,
-                        # Every kept manifest is read for it, and a page that is good names no other.
+                        # A page that is good names no other.
                         last_good=None if one.status == "ok" else last_good(reports, run.name, one.name),
                     )
                     done.append(one)
