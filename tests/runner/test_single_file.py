@@ -12,6 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from launchpad_lib.cli.main import main
 from launchpad_lib.contract.manifest import Manifest
+from launchpad_lib.page.notes import NOTE_MIME
 from launchpad_lib.page.publication import publish_notebook
 from launchpad_lib.runner import single_file as room
 from launchpad_lib.runner.checksums import checksums
@@ -26,7 +27,8 @@ def kept(reports: Path, run_id: str, *, day: int = 1, name: str = "w") -> Path:
     """A run of one page, as it is published."""
     folder = reports / run_id
     folder.mkdir(parents=True)
-    cell = new_code_cell("x", outputs=[new_output("stream", text="what it found")], execution_count=1)
+    said = new_output("display_data", data={NOTE_MIME: {"text": "[Read me](https://wiki.example/note)"}})
+    cell = new_code_cell("x", outputs=[new_output("stream", text="what it found"), said], execution_count=1)
     publish_notebook(
         new_notebook(cells=[new_markdown_cell("# Own page"), cell]), html_path=folder / "own.html", title="Own page",
         status="ok", reason=None, context={"run_id": run_id, "started_at": WHOLE["started_at"], "inputs": {}}, last_good=None,
@@ -67,6 +69,7 @@ def test_the_switch_writes_all_pages_of_the_run_beside_its_folder(workbook, caps
     assert capsys.readouterr().out.splitlines()[-1] == f"in one file: {reports / 'r1.html'}"
     text = (reports / "r1.html").read_text()
     assert 'id="page-index"' in text and 'id="page-own"' in text and "what it found" in text
+    assert "Note by the analyst" in text and 'href="https://wiki.example/note">Read me</a>' in text
     assert room.is_single_file_of(reports / "r1.html", "r1") and not room.is_single_file_of(reports / "r1.html", "r2")
     assert main(["report", str(workbook), "--run-id", "index", "--single-file"]) == 2
     assert "not index; choose another" in capsys.readouterr().err and not (reports / "index").exists()

@@ -49,9 +49,7 @@ def test_every_metric_and_table_is_found_in_a_notebook_that_is_brought_along():
     rules += [
         rule(f"{t.name}.{c.name}", "> 0.5")
         for t in RESULT_TABLES.values()
-        for c in [
-            next((c for c in t.columns if c.type in ("float64", "int64")), None)
-        ]
+        for c in [next((c for c in t.columns if c.type in ("float64", "int64")), None)]
         if c is not None
     ]
     assert len(rules) > len(METRICS) and told(*rules, sequence=NOTEBOOKS) == []
