@@ -214,8 +214,8 @@ def digest_markdown(digest: Digest, *, link: Links) -> str:
         "",
     ]
     lines += [f"**{_escaped(text)}**\n" for text in digest.failed]
-    for one in digest.notes:
-        lines.append(f"Note by the analyst, {proof(_escaped(one.name), one.page)}: {_escaped(noted_plain(one.text))}\n")
+    for own in digest.notes:
+        lines.append(f"Note by the analyst, {proof(_escaped(own.name), own.page)}: {_escaped(noted_plain(own.text))}\n")
     if digest.tasks:
         lines += ["## Do this", ""]
         for i, t in enumerate(digest.tasks, 1):
