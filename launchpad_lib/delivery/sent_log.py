@@ -79,7 +79,7 @@ class SentLog:
 
     def write(self, message: Message, channel: str, *, outcome: str, now: datetime, **more: Any) -> None:
         """One line: `sending` before a message leaves, then `sent` or `failed`; on the disk when this returns."""
-        told = {
+        told: dict[str, Any] = {
             "at": now.isoformat(),
             "run": message.run,
             "channel": channel,
