@@ -125,16 +125,21 @@ def _run_with(arguments: argparse.Namespace, server: subprocess.Popen | None) ->
         run_in_its_workbook(arguments.params, say=progress.say) as run,
     ):
         run_id = arguments.run_id or f"{run.name}-{now:%Y%m%dT%H%M%SZ}"
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}", run_id):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}", run_id) or run_id == "index":
             raise ParameterError(
-                f"run-id={run_id!r}: letters, digits, _ . - only, not starting with a dot; choose another"
+                f"run-id={run_id!r}: letters, digits, _ . - only, not starting with a dot, and not index; choose "
+                "another"
             )
         sends = bool([rule for rule in run.alerts if not rule.is_live]) and not arguments.no_alerts
         if sends:
             check_secrets(channels_in_use(run))
         status = run_report(run, now=now, run_id=run_id, progress=progress, kernels=contextlib.nullcontext(server))
         if arguments.single_file:
-            progress.say(f"in one file: {_in_one_file(Path(run.reports) / run_id)}")
+            try:
+                progress.say(f"in one file: {_in_one_file(Path(run.reports) / run_id)}")
+            except (ValueError, OSError) as error:  # the run stands, and its alerts are sent
+                progress.failed(f"no single file: {error}")
+                status = 1
         if sends:
             published = published_run(run, run_id)
             status = max(status, alerts_after(run, published, say=progress.say, failed=progress.failed))

@@ -107,5 +107,6 @@ def _prune(arguments: argparse.Namespace) -> int:
         print(f"{word} {folder}")
     for folder, why in done.left.items():
         print(f"left {folder}: {why}")
-    print(f"{reports}: {word} {counted(len(done.removed), 'folder')}, left {len(done.left)} that were due")
+    removed = counted(len(done.removed), "folder or file", "folders and files")
+    print(f"{reports}: {word} {removed}, left {len(done.left)} that were due")
     return 0

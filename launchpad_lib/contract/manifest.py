@@ -139,6 +139,7 @@ class NotebookRun(_Part):
     html: str = Field(description="its page, beside the manifest")
     verdict: str | None = None
     findings: tuple[FindingSaid, ...] = ()
+    notes: tuple[str, ...] = Field(default=(), description="by the analyst, in Markdown")
 
 
 class MetricSaid(_Part):

@@ -20,11 +20,21 @@ class Picture(NamedTuple):
     png: bytes
 
 
+class Member(NamedTuple):
+    """One of several alerts that one message tells of."""
+
+    key: str
+    title: str
+    feature_id: str | None
+    page: str | None
+
+
 class Message(NamedTuple):
     """One message.
 
     `key` names what it is about: a receiver that knows keys (PagerDuty, the webhook's `webhook-id`) shows one thing for
-    all messages of one key. `message_id` names this message: the same when it is sent once more.
+    all messages of one key. `message_id` names this message: the same when it is sent once more. `members` are the
+    alerts that it tells of where they are several.
     """
 
     kind: Kind
@@ -41,6 +51,7 @@ class Message(NamedTuple):
     link: str | None = None
     html: str | None = None
     pictures: tuple[Picture, ...] = ()
+    members: tuple[Member, ...] = ()
 
 
 def one_line(text: str, *, most: int = TITLE_CHARACTERS) -> str:

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from launchpad_lib.delivery.message import Message
+from launchpad_lib.delivery.message import Member, Message
 
 SENT_LOG = "alerts.jsonl"
 
@@ -43,12 +43,11 @@ class SentLog:
         for line in self._taken(channel):
             if line.get("run") != run:
                 continue
-            key = str(line.get("key"))
-            if line.get("kind") == "trigger":
-                about = line.get("feature_id"), line.get("page")
-                found[key] = Open(key, str(line.get("rule")), str(line.get("title")), *about)
-            elif line.get("kind") == "resolve":
-                found.pop(key, None)
+            for one in _alerts_of(line):
+                if line.get("kind") == "trigger":
+                    found[one.key] = Open(one.key, str(line.get("rule")), one.title, one.feature_id, one.page)
+                elif line.get("kind") == "resolve":
+                    found.pop(one.key, None)
         return found
 
     def was_taken(self, channel: str, message_id: str) -> bool:
@@ -66,7 +65,8 @@ class SentLog:
 
     def occurrences(self, key: str, channel: str) -> int:
         """How often the channel was told that this alert is over: each time after it is a new one."""
-        return sum(line.get("key") == key and line.get("kind") == "resolve" for line in self._taken(channel))
+        over = (line for line in self._taken(channel) if line.get("kind") == "resolve")
+        return sum(one.key == key for line in over for one in _alerts_of(line))
 
     def newest_run(self, run: str) -> str | None:
         """When the newest run of that name began whose alerts were sent or looked at."""
@@ -79,7 +79,7 @@ class SentLog:
 
     def write(self, message: Message, channel: str, *, outcome: str, now: datetime, **more: Any) -> None:
         """One line: `sending` before a message leaves, then `sent` or `failed`; on the disk when this returns."""
-        told = {
+        told: dict[str, Any] = {
             "at": now.isoformat(),
             "run": message.run,
             "channel": channel,
@@ -92,6 +92,8 @@ class SentLog:
             "severity": message.severity,
             "title": message.title,
         }
+        if message.members:
+            told["members"] = [one._asdict() for one in message.members]
         self._append(told | {"outcome": outcome} | more)
 
     def _taken(self, channel: str) -> Iterator[dict[str, Any]]:
@@ -124,6 +126,12 @@ def sent_log(reports: Path, *, is_dry: bool = False) -> Iterator[SentLog]:
         yield SentLog(path, _lines(content), handle)
     finally:
         os.close(handle)
+
+
+def _alerts_of(line: dict[str, Any]) -> list[Member]:
+    """The alerts that a line tells of: its own, or each of several."""
+    told = line.get("members") or [line]
+    return [Member(str(m.get("key")), str(m.get("title")), m.get("feature_id"), m.get("page")) for m in told]
 
 
 def _lines(content: bytes) -> list[dict[str, Any]]:

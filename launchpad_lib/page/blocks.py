@@ -14,6 +14,7 @@ from wcwidth import strip_sequences
 
 from launchpad_lib.page.chart_data import alt_of, with_tables
 from launchpad_lib.page.markup import AUTHORED, authored, cleaned, is_blank, sentences
+from launchpad_lib.page.notes import NOTE_MIME, note_text, noted
 from launchpad_lib.page.output import (
     APART_MIME,
     FINDINGS_MIME,
@@ -42,7 +43,7 @@ MOST_IMAGE = 4_000_000  # characters of base 64
 class Block(NamedTuple):
     """One piece of a page.
 
-    `kind` is heading, fold, unfold, text, metric, conclusion, findings, chart, no picture, html, table (folded),
+    `kind` is heading, fold, unfold, text, metric, note, conclusion, findings, chart, no picture, html, table (folded),
     image, printed, messages or error; `content` is what the template of that kind shows; `level` is a heading's,
     `spec` a chart's, as Vega draws it, `alt` what a chart shows in words.
     """
@@ -182,6 +183,8 @@ def _shown(output: nbformat.NotebookNode, *, cell: nbformat.NotebookNode, place:
     html, image = _joined(data.get("text/html", "")), next((kind for kind in IMAGES if kind in data), None)
     if METRIC_MIME in data:
         yield Block("metric", data[METRIC_MIME])
+    elif NOTE_MIME in data:
+        yield Block("note", noted(note_text(data[NOTE_MIME])))
     elif FINDINGS_MIME in data:
         yield Block("conclusion", data[FINDINGS_MIME])
     elif APART_MIME in data:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from launchpad_lib.contract.arrow import ARROW_TYPES
 from launchpad_lib.contract.catalogue import RESULT_TABLES
 from launchpad_lib.contract.names import nearest
+from launchpad_lib.page.notes import NOTE_MIME, note_text
 from launchpad_lib.page.output import FINDINGS_MIME, METRIC_MIME, SCORECARD_MIME, TABLE_MIME
 
 
@@ -32,6 +33,7 @@ class Said(NamedTuple):
 
     `verdict` and `findings` are those of `conclude`.
     `scorecard` are the rows of a scorecard, of which the verdict is the run's.
+    `notes` are the analyst's (`note`).
     `refused_because` is set where the page as a whole has no answer: it concluded so, or every headline metric that it
     shows is refused and nothing else was found.
     """
@@ -42,6 +44,7 @@ class Said(NamedTuple):
     tables: list[SaidTable]
     refused_because: str | None
     scorecard: list[dict] = []
+    notes: list[str] = []
 
 
 NOTHING_SAID = Said(None, [], [], [], None)
@@ -64,7 +67,8 @@ def harvest(notebook: nbformat.NotebookNode, *, name: str) -> Said:
     metrics = harvest_metrics(notebook, name=name)
     refused = said.get("refused_because") or _nothing_known(metrics, findings)
     rows: list[dict] = next((data[SCORECARD_MIME] for _, data in _outputs(notebook) if SCORECARD_MIME in data), [])
-    return Said(said.get("verdict"), findings, metrics, _tables(notebook, name), refused, rows)
+    notes = [note_text(data[NOTE_MIME]) for _, data in _outputs(notebook) if NOTE_MIME in data]
+    return Said(said.get("verdict"), findings, metrics, _tables(notebook, name), refused, rows, notes)
 
 
 def harvest_metrics(notebook: nbformat.NotebookNode, *, name: str) -> list[dict]:

@@ -69,7 +69,8 @@ def page_of(
             left_out=len(sections) - len(shown),
             is_run=is_run,
             has_code=any(section.code for section in body),
-            top=top,
+            notes=[block for block in top if block.kind == "note"],
+            top=[block for block in top if block.kind != "note"],
             sections=body,
             anchors=anchors,
             policy=CHART_POLICY if specs else POLICY,
@@ -82,7 +83,7 @@ def page_of(
 
 def _is_on_top(block: Block, cell: nbformat.NotebookNode) -> bool:
     is_answer = cell.cell_type == "code" and "answer" in cell.metadata.get("tags", [])
-    return block.kind == "conclusion" or (is_answer and block.kind != "error")
+    return block.kind in ("conclusion", "note") or (is_answer and block.kind != "error")
 
 
 def _is_refusal(block: Block) -> bool:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from launchpad_lib.contract.sentences import counted
 from launchpad_lib.delivery.channels import Channel, check_secrets
+from launchpad_lib.delivery.grouping import grouped
 from launchpad_lib.delivery.message import Message, key_of, one_line
 from launchpad_lib.delivery.sending import Delivery, deliver
 from launchpad_lib.delivery.sent_log import Open, SentLog, sent_log
@@ -136,7 +137,9 @@ def send_alerts(
                 f"run={published.manifest.run_id!r}: alerts of a newer run of {run.name} were sent already; look at "
                 "this one with --dry-run"
             )
-        messages = [(s.channel, s.message) for s in would_send(run, published, log, reports=reports) if s.message]
+        due = [(s.channel, s.message) for s in would_send(run, published, log, reports=reports) if s.message]
+        whole = link_to(run.base_url, published.manifest.run_id, "index.html")
+        messages = [(c, m._replace(link=whole) if m.members else m) for c, m in grouped(due, run.channels)]
         log.looked_at(run.name, published.manifest.started_at, now=datetime.now(UTC))
         return deliver(messages, run.channels, log, **more)
 

@@ -20,14 +20,16 @@ from launchpad_lib.contract.manifest import Cell, Manifest
 from launchpad_lib.contract.sentences import counted
 from launchpad_lib.delivery.message import Message, Picture, key_of, one_line
 from launchpad_lib.page.environment import page_environment
+from launchpad_lib.page.notes import noted, noted_plain
 from launchpad_lib.page.output import formatted, short, short_span
 from launchpad_lib.page.rendering import renderer
 from launchpad_lib.page.small_png import small_png
 from launchpad_lib.page.sparks import SPARK_HEIGHT, SPARK_WIDTH, round_top, spark
 from launchpad_lib.runner.summary import GLYPHS, Row, Summary, Task, Tile, summary
-from launchpad_lib.runner.summary_words import address, change_words, link_to, stopped_words
+from launchpad_lib.runner.summary_words import address, change_words, link_to, page_name, stopped_words
 
 MOST_ROWS, MOST_NUMBERS, MOST_CHARACTERS = 12, 4, 280
+MOST_NOTES, MOST_OF_A_NOTE = 4, 500
 PICTURE_BYTES = 45_000
 """Pictures of a digest together; as text of a mail they are a third larger, and the whole is under 100 KB."""
 STYLE = (
@@ -51,6 +53,19 @@ class Line(NamedTuple):
     alt: str
 
 
+class Noted(NamedTuple):
+    """A note by the analyst: the name of its page, the page, and the note in Markdown."""
+
+    name: str
+    page: str
+    text: str
+
+    @property
+    def html(self) -> Markup:
+        """As HTML."""
+        return noted(self.text)
+
+
 class Digest(NamedTuple):
     """The parts of a digest in the order in which they are read."""
 
@@ -58,6 +73,7 @@ class Digest(NamedTuple):
     about: str
     verdict: str
     failed: tuple[str, ...]
+    notes: tuple[Noted, ...]
     tasks: tuple[Task, ...]
     features: tuple[Line, ...]
     more_features: int
@@ -85,6 +101,11 @@ def digest_of(manifest: Manifest) -> Digest:
             for p in s.pages
             if p.status == "failed"
         ),
+        notes=tuple(
+            Noted(page_name(n.title), n.html, text if len(text) <= MOST_OF_A_NOTE else f"{text[:MOST_OF_A_NOTE]}…")
+            for n in manifest.notebooks
+            for text in n.notes
+        )[:MOST_NOTES],
         tasks=tuple(t._replace(headline=_cut(t.headline), detail=_cut(t.detail)) for t in s.tasks),
         features=tuple(_feature(r) for r in s.rows[:MOST_ROWS]),
         more_features=max(len(s.rows) - MOST_ROWS, 0),
@@ -152,10 +173,11 @@ def digest_html(digest: Digest, *, link: Links, pictures: Literal["cid", "data"]
         pictures: `cid` names them, for a mail that has them within; `data` writes them into the page.
     """
     drawn: dict[str, bytes] = {}
+    room = PICTURE_BYTES - 3 * sum(len(n.html.encode()) for n in digest.notes)  # as mail writes what is not ASCII
     for i, one in enumerate([*digest.features, *digest.numbers]):
         png = renderer().png(_whole(one.svg)) if one.svg else None
         small = small_png(png) if png is not None else b""
-        if small and sum(map(len, drawn.values())) + len(small) <= PICTURE_BYTES:
+        if small and sum(map(len, drawn.values())) + len(small) <= room:
             drawn[f"line-{i}"] = small
 
     def source(i: int) -> str:
@@ -192,6 +214,8 @@ def digest_markdown(digest: Digest, *, link: Links) -> str:
         "",
     ]
     lines += [f"**{_escaped(text)}**\n" for text in digest.failed]
+    for own in digest.notes:
+        lines.append(f"Note by the analyst, {proof(_escaped(own.name), own.page)}: {_escaped(noted_plain(own.text))}\n")
     if digest.tasks:
         lines += ["## Do this", ""]
         for i, t in enumerate(digest.tasks, 1):
@@ -251,6 +275,7 @@ def _told(digest: Digest) -> Sequence[str]:
     """The digest in a few lines of text."""
     lines = [digest.about] if digest.about else []
     lines += digest.failed
+    lines += [f"Note by the analyst, {n.name}: {noted_plain(n.text)}" for n in digest.notes]
     lines += [f"{i}. {t.verb.capitalize()}: {t.headline}. {t.detail}".rstrip() for i, t in enumerate(digest.tasks, 1)]
     lines += [f"{GLYPHS[f.severity]} {f.name}: {'; '.join([f.word, *f.more])}" for f in digest.features]
     lines += [f"{n.name}: {n.word} {'; '.join(n.more)}".rstrip() for n in digest.numbers]

@@ -10,6 +10,8 @@ import ibis.expr.types as ir
 from launchpad_lib.contract.manifest import Manifest, ManifestError, MetricSaid, read_manifest
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.page.output import metric_line
+from launchpad_lib.runner.kept_runs import MANIFEST
+from launchpad_lib.runner.run_records import RunRecord, run_records
 
 
 class Restated(NamedTuple):
@@ -71,17 +73,27 @@ def runs_of(reports: Path, name: str) -> list[Manifest]:
 
 def previous_manifest(reports: Path, name: str, *, before: str) -> Manifest | None:
     """The newest earlier run of the same name that did not fail; None when there is none."""
-    good = (m for m in runs_of(reports, name) if m.status != "failed" and m.started_at < before)
-    return next(good, None)
+    for run in _records_of(reports, name):
+        if run.status != "failed" and run.started_at < before:
+            try:
+                return read_manifest((reports / run.folder / MANIFEST).read_text(encoding="utf-8"))
+            except (ManifestError, UnicodeDecodeError, OSError):
+                continue  # removed or damaged meanwhile
+    return None
 
 
 def last_good(reports: Path, run_name: str, notebook: str) -> str | None:
     """Relative address of the newest good page of this notebook in an earlier run of the same name."""
-    for manifest in runs_of(reports, run_name):
-        good = {n.name for n in manifest.notebooks if n.status == "ok"}
-        if notebook in good and (reports / manifest.run_id / f"{notebook}.html").is_file():
-            return f"../{manifest.run_id}/{notebook}.html"
+    for run in _records_of(reports, run_name):
+        good = {page["name"] for page in run.pages if page["status"] == "ok"}
+        if notebook in good and (reports / run.run_id / f"{notebook}.html").is_file():
+            return f"../{run.run_id}/{notebook}.html"
     return None
+
+
+def _records_of(reports: Path, name: str) -> list[RunRecord]:
+    """The readable runs of one name, newest first, without their manifests being read again."""
+    return [run for run in run_records(reports) if run.fault is None and run.name == name]
 
 
 def changes(manifest: Manifest, before: Manifest | None) -> Changes | None:

@@ -42,6 +42,7 @@ def notebook_record(one: Executed) -> NotebookRun:
             "html": f"{one.name}.html",
             "verdict": one.said.verdict,
             "findings": one.said.findings,
+            "notes": one.said.notes,
         }
     )
 

@@ -16,12 +16,13 @@ from launchpad_lib.runner.checksums import verify
 from launchpad_lib.runner.history import manifests
 from launchpad_lib.runner.indexes import publish_run_index
 from launchpad_lib.runner.kept_runs import MANIFEST, manifest_of
+from launchpad_lib.runner.single_file import is_single_file_of
 
 _PARTIAL = re.compile(r"[.].+[.][A-Za-z0-9_]+[.]partial")
 
 
 class Pruned(NamedTuple):
-    """Folders by name: those that went (or would), and those that were due and stay, with the reason."""
+    """Folders and single files by name: which went (or would), and which were due and stay, with the reason."""
 
     removed: tuple[str, ...]
     left: dict[str, str]
@@ -39,8 +40,9 @@ def prune(
     """Removes runs beyond the newest `keep` of each name, or older than so many days; with both, those that are both.
 
     Of each name the newest run and the newest that is ok stay, and so does what a page that stays calls its last good
-    page. A folder is removed only if every file in it is as its manifest says, and nothing else is in it. What killed
-    runs left goes after a day.
+    page. A folder is removed only if every file in it is as its manifest says, and nothing else is in it; with it goes
+    the one file of the run beside it (`RUN.html`), if that is as it was written. What killed runs left goes after a
+    day.
 
     Args:
         name: only runs of this name.
@@ -66,10 +68,15 @@ def prune(
             if folder in linked
             else _not_ours(reports / folder)
         )
-        if why is None:
-            removed.append(folder)
-        else:
+        if why is not None:
             left[folder] = why
+            continue
+        single = reports / f"{folder}.html"
+        if single.exists() and not is_single_file_of(single, folder):
+            left[single.name] = "is not the single file of the run as it was written"
+        elif single.exists():
+            removed.append(single.name)  # before its run, which is due again where this is stopped in between
+        removed.append(folder)
     removed += _leftovers(reports)
     for folder in () if is_dry else removed:
         _remove(reports / folder)
@@ -157,6 +164,9 @@ def _leftovers(reports: Path) -> list[str]:
 
 def _remove(folder: Path) -> None:
     """Takes it out of sight at once; what a kill leaves of it goes with the next leftovers."""
+    if folder.is_file():
+        folder.unlink()
+        return
     aside = folder.with_name(f".{folder.name.strip('.')}.{uuid.uuid4().hex[:8]}.partial")
     folder.rename(aside)
     for path in sorted(aside.iterdir(), key=lambda p: p.name == MANIFEST):

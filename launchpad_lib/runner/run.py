@@ -37,6 +37,7 @@ from launchpad_lib.runner.provenance import made_by, source_hashes
 from launchpad_lib.runner.stopping import Kernels
 from launchpad_lib.runner.summary_words import page_name
 from launchpad_lib.runner.told_runs import Begun, Ended
+from launchpad_lib.runner.unheard_rules import unheard_rules
 
 
 def run_report(
@@ -59,6 +60,8 @@ def run_report(
     _all_there(run, notebooks)
     asked = tuple(name for stage in run.sequence for name in stage)
     progress.begin(Begun(run_id, run.name, asked, usual_durations(Path(run.reports), run.name)))
+    for sentence in unheard_rules(run, notebooks=notebooks):
+        progress.say(sentence)
     with kernels or kernel_server() as server:  # its imports go on while the lake is brought up to date
         progress.doing("bringing the lake up to date")
         bring_up_to_date(run, now=now, say=progress.say)
@@ -155,7 +158,7 @@ def _publish_from(partial: Path, doing: _Doing, *, final: Path) -> int:
                         status=one.status,
                         reason=one.reason,
                         context=context,
-                        # Every kept manifest is read for it, and a page that is good names no other.
+                        # A page that is good names no other.
                         last_good=None if one.status == "ok" else last_good(reports, run.name, one.name),
                     )
                     done.append(one)

@@ -16,7 +16,7 @@ from launchpad_lib.contract.whole_files import write_whole
 from launchpad_lib.runner.differences import flat, numbers_of
 
 KEPT = ".runs.json"
-FORM = f"1-{MANIFEST_VERSION}"  # of a record; of another form all manifests are read anew
+FORM = f"2-{MANIFEST_VERSION}"  # of a record; of another form all manifests are read anew
 MOST_REASON = 300
 
 
@@ -25,6 +25,7 @@ class RunRecord(NamedTuple):
 
     folder: str
     fault: str | None
+    run_id: str = ""
     name: str = ""
     started_at: str = ""
     status: str = ""
@@ -96,6 +97,7 @@ def _of(folder: str, manifest: Manifest) -> dict[str, Any]:
     return {
         "folder": folder,
         "fault": None,
+        "run_id": manifest.run_id,
         "name": manifest.name or "",
         "started_at": manifest.started_at,
         "status": manifest.status,

@@ -8,6 +8,7 @@ decided by the address alone, without a script.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -24,6 +25,7 @@ from launchpad_lib.page.pictures import CHART_POLICY, DRAW_JS, Packed, packed
 from launchpad_lib.runner.summary_words import page_name
 
 MOST_BYTES = 3_000_000
+MARK = "<!-- launchpad single-file sha256:{} -->\n"
 TAG = re.compile(r"<[a-z][^>]*>")
 PACKED = r'id="%s" data-padding="(\d)">([^<]*)</script>'
 GRAVE = ("act", "watch")
@@ -81,6 +83,8 @@ def single_file(folder: Path, manifest: Manifest) -> str:
             draw=Markup(DRAW_JS),
         )
     )
+    text = text.rstrip("\n") + "\n"
+    text += MARK.format(_digest(manifest.run_id, text))
     size = len(text.encode())
     if size > MOST_BYTES:
         raise ValueError(
@@ -88,6 +92,22 @@ def single_file(folder: Path, manifest: Manifest) -> str:
             "made; send the folder, or run fewer notebooks (`sequence`)"
         )
     return text
+
+
+def is_single_file_of(path: Path, run_id: str) -> bool:
+    """Whether a file is the one file of that run as it was written: its last line is a checksum of all before it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > MOST_BYTES:
+        return False
+    text, start, last = path.read_bytes().decode("utf-8", "replace").rpartition(MARK.partition("{")[0])
+    return start + last == MARK.format(_digest(run_id, text))
+
+
+def _digest(run_id: str, text: str) -> str:
+    return hashlib.sha256(f"{run_id}\n{text}".encode()).hexdigest()
 
 
 def _text(path: Path) -> str:

@@ -29,7 +29,7 @@ def sealed_lines(lines: bytes) -> bytes:
 
 
 def checked(stretch: bytes) -> tuple[bytes, dict[int, bytes]]:
-    """Whole lines, each of the length that it has in the segment, whose checksums are spaces; and the damaged ones, by
+    r"""Whole lines, each of the length that it has in the segment, whose checksums are spaces; and the damaged ones, by
     the byte at which they begin, which are spaces too.
 
     >>> checked(b'{"a":1} #cff7d56a\n{"a":2} #cff7d56a\n')

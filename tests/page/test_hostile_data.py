@@ -90,7 +90,7 @@ def test_a_second_run_of_one_id_leaves_the_pages_of_the_first_as_they_are(tmp_pa
             params, now=NOW, run_id="small-1", progress=PlainProgress(io.StringIO()), notebooks=tmp_path / "notebooks"
         )
     assert [p.name for p in final.iterdir()] == ["first"]
-    assert not list((tmp_path / "reports").glob(".*")), "nothing half-written is left"
+    assert not list((tmp_path / "reports").glob(".*.partial")), "nothing half-written is left"
 
 
 @pytest.mark.parametrize(

@@ -245,7 +245,7 @@ def test_the_command(tmp_path, capsys):
     assert main(["prune", "--keep", "1", "--dry-run", "--reports", str(tmp_path)]) == 0
     assert "would remove w1" in capsys.readouterr().out
     assert main(["prune", "w", "--older-than", "1", "--reports", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == f"{tmp_path}: removed 1 folder, left 0 that were due"
+    assert capsys.readouterr().out.splitlines()[-1] == f"{tmp_path}: removed 1 folder or file, left 0 that were due"
     for words in ([], ["--keep", "0"], ["--older-than", "-1"], ["q", "--keep", "1"]):
         assert main(["prune", *words, "--reports", str(tmp_path)]) == 2
         assert capsys.readouterr().err.count("\n") == 1

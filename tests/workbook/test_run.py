@@ -93,7 +93,7 @@ def test_a_good_run_has_pages_a_manifest_and_an_index(tmp_path):
     assert "&lt;b&gt;M&lt;/b&gt;" in page and "<b>M</b>" not in page
     assert (folder / "index.html").exists() and "small-" in (tmp_path / "reports" / "index.html").read_text()
     assert "funnels: ok" in said
-    assert not list((tmp_path / "reports").glob(".*")), "nothing half-written is left"
+    assert not list((tmp_path / "reports").glob(".*.partial")), "nothing half-written is left"
     assert {f["path"] for f in manifest["files"]} == {"index.html", "funnels.html", "funnels.ipynb"}
     assert main(["verify", str(folder)]) == 0
 
