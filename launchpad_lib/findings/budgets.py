@@ -24,15 +24,17 @@ WORDS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
 )
 """How the budget of each objective is called, what it counts, and what went wrong with it."""
 
+STATES = ("burns now", "burned before", "spent", "cannot tell", "within")
 SHOWN = ("feature_id", "signal", "state", "sli_rate", "objective_rate", "budget_left_share", "used_up")
 SHOWN_WINDOWS = ("feature_id", "signal", "long_hours", "burn_long", "burn_short", "factor", "is_alert")
 
 
 def objectives_table(budgets: pd.DataFrame) -> pd.DataFrame:
-    """Grain: one row per feature and objective: its state, what was reached, what is left and when it is used up.
+    """Grain: one row per feature and objective, the worst first: its state, what was reached, what is left and when it
+    is used up.
 
-    `state`: burns now, burned before, spent, within, cannot tell. The burn of the date is that of the alert that fires
-    now, otherwise that of the longest window.
+    `state`: burns now, burned before, spent (the objective is missed), cannot tell, within. The burn of the date is
+    that of the alert that fires now, otherwise that of the longest window.
 
     Args:
         budgets: of `trends.budget_table`.
@@ -62,7 +64,8 @@ def objectives_table(budgets: pd.DataFrame) -> pd.DataFrame:
         "feature_id signal state sli_rate objective_rate observations budget_left_share worst_burn worst_at used_up "
         "used_up_at used_up_first_at used_up_last_at"
     )
-    return pd.DataFrame(rows, columns=names.split())
+    table = pd.DataFrame(rows, columns=names.split())
+    return table.sort_values("state", key=lambda c: c.map(STATES.index), kind="stable").reset_index(drop=True)
 
 
 def _true(flags: pd.Series) -> pd.Series:

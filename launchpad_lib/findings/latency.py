@@ -25,6 +25,7 @@ def latency_conclusion(
     silence: pd.DataFrame,
     budgets: pd.DataFrame,
     *,
+    outages: pd.DataFrame,
     left_out: pd.DataFrame,
     crashiest: Worst,
     called: Mapping[str, str],
@@ -34,7 +35,8 @@ def latency_conclusion(
     """The verdict says what got slower; the findings say how much, since when, and what could not be judged.
 
     Args:
-        health: of `health_table`. regressions, silence, budgets: the tables of the page. left_out: days of no level.
+        health: of `health_table`. regressions, silence, budgets: the tables of the page. outages: silences that are
+            over. left_out: days of no level.
         crashiest: the lowest share of crash-free users.
         called: what people call a feature, by id.
     """
@@ -45,6 +47,7 @@ def latency_conclusion(
         [
             *what_got_slower(regressions, health, names, smallest_rise),
             *what_fell_silent(silence, names),
+            *what_was_silent(outages, names),
             *what_burns(budgets, names),
             *largest_rise(regressions, names, window_days),
             *slow_days(left_out, regressions, names),
@@ -180,6 +183,20 @@ def what_fell_silent(silence: pd.DataFrame, names: Mapping[str, str]) -> list[Fi
         since = f"{row['last_on'] + pd.Timedelta(days=1):%Y-%m-%d}"
         found.append(Finding("act", "find out", sentence, feature_id=row["feature_id"], anchor=SILENT, since=since))
     return found
+
+
+def what_was_silent(outages: pd.DataFrame, names: Mapping[str, str]) -> list[Finding]:
+    """One finding per silence that is over, newest first; features that were silent together share one."""
+    found = []
+    for (start, end), rows in outages.groupby(["started_at", "ended_at"]):
+        whose = listed([names.get(f, named(f)) for f in rows["feature_id"]])
+        until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%d %b %H:%M}"
+        usual = f"about {rows['expected'].sum():,.0f} observations are usual then"
+        sentence = f"{whose} sent no telemetry from {start:%d %b %Y %H:%M} to {until}; {usual}: silence, no errors."
+        only = rows["feature_id"].iloc[0] if len(rows) == 1 else None
+        since = f"{start:%Y-%m-%d}"
+        found.append(Finding("watch", "find out", sentence, feature_id=only, anchor=SILENT, since=since))
+    return found[::-1]
 
 
 def largest_rise(regressions: pd.DataFrame, names: Mapping[str, str], window_days: int) -> list[Finding]:

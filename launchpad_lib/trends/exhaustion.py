@@ -50,12 +50,12 @@ def used_up(
     if not budget:
         return UsedUp(None, None, None, "an objective of 100 % has no budget")
     if not len(at) or bad.sum() >= budget * len(at):
-        return UsedUp(None, None, None, "no observation" if not len(at) else "it is spent already")
+        return UsedUp(None, None, None, "no observation" if not len(at) else "spent already")
     start, end = (np.datetime64(x, "us") for x in (lately, as_of))
     recent = at > start
     found = _share(at[recent], bad[recent], start=start, end=end)
     if found is None:
-        return UsedUp(None, None, None, "the failures lately cannot be told from none")
+        return UsedUp(None, None, None, "too few failures lately")
     span = (end - start) / np.timedelta64(1, "us")
     leaves = np.r_[0, (at - np.datetime64(begin, "us")) / np.timedelta64(1, "us")]
     over = np.r_[0, np.cumsum(bad - budget)]

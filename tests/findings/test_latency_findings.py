@@ -73,7 +73,7 @@ def burn(
         "burn_long": rate, "events_short": events, "bad_short": bad, "burn_short": rate, "is_alert": alert,
         "worst_burn": 25.0, "worst_at": pd.Timestamp("2026-01-10 13:05"), "was_alert": was, "budget_left": 0.4,
         "events": 1000, "sli": 0.994, "used_up_at": pd.NaT, "used_up_first_at": pd.NaT, "used_up_last_at": pd.NaT,
-        "used_up_refused": "the failures lately cannot be told from none",
+        "used_up_refused": "too few failures lately",
         "refused_because": "0 observations in the last 1 h; 10 are needed" if alert is None else None,
     }  # fmt: skip
 
@@ -91,6 +91,7 @@ def said(
     burning: pd.DataFrame | None = None,
     crashes: Worst = KNOWN,
     single: tuple[tuple[str, str], ...] = (),
+    back: tuple[tuple[str, str, str, float], ...] = (),
 ):
     regressions = pd.DataFrame(rows)
     gone = silence(*regressions["feature_id"]) if gone is None else gone
@@ -99,6 +100,10 @@ def said(
         regressions,
         gone,
         budgets() if burning is None else burning,
+        outages=pd.DataFrame(
+            [(f, pd.Timestamp(a), pd.Timestamp(b), n) for f, a, b, n in back],
+            columns=["feature_id", "started_at", "ended_at", "expected"],
+        ),
         left_out=pd.DataFrame([(f, pd.Timestamp(d)) for f, d in single], columns=["feature_id", "observed_on"]),
         smallest_rise=0.05,
         crashiest=crashes,
@@ -209,9 +214,28 @@ def test_one_row_for_each_objective_with_the_word_that_weighs_most():
         burn("e", alert=False) | {"budget_left": -0.1, "used_up_refused": None},
     )  # fmt: skip
     table = objectives_table(budgets(*rows))
-    assert table["state"].tolist() == ["burns now", "burned before", "cannot tell", "within", "spent"]
-    assert table["used_up"].tolist() == ["the failures lately cannot be told from none"] * 4 + ["not at this rate"]
+    assert table["state"].tolist() == ["burns now", "burned before", "spent", "cannot tell", "within"]
+    assert table["feature_id"].tolist() == ["a", "b", "e", "c", "d"]
+    assert table["used_up"].tolist() == [
+        *["too few failures lately"] * 2,
+        "not at this rate",
+        *["too few failures lately"] * 2,
+    ]
     assert table["objective_rate"].tolist() == [0.99] * 5 and objectives_table(budgets()).empty
+
+
+def test_a_silence_that_is_over_is_told_as_silence_and_those_together_in_one_sentence():
+    back = (
+        ("checkout", "2026-01-10 03:00", "2026-01-10 09:00", 240.4),
+        ("checkout", "2026-01-12 22:00", "2026-01-13 02:00", 30),
+        ("search", "2026-01-12 22:00", "2026-01-13 02:00", 1100),
+    )
+    found = said([feature("checkout"), feature("search")], back=back)
+    told = [(f.severity, f.feature_id, f.since, f.sentence) for f in found.findings if f.anchor == "who-fell-silent"]
+    assert told == [
+        ("watch", None, "2026-01-12", "Checkout and Search sent no telemetry from 12 Jan 2026 22:00 to 13 Jan 02:00; about 1,130 observations are usual then: silence, no errors."),
+        ("watch", "checkout", "2026-01-10", "Checkout sent no telemetry from 10 Jan 2026 03:00 to 09:00; about 240 observations are usual then: silence, no errors."),
+    ]  # fmt: skip
 
 
 def test_an_alert_says_how_fast_the_budget_burns():

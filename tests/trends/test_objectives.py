@@ -117,8 +117,8 @@ def test_limits_of_the_date_are_those_of_the_share_and_few_failures_give_none():
         assert timedelta(0) <= expected - pd.Timestamp(told) <= timedelta(minutes=15)
     few = bad.copy()
     few[: np.flatnonzero(bad)[-4]] = False  # four are left: 4 of 240 is two standard errors
-    assert used_up(at, few, 0.1, **asked).refused == "the failures lately cannot be told from none"
-    assert used_up(at, np.ones(1120, bool), 0.1, **asked).refused == "it is spent already"
+    assert used_up(at, few, 0.1, **asked).refused == "too few failures lately"
+    assert used_up(at, np.ones(1120, bool), 0.1, **asked).refused == "spent already"
     assert used_up(at[:0], bad[:0], 0.1, **asked).refused == "no observation"
 
 
@@ -128,7 +128,7 @@ def test_failures_in_one_spell_make_the_interval_wider_or_refuse_it():
     asked = {"begin": SINCE, "as_of": NOW, "lately": NOW - timedelta(days=3)}
     spell, spread = np.zeros((2, 1120), bool)
     spell[-10:] = True
-    assert used_up(at, spell, 0.1, **asked).refused == "the failures lately cannot be told from none"
+    assert used_up(at, spell, 0.1, **asked).refused == "too few failures lately"
     spell[-40:] = True
     spread[-240::6] = True
     one, all_over = used_up(at, spell, 0.1, **asked), used_up(at, spread, 0.1, **asked)

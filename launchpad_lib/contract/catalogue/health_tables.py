@@ -187,6 +187,18 @@ SILENCE = ResultTable(
         Column("is_silent", "boolean", False, "more than twice its longest step; NULL where too few dates are known"),
     ),
 )
+OUTAGES = ResultTable(
+    "outages",
+    "one row per feature and silence that is over",
+    (
+        FEATURE,
+        Column("started_at", "timestamp", True, "begin of its first hour without a row (UTC)"),
+        Column("ended_at", "timestamp", True, "begin of the first hour with rows again (UTC)"),
+        Column("silent_hours", "int64", True, "whole hours without a row"),
+        Column("expected", "float64", True, "rows of the same weekday and hours, mean of the weeks before"),
+        Column("weeks", "int64", True, "how many weeks those were, at most 8"),
+    ),
+)
 STATES = ResultTable(
     "states",
     "one row per feature, in telemetry or declared",
@@ -250,6 +262,7 @@ HEALTH_TABLES: tuple[ResultTable, ...] = (
     LATENCY_DAILY,
     REGRESSIONS,
     SILENCE,
+    OUTAGES,
     STATES,
     RISK_SCORES,
     RISK_RANKS,
