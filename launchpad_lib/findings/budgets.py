@@ -126,7 +126,8 @@ def what_burns(budgets: pd.DataFrame, names: Mapping[str, str]) -> list[Finding]
     """
     if budgets.empty:
         return [Finding("unknown", "declare", f"Error budgets are not asked: {NOT_ASKED}.", anchor=BUDGETS)]
-    found, quiet, unjudged = [], 0, []
+    found: list[Finding] = []
+    quiet, unjudged = 0, []
     for feature, objectives in budgets.groupby("feature_id"):
         whose, told = names.get(feature, named(feature)), len(found)
         for _, rows in objectives.groupby("signal", sort=False):
