@@ -54,7 +54,7 @@ def at_the_budget(seed: int, *, features: int) -> dict[str, float]:
     for name, table in found.items():
         for when, flag in (("in the period", "was_alert"), ("now", "is_alert")):
             rings = table[flag].fillna(False).astype(bool).groupby(table["feature_id"]).any()
-            shares[f"{name}, {when}"] = float(rings.mean())
+            shares[f"{name}, {when}, %"] = 100 * float(rings.mean())
     return shares
 
 
