@@ -1,4 +1,4 @@
-"""When a fixed design may be read."""
+"""Whether an experiment may be read: its arms, their split, and the end of a fixed design."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from launchpad_lib.contract.durations import parse_window
 from launchpad_lib.contract.experiments import PlannedExperiment
 from launchpad_lib.contract.names import nearest
 from launchpad_lib.contract.sentences import counted as number_of
+from launchpad_lib.contract.tables import EXPOSURE_EVENT
 from launchpad_lib.findings.experiment_arms import Arms
 from launchpad_lib.findings.experiment_plans import ExperimentPlan
+from launchpad_lib.inference.sample_ratio import MovedSplit, SampleRatio, moved_split, sample_ratio_mismatch
 
 
 def not_yet_because(plan: ExperimentPlan, planned: PlannedExperiment, arms: Arms) -> str | None:
@@ -57,9 +59,25 @@ def tuning_units(plan: ExperimentPlan, variants: Sequence[str], variant: str) ->
 
 def no_arms_because(plan: ExperimentPlan, units: Mapping[str, int]) -> str | None:
     """Why the arms of the plan are not there to be compared, else None."""
+    metrics = plan.planned.metrics if plan.planned else []
+    if any(m.kind == "conversion" and m.event == EXPOSURE_EVENT for m in metrics):
+        return f"metric {EXPOSURE_EVENT!r}: is the exposure itself, which every unit did; name what units do after it"
     expected = [plan.control, *plan.shares]
     missing = next((v for v in expected if v not in units), None)
     if missing is not None:
         what = "control" if missing == plan.control else "planned variant"
         return f"{what} {missing!r}: no unit was exposed to it alone; {nearest(missing, list(units))}"
     return "only one variant was seen, so there is nothing to compare" if len(units) < 2 else None
+
+
+def split_of(plan: ExperimentPlan, arms: Arms) -> tuple[SampleRatio, MovedSplit | None]:
+    """The test of the planned split, or of an equal one over the variants that were seen; and whether it moved while
+    units came, which is a mismatch too.
+    """
+    variants = sorted(arms.randomised)
+    units = [int(arms.randomised[v]) for v in variants]
+    ratio = sample_ratio_mismatch(units, weights=[plan.shares[v] for v in variants] if plan.shares else None)
+    moved = moved_split(arms.counted.daily) if arms.counted else None
+    if moved and not ratio.is_mismatch:
+        return ratio._replace(is_mismatch=True), moved
+    return ratio, None

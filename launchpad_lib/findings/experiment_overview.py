@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 import pandas as pd
 
 from launchpad_lib.contract.catalogue import experiments as tables
 from launchpad_lib.contract.sentences import listed, named
+from launchpad_lib.contract.wording import percent
 from launchpad_lib.findings.experiment_results import ExperimentResults
 from launchpad_lib.findings.rows import declared
 from launchpad_lib.inference import Decision
+from launchpad_lib.inference.sample_ratio import MovedSplit
 
 
 def choice_of(found: ExperimentResults) -> str:
@@ -61,6 +64,8 @@ def _light(found: ExperimentResults, best: Decision | None, role: str) -> str:
 def _ratio_light(found: ExperimentResults) -> str:
     if found.ratio.p_value is None:
         return "○ not tested"
+    if found.moved:
+        return "▲ changed over time"
     p = "p < 0.001" if found.ratio.p_value < 0.001 else f"p = {found.ratio.p_value:.3f}"
     return f"▲ broken, {p}" if found.ratio.is_mismatch else f"✓ {p}"
 
@@ -76,7 +81,11 @@ def nothing_decided_because(found: ExperimentResults) -> str | None:
 
 
 def _mismatch(found: ExperimentResults) -> str:
-    """Units per variant against what was planned, and what to state if no split was planned."""
+    """Units per variant against what was planned, and what to state if no split was planned; or when the split was
+    another one.
+    """
+    if found.moved:
+        return _moved(found.moved)
     assigned = found.units[found.units["standing"] == "assigned"]
     total = int(assigned["units"].sum())
     seen = [
@@ -86,3 +95,18 @@ def _mismatch(found: ExperimentResults) -> str:
     if found.plan.shares:
         return said
     return f"{said}; no shares are planned, so an equal split was expected: state `shares` if another one was meant"
+
+
+def _moved(moved: MovedSplit) -> str:
+    """How far the split went while units came, and which days to read."""
+    first, second = sorted((moved.lowest, moved.highest), key=lambda period: period[1])
+    (was, *then), (became, *later) = first, second
+    return (
+        f"the split changed while units came, {named(moved.variant)} was {percent(was)} of those first exposed "
+        f"{_days(*then)} and {percent(became)} {_days(*later)}, so what changed with the calendar would be taken for "
+        "an effect; state `starts_on` and `ends_on` of days with one split"
+    )
+
+
+def _days(first: date, last: date) -> str:
+    return f"on {first}" if first == last else f"from {first} to {last}"

@@ -75,6 +75,11 @@ class ExperimentPlan(NamedTuple):
         return self.planned.design if self.planned else "fixed"
 
     @property
+    def counted_as(self) -> str:
+        """What is compared: units, or the clusters that were assigned."""
+        return "cluster" if self.planned and self.planned.cluster is not None else "unit"
+
+    @property
     def immature_units(self) -> Immature:
         """What happens to units whose window is not over."""
         return self.planned.immature_units if self.planned else "leave_out"

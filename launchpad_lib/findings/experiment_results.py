@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -22,12 +22,12 @@ from launchpad_lib.findings.experiment_arms import (
     segments_apart,
     values_by_standing,
 )
-from launchpad_lib.findings.experiment_due import no_arms_because, not_yet_because, tuning_units
+from launchpad_lib.findings.experiment_due import no_arms_because, not_yet_because, split_of, tuning_units
 from launchpad_lib.findings.experiment_plans import ExperimentPlan, ask_experiment, ask_experiments
 from launchpad_lib.findings.rows import declared, refused_rows
-from launchpad_lib.inference import Decision, best_first, compare_variants, decide, sample_ratio_mismatch
+from launchpad_lib.inference import Decision, best_first, compare_variants, decide
 from launchpad_lib.inference.estimators import estimates_beside
-from launchpad_lib.inference.sample_ratio import SampleRatio
+from launchpad_lib.inference.sample_ratio import MovedSplit, SampleRatio
 from launchpad_lib.inference.variants import ALPHA, COMPARED, compare_exploratory
 from launchpad_lib.metrics.experiment_sums import NO_UNIT, counted
 
@@ -38,7 +38,8 @@ NO_TEST = SampleRatio(None, None, False, "there are no units to count")
 
 class ExperimentResults(NamedTuple):
     """The page's tables (`contract.catalogue.experiments`), the sample ratio, and the decision on every variant, best
-    first. `not_yet`: why a fixed design must not be read yet.
+    first. `not_yet`: why a fixed design must not be read yet. `moved`: how the split changed over time; then `ratio` is
+    a mismatch, whatever the sizes are.
     """
 
     plan: ExperimentPlan
@@ -53,6 +54,7 @@ class ExperimentResults(NamedTuple):
     not_yet: str | None = None
     too_many: tuple[str, ...] = ()
     caps: tuple[tuple[str, float], ...] = ()
+    moved: MovedSplit | None = None
 
     @property
     def lifts(self) -> dict[str, Estimate]:
@@ -151,10 +153,11 @@ def experiment_results(events: ir.Table, plan: ExperimentPlan) -> ExperimentResu
         return _refused(plan._replace(refused_because=reason))._replace(units=_unit_rows(plan, arms))
     not_yet = not_yet_because(plan, plan.planned, arms)
     compared = _compared(plan, plan.planned, arms, not_yet)
-    ratio = _ratio(plan, arms.randomised)
+    ratio, moved = split_of(plan, arms)
     variants = [v for v in dict.fromkeys(compared["variant"]) if v != plan.control]
     decisions = best_first([decide(compared, variant=v, ratio=ratio) for v in variants], compared)
     beside = {"control": str(plan.control), "design": plan.design, "min_units": plan.min_cell, "not_yet": not_yet}
+    beside |= {"unit": plan.counted_as}
     return ExperimentResults(
         plan,
         _rows(plan, compared, arms, decisions),
@@ -168,6 +171,7 @@ def experiment_results(events: ir.Table, plan: ExperimentPlan) -> ExperimentResu
         not_yet,
         arms.too_many,
         tuple(arms.caps.items()),
+        moved,
     )
 
 
@@ -181,6 +185,7 @@ def _compared(plan: ExperimentPlan, planned: PlannedExperiment, arms: Arms, not_
         "min_units": plan.min_cell,
         "not_yet": not_yet,
         "decide_on": planned.decide_on,
+        "unit": plan.counted_as,
         "planned_units": tuning_units(plan, variants, next((v for v in variants if v != planned.control), "")),
     }
     found: dict[str, pd.DataFrame] = {}
@@ -240,13 +245,6 @@ def _days(plan: ExperimentPlan, parts: Sequence[Part], rules: dict) -> pd.DataFr
     others = [p for p in parts if p[1].role == "exploratory"]
     found = [_apart(plan, tables.EXPERIMENT_DAYS, own, rules) for own in (deciding, others) if own]
     return pd.concat(found, ignore_index=True) if found else _apart(plan, tables.EXPERIMENT_DAYS, [], rules)
-
-
-def _ratio(plan: ExperimentPlan, randomised: Mapping[str, int]) -> SampleRatio:
-    """The test of the planned split, or of an equal one over the variants that were seen."""
-    variants = sorted(randomised)
-    units = [int(randomised[v]) for v in variants]
-    return sample_ratio_mismatch(units, weights=[plan.shares[v] for v in variants] if plan.shares else None)
 
 
 def _rows(plan: ExperimentPlan, compared: pd.DataFrame, arms: Arms, decisions: Sequence[Decision]) -> pd.DataFrame:

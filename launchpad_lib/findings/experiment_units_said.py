@@ -6,10 +6,13 @@ from launchpad_lib.contract.findings import Finding
 from launchpad_lib.contract.sentences import counted, listed, named
 from launchpad_lib.contract.wording import is_missing
 from launchpad_lib.findings.experiment_results import ExperimentResults
-from launchpad_lib.findings.experiment_words import left_out, share_left_out
+from launchpad_lib.findings.experiment_words import is_share, left_out, share_left_out
 from launchpad_lib.inference import sample_ratio_mismatch
+from launchpad_lib.inference.sample_ratio import ALERT_P
 
 MIXED_TESTED = 30  # fewer could not show it
+RATIO_RARE = 0.01
+ALL_BUT, NEXT_TO_NONE = 0.9, 0.01
 
 
 def about_units(found: ExperimentResults) -> list[Finding]:
@@ -58,3 +61,39 @@ def _about_mixed(found: ExperimentResults) -> list[Finding]:
 
 def _on(first: str, last: str) -> str:
     return f" on {first}" if first == last else f" between {first} and {last}"
+
+
+def about_ratio(found: ExperimentResults) -> Finding:
+    """Whether units were assigned as planned; where no plan is declared, against what they were tested."""
+    plan = "the planned split" if found.plan.shares else "an equal split, since no shares are planned"
+    p = found.ratio.p_value
+    told = "under 0.001" if p is not None and p < 0.001 else f"{p:.3f}"
+    whose = f"numbers of {found.plan.counted_as}s"
+    if p is not None and p < RATIO_RARE:
+        sentence = (
+            f"The {whose} are rare under {plan}: p = {told}, though not under the limit of {ALERT_P} at which nothing "
+            "is decided; see how they were assigned."
+        )
+        return Finding("watch", "look", sentence)
+    return Finding("fine", "nothing", f"The {whose} do not contradict {plan}: p = {told}.")
+
+
+def only_one_can(found: ExperimentResults) -> list[Finding]:
+    """Success metrics that nearly all of one arm do and nearly nobody of the other: more likely part of what is shown
+    than what people do.
+    """
+    if found.not_yet:
+        return []
+    values = found.rows[found.rows["role"] == "success"].pivot(index="metric", columns="variant", values="value")
+    apart = [
+        named(metric)
+        for metric, own in values.iterrows()
+        if is_share(found.plan, str(metric)) and own.max() >= ALL_BUT and own.min() <= NEXT_TO_NONE
+    ]
+    if not apart:
+        return []
+    sentence = (
+        f"Nearly all of one arm and nearly nobody of another did {listed(apart)}: that may be part of what the variant "
+        "shows, which says nothing of what people do; decide by what both arms can do."
+    )
+    return [Finding("watch", "look", sentence)]

@@ -17,11 +17,11 @@ def metric_words(row: dict[str, Any], base: Any, plan: ExperimentPlan) -> str:
     """One metric of a variant with its base, beside the control."""
     metric, control = named(row["metric"]), named(plan.control)
     if is_share(plan, row["metric"]):
-        of = f"{percent(row['value'])} of {counted(row['n'], 'unit')}"
+        of = f"{percent(row['value'])} of {counted(row['n'], plan.counted_as)}"
         shares = f"{of} against {percent(base[row['metric']])} of {control}"
         differs = adjusted_words(row) + points(row["lift"], row["ci_low"], row["ci_high"])
     else:
-        of = f"{number(row['value'])} of {counted(row['n'], 'unit')}"
+        of = f"{number(row['value'])} of {counted(row['n'], plan.counted_as)}"
         shares = f"{of} against {number(base[row['metric']])} of {control}"
         differs = f"{adjusted_words(row) or 'a difference of '}{number(row['lift'])}"
         if not is_missing(row["ci_low"]):
@@ -68,7 +68,7 @@ def _guard_words(row: dict[str, Any], plan: ExperimentPlan) -> str:
         "above": f"above control and not within {margin}",
         "open": f"not shown to be within {margin}",
         "not measured": "not measured",
-        "too few units": "too few units to tell",
+        "too few units": f"too few {plan.counted_as}s to tell",
     }[row["reading"]]
 
 
@@ -80,10 +80,14 @@ def missing_words(missing: Shortfall, found: ExperimentResults) -> str:
     if missing.reading == "not measured":
         return f"No unit of these arms did {metric} within {plan.within}, so it was not measured."
     if missing.reading == "too few units":
-        return f"Each arm needs {counted(plan.min_cell, 'unit')} whose window is over."
+        own, needed = plan.metric(missing.metric), counted(plan.min_cell, plan.counted_as)
+        if own is not None and own.kind == "ratio":
+            return f"Each arm needs {needed} that weigh in what {metric} is divided by."
+        return f"Each arm needs {needed} whose window is over."
     if missing.more_units is None:
-        return f"If {metric} stays as it is, more units alone will hardly settle it."
-    return f"If {metric} stays as it is, about {counted(missing.more_units, 'more unit')} of both arms would settle it."
+        return f"If {metric} stays as it is, more {plan.counted_as}s alone will hardly settle it."
+    more = counted(missing.more_units, f"more {plan.counted_as}")
+    return f"If {metric} stays as it is, about {more} of both arms would settle it."
 
 
 def needs_words(missing: Sequence[Shortfall], found: ExperimentResults) -> list[str]:
@@ -94,11 +98,14 @@ def needs_words(missing: Sequence[Shortfall], found: ExperimentResults) -> list[
     if len(several) < 2:
         return list(dict.fromkeys(missing_words(m, found) for m in missing))
     nearest = min((m for m in several if m.more_units is not None), key=lambda m: int(m.more_units or 0), default=None)
-    said = f"If all {len(several)} success metrics stay as they are, more units alone will hardly settle it."
+    plan = found.plan
+    said = (
+        f"If all {len(several)} success metrics stay as they are, more {plan.counted_as}s alone will hardly settle it."
+    )
     if nearest is not None:
         said = (
             f"One success metric is enough; {named(nearest.metric)} is nearest: if it stays as it is, about "
-            f"{counted(int(nearest.more_units or 0), 'more unit')} of both arms would settle it."
+            f"{counted(int(nearest.more_units or 0), f'more {plan.counted_as}')} of both arms would settle it."
         )
     return list(dict.fromkeys([said, *(missing_words(m, found) for m in missing if m not in several)]))
 

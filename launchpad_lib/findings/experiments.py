@@ -9,7 +9,7 @@ from launchpad_lib.contract.sentences import counted, ended, listed, named
 from launchpad_lib.findings.experiment_overview import choice_of, nothing_decided_because
 from launchpad_lib.findings.experiment_plans import ExperimentPlan
 from launchpad_lib.findings.experiment_results import ExperimentResults
-from launchpad_lib.findings.experiment_units_said import about_units
+from launchpad_lib.findings.experiment_units_said import about_ratio, about_units, only_one_can
 from launchpad_lib.findings.experiment_words import is_share, metric_words, needs_words
 from launchpad_lib.findings.releases import TO_COME
 from launchpad_lib.findings.rows import not_answered
@@ -38,7 +38,14 @@ def experiment_conclusion(found: ExperimentResults) -> Conclusion:
         return conclusion(f"These data cannot decide {named(plan.experiment_id)}.", said)._replace(
             refused_because=reason
         )
-    said = [*_about_variants(found), *about_units(found), _about_ratio(found), *_before(found), *_naive(found)]
+    said = [
+        *_about_variants(found),
+        *about_units(found),
+        about_ratio(found),
+        *only_one_can(found),
+        *_before(found),
+        *_naive(found),
+    ]
     return conclusion(experiment_sentence(found), [*said, *_about_looks(found)])
 
 
@@ -51,6 +58,7 @@ def experiments_conclusion(found: Sequence[ExperimentResults]) -> Conclusion:
         return own[0]
     choices = [choice_of(one) for one in found]
     told = [_in_one(one, said, place) for place, (one, said) in enumerate(zip(found, own, strict=True), 1)]
+    choices = ["ended" if c == "keep running" and _is_over(one) else c for c, one in zip(choices, found, strict=True)]
     words = [f"{choices.count(c)} {word}" for c, word in WORDS.items() if c in choices]
     verdict = f"Of {counted(len(own), 'experiment')} {listed(words, most=len(words))}."
     reasons = [c.refused_because for c in own]
@@ -75,7 +83,7 @@ def _in_one(found: ExperimentResults, said: Conclusion, place: int) -> Finding:
     A decision that is fine by itself is to be looked at where something else is: "ship" is not fine where the arms
     differed before already.
     """
-    verb = SEVERITIES[choice_of(found)][1]
+    verb = _standing(choice_of(found), found)[1]
     decision = next((f for f in said.findings if f.verb == verb), said.findings[0])
     graver = [f for f in said.findings if f.severity in ("act", "watch") and f is not decision]
     notes = [f.sentence for f in graver if f.verb in ("look", "declare")]
@@ -96,6 +104,7 @@ WORDS = {
     "ship": "can be shipped",
     "do not ship: harm shown": "must not be shipped",
     "keep running": "should keep running",
+    "ended": "ended undecided",
     "refused": "cannot be decided",
 }
 
@@ -114,7 +123,9 @@ def experiment_sentence(found: ExperimentResults) -> str:
         return (
             f"Do not ship {named(best.variant)}: harm shown, {listed([named(m) for m in best.harmed], most=2)} {fell}."
         )
-    return f"Keep running {named(plan.experiment_id)}: {_missing_first(best)}."
+    if _is_over(found):
+        return f"Not settled at its planned end: {_missing_first(best, plan).removesuffix(' yet')}."
+    return f"Keep running {named(plan.experiment_id)}: {_missing_first(best, plan)}."
 
 
 def _is_rise_good(plan: ExperimentPlan, metric: str) -> bool:
@@ -126,7 +137,7 @@ def _side_of(plan: ExperimentPlan, metric: str) -> str:
     return "above" if _is_rise_good(plan, metric) else "below"
 
 
-def _missing_first(best: Decision) -> str:
+def _missing_first(best: Decision, plan: ExperimentPlan) -> str:
     """What the best variant lacks, in a few words."""
     first = best.missing[0]
     metric, variant = named(first.metric), named(best.variant)
@@ -135,7 +146,7 @@ def _missing_first(best: Decision) -> str:
     if first.reading == "not measured":
         return f"{metric} was not measured, no unit did it"
     if first.reading == "too few units":
-        return f"too few units of {variant} or its control yet"
+        return f"too few {plan.counted_as}s of {variant} or its control yet"
     if first.role == "guardrail":
         return f"{metric} of {variant} is not shown to be within its margin"
     return f"{metric} of {variant} is not shown to differ from control"
@@ -155,7 +166,7 @@ def _about_variants(found: ExperimentResults) -> list[Finding]:
 
 
 def _about_variant(decision: Decision, found: ExperimentResults) -> Finding:
-    severity, verb = SEVERITIES[decision.choice]
+    severity, verb = _standing(decision.choice, found)
     name = named(decision.variant)
     if decision.choice == "refused":
         return Finding(severity, verb, f"Nothing is decided about {name}: {ended(str(decision.refused_because))}")
@@ -164,7 +175,7 @@ def _about_variant(decision: Decision, found: ExperimentResults) -> Finding:
     told = {
         "ship": f"Ship {name}",
         "do not ship: harm shown": f"Do not ship {name}, harm is shown",
-        "keep running": f"Keep running {name}",
+        "keep running": f"{name} is not settled" if _is_over(found) else f"Keep running {name}",
     }[decision.choice]
     needs = needs_words(decision.missing, found)
     if decision.choice == "keep running" and _is_over(found):
@@ -187,22 +198,18 @@ def _about_variant(decision: Decision, found: ExperimentResults) -> Finding:
 PLANNED_END_OVER = "Its planned end is over, so a later reading is a second look: plan a new experiment for it."
 
 
+def _standing(choice: str, found: ExperimentResults) -> tuple[Severity, Verb]:
+    """How grave a decision is and what to do: whoever is later than the planned end is in no number, so that to keep
+    running would change none.
+    """
+    return ("watch", "find out") if choice == "keep running" and _is_over(found) else SEVERITIES[choice]
+
+
 def _is_over(found: ExperimentResults) -> bool:
     """Whether a fixed design was read at the end that was planned for it."""
     plan = found.plan.planned
     is_counted = plan is not None and plan.design == "fixed" and not plan.aggregates
     return is_counted and not found.plan.is_short and found.not_yet is None
-
-
-def _about_ratio(found: ExperimentResults) -> Finding:
-    """Whether units were assigned as planned; where no plan is declared, against what they were tested."""
-    plan = "the planned split" if found.plan.shares else "an equal split, since no shares are planned"
-    p = (
-        "under 0.001"
-        if found.ratio.p_value is not None and found.ratio.p_value < 0.001
-        else f"{found.ratio.p_value:.3f}"
-    )
-    return Finding("fine", "nothing", f"The numbers of units do not contradict {plan}: p = {p}.")
 
 
 def _naive(found: ExperimentResults) -> list[Finding]:

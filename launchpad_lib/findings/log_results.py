@@ -23,8 +23,7 @@ def events_by_name(events: ir.Table, *, names: Sequence[str] | None = None) -> p
     rows = _counted(events, where)
     rows = rows.mutate(**{name: rows[name].cast("string") for name in ("first_at", "last_at")})
     found = rows.order_by([rows.events.desc(), "event_name"]).to_pandas()
-    users, sessions = (units_by_name(events, unit=unit, where=where) for unit in ("user_id", "session_key"))
-    for name, of in (("users", users), ("sessions", sessions)):
+    for name, of in units_by_name(events, where=where)._asdict().items():
         found[name] = found["event_name"].map(of).fillna(0).astype("int64")
     columns = ["event_name", "events", "users", "sessions", "first_at", "last_at"]
     wanted = found if names is None else found[found["event_name"].isin(list(names))]

@@ -41,6 +41,14 @@ class Arm(NamedTuple):
         return int(self.moments[0])
 
     @property
+    def effective_n(self) -> int:
+        """As how many units of equal weight the denominators count (Kish): of a mean per unit n, of a ratio at most as
+        many as have something to divide by.
+        """
+        d, dd = self.moments[2], self.moments[9]
+        return int(min(self.n, d * d / dd + 1e-9)) if dd > 0 else self.n
+
+    @property
     def value(self) -> float | None:
         """The mean, or the ratio of the sums; None where there is nothing to divide by."""
         return float(self.moments[1] / self.moments[2]) if self.moments[2] != 0 else None

@@ -12,6 +12,7 @@ import pandas as pd
 
 from launchpad_lib.contract.experiments import Design, Reported
 from launchpad_lib.contract.planned_metrics import Direction, Role
+from launchpad_lib.contract.sentences import counted
 from launchpad_lib.inference.arms import detectable, mean_limits
 from launchpad_lib.inference.estimators import Compared, as_compared, limited_difference, reason_text, reported
 from launchpad_lib.inference.means import fieller_difference
@@ -66,6 +67,7 @@ def compare_variants(
     level: float | None = None,
     decide_on: Reported = "unadjusted",
     not_yet: str | None = None,
+    unit: str = "unit",
 ) -> pd.DataFrame:
     """Grain: one row per variant of one metric, the control first: the columns of `COMPARED`.
 
@@ -76,17 +78,20 @@ def compare_variants(
 
     `reading`: above or below (limits on one side of 0), open; of a guardrail within the margin where the limit on the
     harmful side is inside it. Not measured where no unit of the two arms did it, too few units where an arm has
-    fewer than `min_units`; not yet where `not_yet` says why it must not be read.
+    fewer than `min_units` (of a ratio: that weigh in its denominator); not yet where `not_yet` says why it must not be
+    read.
 
     Args:
         counts: metric, variant, units, converted, refused_because; one row per variant; or `compared` in place of
             converted: what the engine counted (`Compared`).
         level: of the limits, where it is not 1 - 0.05 / comparisons.
+        unit: what is counted, as it is told.
     """
     asked: dict[str, Any] = {
         "control": control, "role": role, "margin": margin, "relative_margin": relative_margin,
         "direction": direction, "design": design, "planned_units": planned_units, "min_units": min_units,
         "comparisons": comparisons, "level": level, "decide_on": decide_on, "not_yet": not_yet,
+        "unit": unit,
     }  # fmt: skip
     return pd.DataFrame(_compared_rows(counts.to_dict("records"), **asked), columns=list(COMPARED))
 
@@ -106,6 +111,7 @@ def _compared_rows(
     level: float | None = None,
     decide_on: Reported = "unadjusted",
     not_yet: str | None = None,
+    unit: str = "unit",
 ) -> list[dict[str, Any]]:
     """The rows of `compare_variants`; a frame for each of many parts would cost more than what is in it."""
     by_variant = {str(row["variant"]): row for row in counts}
@@ -137,9 +143,8 @@ def _compared_rows(
             elif not_yet and other is not None:
                 told["reading"], reason = "not yet", not_yet
             elif other is None or min(n, n_control) < 2:
-                reason = (
-                    f"{n} units of the variant and {n_control} of the control have a window that is over; needs two"
-                )
+                units = f"{counted(n, unit)} of the variant and {n_control} of the control"
+                reason = f"{units} have a window that is over; needs two"
             elif _did_nothing(own) and _did_nothing(other):
                 told["reading"] = "not measured"
             else:
@@ -221,7 +226,8 @@ def _reading(
     """What the limits show."""
     if own.arm.moments[5] + other.arm.moments[5] == 0 and not own.quantile:
         return "not measured"
-    if min(told["n"], told["n_control"]) < min_units:
+    # A ratio rests on the units that have something to divide by: of three of a thousand it has no width to speak of.
+    if min(own.arm.n, other.arm.n, *(c.arm.effective_n for c in (own, other) if not c.quantile)) < min_units:
         return "too few units"
     if told["role"] == "guardrail" and _keeps_margin(told, own, other, design=design, tuning=tuning):
         return "within the margin"

@@ -33,7 +33,8 @@ class Counted(NamedTuple):
     and variant (`outcome` is the metric's place). `standing`: one row per standing and variant. `excluded`: standing ->
     metric x 15 of the units that are left out. `randomised`: variant -> units or clusters, mature or not, for the
     sample ratio. `too_many`: segment properties with more than 200 values. `read_at`: the exposure with which the plan
-    was complete, microseconds since 1970.
+    was complete, microseconds since 1970. `daily`: units first exposed, variant x local day; without
+    rows where clusters were assigned.
     """
 
     question: Question
@@ -49,6 +50,7 @@ class Counted(NamedTuple):
     refused: tuple[str | None, ...]
     too_many: tuple[str, ...]
     read_at: int | None
+    daily: pd.DataFrame
 
 
 def reason(four: Iterable[Place], refused: tuple[str | None, ...]) -> str | None:

@@ -23,7 +23,14 @@ from launchpad_lib.metrics.experiment_counted import (
     without_split,
 )
 from launchpad_lib.metrics.experiment_question import Question
-from launchpad_lib.metrics.exposure_counts import conversions, exposed_between, units_by_standing
+from launchpad_lib.metrics.exposure_counts import (
+    HOUR_US,
+    conversions,
+    exposed_between,
+    exposed_by_hour,
+    local_date,
+    units_by_standing,
+)
 from launchpad_lib.metrics.exposures import STANDINGS, ExposedUnits
 from launchpad_lib.metrics.kernels.exposed_sums import MOMENTS, OF_D, OF_Y, TAKEN, add_moments_of_units
 
@@ -45,6 +52,7 @@ class Tally:
         self._frames: list[pd.DataFrame] = []
         self._standing: list[pd.DataFrame] = []
         self._days: list[Any] = []
+        self._hours: list[pd.Series] = []
         self._kept: dict[int, list[tuple[str, np.ndarray]]] = {}
         self._values: dict[int, dict[str, list[Rows]]] = {}
         self._clusters = Clusters(len(question.places), len(question.slices)) if plan.cluster else None
@@ -66,6 +74,7 @@ class Tally:
         self._frames.append(conversions(part))
         self._standing.append(units_by_standing(part))
         self._days += [d for d in exposed_between(part, report_timezone=self._zone) if d is not None]
+        self._hours.append(exposed_by_hour(part))
         is_own = (part.standing == 0) & part.is_over
         if self._clusters is not None:
             self._by_cluster(self._clusters, part)
@@ -225,7 +234,16 @@ class Tally:
             tuple(reason(four, self._refused) for four in self._question.places),
             tuple(sorted(self._too_many)),
             read_at,
+            self._daily(),
         )
+
+    def _daily(self) -> pd.DataFrame:
+        """Units first exposed: variant x local day."""
+        hours = [part for part in self._hours if len(part)]
+        if not hours or self._clusters is not None:
+            return pd.DataFrame()
+        seen = pd.concat(hours).groupby(level=["variant", "hour"]).sum().unstack("hour", fill_value=0)
+        return seen.T.groupby([local_date(int(hour) * HOUR_US, self._zone) for hour in seen.columns]).sum().T
 
     def _whole_course(self) -> dict[str, np.ndarray]:
         """The moments of parts; what holds neither y nor a denominator of their own is that of their metric."""

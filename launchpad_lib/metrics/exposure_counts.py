@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from launchpad_lib.metrics.exposures import STANDINGS, ExposedUnits
 from launchpad_lib.metrics.kernels.exposed_sums import count_conversions
 
 COUNTS = ("units", "units_immature", "converted", "naive_converted", "events_in_window", "events_before_exposure")
+HOUR_US = 3_600_000_000
 CONVERSIONS = ("outcome", "metric", "variant", *COUNTS, "refused_because")
 
 
@@ -36,11 +38,25 @@ def exposed_between(units: ExposedUnits, *, report_timezone: str) -> tuple[Any, 
     """The local dates of the first and the last first exposure; None without units."""
     if not len(units.exposed_at):
         return None, None
-    first, last = (_local_date(int(t), report_timezone) for t in (units.exposed_at.min(), units.exposed_at.max()))
+    first, last = (local_date(int(t), report_timezone) for t in (units.exposed_at.min(), units.exposed_at.max()))
     return first, last
 
 
-def _local_date(at: int, report_timezone: str):
+def exposed_by_hour(units: ExposedUnits) -> pd.Series:
+    """Assigned units by variant and hour of their first exposure (hours since 1970)."""
+    own = (units.standing == 0) & (units.variant >= 0)
+    if not own.any():
+        return pd.Series(dtype="int64")
+    hour, variant = units.exposed_at[own] // HOUR_US, units.variant[own]
+    first, width = int(hour.min()), len(units.variants)
+    seen = np.bincount((hour - first) * width + variant)
+    met = np.flatnonzero(seen)
+    keys = [(units.variants[cell % width], first + int(cell // width)) for cell in met.tolist()]
+    return pd.Series(seen[met], index=pd.MultiIndex.from_tuples(keys, names=["variant", "hour"]), dtype="int64")
+
+
+def local_date(at: int, report_timezone: str) -> date:
+    """The local day of an instant, microseconds since 1970."""
     return pd.Timestamp(at, unit="us", tz="UTC").tz_convert(zone(report_timezone)).date()
 
 

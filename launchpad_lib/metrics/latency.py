@@ -73,28 +73,26 @@ def _merged(
     rows = held.select(*by, on, "latency_histogram").order_by([*by, on]).to_pyarrow().combine_chunks()
     keys = rows.select(list(by)).to_pandas().groupby(list(by), dropna=False, sort=False).ngroup().to_numpy()
     times = rows[on].cast(pa.int32() if pa.types.is_date32(rows[on].type) else pa.int64()).to_numpy().astype(np.int64)
-    of_row, buckets, counts = _entries(rows["latency_histogram"])
     starts, totals, found = trailing_quantiles(
-        keys[of_row], times[of_row], buckets, counts, trailing_days=trailing, at=at
+        keys, times, *_entries(rows["latency_histogram"]), trailing_days=trailing, at=at
     )
-    return rows.select([*by, on]).take(pa.array(of_row[starts])), found, totals
+    return rows.select([*by, on]).take(pa.array(starts)), found, totals
 
 
 def _entries(histograms: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each count of each histogram: its row, its bucket, itself. No engine takes them apart: that costs more than
-    to read the latencies would.
+    """Where the counts of each histogram end; of each count its bucket, and itself, in the types they have: of few
+    observations there are nearly as many counts as latencies, so to widen them, or to have an engine take them apart,
+    costs more than to read the latencies would.
     """
-    nothing = np.zeros(0, np.int64)
-    parts, row = [(nothing, nothing, nothing)], 0
+    parts, upto = [(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.uint64))], 0
     for chunk in histograms.chunks:
-        ends = chunk.offsets.to_numpy()
-        inside = slice(int(ends[0]), int(ends[-1]))
-        of_row = row + np.repeat(np.arange(len(chunk)), np.diff(ends))
+        offsets = chunk.offsets.to_numpy().astype(np.int64)
+        inside = slice(int(offsets[0]), int(offsets[-1]))
         buckets, counts = (side.to_numpy(zero_copy_only=False)[inside] for side in (chunk.keys, chunk.items))
-        parts.append((of_row, buckets.astype(np.int64), counts.astype(np.int64)))
-        row += len(chunk)
-    of_row, buckets, counts = (np.concatenate(side) for side in zip(*parts, strict=True))
-    return of_row, buckets, counts
+        parts.append((upto + offsets[1:] - offsets[0], buckets, counts))
+        upto += inside.stop - inside.start
+    ends, buckets, counts = (np.concatenate(side) for side in zip(*parts, strict=True))
+    return ends, buckets, counts
 
 
 def with_trailing(

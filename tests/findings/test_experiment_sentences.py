@@ -48,7 +48,11 @@ def told(events: ibis.Table, **plan) -> tuple[ExperimentResults, Conclusion]:
 
 def decision(said: Conclusion) -> str:
     """The sentence of the decision, which is not the gravest where something is to be looked at first."""
-    return next(f.sentence for f in said.findings if f.verb in ("ship", "stop", "keep running"))
+    return next(
+        f.sentence
+        for f in said.findings
+        if f.verb in ("ship", "stop", "keep running") or f.sentence.startswith("x is not settled")
+    )
 
 
 WON = {"x": (1000, 300, 500), "y": (1000, 200, 500)}
@@ -299,5 +303,81 @@ def test_a_fixed_design_that_shows_nothing_at_its_planned_end_is_not_to_be_read_
         return decision(experiment_conclusion(experiment_results(arms, asked)))
 
     assert "Its planned end is over, so a later reading is a second look" in sentence()
+    # To keep running would change nothing: whoever comes later is left out.
+    assert sentence().startswith("x is not settled: buy 21.0 %") and "Keep running" in sentence(planned_units=5000)
+    (asked,) = ask_experiments(arms, [plan], observed_through=START + 30 * DAY)
+    page = ExperimentsPage((experiment_results(arms, asked),) * 2)
+    assert page.each[0].decisions[0].choice == "keep running"
+    assert experiment_conclusion(page.each[0]).verdict == (
+        "Not settled at its planned end: buy of x is not shown to differ from control."
+    )
+    assert page.conclusion.verdict == "Of 2 experiments 2 ended undecided."
     assert "second look" not in sentence(planned_units=5000)  # not yet
     assert "second look" not in sentence(design="sequential")
+
+
+def of_days(*days: tuple[int, dict[str, tuple[int, int]]]) -> ibis.Table:
+    """(day, variant -> (units, bought)): who is exposed on that day and acts an hour later."""
+    rows = []
+    for day, arms in days:
+        for variant, (units, bought) in arms.items():
+            for i in range(units):
+                user, at = f"{day}-{variant}-{i}", START + day * DAY
+                fields = json.dumps({"experiment_id": "e", "variant": variant})
+                rows.append((user, "experiment_exposed", at, fields))
+                rows += [(user, "buy", at + DAY / 24, None)] if i < bought else []
+    frame = pd.DataFrame(rows, columns=["user_id", "event_name", "event_at", "properties"])
+    schema = {"user_id": "string", "event_name": "string", "event_at": "timestamp", "properties": "string"}
+    return ibis.memtable(frame.astype({"event_at": "datetime64[us]"}), schema=schema)
+
+
+def test_arms_that_came_at_different_times_are_not_compared():
+    """Everybody buys more in the second week, the variant changes nothing; but it was rolled out in the second week."""
+    ramped = of_days((0, {"x": (50, 10), "y": (450, 90)}), (7, {"x": (450, 135), "y": (50, 15)}))
+    found, said = told(ramped, guardrail_events=[])
+    assert said.verdict == "These data cannot decide e." and found.rows["decision"].dropna().tolist() == ["refused"]
+    assert said.refused_because == (
+        "the split changed while units came, x was 10.0 % of those first exposed on 2026-01-05 and 90.0 % on "
+        "2026-01-12, so what changed with the calendar would be taken for an effect; state `starts_on` and `ends_on` of "
+        "days with one split"
+    )
+    assert all(e.is_refused for e in found.lifts.values())
+    assert ExperimentsPage((found,)).overview["sample_ratio"].tolist() == ["▲ changed over time"]
+    # The same people, half of them in each arm on every day; and two testers of one variant before the start.
+    for days in (
+        [(0, {"x": (250, 50), "y": (250, 50)}), (7, {"x": (250, 75), "y": (250, 75)})],
+        [(0, {"x": (12, 0)}), (1, {"x": (500, 100), "y": (500, 100)}), (2, {"x": (500, 100), "y": (500, 100)})],
+    ):
+        assert told(of_days(*days), guardrail_events=[])[1].refused_because is None
+
+
+def test_what_only_one_arm_can_do_is_named_before_it_is_shipped():
+    """A click on the new banner: who has no banner cannot click it."""
+    _, said = told(log({"x": (1000, 950, 500), "y": (1000, 3, 500)}))
+    assert said.findings[0].verb in ("look", "declare")
+    assert "Nearly all of one arm and nearly nobody of another did buy" in str(said.findings)
+    assert "Nearly all" not in str(told(log(WON))[1].findings)
+
+
+def test_the_exposure_itself_is_no_metric():
+    _, said = told(log(WON), metric_event="experiment_exposed")
+    assert said.refused_because.startswith("metric 'experiment_exposed': is the exposure itself, which every unit did")
+
+
+def test_a_split_that_is_rare_under_the_plan_is_not_called_fine():
+    _, said = told(log({"x": (1062, 210, 500), "y": (938, 200, 460)}))
+    (ratio,) = [f for f in said.findings if "p = 0.00" in f.sentence]
+    assert ratio.verb == "look" and "rare under an equal split" in ratio.sentence
+
+
+def test_a_ratio_of_three_units_is_not_harm():
+    """Of a thousand units of the variant three visited: all units count in the delta method, three tell something."""
+    metric = {"event": "buy", "kind": "ratio", "per_event": "stay", "name": "bought per stay"}
+    plan = {"experiment_id": "e", "control": "y", "planned_units": 2000, "metrics": [metric]}
+    for visited, verdict in (
+        (3, "Not settled at its planned end: too few units of x or its control."),
+        (100, "Do not ship x: harm shown, “bought per stay” fell."),
+    ):
+        arms = log({"x": (1000, 0, visited), "y": (1000, 100, 200)})
+        (asked,) = ask_experiments(arms, [plan], observed_through=START + 30 * DAY)
+        assert experiment_conclusion(experiment_results(arms, asked)).verdict == verdict

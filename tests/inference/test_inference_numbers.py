@@ -464,7 +464,7 @@ def test_the_readings_are_those_of_the_limits():
     assert reading((100, 200), role="guardrail") == "below" and reading((0, 0)) == "not measured"
     assert reading((201, 200), min_units=401) == "too few units" and reading((201, 200), min_units=400) == "open"
     few = compare_variants(counts(x=(1, 1), y=(3, 9)), control="y", role="success").iloc[1]
-    assert few["refused_because"] == "1 units of the variant and 9 of the control have a window that is over; needs two"
+    assert few["refused_because"] == "1 unit of the variant and 9 of the control have a window that is over; needs two"
     alone = compare_variants(counts(x=(1, 5)), control="y", role="success").iloc[0]
     assert alone["refused_because"].startswith("5 units of the variant and 0 of the control")
     given = counts(x=(1, 5), y=(1, 5)).assign(refused_because=[None, "no such event"])

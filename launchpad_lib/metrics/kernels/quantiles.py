@@ -47,13 +47,13 @@ def _trailing(keys, days, ends, buckets, rows, trailing, at, middle, found, tota
             counts[low : high + 1] = 0
             low, high, total, first = len(middle) - 1, 0, 0, group
         for i in range(ends[group - 1] if group else 0, ends[group]):
-            counts[buckets[i]] += rows[i]
-            total += rows[i]
+            counts[buckets[i]] += np.int64(rows[i])
+            total += np.int64(rows[i])
             low, high = min(low, buckets[i]), max(high, buckets[i])
         while days[group] - days[first] >= trailing:
             for i in range(ends[first - 1] if first else 0, ends[first]):
-                counts[buckets[i]] -= rows[i]
-                total -= rows[i]
+                counts[buckets[i]] -= np.int64(rows[i])
+                total -= np.int64(rows[i])
             first += 1
         totals[group] = total
         for k in range(len(at)):
@@ -63,25 +63,28 @@ def _trailing(keys, days, ends, buckets, rows, trailing, at, middle, found, tota
 def trailing_quantiles(
     keys: np.ndarray,
     days: np.ndarray,
+    ends: np.ndarray,
     buckets: np.ndarray,
     rows: np.ndarray,
     *,
     trailing_days: int,
     at: Sequence[float],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Quantiles of each key over the calendar days that end on each of its days, from counts per bucket.
+    """Quantiles of each key over the calendar days that end on each of its days, from histograms.
 
     Args:
-        keys, days, buckets, rows: numbers, one per count, in order of key and day.
+        keys, days, ends: numbers, one per histogram, in order of key and day; `ends`: where its counts end, and those
+            of the next begin. None is empty.
+        buckets, rows: one per count of a histogram: its bucket, and how many are in it.
 
     Returns:
-        The place of the first count of each key and day, its observations in the window, and its quantiles.
+        The place of the first histogram of each key and day, its observations in the window, and its quantiles.
     """
     is_first = np.ones(len(keys), bool)
     is_first[1:] = (keys[1:] != keys[:-1]) | (days[1:] != days[:-1])
     starts = np.flatnonzero(is_first)
-    ends = np.append(starts[1:], len(keys)).astype(np.int64) if len(keys) else np.zeros(0, np.int64)
+    upto = ends[np.append(starts[1:], len(keys)) - 1] if len(keys) else np.zeros(0, np.int64)
     found, totals = np.empty((len(starts), len(at))), np.empty(len(starts), np.int64)
     wanted = np.array(at, dtype=float)
-    _trailing(keys[starts], days[starts], ends, buckets, rows, trailing_days, wanted, middles(), found, totals)
+    _trailing(keys[starts], days[starts], upto, buckets, rows, trailing_days, wanted, middles(), found, totals)
     return starts, totals, found

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from launchpad_lib.metrics.kernels.named_events import is_named, number_by_name
+from launchpad_lib.metrics.kernels.session_order import by_session, moved
 from launchpad_lib.metrics.kernels.unit_rows import unit_rows
 from launchpad_lib.metrics.windows import escaped_user
 
@@ -105,16 +106,38 @@ def _depth(starts, kinds, is_start, users, seen, found):  # pragma: no cover (co
     return kept
 
 
-def units_by_name(events: ir.Table, *, unit: str, where: ir.BooleanValue | None = None) -> dict[str, int]:
-    """How many different units (users, sessions) did each event."""
-    counts = np.zeros(0, np.int64)
+class NamedUnits(NamedTuple):
+    """How many different users, and how many different sessions, did each event."""
+
+    users: dict[str, int]
+    sessions: dict[str, int]
+
+
+def units_by_name(events: ir.Table, *, where: ir.BooleanValue | None = None) -> NamedUnits:
+    """Counts users and sessions; a lake's events, whose sessions lie within users, are read once for both."""
+    if "session_number" not in events.columns:
+        return NamedUnits(*(_by_name(events, where, unit=unit)[0] for unit in ("user_id", "session_key")))
+    return NamedUnits(*_by_name(events, where, unit="user_id", session=events.session_number))
+
+
+def _by_name(
+    events: ir.Table, where: ir.BooleanValue | None, *, unit: str, session: ir.IntegerValue | None = None
+) -> list[dict[str, int]]:
+    """Units by name, and the sessions within them where their numbers are given."""
     names: list[str] = []
     known = events.event_name.notnull() if where is None else events.event_name.notnull() & where
-    for part in unit_rows(events, {"name": events.event_name}, unit=unit, where=known):
-        names = part.texts.get("name", names)
-        counts = np.concatenate([counts, np.zeros(len(names) - len(counts), np.int64)])
-        _units_by_code(part.starts, part.columns["name"], np.zeros(len(names), np.int64), counts)
-    return dict(zip(names, counts.tolist(), strict=True))
+    columns = {"name": events.event_name} | ({} if session is None else {"session": session.cast("int64")})
+    counts = [np.zeros(0, np.int64) for _ in columns]
+    for part in unit_rows(events, columns, unit=unit, where=known):
+        names, codes = part.texts.get("name", names), part.columns["name"]
+        counts = [np.concatenate([of, np.zeros(len(names) - len(of), np.int64)]) for of in counts]
+        _units_by_code(part.starts, codes, np.zeros(len(names), np.int64), counts[0])
+        if session is not None:
+            starts, order = by_session(part.starts, part.columns["session"])
+            _units_by_code(
+                starts, codes if order is None else moved(codes, order), np.zeros(len(names), np.int64), counts[1]
+            )
+    return [dict(zip(names, of.tolist(), strict=True)) for of in counts]
 
 
 @njit(cache=True, nogil=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from launchpad_lib.metrics.kernels.columns import scatter
+
 
 def by_session(starts: np.ndarray, session: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Where each session starts when the rows of each user's sessions stand together, those that begin first first; and
@@ -15,6 +17,15 @@ def by_session(starts: np.ndarray, session: np.ndarray) -> tuple[np.ndarray, np.
     unit_starts = np.empty(len(session) + 1, np.int64)
     units, is_moved = _session_places(starts, session, moved, np.empty((3, most + 1), np.int64), unit_starts)
     return unit_starts[: units + 1].copy(), moved if is_moved else None
+
+
+def moved(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Each value in its new place; of none there is nothing to move."""
+    if not len(values):
+        return values
+    out = np.empty_like(values)
+    scatter(values, places, out)
+    return out
 
 
 @njit(cache=True, nogil=True)

@@ -19,11 +19,11 @@ import ibis.expr.types as ir
 import numpy as np
 
 from launchpad_lib.metrics.kernels.block_rows import Asked, Blocks, asked_of_kinds, open_blocks
-from launchpad_lib.metrics.kernels.columns import AskedValue, Coded, Texts, asked_value, column_of, scatter
+from launchpad_lib.metrics.kernels.columns import AskedValue, Coded, Texts, asked_value, column_of
 from launchpad_lib.metrics.kernels.day_file_rows import Rows, keeps_order, read_range, user_ranges
 from launchpad_lib.metrics.kernels.instant_limits import limited
 from launchpad_lib.metrics.kernels.lake_log import LakeRows, lake_rows
-from launchpad_lib.metrics.kernels.session_order import by_session
+from launchpad_lib.metrics.kernels.session_order import by_session, moved
 from launchpad_lib.metrics.kernels.sorted_rows import sorted_parts
 from launchpad_lib.metrics.kernels.user_values import values_of_users
 
@@ -148,8 +148,8 @@ def _block_range(
     if is_by_session:
         starts, order = by_session(starts, session)
         if order is not None:
-            place, at = _moved(place, order), _moved(at, order)
-            session = _moved(session, order) if asked.sessions else session
+            place, at = moved(place, order), moved(at, order)
+            session = moved(session, order) if asked.sessions else session
     itself = dict.fromkeys(asked.instants, at) | dict.fromkeys(asked.users, user)
     itself |= dict.fromkeys(asked.sessions, session)
     for key, values in of_kind.items():
@@ -160,12 +160,3 @@ def _block_range(
         else:
             found[key] = values[place]
     return starts, found
-
-
-def _moved(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Each value in its new place; of none there is nothing to move."""
-    if not len(values):
-        return values
-    out = np.empty_like(values)
-    scatter(values, places, out)
-    return out
