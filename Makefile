@@ -41,7 +41,7 @@ refresh-notebooks: $(STAMP)
 
 # How right the statistics are on simulated data with known truth; the figures of docs/studies.md. Takes some minutes.
 studies: $(STAMP)
-	@for study in experiments latency regressions incidents low_volume lift negative_control rollout drift; do $(BIN)/python -W ignore scripts/studies/$$study.py || exit 1; done
+	@for study in experiments latency regressions burn incidents low_volume lift negative_control rollout drift; do $(BIN)/python -W ignore scripts/studies/$$study.py || exit 1; done
 
 lint: $(STAMP)
 	@$(BIN)/ruff check launchpad_lib tests scripts

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from launchpad_lib.contract.named import EventName, ExperimentId, PropertyName, VariantName
 
-OF_THE_PARAMS = ("rollout", "experiment", "negative_control")
+OF_THE_PARAMS = ("rollout", "experiment", "negative_control", "slo_availability")
 EVENT_FIELDS = ("start_event", "complete_event", "view_event", "share_event", "interaction_events")
 
 
@@ -76,6 +76,9 @@ class Feature(BaseModel):
         default=None,
         description="an event of the same sessions that cannot make anybody come back; a lift of it is a doubt",
     )
+    slo_availability: float | None = Field(
+        default=None, ge=0, le=1, description="objective: share of observations without an error or a crash at least"
+    )
 
     @field_validator(
         "feature_name",
@@ -103,6 +106,18 @@ class Feature(BaseModel):
                 f"negative_control={self.negative_control!r}: is an event of {self.feature_id!r} itself, which may "
                 "matter; name one that cannot"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _objectives_agree(self) -> Feature:
+        errors, available = self.slo_error_rate, self.slo_availability
+        if errors is not None and available is not None and errors > round(1 - available, 12):
+            raise ValueError(
+                f"slo_error_rate={errors:g} contradicts slo_availability={available:g}: an error is a failure of both, "
+                f"and availability allows only {1 - available:.6g}; lower slo_error_rate to that or leave it out"
+            )
+        if self.slo_p95_latency_ms == 0:
+            raise ValueError("slo_p95_latency_ms=0: nothing takes no time; name a limit above 0 or leave it out")
         return self
 
     @property
@@ -145,7 +160,7 @@ def declared_features(
         for name in feature.model_fields_set:
             if own.get(name) in (None, ()):
                 own[name] = getattr(feature, name)
-    features = _told_apart(Feature(**fields) for fields in by_id.values())
+    features = _told_apart(_feature(fields, "features, with the table features") for fields in by_id.values())
     if feature_id is None:
         return features
     return tuple(f for f in features if f.feature_id == feature_id) or (Feature(feature_id=feature_id),)
@@ -183,6 +198,9 @@ def _feature(fields: Mapping[str, Any], place: str) -> Feature:
         first = error.errors()[0]
         where = ".".join(str(p) for p in first["loc"])
         value = str(first["input"])[:80]
+        if not where:  # a rule between fields names them itself
+            said = first["msg"].removeprefix("Value error, ")
+            raise ValueError(f"{place}, feature {str(fields.get('feature_id'))!r}: {said}") from error
         raise ValueError(
             f"{place}, feature {str(fields.get('feature_id'))!r}: {where}={value!r}: {first['msg']}; correct it"
         ) from error

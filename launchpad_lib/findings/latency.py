@@ -13,9 +13,10 @@ from launchpad_lib.contract.findings import Conclusion, Finding, conclusion
 from launchpad_lib.contract.sentences import counted, listed, named
 from launchpad_lib.contract.wording import amount, is_missing, percent, rate
 from launchpad_lib.contract.worst import Worst
+from launchpad_lib.findings.budgets import what_burns
 
 SLOWER, SINCE, SILENT = "which-features-became-slower", "since-when", "who-fell-silent"
-STABLE, BUDGETS = "how-stable-is-each-feature", "is-an-error-budget-burning"
+STABLE = "how-stable-is-each-feature"
 
 
 def latency_conclusion(
@@ -24,6 +25,7 @@ def latency_conclusion(
     silence: pd.DataFrame,
     budgets: pd.DataFrame,
     *,
+    outages: pd.DataFrame,
     left_out: pd.DataFrame,
     crashiest: Worst,
     called: Mapping[str, str],
@@ -33,7 +35,8 @@ def latency_conclusion(
     """The verdict says what got slower; the findings say how much, since when, and what could not be judged.
 
     Args:
-        health: of `health_table`. regressions, silence, budgets: the tables of the page. left_out: days of no level.
+        health: of `health_table`. regressions, silence, budgets: the tables of the page. outages: silences that are
+            over. left_out: days of no level.
         crashiest: the lowest share of crash-free users.
         called: what people call a feature, by id.
     """
@@ -44,6 +47,7 @@ def latency_conclusion(
         [
             *what_got_slower(regressions, health, names, smallest_rise),
             *what_fell_silent(silence, names),
+            *what_was_silent(outages, names),
             *what_burns(budgets, names),
             *largest_rise(regressions, names, window_days),
             *slow_days(left_out, regressions, names),
@@ -96,17 +100,6 @@ def silent_count(silence: pd.DataFrame) -> Estimate:
     if known.empty:
         return refusal("no feature has telemetry on enough days to say when it would be silent", n=0)
     return Estimate(float(known.sum()), n=len(known))
-
-
-def alert_count(budgets: pd.DataFrame) -> Estimate:
-    """How many features burn their error budget, of those with an objective that could be judged."""
-    if budgets.empty:
-        return refusal("not asked: no feature declares slo_error_rate", n=0)
-    judged = budgets[budgets["is_alert"].notna()]
-    if judged.empty:
-        return refusal(str(budgets["refused_because"].iloc[-1]), n=0)
-    alerts = judged.loc[judged["is_alert"].astype(bool), "feature_id"].nunique()
-    return Estimate(float(alerts), n=int(judged["feature_id"].nunique()))
 
 
 def what_got_slower(
@@ -192,52 +185,18 @@ def what_fell_silent(silence: pd.DataFrame, names: Mapping[str, str]) -> list[Fi
     return found
 
 
-def what_burns(budgets: pd.DataFrame, names: Mapping[str, str]) -> list[Finding]:
-    """One finding per alert; otherwise of how many features with an objective it could be said that there is none."""
-    if budgets.empty:
-        said = "Error budgets are not asked: no feature declares slo_error_rate."
-        return [Finding("unknown", "declare", said, anchor=BUDGETS)]
-    found, quiet, unjudged = [], 0, []
-    for feature, rows in budgets.groupby("feature_id"):
-        judged = rows[rows["is_alert"].notna()]
-        alerts = judged[judged["is_alert"].astype(bool)]
-        if len(alerts):
-            sentence = f"{names.get(feature, named(feature))} {_burn_words(alerts.iloc[0])}."
-            found.append(Finding("act", "fix", sentence, feature_id=feature, anchor=BUDGETS))
-        elif rows["was_alert"].fillna(False).astype(bool).any():
-            over = f"{names.get(feature, named(feature))} {_over_words(rows)}."
-            found.append(Finding("watch", "look", over, feature_id=feature, anchor=BUDGETS))
-        elif len(judged):
-            quiet += 1
-        else:
-            unjudged.append(names.get(feature, named(feature)))
-    if quiet:
-        whose = f"{quiet} of {counted(budgets['feature_id'].nunique(), 'feature')} with an objective"
-        found.append(Finding("fine", "nothing", f"No error budget burns too fast in {whose}.", anchor=BUDGETS))
-    if unjudged:
-        said = f"Whether an error budget burns cannot be told for {listed(unjudged)}: too few observations lately."
-        found.append(Finding("unknown", "wait", said, anchor=BUDGETS))
-    return found
-
-
-def _burn_words(row: pd.Series) -> str:
-    failures = f"{int(row['bad_long']):,} of {counted(row['events_long'], 'observation')}"
-    hours = f"in the last {row['long_hours']:g} h"
-    if not row["budget"]:
-        return f"has an objective that allows no failure, and {failures} failed {hours}"
-    burn = f"{row['burn_long']:.1f} times as fast as its objective allows"
-    return f"burns its error budget {burn}: {failures} failed {hours}"
-
-
-def _over_words(rows: pd.DataFrame) -> str:
-    """Of an alert that ended: how fast, when, and what is left of the budget."""
-    row = rows[rows["was_alert"].fillna(False).astype(bool)].iloc[0]
-    when = f"on {row['worst_at']:%d %b %Y %H:%M}"
-    if not row["budget"]:
-        return f"has an objective that allows no failure, and one failed last {when}"
-    left = row["budget_left"]
-    rest = f"{percent(left)} of the period's budget is left" if left > 0 else "the period's budget is spent"
-    return f"burned its error budget {row['worst_burn']:.1f} times as fast as its objective allows {when}; {rest}"
+def what_was_silent(outages: pd.DataFrame, names: Mapping[str, str]) -> list[Finding]:
+    """One finding per silence that is over, newest first; features that were silent together share one."""
+    found = []
+    for (start, end), rows in outages.groupby(["started_at", "ended_at"]):
+        whose = listed([names.get(f, named(f)) for f in rows["feature_id"]])
+        until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%d %b %H:%M}"
+        usual = f"about {rows['expected'].sum():,.0f} observations are usual then"
+        sentence = f"{whose} sent no telemetry from {start:%d %b %Y %H:%M} to {until}; {usual}: silence, no errors."
+        only = rows["feature_id"].iloc[0] if len(rows) == 1 else None
+        since = f"{start:%Y-%m-%d}"
+        found.append(Finding("watch", "find out", sentence, feature_id=only, anchor=SILENT, since=since))
+    return found[::-1]
 
 
 def largest_rise(regressions: pd.DataFrame, names: Mapping[str, str], window_days: int) -> list[Finding]:

@@ -12,7 +12,14 @@ import pandas as pd
 from launchpad_lib.contract.worst import Worst, worst_of
 from launchpad_lib.findings.health_states import health_table
 from launchpad_lib.inference import quantile_changes, regression_table
-from launchpad_lib.trends import WINDOWS, level_tables, nearest_annotation, silence_table, spell_noise_of_change
+from launchpad_lib.trends import (
+    MOST_WEEKS,
+    WINDOWS,
+    level_tables,
+    nearest_annotation,
+    silence_table,
+    spell_noise_of_change,
+)
 
 
 class LatencyResults(NamedTuple):
@@ -72,6 +79,11 @@ def latency_results(
 def read_since(through: datetime, *, window_days: int) -> datetime:
     """After which instant observations are read one by one: both windows, and the longest one of the error budgets."""
     return through - max(timedelta(days=2 * window_days), *(w.long for w in WINDOWS))
+
+
+def hours_since(since: datetime) -> datetime:
+    """From which instant hours are counted: the weeks before the period that say how many rows were due in it."""
+    return since - timedelta(weeks=MOST_WEEKS)
 
 
 def largest_change(found: LatencyResults, *, called: Mapping[str, str], window_days: int) -> Worst:

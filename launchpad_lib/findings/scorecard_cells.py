@@ -11,9 +11,10 @@ from launchpad_lib.contract.findings import Severity, Verb
 from launchpad_lib.contract.manifest import Cell, DaySaid
 from launchpad_lib.contract.sentences import named, sentence
 from launchpad_lib.contract.wording import amount, is_missing, percent, rate
+from launchpad_lib.findings.budgets import BUDGETS
 from launchpad_lib.findings.change import SEVERITIES as CHANGE_SEVERITIES
 from launchpad_lib.findings.change import Change, change_words, changed, days_compared, moved_words
-from launchpad_lib.findings.latency import BUDGETS, SILENT, SLOWER
+from launchpad_lib.findings.latency import SILENT, SLOWER
 from launchpad_lib.findings.risk import NOW
 from launchpad_lib.findings.rows import NOT_ASKED, not_asked
 from launchpad_lib.findings.scorecard_correction import ADOPTION, LEVEL, WINDOW

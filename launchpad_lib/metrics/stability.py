@@ -101,6 +101,16 @@ def feature_days(telemetry: ir.Table, *, report_timezone: str) -> pd.DataFrame:
     return rated.select(*FEATURE_DAYS).order_by(["feature_id", "observed_on"]).to_pandas()
 
 
+def hourly_counts(hours: ir.Table, *, since: datetime) -> pd.DataFrame:
+    """Grain: one row per feature and hour with telemetry from `since` on: feature_id, hour (UTC), observations.
+
+    Args:
+        hours: a lake's `fact_feature_hours`.
+    """
+    kept = hours.filter(hours.hour >= since)
+    return kept.group_by(["feature_id", "hour"]).agg(observations=kept.observations.sum()).to_pandas()
+
+
 def affected_users(telemetry: ir.Table, *, through: datetime, days: int = 7) -> pd.Series:
     """Distinct users of each feature in the last `days` days up to `through`; features without one are left out."""
     recent = telemetry.filter(telemetry.observed_at > through - timedelta(days=days))

@@ -133,10 +133,11 @@ def told_apart(parts: Sequence[Apart]) -> None:
     display({APART_MIME: record, "text/html": items, "text/plain": lines}, raw=True)
 
 
-def table(what: ResultTable, frame: pd.DataFrame, *, most: int = 20) -> None:
+def table(what: ResultTable, frame: pd.DataFrame, *, most: int = 20, shown_columns: Sequence[str] = ()) -> None:
     """Shows a result table of the catalogue, and hands all of it to the run, which writes `tables/NAME.parquet`.
 
-    Columns in which no row has a value are handed out and not shown.
+    Columns in which no row has a value are handed out and not shown, nor are those beside `shown_columns` where some
+    are named.
 
     Raises:
         ValueError: the frame lacks a declared column. Columns that are not declared are left out.
@@ -146,7 +147,8 @@ def table(what: ResultTable, frame: pd.DataFrame, *, most: int = 20) -> None:
         raise ValueError(f"table {what.name}: lacks the declared columns {', '.join(missing)}; add them")
     declared = frame[[c.name for c in what.columns]]
     rows = [[_plain(v, digits=9) for v in row] for row in declared.itertuples(index=False, name=None)]
-    known = declared.dropna(axis="columns", how="all") if len(declared) else declared
+    seen = declared[list(shown_columns)] if shown_columns else declared
+    known = seen.dropna(axis="columns", how="all") if len(seen) else seen
     shown = {
         "text/html": html_table(known, most=most, caption=what.grain),
         "text/plain": f"{what.name}: {len(frame)} rows",

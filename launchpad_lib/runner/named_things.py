@@ -62,6 +62,10 @@ def check_named_things(
     with KnownNames(run.lake, versions=versions) as lake:
         named += _of_planned(run, lake, notebooks=notebooks, observed_through=observed_through)
         known = _known({n.kind for n in named}, lake, run)
+        try:
+            declared_features(run.features, lake.features_table())
+        except ValueError as error:  # what params and table say together: each alone was read before
+            raise ParameterError(str(error)) from error
     unknown = [n for n in named if n.name not in _names_for(n, known)]
     if not unknown:
         return

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from launchpad_lib.contract.features import Feature
+from launchpad_lib.trends.exhaustion import used_up
 
 
 class BurnWindow(NamedTuple):
@@ -30,20 +29,6 @@ WINDOWS = (
 )
 FEWEST_EVENTS = 10
 GUARD_P = 0.01
-
-
-def budget_table(
-    observations: pd.DataFrame, features: Iterable[Feature], *, as_of: datetime, since: datetime | None = None
-) -> pd.DataFrame:
-    """Grain: as `burn_rates`, of the features that declare an objective for errors; an observation with an error is
-    bad.
-
-    Args:
-        observations: feature_id, observed_at, error_count; rows whose errors are not known say nothing.
-    """
-    known = observations[observations["error_count"].notna()]
-    budgets = pd.Series({f.feature_id: f.slo_error_rate for f in features}, dtype=float)
-    return burn_rates(known.assign(is_bad=known["error_count"] > 0), budgets, as_of=as_of, since=since)
 
 
 def burn_rates(
@@ -67,8 +52,10 @@ def burn_rates(
     The same over the period (`since`, `as_of`], asked at each of its events: `worst_burn`, the largest burn that both
     windows reached, and `worst_at`, when; `was_alert`: an alert would have fired then. Its guard is `guard_p` shared by
     the pairs of windows and by as many long windows as the period holds, because all of them were looked at.
-    `budget_left`: the share of the period's allowed failures that did not happen; under 0 the objective is missed. NULL
-    without events or budget.
+    `sli`: the share of the period's `events` that are not bad. `budget_left`: the share of the period's allowed
+    failures that did not happen; under 0 the objective is missed. NULL without events or budget. `used_up_at` (with
+    `used_up_first_at`, `used_up_last_at`): when nothing is left if it goes on as in the long window
+    (`exhaustion.used_up`); NULL where it is not within one period, and where `used_up_refused` says why.
 
     Args:
         observations: feature_id, observed_at, is_bad (bool).
@@ -77,65 +64,73 @@ def burn_rates(
     """
     longest = max(w.long for w in windows)
     begin = as_of - longest if since is None else since
-    recent = observations[observations["observed_at"] > min(begin, as_of - longest)]
+    at_all = observations["observed_at"]
+    recent = observations[(at_all > min(begin, as_of - longest)) & (at_all <= as_of)]
     of_feature = recent.groupby(recent["feature_id"].to_numpy(dtype=object)).indices
     rows = []
     for feature_id, budget in budgets[budgets >= 0].sort_index().items():
         one = recent.iloc[of_feature.get(feature_id, [])].sort_values("observed_at")
         at = one["observed_at"].to_numpy(dtype="datetime64[us]")
-        bad = np.r_[0, np.cumsum(one["is_bad"].to_numpy(dtype=int))]
-        end = int(np.searchsorted(at, np.datetime64(as_of, "us"), side="right"))
-        first = int(np.searchsorted(at, np.datetime64(begin, "us"), side="right"))
-        spent = (int(bad[end] - bad[first]), end - first)
-        left = 1 - spent[0] / spent[1] / budget if spent[1] and budget else None
+        is_bad = one["is_bad"].to_numpy(dtype=bool)
+        bad = np.r_[0, np.cumsum(is_bad, dtype=int)]
+        end, first = len(at), int(np.searchsorted(at, np.datetime64(begin, "us"), side="right"))
+        spent, events = int(bad[end] - bad[first]), end - first
+        sli = 1 - spent / events if events else None
+        left = 1 - spent / events / budget if events and budget else None
         for window in windows:
-            starts = [
-                int(np.searchsorted(at, np.datetime64(as_of - w, "us"), side="right"))
-                for w in (window.long, window.short)
-            ]
-            (n_long, bad_long), (n_short, bad_short) = [(end - s, int(bad[end] - bad[s])) for s in starts]
-            burn_long = bad_long / n_long / budget if n_long and budget else None
-            burn_short = bad_short / n_short / budget if n_short and budget else None
-            guard = float(binom.sf(bad_long - 1, n_long, budget)) if n_long else None
-            if budget:
-                is_over = bool(
-                    burn_long is not None and burn_short is not None and min(burn_long, burn_short) > window.factor
-                )
-                is_alert = is_over and guard is not None and guard < guard_p
-            else:
-                is_alert = bad_long > 0
-            hours = (window.long / timedelta(hours=1), window.short / timedelta(hours=1))
-            counts = (n_long, bad_long, burn_long, n_short, bad_short, burn_short, guard)
-            needed = min_events if budget else 1
-            few = f"{n_long} observations in the last {hours[0]:g} h; {needed} are needed"
-            refused = few if n_long < needed else None
+            counted = _counted(at, bad, window, float(budget), as_of=as_of, min_events=min_events, guard_p=guard_p)
             worst = _worst(
-                at[:end], bad[: end + 1], window, float(budget), first=first, needed=needed,
+                at, bad, window, float(budget), first=first, needed=min_events if budget else 1,
                 guard_p=guard_p / len(windows) * min(window.long / (as_of - begin), 1),
             )  # fmt: skip
-            rows.append(
-                (
-                    feature_id,
-                    float(budget),
-                    *hours,
-                    window.factor,
-                    *counts,
-                    None if refused else is_alert,
-                    *worst,
-                    left,
-                    refused,
-                )
+            gone = used_up(
+                at[first:], is_bad[first:], float(budget), begin=begin, as_of=as_of, lately=as_of - window.long
             )
+            rows.append((feature_id, float(budget), *counted[:-1], *worst, events, sli, left, *gone, counted[-1]))
     names = (
         "feature_id budget long_hours short_hours factor events_long bad_long burn_long events_short bad_short "
-        "burn_short guard is_alert worst_burn worst_at was_alert budget_left refused_because"
+        "burn_short guard is_alert worst_burn worst_at was_alert events sli budget_left used_up_at used_up_first_at "
+        "used_up_last_at used_up_refused refused_because"
     )
     table = pd.DataFrame(rows, columns=names.split())
+    instants = ("worst_at", "used_up_at", "used_up_first_at", "used_up_last_at")
     return table.assign(
         is_alert=table["is_alert"].astype("boolean"),
         was_alert=table["was_alert"].astype("boolean"),
-        worst_at=pd.to_datetime(table["worst_at"]),
+        **{c: pd.to_datetime(table[c]) for c in instants},
     )
+
+
+def _counted(
+    at: np.ndarray,
+    bad: np.ndarray,
+    window: BurnWindow,
+    budget: float,
+    *,
+    as_of: datetime,
+    min_events: int,
+    guard_p: float,
+) -> tuple[Any, ...]:
+    """Of one pair of windows up to `as_of`: hours, factor, counts, burns, guard, alert, and why there is none."""
+    end = len(at)
+    starts = [
+        int(np.searchsorted(at, np.datetime64(as_of - w, "us"), side="right")) for w in (window.long, window.short)
+    ]
+    (n_long, bad_long), (n_short, bad_short) = [(end - s, int(bad[end] - bad[s])) for s in starts]
+    burn_long = bad_long / n_long / budget if n_long and budget else None
+    burn_short = bad_short / n_short / budget if n_short and budget else None
+    guard = float(binom.sf(bad_long - 1, n_long, budget)) if n_long else None
+    if budget:
+        is_over = burn_long is not None and burn_short is not None and min(burn_long, burn_short) > window.factor
+        is_alert = is_over and guard is not None and guard < guard_p
+    else:
+        is_alert = bad_long > 0
+    hours = (window.long / timedelta(hours=1), window.short / timedelta(hours=1))
+    needed = min_events if budget else 1
+    few = f"{n_long} observations in the last {hours[0]:g} h; {needed} are needed"
+    refused = few if n_long < needed else None
+    counts = (n_long, bad_long, burn_long, n_short, bad_short, burn_short, guard)
+    return (*hours, window.factor, *counts, None if refused else is_alert, refused)
 
 
 def _worst(
@@ -159,6 +154,7 @@ def _worst(
     if not enough.any():
         return None, None, False
     burn = np.where(enough, np.minimum(bad_long / n_long, bad_short / n_short) / budget, -1.0)
-    fired = (burn > window.factor) & (binom.sf(bad_long - 1, n_long, budget) < guard_p)
+    fired = burn > window.factor
+    fired[fired] = binom.sf(bad_long[fired] - 1, n_long[fired], budget) < guard_p  # few are: the test costs most
     worst = int(np.where(fired, burn, -1.0).argmax() if fired.any() else burn.argmax())
     return float(burn[worst]), at[ends[worst] - 1], bool(fired.any())

@@ -22,8 +22,9 @@ from launchpad_lib.findings import experiment_results as experiment_results
 from launchpad_lib.findings import funnel_results as funnels
 from launchpad_lib.findings import latency_results, lifecycle_results, quality_checks
 from launchpad_lib.findings import retention_results as retention
+from launchpad_lib.findings.budgets import alert_count
 from launchpad_lib.findings.health_states import health_table
-from launchpad_lib.findings.latency import alert_count, regression_count, silent_count
+from launchpad_lib.findings.latency import regression_count, silent_count
 from launchpad_lib.findings.lift import lift_conclusion
 from launchpad_lib.findings.risk import degraded_count, highest_impact, score_estimate
 from launchpad_lib.lake import Copies, Outside

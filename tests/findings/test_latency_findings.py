@@ -9,8 +9,9 @@ from launchpad_lib.contract.estimates import Estimate, refusal
 from launchpad_lib.contract.findings import VERDICTS
 from launchpad_lib.contract.sentences import named
 from launchpad_lib.contract.worst import Worst
+from launchpad_lib.findings.budgets import alert_count, objectives_table
 from launchpad_lib.findings.health_states import health_table
-from launchpad_lib.findings.latency import alert_count, latency_conclusion, regression_count, silent_count
+from launchpad_lib.findings.latency import latency_conclusion, regression_count, silent_count
 from tests.findings.hostile_names import NAMES
 from tests.findings.saying import HOSTILE as MORE
 from tests.findings.saying import held
@@ -68,9 +69,11 @@ def burn(
 ) -> dict:
     rate = bad / events / budget if budget and events else None
     return {
-        "feature_id": name, "budget": budget, "long_hours": 1.0, "short_hours": 5 / 60, "factor": 14.4, "events_long": events, "bad_long": bad,
+        "feature_id": name, "signal": "errors", "budget": budget, "long_hours": 1.0, "short_hours": 5 / 60, "factor": 14.4, "events_long": events, "bad_long": bad,
         "burn_long": rate, "events_short": events, "bad_short": bad, "burn_short": rate, "is_alert": alert,
         "worst_burn": 25.0, "worst_at": pd.Timestamp("2026-01-10 13:05"), "was_alert": was, "budget_left": 0.4,
+        "events": 1000, "sli": 0.994, "used_up_at": pd.NaT, "used_up_first_at": pd.NaT, "used_up_last_at": pd.NaT,
+        "used_up_refused": "too few failures lately",
         "refused_because": "0 observations in the last 1 h; 10 are needed" if alert is None else None,
     }  # fmt: skip
 
@@ -88,6 +91,7 @@ def said(
     burning: pd.DataFrame | None = None,
     crashes: Worst = KNOWN,
     single: tuple[tuple[str, str], ...] = (),
+    back: tuple[tuple[str, str, str, float], ...] = (),
 ):
     regressions = pd.DataFrame(rows)
     gone = silence(*regressions["feature_id"]) if gone is None else gone
@@ -96,6 +100,10 @@ def said(
         regressions,
         gone,
         budgets() if burning is None else burning,
+        outages=pd.DataFrame(
+            [(f, pd.Timestamp(a), pd.Timestamp(b), n) for f, a, b, n in back],
+            columns=["feature_id", "started_at", "ended_at", "expected"],
+        ),
         left_out=pd.DataFrame([(f, pd.Timestamp(d)) for f, d in single], columns=["feature_id", "observed_on"]),
         smallest_rise=0.05,
         crashiest=crashes,
@@ -184,6 +192,52 @@ def test_a_silence_is_held_against_the_longest_gap_before():
     assert "Search sent no telemetry for 9 days; its longest gap before was 2 days." in words(found)
 
 
+def test_an_alert_says_when_nothing_is_left_and_what_its_objective_counts():
+    dates = {
+        "used_up_at": pd.Timestamp("2026-01-12 07:00"), "used_up_first_at": pd.Timestamp("2026-01-09"),
+        "used_up_last_at": pd.Timestamp("2026-01-20"), "used_up_refused": None,
+    }  # fmt: skip
+    rows = [burn("checkout", alert=True) | dates | {"signal": s} for s in ("latency", "crashes")]
+    table = budgets(*rows, burn("checkout", alert=False, was=True))
+    told = [f.sentence for f in said([feature("checkout")], burning=table).findings if f.anchor == "is-an-error-budget-burning"]  # fmt: skip
+    rate, date = "budget 20.0 times as fast as its objective allows: 20 of 100", "; at this rate used up on 12 Jan 2026, 9 to 20 Jan."  # fmt: skip
+    assert told[0] == f"Checkout burns its latency {rate} observations were slower than its limit in the last 1 h{date}"
+    assert told[1] == f"Checkout burns its crash {rate} user-days had a crash in the last 1 h{date}"
+    assert told[2].startswith("Checkout burned its error budget 25.0 times") and len(told) == 3
+    spent = budgets(burn("checkout", alert=True) | dates | {"budget_left": 0.0})
+    assert "in the last 1 h; the period's budget is spent." in words(said([feature("checkout")], burning=spent))
+
+
+def test_one_row_for_each_objective_with_the_word_that_weighs_most():
+    rows = (
+        burn("a", alert=True), burn("b", alert=False, was=True), burn("c", alert=None), burn("d", alert=False),
+        burn("e", alert=False) | {"budget_left": -0.1, "used_up_refused": None},
+    )  # fmt: skip
+    table = objectives_table(budgets(*rows))
+    assert table["state"].tolist() == ["burns now", "burned before", "spent", "cannot tell", "within"]
+    assert table["feature_id"].tolist() == ["a", "b", "e", "c", "d"]
+    assert table["used_up"].tolist() == [
+        *["too few failures lately"] * 2,
+        "not at this rate",
+        *["too few failures lately"] * 2,
+    ]
+    assert table["objective_rate"].tolist() == [0.99] * 5 and objectives_table(budgets()).empty
+
+
+def test_a_silence_that_is_over_is_told_as_silence_and_those_together_in_one_sentence():
+    back = (
+        ("checkout", "2026-01-10 03:00", "2026-01-10 09:00", 240.4),
+        ("checkout", "2026-01-12 22:00", "2026-01-13 02:00", 30),
+        ("search", "2026-01-12 22:00", "2026-01-13 02:00", 1100),
+    )
+    found = said([feature("checkout"), feature("search")], back=back)
+    told = [(f.severity, f.feature_id, f.since, f.sentence) for f in found.findings if f.anchor == "who-fell-silent"]
+    assert told == [
+        ("watch", None, "2026-01-12", "Checkout and Search sent no telemetry from 12 Jan 2026 22:00 to 13 Jan 02:00; about 1,130 observations are usual then: silence, no errors."),
+        ("watch", "checkout", "2026-01-10", "Checkout sent no telemetry from 10 Jan 2026 03:00 to 09:00; about 240 observations are usual then: silence, no errors."),
+    ]  # fmt: skip
+
+
 def test_an_alert_says_how_fast_the_budget_burns():
     found = said([feature("checkout")], burning=budgets(burn("checkout", alert=True)))
     assert found.verdict == "Checkout burns its error budget; nothing got slower that these data could show."
@@ -224,7 +278,10 @@ def test_no_alert_is_said_only_of_features_with_an_objective_that_could_be_judge
 
 def test_budgets_that_nobody_declared_are_not_asked():
     found = said([feature("checkout")])
-    assert "Error budgets are not asked: no feature declares slo_error_rate." in words(found)
+    assert (
+        "Error budgets are not asked: no feature declares an objective for errors, latency, crashes or availability."
+        in words(found)
+    )
     assert alert_count(budgets()).is_refused
 
 
@@ -284,7 +341,7 @@ def test_a_verdict_is_short_and_its_states_are_of_the_closed_vocabulary(rows, si
 
 def test_where_nobody_met_a_crash_there_is_nothing_to_look_at():
     found = said([feature("checkout")], crashes=Worst("Search", Estimate(1.0, 0.94, 1.0, 60)))
-    told = [f for f in found.findings if "crash" in f.sentence]
+    told = [f for f in found.findings if f.anchor == "how-stable-is-each-feature"]
     assert [(f.severity, f.sentence) for f in told] == [
         ("fine", "No crash was observed: crash-free users are 100.0 % (94.0 to 100.0 %, n = 60).")
     ]

@@ -133,7 +133,7 @@ def test_a_feature_that_rested_before_is_silent_for_longer_than_ever():
     assert read(found) == [
         "b fell silent.",
         f"act | find out | {SILENT} | b | None | 2026-01-14 | b sent no telemetry for 9 days; its longest gap before was 2 days.",
-        f"unknown | declare | {BURNING} | None | None | None | Error budgets are not asked: no feature declares slo_error_rate.",
+        f"unknown | declare | {BURNING} | None | None | None | Error budgets are not asked: no feature declares an objective for errors, latency, crashes or availability.",
         f"unknown | find out | {STABLE} | None | None | None | Crashes cannot be told: no observation has a user and a known crash flag.",
         f"unknown | wait | {SLOWER} | None | None | None | 1 of 2 features could not be judged: a (0 units before).",
     ]

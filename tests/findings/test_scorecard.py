@@ -17,7 +17,7 @@ from launchpad_lib.contract.features import Feature, ShownBy
 from launchpad_lib.contract.findings import Finding
 from launchpad_lib.contract.manifest import FeatureRow
 from launchpad_lib.contract.sentences import named
-from launchpad_lib.findings import latency, risk
+from launchpad_lib.findings import budgets, latency, risk
 from launchpad_lib.findings import scorecard_cells as cells
 from launchpad_lib.findings.scorecard import Scorecard, scorecard, scorecard_conclusion
 from launchpad_lib.findings.scorecard_correction import family_of, smallest_change
@@ -214,7 +214,7 @@ def test_of_two_equally_bad_features_the_one_that_hurts_more_users_stands_first(
 
 def test_every_cell_leads_to_a_heading_of_its_page():
     pages = {"engagement": [cells.USED_AT], "retention_lift": [RESULT_AT], "experiments": [RESULT_AT]}
-    pages |= {"latency_trends": [latency.SLOWER, latency.SILENT, latency.BUDGETS], "risk_scoring": [risk.NOW]}
+    pages |= {"latency_trends": [latency.SLOWER, latency.SILENT, budgets.BUDGETS], "risk_scoring": [risk.NOW]}
     for name, anchors in pages.items():
         text = (Path(__file__).parents[2] / f"notebooks/{name}.ipynb").read_text(encoding="utf-8")
         sources = ["".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "markdown"]

@@ -119,3 +119,20 @@ def test_a_released_on_of_yaml_reaches_the_notebook_as_text_and_is_read_there_ag
 def test_a_negative_control_that_is_an_event_of_the_feature_is_told():
     with pytest.raises(ValueError, match="is an event of 'quiz' itself, which may matter; name one that cannot"):
         declared_features([{"feature_id": "quiz", "start_event": "go", "negative_control": "go"}])
+
+
+def test_objectives_that_contradict_are_named_in_one_sentence_also_between_params_and_table():
+    """1 - .995 = .005 failures in all; .02 of errors alone are more. .005 is not, although 1 - .995 is no exact .005."""
+    said = {"feature_id": "a", "slo_availability": 0.995}
+    sentence = (
+        "feature 'a': slo_error_rate=0.02 contradicts slo_availability=0.995: an error is a failure of both, and "
+        "availability allows only 0.005; lower slo_error_rate to that or leave it out"
+    )
+    for declared, table in (([said | {"slo_error_rate": 0.02}], []), ([said], [{"feature_id": "a", "slo_error_rate": 0.02}])):  # fmt: skip
+        with pytest.raises(ValueError) as raised:
+            declared_features(declared, table)
+        assert str(raised.value).endswith(sentence) and "\n" not in str(raised.value)
+    [kept] = declared_features([said | {"slo_error_rate": 0.005}])
+    assert (kept.slo_error_rate, kept.slo_availability) == (0.005, 0.995)
+    with pytest.raises(ValueError, match="slo_p95_latency_ms=0: nothing takes no time"):
+        declared_features([{"feature_id": "a", "slo_p95_latency_ms": 0}])

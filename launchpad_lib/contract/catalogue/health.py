@@ -64,7 +64,7 @@ BUDGET_ALERTS = Metric(
     numerator="features with a burn rate over the factor in a long and in a short window (14.4 at 1 h and 5 min, 6 at"
     " 6 h and 30 min, 3 at 1 day and 2 h, 1 at 3 days and 6 h), guarded by an exact binomial test; an objective of"
     " 100 % has no budget, so any failure of the last 3 days counts",
-    denominator="features with an error objective that could be judged",
+    denominator="features with an objective (errors, latency, crashes, availability) that could be judged",
     interval="",
     unit="count",
     direction="lower",

@@ -59,11 +59,33 @@ STABILITY = ResultTable(
         Column("apdex_high", "float64", False, "upper 95 % limit"),
     ),
 )
-BUDGETS = ResultTable(
-    "budgets",
-    "one row per feature with an error objective and pair of windows",
+OBJECTIVES = ResultTable(
+    "objectives",
+    "one row per feature and objective",
     (
         FEATURE,
+        Column("signal", "string", True, "errors, latency, crashes, availability"),
+        Column("state", "string", True, "burns now, burned before, spent, within, cannot tell"),
+        Column("sli_rate", "float64", False, "share of the period's observations that did not fail"),
+        Column("objective_rate", "float64", True, "the share that the objective asks for"),
+        Column("observations", "int64", True, "of the period; of crashes: known users, each once a UTC date"),
+        Column(
+            "budget_left_share", "float64", False, "share of the failures allowed in the period that did not happen"
+        ),
+        Column("worst_burn", "float64", False, "largest burn rate of the period that both windows of a pair reached"),
+        Column("worst_at", "timestamp", False, "when it was reached (UTC)"),
+        Column("used_up", "string", True, "when no budget is left at the present burn, or why that is not told"),
+        Column("used_up_at", "timestamp", False, "the same for programs (UTC)"),
+        Column("used_up_first_at", "timestamp", False, "lower 95 % limit"),
+        Column("used_up_last_at", "timestamp", False, "upper 95 % limit; NULL where it may be never"),
+    ),
+)
+BUDGETS = ResultTable(
+    "budgets",
+    "one row per feature, objective and pair of windows",
+    (
+        FEATURE,
+        Column("signal", "string", True, "errors, latency, crashes, availability"),
         Column("budget", "float64", True, "share of failures that the objective allows; 0 allows none"),
         Column("long_hours", "float64", True, "length of the long window"),
         Column("short_hours", "float64", True, "length of the short window"),
@@ -78,7 +100,6 @@ BUDGETS = ResultTable(
         Column("worst_burn", "float64", False, "largest burn rate that both windows reached in the period"),
         Column("worst_at", "timestamp", False, "when it was reached (UTC)"),
         Column("was_alert", "boolean", False, "whether an alert would have fired in the period"),
-        Column("budget_left", "float64", False, "share of the failures allowed in the period that did not happen"),
         REFUSED,
     ),
 )
@@ -166,6 +187,18 @@ SILENCE = ResultTable(
         Column("is_silent", "boolean", False, "more than twice its longest step; NULL where too few dates are known"),
     ),
 )
+OUTAGES = ResultTable(
+    "outages",
+    "one row per feature and silence that is over",
+    (
+        FEATURE,
+        Column("started_at", "timestamp", True, "begin of its first hour without a row (UTC)"),
+        Column("ended_at", "timestamp", True, "begin of the first hour with rows again (UTC)"),
+        Column("silent_hours", "int64", True, "whole hours without a row"),
+        Column("expected", "float64", True, "rows of the same weekday and hours, mean of the weeks before"),
+        Column("weeks", "int64", True, "how many weeks those were, at most 8"),
+    ),
+)
 STATES = ResultTable(
     "states",
     "one row per feature, in telemetry or declared",
@@ -223,11 +256,13 @@ HEALTH_TABLES: tuple[ResultTable, ...] = (
     CHANGES,
     HEALTH,
     STABILITY,
+    OBJECTIVES,
     BUDGETS,
     RISK,
     LATENCY_DAILY,
     REGRESSIONS,
     SILENCE,
+    OUTAGES,
     STATES,
     RISK_SCORES,
     RISK_RANKS,
