@@ -37,6 +37,7 @@ SEVERITIES: dict[str, tuple[Severity, Verb]] = {
 }
 SHOWN: tuple[LiftVerdict, ...] = ("hurt", "likely hurt", "worked", "likely helped")
 NOT_RANDOMISED = "Users chose themselves whether to {do}, so something that was not measured can be behind it"
+PERHAPS_NOT_CAUGHT = "which the adjustment may not have caught in full"
 DOING = {"finished": "Finishing", "used": "Using"}
 DOING_OF_DESIGN = {ROLLOUT: "Switching on", EXPERIMENT: "Showing"}
 CHOSEN = "users chose themselves"
@@ -184,6 +185,8 @@ def _of_feature(question: LiftQuestion, row: pd.Series, found: LiftResults) -> F
     strength = found.strength[found.strength["feature_id"] == question.feature_id].iloc[0]
     if verdict == "not settled":
         why = f"Not settled: {'; '.join(_open_reasons(row, checks, strength))}."
+        if not row["ci_low"] <= 0 <= row["ci_high"]:
+            why += f" {NOT_RANDOMISED.format(do=DO[question.compare])}."
     elif verdict == "no effect larger than":
         why = f"The whole interval is within ±{_limit(found)}, and every {_kind_of(checks)} passes."
     else:
@@ -229,12 +232,15 @@ def _open_reasons(row: pd.Series, checks: list[dict[str, Any]], strength: pd.Ser
     is_one_sided = not row["ci_low"] <= 0 <= row["ci_high"]
     if not is_one_sided:
         said.append("a difference of 0 fits these data too")
+    before: list[str] = []
+    after: list[str] = []
     for check in checks:
         if check["verdict"] == "fails":
             differed = points(check["estimate"], check["ci_low"], check["ci_high"])
-            is_after = is_control_exposure(check["check"])
-            what = "something unmeasured is at work" if is_after else "the groups differed before already"
-            said.append(f"{what}, {check['check']}: {differed}")
+            (after if is_control_exposure(check["check"]) else before).append(f"{check['check']}: {differed}")
+    if before:
+        said.append(f"the groups differed before already, {', '.join(before)}, {PERHAPS_NOT_CAUGHT}")
+    said += [f"something unmeasured is at work, {told}" for told in after]
     wide = [c for c in checks if c["verdict"] == "too wide to tell"]
     if wide:
         on = _kind_of(checks).removeprefix("check")
