@@ -26,7 +26,7 @@ def controls(notebook: str, *, params: str | Path | None = None, **parameters: A
     Raises:
         ParameterError: no such notebook, or a parameter that cannot be used; one sentence.
 
-    >>> controls("funels")
+    >>> controls("funels")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     launchpad_lib.runner.shared_parameters.ParameterError: unknown notebook 'funels'; did you mean 'funnels'? ...
     """

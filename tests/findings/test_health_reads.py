@@ -15,7 +15,7 @@ from launchpad_lib.findings.latency import latency_conclusion
 from launchpad_lib.findings.latency_results import largest_change, latency_results, least_apdex, least_crash_free
 from launchpad_lib.metrics import stability as observed
 from launchpad_lib.metrics.intake import intake, missing_values, placeholder_users, rows_with_a_user
-from launchpad_lib.trends import budget_table
+from launchpad_lib.trends import budget_table, outage_table
 
 T = datetime(2026, 1, 5, 23, 30)
 WEIRD = ["$.a", "utm.source", "a*b", "cart[0]", "o'\"k", "🎉 שלום", "x" * 5000, "/p"]
@@ -132,6 +132,10 @@ def world(days: int, *, per_day: int = 40, latency: float | None = 100.0) -> ibi
     return telemetry(observed_at=at, latency_ms=noise, user_id=[f"u{i % 35}" for i in range(len(at))])
 
 
+def hours_of(table):
+    return table.group_by("feature_id", hour=table.observed_at.truncate("h")).agg(observations=table.count())
+
+
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
@@ -153,6 +157,7 @@ def test_the_latency_page_stands_with_one_feature_and_little_data(table, expecte
     stable = observed.stability(table, threshold_ms=300.0)
     budgets = budget_table(rows, [Feature(feature_id="f", slo_error_rate=0.0)], as_of=T)
     crashiest = least_crash_free(stable, called={})
+    hours = observed.hourly_counts(hours_of(table), since=T - timedelta(days=70))
     said = latency_conclusion(
         found.health,
         found.regressions,
@@ -161,6 +166,7 @@ def test_the_latency_page_stands_with_one_feature_and_little_data(table, expecte
         crashiest=crashiest,
         called={},
         window_days=7,
+        outages=outage_table(hours, since=T - timedelta(days=14), through=T),
         left_out=found.left_out,
         smallest_rise=0.05,
     )

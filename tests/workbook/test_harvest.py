@@ -164,7 +164,7 @@ def test_a_refused_page_is_not_failed_and_not_green(tmp_path):
     assert "297 of 297 rows have no &lt;time&gt;" in page and "This page failed" not in page and "Refused:" not in page
     index = (folder / "index.html").read_text()
     assert "refused: 297 of 297 rows have no &lt;time&gt;" in index and "a page is refused" in index
-    assert ">refused</td>" in (tmp_path / "reports/index.html").read_text()
+    assert " refused</td>" in (tmp_path / "reports/index.html").read_text()
 
 
 def test_a_run_with_a_failed_and_a_refused_page_is_failed(tmp_path):
